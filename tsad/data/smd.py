@@ -1,0 +1,122 @@
+"""SMD, the Server Machine Dataset (Su et al., KDD 2019): 28 machines, 38 features, one row a minute."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from tsad.data.dataset import DataSet
+from tsad.errors import DataError
+from tsad.series import Series
+from tsad.spec import Spec
+
+_FOLDER = "ServerMachineDataset"
+_ARCHIVE = "OmniAnomaly-master"
+FEATURES = tuple(f"f{column:02d}" for column in range(1, 39))
+"""Names of the 38 columns; the published files have none. Column numbers start at 1, as in the interpretation labels."""
+
+
+class SmdSpec(Spec):
+    """One machine of SMD.
+
+    Attributes:
+        machine: Group and number as in the file names, such as "1-2".
+    """
+
+    kind: Literal["smd"]
+    machine: str = Field(pattern=r"^\d+-\d+$")
+
+    def load(self, folder: Path) -> DataSet:
+        """Returns the machine's published train and test rows.
+
+        Args:
+            folder: Holds `ServerMachineDataset/`, `OmniAnomaly-master/ServerMachineDataset/`, or the published archive
+                `OmniAnomaly-master.zip`; the first of these that exists is read.
+
+        Raises:
+            DataError: if the files are missing, or are not what was published (columns, numbers, labels, lengths).
+        """
+        read, place = _open(folder)
+        name = f"machine-{self.machine}.txt"
+        if read(f"train/{name}") is None:
+            found = ", ".join(_machines(place)) or "none"
+            raise DataError(f"{place}: has no train/{name}; machines found there: {found}")
+        train = _rows(read(f"train/{name}"), f"{place}/train/{name}")
+        test = _rows(read(f"test/{name}"), f"{place}/test/{name}")
+        labels = _labels(read(f"test_label/{name}"), f"{place}/test_label/{name}", len(test))
+        return DataSet(
+            name=f"smd-{self.machine}",
+            source=str(place),
+            train=Series(values=train, features=FEATURES),
+            test=Series(values=test, features=FEATURES, labels=labels),
+        )
+
+
+def _open(folder: Path) -> tuple[Callable[[str], bytes | None], Path]:
+    """Returns a reader of files below `ServerMachineDataset/` (None where there is no such file), and where that is."""
+    for place in (folder / _FOLDER, folder / _ARCHIVE / _FOLDER):
+        if place.is_dir():
+            return lambda name, place=place: (place / name).read_bytes() if (place / name).is_file() else None, place
+    archive = folder / f"{_ARCHIVE}.zip"
+    if not archive.is_file():
+        raise DataError(
+            f"SMD must lie in {folder} as {_FOLDER}/, {_ARCHIVE}/{_FOLDER}/ or {_ARCHIVE}.zip, but none of them is there; "
+            f"set TSAD_DATA_DIR to the folder that holds one"
+        )
+    return lambda name: _from_archive(archive, name), archive
+
+
+def _from_archive(archive: Path, name: str) -> bytes | None:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(f"{_ARCHIVE}/{_FOLDER}/{name}")
+    except KeyError:
+        return None
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{archive}: must be a zip archive, but {error}; download it again") from None
+
+
+def _machines(place: Path) -> list[str]:
+    if place.is_dir():
+        names = [path.name for path in (place / "train").glob("machine-*.txt")]
+    else:
+        with zipfile.ZipFile(place) as opened:
+            names = [Path(name).name for name in opened.namelist() if "/train/machine-" in name]
+    machines = [name.removeprefix("machine-").removesuffix(".txt") for name in names]
+    return sorted(machines, key=lambda machine: [int(part) for part in machine.split("-")])
+
+
+def _rows(content: bytes | None, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    table = _table(content, name)
+    if table.shape[1] != len(FEATURES):
+        raise DataError(f"{name}: SMD has {len(FEATURES)} columns, but this file has {table.shape[1]}")
+    values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise DataError(
+            f"{name}: every cell must be a finite number, but row {row}, column {column + 1} holds "
+            f"{table.iloc[row, column]!r}; take the published file"
+        )
+    return values.astype(np.float32)
+
+
+def _labels(content: bytes | None, name: str, rows: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    table = _table(content, name)
+    values = table[0].to_numpy()
+    if table.shape != (rows, 1) or not np.isin(values, (0, 1)).all():
+        raise DataError(f"{name}: must hold one 0 or 1 for each of the {rows} test rows, but has shape {table.shape}")
+    return values.astype(bool)
+
+
+def _table(content: bytes | None, name: str) -> pd.DataFrame:
+    if content is None:
+        raise DataError(f"{name}: no such file; the published set has train/, test/ and test_label/ for every machine")
+    try:
+        return pd.read_csv(io.BytesIO(content), header=None)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: cannot be read as comma separated numbers ({error})") from None

@@ -1,0 +1,74 @@
+"""Cuts in time: rows to fit on, rows to validate on, rows that choose, rows that are reported."""
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from tsad.data.dataset import DataSet
+from tsad.errors import DataError
+from tsad.series import Series
+from tsad.spec import Spec
+
+
+class SplitSpec(Spec):
+    """Where the cuts are.
+
+    Attributes:
+        validation: Share of the training rows, the last ones, that fits thresholds and stops training.
+        selection: Share of the test rows, the first ones, whose labels may choose among candidates. They are not
+            reported. 0 reports all test rows.
+        gap: Rows left out at each cut, at least the window length, so that no window lies on both sides.
+    """
+
+    validation: float = Field(0.25, gt=0, lt=1)
+    selection: float = Field(0.0, ge=0, lt=1)
+    gap: int = Field(100, ge=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A data set after the cuts.
+
+    Attributes:
+        fit: Rows that parameters and scalers are fitted on.
+        validation: Later rows of the same kind.
+        test: All test rows, so that a reported row may have the rows before it in its window.
+        selection: Rows of `test` that may choose, or None.
+        reported: Rows of `test` that chose nothing.
+    """
+
+    fit: Series
+    validation: Series
+    test: Series
+    selection: slice | None
+    reported: slice
+
+
+def split(data: DataSet, spec: SplitSpec, window_length: int) -> Parts:
+    """Returns the parts; raises `DataError` if the gap is too short for the window or a part has no row for it."""
+    if spec.gap < window_length:
+        raise DataError(
+            f"split.gap must be at least the window length, but got gap={spec.gap} and length={window_length}; "
+            f"set split.gap={window_length} or more, or take a shorter window"
+        )
+    fitted = len(data.train) - round(len(data.train) * spec.validation)
+    selected = round(len(data.test) * spec.selection)
+    reported = selected + spec.gap if selected else 0
+    needed = {
+        "fit": fitted,
+        "validation": len(data.train) - fitted - spec.gap,
+        "reported": len(data.test) - reported,
+    } | ({"selection": selected} if selected else {})
+    for name, rows in needed.items():
+        if rows < window_length:
+            raise DataError(
+                f"{data.name}: the {name} part must hold a window of {window_length} rows, but has {max(rows, 0)} "
+                f"(train {len(data.train)}, test {len(data.test)}, gap {spec.gap}); give more rows or change split"
+            )
+    return Parts(
+        fit=data.train.part(0, fitted),
+        validation=data.train.part(fitted + spec.gap, len(data.train)),
+        test=data.test,
+        selection=slice(0, selected) if selected else None,
+        reported=slice(reported, len(data.test)),
+    )

@@ -1,0 +1,183 @@
+"""The sentence, said once: data, windows, model, scores, flags, report."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from tsad.data import DataSpec
+from tsad.data.dataset import DataSet
+from tsad.data.scale import Scaler, ScalerSpec, StandardScalerSpec
+from tsad.data.split import Parts, SplitSpec, split
+from tsad.detector import Detector, Scorer
+from tsad.evaluation.report import Report, evaluate
+from tsad.models import ModelSpec
+from tsad.models.contract import ClosedFormModel, Model
+from tsad.scoring import Scores, ScoringSpec
+from tsad.series import Series
+from tsad.spec import Spec
+from tsad.thresholds import ThresholdSpec
+from tsad.thresholds.percentile import PercentileSpec
+from tsad.thresholds.threshold import Threshold
+from tsad.training.loop import EpochLosses, TrainingSpec, train
+from tsad.training.objective import ObjectiveSpec, players
+from tsad.training.seeds import seeded
+from tsad.windows import Windows, WindowSpec, cut
+
+
+class Experiment(Spec):
+    """Everything that decides a result.
+
+    Attributes:
+        seed: Of initial weights, shuffles, masks and dropout.
+        data: Which rows.
+        split: Where they are cut in time.
+        scaler: Fitted on the fit rows.
+        window: How rows are cut into windows.
+        model: What estimates windows.
+        objective: What training makes small; a closed-form model has no use for it.
+        training: How long and how fast; likewise.
+        scoring: How misfits become scores.
+        threshold: How scores become flags.
+    """
+
+    seed: int = Field(0, ge=0)
+    data: DataSpec
+    split: SplitSpec = SplitSpec()
+    scaler: ScalerSpec = StandardScalerSpec()
+    window: WindowSpec = WindowSpec()
+    model: ModelSpec
+    objective: ObjectiveSpec = ObjectiveSpec()
+    training: TrainingSpec = TrainingSpec()
+    scoring: ScoringSpec = ScoringSpec()
+    threshold: ThresholdSpec = PercentileSpec()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run comes to.
+
+    Attributes:
+        detector: Ready to save and serve.
+        history: Losses per epoch; empty for a closed-form model.
+        parts: The rows it was made of.
+        validation: Scores of the validation rows.
+        test: Scores of all test rows.
+        report: On the reported test rows.
+        selection: On the test rows set apart for choosing, or None.
+    """
+
+    detector: Detector
+    history: tuple[EpochLosses, ...]
+    parts: Parts
+    validation: Scores
+    test: Scores
+    report: Report
+    selection: Report | None
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """What a run tells after each epoch.
+
+    Attributes:
+        epoch: From 1 on.
+        losses: By curve, such as `train/loss` and `validation/squared_error`.
+        outcome: Makes the outcome as if training had ended here (scores all rows, so it takes its time).
+    """
+
+    epoch: int
+    losses: Mapping[str, float]
+    outcome: Callable[[], Outcome]
+
+
+def ignore(progress: Progress) -> None:
+    """Does nothing with the progress of a run."""
+
+
+def run(
+    experiment: Experiment,
+    data: DataSet,
+    on_epoch: Callable[[Progress], None] = ignore,
+    *,
+    device: str = "cpu",
+    checkpoints: Path | None = None,
+) -> Outcome:
+    """Returns what the experiment comes to on its data; the same experiment and data give the same outcome on CPU.
+
+    Args:
+        experiment: What to do.
+        data: What `experiment.data.load` gave; passed in so that many runs can share it.
+        on_epoch: Called after each epoch of a model trained by gradient.
+        device: "cpu" or "cuda".
+        checkpoints: Folder for the weights of the best and the last epoch, or None to keep none.
+
+    Raises:
+        DataError: if the parts are too short for the window.
+        ValueError: if the sizes of model, window and data contradict each other.
+        TrainingError: if a loss is not finite.
+    """
+    parts = split(data, experiment.split, experiment.window.length)
+    scaler = experiment.scaler.fit(parts.fit)
+    windows = (_windows(parts.fit, scaler, experiment, device), _windows(parts.validation, scaler, experiment, device))
+    history: list[EpochLosses] = []
+    with seeded(experiment.seed) as generator:
+        model = experiment.model.build(len(data.train.features), experiment.window.length).to(device)
+        if isinstance(model, ClosedFormModel):
+            model.fit(windows[0])
+        else:
+
+            def tell(losses: EpochLosses) -> None:
+                history.append(losses)
+                with torch.random.fork_rng():  # looking at a run must not change it
+                    on_epoch(
+                        Progress(
+                            losses.epoch, losses.curves(), lambda: _conclude(experiment, parts, scaler, model, history)
+                        )
+                    )
+
+            train(
+                model, players(model, experiment.objective), experiment.training, windows, generator, tell, checkpoints
+            )
+    return _conclude(experiment, parts, scaler, model, history)
+
+
+def _windows(series: Series, scaler: Scaler, experiment: Experiment, device: str) -> Windows:
+    windows = cut(scaler.apply(series), experiment.window.length, experiment.window.stride)
+    return Windows(windows.rows.to(device), windows.starts.to(device), windows.length)
+
+
+def _conclude(
+    experiment: Experiment, parts: Parts, scaler: Scaler, model: Model, history: list[EpochLosses]
+) -> Outcome:
+    model.eval()
+    scorer = Scorer.fit(
+        scaler, experiment.window.length, (experiment.model, model), experiment.scoring, parts.validation
+    )
+    validation, test = scorer.score(parts.validation), scorer.score(parts.test)
+    detector = Detector(scorer, _threshold(experiment.threshold, validation, test, parts))
+    return Outcome(
+        detector=detector,
+        history=tuple(history),
+        parts=parts,
+        validation=validation,
+        test=test,
+        report=report(detector, test, parts.test, parts.reported),
+        selection=None if parts.selection is None else report(detector, test, parts.test, parts.selection),
+    )
+
+
+def _threshold(spec: ThresholdSpec, validation: Scores, test: Scores, parts: Parts) -> Threshold:
+    if not spec.reads_labels:
+        return spec.fit(validation.values)
+    labels = parts.test.labels
+    return spec.fit(test.values[parts.reported], None if labels is None else labels[parts.reported])
+
+
+def report(detector: Detector, scores: Scores, series: Series, rows: slice) -> Report:
+    """Returns the report of some rows of a scored series."""
+    labels = None if series.labels is None else np.asarray(series.labels[rows])
+    return evaluate(scores.values[rows], detector.flag(scores)[rows], labels)

@@ -1,0 +1,16 @@
+"""Models: from windows to estimates."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tsad.models.lstm_ae import LstmAutoencoderSpec
+from tsad.models.tcn_ae import TcnAutoencoderSpec
+from tsad.models.trivial.l2 import L2Spec
+from tsad.models.trivial.principal import PcaErrorSpec, WindowLinearSpec
+
+ModelSpec = Annotated[
+    LstmAutoencoderSpec | TcnAutoencoderSpec | L2Spec | PcaErrorSpec | WindowLinearSpec,
+    Field(discriminator="kind"),
+]
+"""Every model that a YAML can name."""

@@ -1,0 +1,55 @@
+"""LSTM autoencoder (Malhotra et al. 2016, EncDec-AD), with a latent vector between the two networks."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from tsad.models.contract import Estimate, Model
+from tsad.spec import Spec
+
+
+class LstmAutoencoderSpec(Spec):
+    """Sizes of an `LstmAutoencoder`.
+
+    Attributes:
+        hidden: Width of the recurrent layers.
+        latent: Size of the vector that a window is squeezed into, D.
+        layers: Recurrent layers of the encoder and of the decoder, each.
+        dropout: Between recurrent layers; has no effect on one layer.
+    """
+
+    kind: Literal["lstm_ae"]
+    hidden: int = Field(64, ge=1)
+    latent: int = Field(16, ge=1)
+    layers: int = Field(1, ge=1, le=8)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    def build(self, features: int, length: int) -> Model:
+        """Returns an untrained network for (B, L, F) windows."""
+        return LstmAutoencoder(self, features, length)
+
+
+class LstmAutoencoder(Model):
+    """The encoder's last state becomes the latent vector; the decoder gets that vector at every step.
+
+    Departure from the source: the decoder runs forward in time and is not fed its own output, so that an error at one
+    step does not reach the others and the whole window decodes in one call.
+    """
+
+    def __init__(self, spec: LstmAutoencoderSpec, features: int, length: int) -> None:
+        super().__init__(steps=length)
+        dropout = spec.dropout if spec.layers > 1 else 0.0
+        self.encoder = nn.LSTM(features, spec.hidden, spec.layers, batch_first=True, dropout=dropout)
+        self.squeeze = nn.Linear(spec.hidden, spec.latent)
+        self.decoder = nn.LSTM(spec.latent, spec.hidden, spec.layers, batch_first=True, dropout=dropout)
+        self.output = nn.Linear(spec.hidden, features)
+
+    def forward(self, windows: Tensor) -> Estimate:
+        """Returns the reconstruction of all L steps and the latent vector."""
+        _, (states, _) = self.encoder(windows)
+        latent = self.squeeze(states[-1])  # (B, D)
+        repeated = latent.unsqueeze(1).expand(-1, windows.shape[1], -1)  # (B, L, D)
+        decoded, _ = self.decoder(torch.tanh(repeated))
+        return Estimate(self.output(decoded), latent)

@@ -1,0 +1,138 @@
+"""From misfits to one score per row: larger is stranger, NaN where there is none."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tsad.models.contract import Model
+from tsad.series import Series
+from tsad.spec import Spec
+from tsad.windows import cut
+
+BATCH = 128
+"""Windows in a scoring batch. Every batch has this size, the last one filled up, so that a window meets the same
+arithmetic wherever it stands: pieces of a series get the scores of the whole."""
+
+
+class NoSmoothing(Spec):
+    """Scores as they are."""
+
+    kind: Literal["none"] = "none"
+
+    @property
+    def length(self) -> int:
+        """Rows that a score is made of."""
+        return 1
+
+
+class MeanSmoothing(Spec):
+    """Causal moving average: a row gets the mean of the last `length` scores, NaN until there are as many."""
+
+    kind: Literal["mean"]
+    length: int = Field(10, ge=1)
+
+
+class ScoringSpec(Spec):
+    """How misfits become scores.
+
+    A score depends on a fixed number of rows around it and on nothing else, not on how many rows were passed.
+
+    Attributes:
+        misfit: Of a step and feature: `squared` or `absolute` difference from the estimate.
+        over: Which misfits a row gets: `last`, that of the last step of the window that ends at the row; `window`, the
+            mean over the steps of that window; `mean`, the mean over all L windows that cover the row, known only
+            L - 1 rows later.
+        scale: Divide a feature's misfit by its mean on validation rows (`validation`) or leave it (`none`).
+        compress: Take log(1 + misfit) of each feature (`log1p`), so that one wild feature does not drown the others.
+        features: One number of a row's features: `mean` or `max`.
+        smooth: Over time, at the end.
+    """
+
+    misfit: Literal["squared", "absolute"] = "squared"
+    over: Literal["last", "window", "mean"] = "last"
+    scale: Literal["none", "validation"] = "none"
+    compress: Literal["none", "log1p"] = "none"
+    features: Literal["mean", "max"] = "mean"
+    smooth: Annotated[NoSmoothing | MeanSmoothing, Field(discriminator="kind")] = NoSmoothing()
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of T rows.
+
+    Attributes:
+        values: (T,) float64, NaN where there is none.
+        by_feature: (T, F) float64, what each feature gave before smoothing, NaN where there is none.
+    """
+
+    values: NDArray[np.float64]
+    by_feature: NDArray[np.float64]
+
+
+def rows_before(spec: ScoringSpec, window_length: int) -> int:
+    """Returns how many rows a recording must have before its first scored row."""
+    return window_length - 1 + spec.smooth.length - 1
+
+
+def rows_after(spec: ScoringSpec, steps: int) -> int:
+    """Returns how many rows must follow a row before its score is known; `steps` is the H of the model."""
+    return steps - 1 if spec.over == "mean" else 0
+
+
+@torch.no_grad()
+def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec) -> NDArray[np.float64]:
+    """Returns the (T, F) misfit of each row of a scaled series, NaN where no window (for `mean`: not every window) gives one."""
+    windows = cut(series, window_length)
+    device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+    total = torch.zeros(series.values.shape, dtype=torch.float64)
+    count = torch.zeros(len(series), dtype=torch.int64)
+    for first in range(0, len(windows), BATCH):
+        places = torch.arange(first, min(first + BATCH, len(windows)))
+        batch = windows.take(torch.nn.functional.pad(places, (0, BATCH - len(places)), value=int(places[-1]))).to(
+            device
+        )
+        estimate = model(batch).values
+        difference = batch[:, -model.steps :] - estimate
+        misfit = (difference.square() if spec.misfit == "squared" else difference.abs()).double().cpu()[: len(places)]
+        rows = windows.ends[places]
+        if spec.over == "mean":
+            rows = (rows[:, None] + torch.arange(1 - model.steps, 1)).flatten()  # (B * H,)
+            total.index_add_(0, rows, misfit.flatten(end_dim=1))
+        else:
+            total[rows] = misfit[:, -1] if spec.over == "last" else misfit.mean(dim=1)
+        count.index_add_(0, rows, torch.ones_like(rows))
+    steps = model.steps if spec.over == "mean" else 1
+    total[count < steps] = torch.nan
+    values: NDArray[np.float64] = (total / steps).numpy()
+    return values
+
+
+def feature_scale(spec: ScoringSpec, validation_misfits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the (F,) divisors of misfits: ones, or the means on validation rows.
+
+    No divisor is below a hundredth of their mean: a feature that is estimated perfectly would otherwise rule the score.
+    """
+    if spec.scale == "none":
+        return np.ones(validation_misfits.shape[1])
+    means = np.nanmean(validation_misfits, axis=0)
+    return np.maximum(means, max(0.01 * float(means.mean()), 1e-12))
+
+
+def scores(spec: ScoringSpec, series: Series, misfit: NDArray[np.float64], scale: NDArray[np.float64]) -> Scores:
+    """Returns the scores of rows from their (T, F) misfits and the (F,) divisors."""
+    by_feature = misfit / scale
+    if spec.compress == "log1p":
+        by_feature = np.log1p(by_feature)
+    raw = by_feature.mean(axis=1) if spec.features == "mean" else by_feature.max(axis=1)
+    values = np.full(len(series), np.nan)
+    for first, after in series.recordings():
+        if after - first >= spec.smooth.length:
+            values[first + spec.smooth.length - 1 : after] = sliding_window_view(
+                raw[first:after], spec.smooth.length
+            ).mean(axis=1)
+    return Scores(values=values, by_feature=by_feature)

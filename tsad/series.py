@@ -1,0 +1,73 @@
+"""A series: rows in time, features beside each other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsad.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Rows of one or more recordings, oldest first.
+
+    Attributes:
+        values: (T, F) float32, finite.
+        features: The F names, each once.
+        labels: (T,) bool, True where the row is anomalous; None where nobody knows.
+        breaks: Rows, ascending, at which a new recording begins; windows never reach across one. Row 0 is not named.
+        times: (T,) datetime64, or None where the rows carry no time.
+    """
+
+    values: NDArray[np.float32]
+    features: tuple[str, ...]
+    labels: NDArray[np.bool_] | None = field(default=None)
+    breaks: tuple[int, ...] = ()
+    times: NDArray[np.datetime64] | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        rows, features = self.values.shape if self.values.ndim == 2 else (-1, -1)
+        if rows < 0 or self.values.dtype != np.float32:
+            raise DataError(f"values must be (rows, features) float32, but got {self.values.shape} {self.values.dtype}")
+        if len(self.features) != features or len(set(self.features)) != features:
+            raise DataError(f"each of {features} features needs one name of its own, but got {list(self.features)}")
+        for name, column in (("labels", self.labels), ("times", self.times)):
+            if column is not None and column.shape != (rows,):
+                raise DataError(f"{name} must have one entry for each of {rows} rows, but got shape {column.shape}")
+        if list(self.breaks) != sorted(set(self.breaks)) or any(not 0 < row < rows for row in self.breaks):
+            raise DataError(f"breaks must ascend between 1 and {rows - 1}, but got {self.breaks}")
+        finite = np.isfinite(self.values)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise DataError(
+                f"feature {self.features[column]!r} has {int((~finite[:, column]).sum())} values that are not finite "
+                f"numbers, first at row {row} ({self.values[row, column]}); fill or drop them before this step"
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def part(self, start: int, stop: int) -> "Series":
+        """Returns rows `start` to `stop` (exclusive) as views, with the breaks that lie inside."""
+        return Series(
+            values=self.values[start:stop],
+            features=self.features,
+            labels=None if self.labels is None else self.labels[start:stop],
+            breaks=tuple(row - start for row in self.breaks if start < row < stop),
+            times=None if self.times is None else self.times[start:stop],
+        )
+
+    def recordings(self) -> Iterator[tuple[int, int]]:
+        """Yields the first row and the row after the last of each stretch without a break."""
+        edges = [0, *self.breaks, len(self)]
+        yield from pairwise(edges)
+
+
+def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Returns (first row, row after the last) of every unbroken stretch of True, in order."""
+    padded = np.concatenate([[False], flags, [False]])
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]

@@ -1,0 +1,33 @@
+"""Settings of the place: where things are and how they run, never what comes out."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The place a command runs in, read from `TSAD_*` variables or a `.env` file in the working folder.
+
+    Whatever changes a result stands in the experiment file instead, and is logged with the run.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TSAD_", env_file=".env", extra="ignore", frozen=True)
+
+    tracking_uri: str = Field(
+        "sqlite:///mlflow.db", validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "TSAD_TRACKING_URI")
+    )
+    """MLflow tracking and registry. `mlflow run` sets `MLFLOW_TRACKING_URI`, which therefore goes first."""
+
+    data_dir: Path = Path("data")
+    """Folder that holds `ServerMachineDataset/`, `OmniAnomaly-master/` or `OmniAnomaly-master.zip`."""
+
+    output_dir: Path = Path("outputs")
+    """Folder for checkpoints, search states, winners and the log file."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where models run; `auto` takes CUDA if there is one."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe message that reaches the console; the file gets everything from DEBUG on."""

@@ -1,0 +1,138 @@
+"""Specs: frozen descriptions of things, written in YAML, checked all at once, put back together by paths."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tsad.errors import SpecError
+
+SpecT = TypeVar("SpecT", bound="Spec")
+
+
+class Spec(BaseModel):
+    """Base of every description: immutable, no unknown keys, no silent conversions, no NaN and no infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 as PyYAML reads it, except that `1e-4` is the number that everybody means."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse(kind: type[SpecT], values: Mapping[str, Any], source: str) -> SpecT:
+    """Returns the spec that `values` describes; raises `SpecError` naming every mistake by path and value."""
+    try:
+        return kind.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        raise SpecError(f"{source}: " + "; ".join(_mistakes(error))) from None
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"{source}: only text, numbers, lists and mappings can be described, but {error}") from None
+
+
+def _mistakes(error: ValidationError) -> list[str]:
+    found = []
+    for item in error.errors(include_url=False):
+        path = ".".join(str(part) for part in item["loc"]) or "(top)"
+        message = item["msg"].removeprefix("Value error, ")
+        shown = "" if item["type"] in {"missing", "union_tag_not_found"} else f", but got {_shorten(item['input'])}"
+        found.append(f"{path}: {message[:1].lower()}{message[1:]}{shown}")
+    return found
+
+
+def _shorten(value: object, length: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Returns the mapping that a YAML file holds; raises `SpecError` if there is no such file or no mapping in it."""
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise SpecError(f"{path}: must hold a mapping of names to values, but holds {type(values).__name__}")
+    return values
+
+
+def write_yaml(path: Path, spec: Spec, heading: str) -> None:
+    """Writes `spec` as YAML that `read_yaml` and `parse` turn into an equal spec, under a comment line `heading`."""
+    body = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=110)
+    path.write_text(f"# {heading}\n{body}", encoding="utf-8")
+
+
+def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
+    """Returns `{"a.b": value}` for texts `a.b=value`, the values read as YAML."""
+    found = {}
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        if not equals or not path.strip():
+            raise SpecError(f"an override must read path=value, but got {text!r}")
+        try:
+            found[path.strip()] = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        except yaml.YAMLError:
+            raise SpecError(f"the value of an override must be YAML, but got {text!r}") from None
+    return found
+
+
+def put(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `values` with each `"a.b.c": value` of `changes` put at its path; `values` stays as it is.
+
+    A new `kind` replaces its whole section, because the other keys of the section belonged to the old kind. The order
+    of `changes` does not matter: shorter paths, and `kind` among equals, go first.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    for path in sorted(changes, key=lambda path: (path.count("."), not path.endswith("kind"))):
+        *parents, name = path.split(".")
+        section: Any = result
+        for depth, parent in enumerate(parents, start=1):
+            section = (
+                section[_index(section, parent, path)] if isinstance(section, list) else section.setdefault(parent, {})
+            )
+            if not isinstance(section, dict | list):
+                raise SpecError(
+                    f"{path}: {'.'.join(parents[:depth])} is {_shorten(section)}, not a section to put a value in"
+                )
+        if isinstance(section, list):
+            section[_index(section, name, path)] = changes[path]
+        else:
+            if name == "kind" and section.get("kind", changes[path]) != changes[path]:
+                section.clear()
+            section[name] = changes[path]
+    return result
+
+
+def _index(section: list[Any], name: str, path: str) -> int:
+    if not name.isdecimal() or int(name) >= len(section):
+        raise SpecError(
+            f"{path}: a list of {len(section)} takes a place from 0 to {len(section) - 1}, but got {name!r}"
+        )
+    return int(name)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns `{"a.b.c": value}` for every leaf of nested mappings and of lists of mappings."""
+    leaves: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            leaves |= flatten(value, f"{path}.")
+        elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+            leaves |= flatten({str(place): item for place, item in enumerate(value)}, f"{path}.")
+        else:
+            leaves[path] = value
+    return leaves

@@ -1,0 +1,1 @@
+"""Training: from windows and an objective to a fitted model."""

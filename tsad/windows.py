@@ -1,0 +1,78 @@
+"""Windows of a series as a view: memory stays that of the rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from tsad.series import Series
+from tsad.spec import Spec
+
+
+class WindowSpec(Spec):
+    """How a series is cut.
+
+    Attributes:
+        length: Rows in a window, L.
+        stride: Rows from the start of one training window to the next; scoring always uses 1.
+    """
+
+    length: int = Field(32, ge=1, le=100_000)
+    stride: int = Field(1, ge=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """All windows of some rows, none of them copied until it is asked for.
+
+    Attributes:
+        rows: (T, F) tensor.
+        starts: (N,) int64, the first row of each window, ascending.
+        length: Rows in a window, L.
+    """
+
+    rows: Tensor
+    starts: Tensor
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def ends(self) -> Tensor:
+        """(N,) the last row of each window."""
+        return self.starts + self.length - 1
+
+    def take(self, places: Tensor) -> Tensor:
+        """Returns the (B, L, F) windows at `places`, each from 0 to N - 1."""
+        view = self.rows.unfold(0, self.length, 1).transpose(1, 2)  # (T - L + 1, L, F)
+        return view.index_select(0, self.starts[places])
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[Tensor]:
+        """Yields (B, L, F) batches of at most `size` windows, in time order or in that of the places `order`."""
+        places = torch.arange(len(self), device=self.starts.device) if order is None else order
+        for first in range(0, len(places), size):
+            yield self.take(places[first : first + size])
+
+
+def cut(series: Series, length: int, stride: int = 1) -> Windows:
+    """Returns every window that starts at a multiple of `stride` within its recording and reaches across no break.
+
+    Raises:
+        ValueError: if no recording is long enough for one window.
+    """
+    starts = [
+        torch.arange(first, after - length + 1, stride)
+        for first, after in series.recordings()
+        if after - first >= length
+    ]
+    if not starts:
+        longest, first = max((after - first, first) for first, after in series.recordings())
+        raise ValueError(
+            f"window length must not exceed the rows between breaks, but got length={length} and {longest} rows "
+            f"(rows {first}-{first + longest - 1}); take a shorter window or more rows"
+        )
+    rows = torch.from_numpy(series.values) if series.values.flags.writeable else torch.tensor(series.values)
+    return Windows(rows=rows, starts=torch.cat(starts), length=length)
