@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.data.dataset import DataSet
@@ -78,9 +79,7 @@ def read_table(path: Path) -> pd.DataFrame:
     raise DataError(f"{path}: a table must be a .csv or .parquet file; rename or convert it")
 
 
-def to_values(
-    table: pd.DataFrame, features: Sequence[str], source: str, missing: str = "error"
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def to_values(table: pd.DataFrame, features: Sequence[str], source: str, missing: str = "error") -> NDArray[np.float32]:
     """Returns the (T, F) float32 values of the named columns, in that order.
 
     Raises:
@@ -111,7 +110,7 @@ def to_values(
     return np.stack(columns, axis=1) if columns else np.empty((len(table), 0), np.float32)
 
 
-def _labels(column: pd.Series, path: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _labels(column: pd.Series, path: Path) -> NDArray[np.bool_]:
     wrong = ~column.isin([0, 1, False, True]).to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
@@ -122,7 +121,7 @@ def _labels(column: pd.Series, path: Path) -> np.ndarray[tuple[int], np.dtype[np
     return column.to_numpy().astype(bool)
 
 
-def _times(column: pd.Series, path: Path) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
+def _times(column: pd.Series, path: Path) -> NDArray[np.datetime64]:
     times = pd.to_datetime(column, errors="coerce", utc=True)
     wrong = times.isna().to_numpy()
     if wrong.any():

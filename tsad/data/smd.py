@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.data.dataset import DataSet
@@ -91,11 +92,11 @@ def _machines(place: Path) -> list[str]:
     return sorted(machines, key=lambda machine: [int(part) for part in machine.split("-")])
 
 
-def _rows(content: bytes | None, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _rows(content: bytes | None, name: str) -> NDArray[np.float32]:
     table = _table(content, name)
     if table.shape[1] != len(FEATURES):
         raise DataError(f"{name}: SMD has {len(FEATURES)} columns, but this file has {table.shape[1]}")
-    values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    values: NDArray[np.float64] = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise DataError(
@@ -105,7 +106,7 @@ def _rows(content: bytes | None, name: str) -> np.ndarray[tuple[int, int], np.dt
     return values.astype(np.float32)
 
 
-def _labels(content: bytes | None, name: str, rows: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _labels(content: bytes | None, name: str, rows: int) -> NDArray[np.bool_]:
     table = _table(content, name)
     values = table[0].to_numpy()
     if table.shape != (rows, 1) or not np.isin(values, (0, 1)).all():

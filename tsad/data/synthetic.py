@@ -84,12 +84,17 @@ class SyntheticSpec(Spec):
         return values, labels
 
 
+def _signs(rows: Values, generator: Generator) -> Values:
+    signs: Values = generator.choice([-1.0, 1.0], size=rows.shape[1])
+    return signs
+
+
 def _point(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    return rows + 3.0 * generator.choice([-1, 1], size=rows.shape[1])
+    return rows + 3.0 * _signs(rows, generator)
 
 
 def _level_shift(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    return rows + 1.5 * generator.choice([-1, 1], size=rows.shape[1])
+    return rows + 1.5 * _signs(rows, generator)
 
 
 def _noise_burst(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
