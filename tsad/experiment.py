@@ -21,7 +21,7 @@ from tsad.series import Series
 from tsad.spec import Spec
 from tsad.thresholds import ThresholdSpec
 from tsad.thresholds.percentile import PercentileSpec
-from tsad.thresholds.threshold import Threshold
+from tsad.thresholds.threshold import LabelsUsed, Threshold
 from tsad.training.loop import EpochLosses, TrainingSpec, train
 from tsad.training.objective import ObjectiveSpec, players
 from tsad.training.seeds import seeded
@@ -54,6 +54,11 @@ class Experiment(Spec):
     training: TrainingSpec = TrainingSpec()
     scoring: ScoringSpec = ScoringSpec()
     threshold: ThresholdSpec = PercentileSpec()
+
+    @property
+    def threshold_labels(self) -> LabelsUsed:
+        """Whose labels choose the threshold."""
+        return "test" if self.threshold.reads_labels else "nothing"
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,22 @@ from tsad.spec import write_yaml
 DETECTOR = "detector"
 
 
+HEADLINES = ("ranking/pr_auc", "ranking/roc_auc", "oracle/best_f1", "point/f1")
+"""The metrics that every comparison shows, in this order. `oracle/` read test labels; `point/` is deployable."""
+
+
+def headlines(report: Report) -> dict[str, float]:
+    """Returns what a run's page shows of a report, headlines first: all metrics but counts and levels."""
+    first = {name: report.metrics[name] for name in HEADLINES if name in report.metrics}
+    rest = {name: value for name, value in report.metrics.items() if not name.startswith("rows/")}
+    rest.pop("oracle/best_level", None)
+    return first | rest
+
+
 def metrics(outcome: Outcome) -> dict[str, float]:
-    """Returns the metrics of the reported rows, and those of the selection rows under `selection/`."""
+    """Returns the headlines of the reported rows and, under `selection/`, those of the rows that may choose."""
     chosen = {} if outcome.selection is None else outcome.selection.metrics
-    return dict(outcome.report.metrics) | {f"selection/{name}": value for name, value in chosen.items()}
+    return headlines(outcome.report) | {f"selection/{name}": chosen[name] for name in HEADLINES if name in chosen}
 
 
 def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title: str) -> None:

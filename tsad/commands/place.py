@@ -15,7 +15,7 @@ from tsad.errors import SpecError
 from tsad.experiment import Experiment
 from tsad.settings import Settings
 from tsad.spec import parse, put, read_yaml
-from tsad.tracking.store import experiment_id, open_store
+from tsad.tracking.store import open_store
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +25,10 @@ class Place:
     Attributes:
         settings: From the environment and `.env`.
         client: Of the tracking store.
-        experiment: Id of the MLflow experiment that runs go to.
     """
 
     settings: Settings
     client: MlflowClient
-    experiment: str
 
 
 def read_settings() -> Settings:
@@ -57,8 +55,7 @@ def read_settings() -> Settings:
 def open_place() -> Place:
     """Returns the place, its tracking store ready for use."""
     settings = read_settings()
-    client = open_store(settings.tracking_uri)
-    return Place(settings, client, experiment_id(client, settings.tracking_uri))
+    return Place(settings, open_store(settings.tracking_uri))
 
 
 def device(settings: Settings) -> str:

@@ -17,14 +17,15 @@ from tsad.errors import TsadError
 from tsad.evaluation.report import Report
 from tsad.experiment import Experiment, report
 from tsad.panel import run_panel
-from tsad.results import DETECTOR
+from tsad.results import DETECTOR, HEADLINES, headlines
 from tsad.search.ray_tune import run_trials
-from tsad.search.report import show_comparison, show_trials, trial_table
+from tsad.search.report import show_comparison, show_trials, show_verdict, trial_table
 from tsad.search.search import Search, read_search
 from tsad.serving.registry import MODEL, log_detector, register
 from tsad.spec import parse, write_yaml
 from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.search_runs import TrialRecorder
+from tsad.tracking.store import experiment_id
 from tsad.trial import Trial
 
 Ended = Sequence[tuple[Trial, Path | None]]
@@ -35,20 +36,24 @@ def search(path: Path, changes: Mapping[str, Any]) -> None:
     wanted = read_search(path, changes)
     place = open_place()
     data = wanted.data.load(place.settings.data_dir)
-    labels_used = wanted.spec.maximise.labels_used
-    tags = {"tsad.kind": "search", "tsad.designer": wanted.spec.designer.kind, "tsad.labels_used": labels_used}
-    with leading_run(place.client, place.experiment, f"{wanted.name}-{data.name}", tags) as writer:
+    to = experiment_id(place.client, place.settings.tracking_uri)
+    tags = {
+        "tsad.kind": "search",
+        "tsad.designer": wanted.spec.designer.kind,
+        "tsad.labels_used.selection": wanted.spec.maximise.labels_used,
+    }
+    with leading_run(place.client, to, f"{wanted.name}-{data.name}", tags) as writer:
         writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
         writer.inputs(data)
         folder = place.settings.output_dir / "search" / writer.run_id
-        ended = _run(
-            wanted, data, TrialRecorder(place.client, place.experiment, writer.run_id, data, labels_used), folder
-        )
+        recorder = TrialRecorder(place.client, to, writer.run_id, data, wanted.spec.maximise.labels_used)
+        ended = _run(wanted, data, recorder, folder)
         table = trial_table([trial for trial, _ in ended])
         click.echo(f"\n{show_trials(table)}\n")
         table.to_csv(folder / "trials.csv", index=False)
         winner = _keep_winner(ended, folder, path)
-        _crown(place, writer, data, winner, folder, tags)
+        version = _crown(place, writer, data, winner, folder)
+    _say_where(place, version, folder)
 
 
 def _run(wanted: Search, data: DataSet, recorder: TrialRecorder, folder: Path) -> Ended:
@@ -78,42 +83,50 @@ def _keep_winner(ended: Ended, folder: Path, space: Path) -> Trial:
     return winner
 
 
-def _crown(
-    place: Place, writer: RunWriter, data: DataSet, winner: Trial, folder: Path, tags: Mapping[str, str]
-) -> None:
-    """Evaluates the winner as it was saved, beside the trivial panel; logs, registers and announces it."""
+def _crown(place: Place, writer: RunWriter, data: DataSet, winner: Trial, folder: Path) -> str:
+    """Evaluates the winner as it was saved, beside the trivial panel; logs and registers it; returns its version."""
     experiment = parse(Experiment, winner.candidate.experiment, winner.candidate.name)
     detector = Detector.load(folder / "champion" / DETECTOR)
     parts = split(data, experiment.split, experiment.window.length)
     champion = report(detector, detector.score(parts.test), parts.test, parts.reported)
     panel = run_panel(experiment, data)
-    comparison = show_comparison(winner.candidate.name, champion, panel)
     writer.metrics(_all_metrics(champion, panel))
     writer.files(folder / "champion", "champion")
     for name in ("champion.yaml", "trials.csv"):
         writer.file(folder / name)
-    model = log_detector(writer.run_id, folder / "champion" / DETECTOR, data.test, dict(tags))
-    version = register(place.client, model, MODEL, "champion", {"run": writer.run_id, "trial": winner.candidate.name})
-    rows = f"rows {parts.reported.start}-{parts.reported.stop - 1} of the test part"
-    writer.note(f"Champion `{winner.candidate.name}`, {MODEL} version {version}, on {rows}:\n\n```\n{comparison}\n```")
-    click.echo(f"{data.name}, {rows}; best_f1 is an oracle (test labels chose its threshold), f1 is deployable:")
-    click.echo(f"{comparison}\n")
-    click.echo(f"champion:  models:/{MODEL}@champion (version {version}; experiment {folder / 'champion.yaml'})")
-    click.echo(f"run:       {writer.run_id} in {place.settings.tracking_uri}; files in {folder}")
-    uri = place.settings.tracking_uri
-    mlflow = Path(sys.executable).parent / "mlflow"
-    shown = mlflow.relative_to(Path.cwd()) if mlflow.is_relative_to(Path.cwd()) else mlflow
-    serve = f"models serve -m models:/{MODEL}@champion --env-manager local --port 5001"
-    click.echo(f"look:      {shown} ui --backend-store-uri {uri}")
-    click.echo(f"serve:     MLFLOW_TRACKING_URI={uri} {shown} {serve}")
+    tags = {"tsad.trial": winner.candidate.name, "tsad.labels_used.threshold": experiment.threshold_labels}
+    writer.tags(tags)
+    model = log_detector(writer.run_id, folder / "champion" / DETECTOR, data.test, tags)
+    version = register(place.client, model, MODEL, "champion", {"run": writer.run_id} | tags)
+    rows = f"{data.name}, rows {parts.reported.start}-{parts.reported.stop - 1} of its test part"
+    comparison = show_comparison(winner.candidate.name, champion, panel)
+    verdict = show_verdict(champion, panel)
+    writer.note(
+        f"Champion `{winner.candidate.name}`, {MODEL} version {version}, on {rows}:\n\n```\n{comparison}\n```\n\n{verdict}"
+    )
+    click.echo(f"{rows}; best_f1 is an oracle (test labels chose its threshold), f1 is deployable:")
+    click.echo(f"{comparison}\n\n{verdict}\n")
+    return version
 
 
 def _all_metrics(champion: Report, panel: Mapping[str, Report]) -> dict[str, float]:
-    """Returns the champion's metrics, and the panel's under `panel/NAME/`."""
+    """Returns the champion's headlines, and the panel's under `panel/NAME/`."""
     trivial = {
-        f"panel/{name}/{metric}": value
+        f"panel/{name}/{metric}": result.metrics[metric]
         for name, result in panel.items()
-        for metric, value in result.metrics.items()
-        if not metric.startswith("rows/")
+        for metric in HEADLINES
+        if metric in result.metrics
     }
-    return dict(champion.metrics) | trivial
+    return headlines(champion) | trivial
+
+
+def _say_where(place: Place, version: str, folder: Path) -> None:
+    """Prints the champion's URI and the commands that open the UI and serve it."""
+    uri = place.settings.tracking_uri
+    mlflow = Path(sys.executable).with_name("mlflow")
+    shown = mlflow.relative_to(Path.cwd()) if mlflow.is_relative_to(Path.cwd()) else mlflow
+    serve = f"models serve -m models:/{MODEL}@champion --env-manager local --port 5001"
+    click.echo(f"champion:  models:/{MODEL}@champion  (version {version})")
+    click.echo(f"again:     {Path(sys.executable).name} -m tsad train {folder / 'champion.yaml'}")
+    click.echo(f"look:      {shown} ui --backend-store-uri {uri}")
+    click.echo(f"serve:     MLFLOW_TRACKING_URI={uri} {shown} {serve}")

@@ -13,6 +13,7 @@ from tsad.experiment import Progress, run
 from tsad.results import DETECTOR, metrics, write_results
 from tsad.serving.registry import log_detector
 from tsad.tracking.runs import leading_run
+from tsad.tracking.store import experiment_id
 
 _logger = logging.getLogger(__name__)
 
@@ -22,9 +23,13 @@ def train(path: Path, changes: Mapping[str, Any]) -> None:
     experiment = read_experiment(path, changes)
     place = open_place()
     data = experiment.data.load(place.settings.data_dir)
-    labels_used = "test" if experiment.threshold.reads_labels else "nothing"
-    tags = {"tsad.kind": "train", "tsad.family": experiment.model.kind, "tsad.labels_used": labels_used}
-    with leading_run(place.client, place.experiment, f"{path.stem}-{data.name}", tags) as writer:
+    tags = {
+        "tsad.kind": "train",
+        "tsad.family": experiment.model.kind,
+        "tsad.labels_used.threshold": experiment.threshold_labels,
+    }
+    to = experiment_id(place.client, place.settings.tracking_uri)
+    with leading_run(place.client, to, f"{path.stem}-{data.name}", tags) as writer:
         folder = place.settings.output_dir / "train" / writer.run_id
         writer.parameters(experiment.model_dump(mode="json"))
         writer.inputs(data)
@@ -44,7 +49,7 @@ def train(path: Path, changes: Mapping[str, Any]) -> None:
         log_detector(writer.run_id, folder / DETECTOR, data.test, tags)
     for name, value in metrics(outcome).items():
         click.echo(f"{name:<28} {value:.4f}")
-    click.echo(f"threshold: {outcome.detector.threshold.method}; labels used: {labels_used}")
+    click.echo(f"threshold: {outcome.detector.threshold.method}; labels used: {experiment.threshold_labels}")
     click.echo(f"files:     {folder}")
     click.echo(f"run:       runs:/{writer.run_id}  (detector: runs:/{writer.run_id}/{DETECTOR})")
     click.echo(f"look:      mlflow ui --backend-store-uri {place.settings.tracking_uri}")

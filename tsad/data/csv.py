@@ -104,7 +104,7 @@ def to_values(table: pd.DataFrame, features: Sequence[str], source: str, missing
             if bad.any():
                 raise DataError(
                     f"{source}: column {name!r} has {int(bad.sum())} {what} cells, first at row {int(bad.argmax())}; "
-                    f"{'set missing: ffill, or drop them' if what == 'empty' else 'replace or drop them'}"
+                    f"fill them (in an experiment, empty cells by data.missing=ffill) or drop their rows"
                 )
         columns.append(values.astype(np.float32))
     return np.stack(columns, axis=1) if columns else np.empty((len(table), 0), np.float32)

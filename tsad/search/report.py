@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from tsad.evaluation.report import Report
+from tsad.results import HEADLINES
 from tsad.spec import flatten
 from tsad.trial import Trial
-
-SHOWN = ("ranking/pr_auc", "ranking/roc_auc", "oracle/best_f1", "point/f1")
-"""Metrics of the comparison, in this order."""
 
 
 def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -23,7 +21,7 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
             "trial": trial.candidate.name,
             "state": trial.state,
             "value": trial.value,
-            **{name.rpartition("/")[2]: trial.metrics.get(name) for name in SHOWN},
+            **{name.rpartition("/")[2]: trial.metrics.get(name) for name in HEADLINES},
             "epochs": trial.epochs,
             "seconds": round(trial.seconds, 1),
             **{path: values.get(path) for path in differing if path != "model.kind"},
@@ -36,7 +34,7 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
 
 def show_trials(table: pd.DataFrame) -> str:
     """Returns the columns of `trial_table` that fit a terminal."""
-    columns = ["trial", "state", "value", *(name.rpartition("/")[2] for name in SHOWN), "epochs", "seconds"]
+    columns = ["trial", "state", "value", *(name.rpartition("/")[2] for name in HEADLINES), "epochs", "seconds"]
     return _text(table[columns])
 
 
@@ -45,10 +43,21 @@ def show_comparison(winner: str, report: Report, panel: Mapping[str, Report]) ->
     chance = {"ranking/pr_auc": report.metrics.get("ratio/true"), "ranking/roc_auc": 0.5}
     reports = {winner: report.metrics} | {name: trivial.metrics for name, trivial in panel.items()} | {"chance": chance}
     rows = [
-        {"detector": name} | {metric.rpartition("/")[2]: values.get(metric) for metric in SHOWN}
+        {"detector": name} | {metric.rpartition("/")[2]: values.get(metric) for metric in HEADLINES}
         for name, values in reports.items()
     ]
     return _text(pd.DataFrame(rows))
+
+
+def show_verdict(winner: Report, panel: Mapping[str, Report]) -> str:
+    """Returns a sentence that says whether the winner is worth more than the best trivial detector."""
+    metric = "ranking/pr_auc"
+    rivals = {name: trivial.metrics[metric] for name, trivial in panel.items() if metric in trivial.metrics}
+    if metric not in winner.metrics or not rivals:
+        return "Without labelled anomalies in the reported rows, nobody can say whether it beats a trivial detector."
+    best = max(rivals, key=lambda name: rivals[name])
+    beats = "beats" if winner.metrics[metric] > rivals[best] else "does not beat"
+    return f"In PR-AUC the champion ({winner.metrics[metric]:.3f}) {beats} the best trivial detector ({best}, {rivals[best]:.3f})."
 
 
 def _text(table: pd.DataFrame) -> str:

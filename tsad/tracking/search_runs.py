@@ -6,6 +6,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from tsad.data.dataset import DataSet
+from tsad.experiment import Experiment
+from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 from tsad.trial import Candidate, Trial
 
@@ -26,12 +28,14 @@ class TrialRecorder:
 
     def started(self, candidate: Candidate) -> None:
         """Creates the child run."""
+        experiment = parse(Experiment, candidate.experiment, candidate.name)
         tags = {
             "tsad.trial": str(candidate.number),
             "tsad.generation": str(candidate.generation),
             "tsad.family": candidate.family,
             "tsad.parents": " ".join(str(parent) for parent in candidate.parents),
-            "tsad.labels_used": self._labels_used,
+            "tsad.labels_used.selection": self._labels_used,
+            "tsad.labels_used.threshold": experiment.threshold_labels,
         }
         writer = RunWriter.create(self._client, self._experiment, candidate.name, tags, self._parent)
         writer.parameters(candidate.experiment)
