@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mlflow import MlflowClient
 from pydantic import ValidationError
 
 from tsad.errors import SpecError
 from tsad.experiment import Experiment
 from tsad.settings import Settings
 from tsad.spec import parse, put, read_yaml
-from tsad.tracking.store import open_store
+from tsad.tracking.store import Store, open_store
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +23,11 @@ class Place:
 
     Attributes:
         settings: From the environment and `.env`.
-        client: Of the tracking store.
+        store: For tracking and for the registry.
     """
 
     settings: Settings
-    client: MlflowClient
+    store: Store
 
 
 def read_settings() -> Settings:

@@ -25,7 +25,6 @@ from tsad.serving.registry import MODEL, log_detector, register
 from tsad.spec import parse, write_yaml
 from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.search_runs import TrialRecorder
-from tsad.tracking.store import experiment_id
 from tsad.trial import Trial
 
 Ended = Sequence[tuple[Trial, Path | None]]
@@ -36,17 +35,16 @@ def search(path: Path, changes: Mapping[str, Any]) -> None:
     wanted = read_search(path, changes)
     place = open_place()
     data = wanted.data.load(place.settings.data_dir)
-    to = experiment_id(place.client, place.settings.tracking_uri)
     tags = {
         "tsad.kind": "search",
         "tsad.designer": wanted.spec.designer.kind,
         "tsad.labels_used.selection": wanted.spec.maximise.labels_used,
     }
-    with leading_run(place.client, to, f"{wanted.name}-{data.name}", tags) as writer:
+    with leading_run(place.store, f"{wanted.name}-{data.name}", tags) as writer:
         writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
         writer.inputs(data)
         folder = place.settings.output_dir / "search" / writer.run_id
-        recorder = TrialRecorder(place.client, to, writer.run_id, data, wanted.spec.maximise.labels_used)
+        recorder = TrialRecorder(place.store, writer.run_id, data, wanted.spec.maximise.labels_used)
         ended = _run(wanted, data, recorder, folder)
         table = trial_table([trial for trial, _ in ended])
         click.echo(f"\n{show_trials(table)}\n")
@@ -97,13 +95,12 @@ def _crown(place: Place, writer: RunWriter, data: DataSet, winner: Trial, folder
     tags = {"tsad.trial": winner.candidate.name, "tsad.labels_used.threshold": experiment.threshold_labels}
     writer.tags(tags)
     model = log_detector(writer.run_id, folder / "champion" / DETECTOR, data.test, tags)
-    version = register(place.client, model, MODEL, "champion", {"run": writer.run_id} | tags)
+    version = register(model, MODEL, "champion", {"run": writer.run_id} | tags)
     rows = f"{data.name}, rows {parts.reported.start}-{parts.reported.stop - 1} of its test part"
     comparison = show_comparison(winner.candidate.name, champion, panel)
     verdict = show_verdict(champion, panel)
-    writer.note(
-        f"Champion `{winner.candidate.name}`, {MODEL} version {version}, on {rows}:\n\n```\n{comparison}\n```\n\n{verdict}"
-    )
+    title = f"Champion `{winner.candidate.name}`, {MODEL} version {version}, on {rows}:"
+    writer.note(f"{title}\n\n```\n{comparison}\n```\n\n{verdict}")
     click.echo(f"{rows}; best_f1 is an oracle (test labels chose its threshold), f1 is deployable:")
     click.echo(f"{comparison}\n\n{verdict}\n")
     return version
@@ -122,7 +119,7 @@ def _all_metrics(champion: Report, panel: Mapping[str, Report]) -> dict[str, flo
 
 def _say_where(place: Place, version: str, folder: Path) -> None:
     """Prints the champion's URI and the commands that open the UI and serve it."""
-    uri = place.settings.tracking_uri
+    uri = place.store.uri
     mlflow = Path(sys.executable).with_name("mlflow")
     shown = mlflow.relative_to(Path.cwd()) if mlflow.is_relative_to(Path.cwd()) else mlflow
     serve = f"models serve -m models:/{MODEL}@champion --env-manager local --port 5001"

@@ -13,7 +13,6 @@ from tsad.experiment import Progress, run
 from tsad.results import DETECTOR, metrics, write_results
 from tsad.serving.registry import log_detector
 from tsad.tracking.runs import leading_run
-from tsad.tracking.store import experiment_id
 
 _logger = logging.getLogger(__name__)
 
@@ -28,8 +27,7 @@ def train(path: Path, changes: Mapping[str, Any]) -> None:
         "tsad.family": experiment.model.kind,
         "tsad.labels_used.threshold": experiment.threshold_labels,
     }
-    to = experiment_id(place.client, place.settings.tracking_uri)
-    with leading_run(place.client, to, f"{path.stem}-{data.name}", tags) as writer:
+    with leading_run(place.store, f"{path.stem}-{data.name}", tags) as writer:
         folder = place.settings.output_dir / "train" / writer.run_id
         writer.parameters(experiment.model_dump(mode="json"))
         writer.inputs(data)

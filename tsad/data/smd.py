@@ -1,7 +1,9 @@
 """SMD, the Server Machine Dataset (Su et al., KDD 2019): 28 machines, 38 features, one row a minute."""
 
 import io
+import re
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.data.dataset import DataSet
-from tsad.errors import DataError
+from tsad.errors import DataError, shown
 from tsad.series import Series
 from tsad.spec import Spec
 
@@ -78,7 +80,7 @@ def _from_archive(archive: Path, name: str) -> bytes | None:
             return opened.read(f"{_ARCHIVE}/{_FOLDER}/{name}")
     except KeyError:
         return None
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{archive}: must be a zip archive, but {error}; download it again") from None
 
 
@@ -88,8 +90,8 @@ def _machines(place: Path) -> list[str]:
     else:
         with zipfile.ZipFile(place) as opened:
             names = [Path(name).name for name in opened.namelist() if "/train/machine-" in name]
-    machines = [name.removeprefix("machine-").removesuffix(".txt") for name in names]
-    return sorted(machines, key=lambda machine: [int(part) for part in machine.split("-")])
+    found = [re.fullmatch(r"machine-(\d+)-(\d+)\.txt", name) for name in names]
+    return [f"{group}-{number}" for group, number in sorted((int(each[1]), int(each[2])) for each in found if each)]
 
 
 def _rows(content: bytes | None, name: str) -> NDArray[np.float32]:
@@ -101,7 +103,7 @@ def _rows(content: bytes | None, name: str) -> NDArray[np.float32]:
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise DataError(
             f"{name}: every cell must be a finite number, but row {row}, column {column + 1} holds "
-            f"{table.iloc[row, column]!r}; take the published file"
+            f"{shown(table.iloc[row, column])}; take the published file"
         )
     return values.astype(np.float32)
 

@@ -56,8 +56,8 @@ def show_verdict(winner: Report, panel: Mapping[str, Report]) -> str:
     if metric not in winner.metrics or not rivals:
         return "Without labelled anomalies in the reported rows, nobody can say whether it beats a trivial detector."
     best = max(rivals, key=lambda name: rivals[name])
-    beats = "beats" if winner.metrics[metric] > rivals[best] else "does not beat"
-    return f"In PR-AUC the champion ({winner.metrics[metric]:.3f}) {beats} the best trivial detector ({best}, {rivals[best]:.3f})."
+    value, beats = winner.metrics[metric], "beats" if winner.metrics[metric] > rivals[best] else "does not beat"
+    return f"In PR-AUC the champion ({value:.3f}) {beats} the best trivial detector ({best}, {rivals[best]:.3f})."
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -55,10 +55,10 @@ def log_detector(run_id: str, folder: Path, series: Series, tags: dict[str, str]
     return str(logged.model_uri)
 
 
-def register(client: MlflowClient, model_uri: str, name: str, alias: str, tags: dict[str, str]) -> str:
+def register(model_uri: str, name: str, alias: str, tags: dict[str, str]) -> str:
     """Registers a logged model as the next version of `name`, points `alias` at it, and returns the version."""
     version = str(mlflow.register_model(model_uri, name, tags=tags).version)
-    client.set_registered_model_alias(name, alias, version)
+    MlflowClient().set_registered_model_alias(name, alias, version)
     return version
 
 

@@ -16,6 +16,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from tsad.data.dataset import DataSet
 from tsad.series import Series
 from tsad.spec import flatten
+from tsad.tracking.store import Store
 
 _NOTE = "mlflow.note.content"
 _BATCH = 1000
@@ -30,12 +31,11 @@ class RunWriter:
         self.run_id = run_id
 
     @classmethod
-    def create(
-        cls, client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str], parent: str = ""
-    ) -> "RunWriter":
+    def create(cls, store: Store, experiment: str, name: str, tags: Mapping[str, str], parent: str = "") -> "RunWriter":
         """Returns the writer of a new run, a child of the run `parent` if that is given."""
         all_tags = {MLFLOW_RUN_NAME: name, **tags} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
-        return cls(client, client.create_run(experiment, tags=all_tags, run_name=name).info.run_id)
+        run = store.client.create_run(experiment, tags=all_tags, run_name=name)
+        return cls(store.client, run.info.run_id)
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Logs nested values under their paths.
@@ -95,13 +95,13 @@ def _input(data: DataSet, context: str, series: Series) -> DatasetInput:
 
 
 @contextmanager
-def leading_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
+def leading_run(store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
     """Opens the run of this command and ends it whatever happens: FINISHED, FAILED (with the reason), or KILLED (Ctrl-C).
 
     Under `mlflow run` it is the run that MLflow made for the command, else a new one.
     """
     given = os.environ.get("MLFLOW_RUN_ID")
-    writer = RunWriter(client, given) if given else RunWriter.create(client, experiment, name, {})
+    writer = RunWriter(store.client, given) if given else RunWriter.create(store, store.experiment(), name, {})
     writer.tags({MLFLOW_RUN_NAME: name, **tags})
     try:
         yield writer

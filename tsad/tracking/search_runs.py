@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlflow import MlflowClient
-
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
+from tsad.tracking.store import Store
 from tsad.trial import Candidate, Trial
 
 _STATUS = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
@@ -17,9 +16,9 @@ _STATUS = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 class TrialRecorder:
     """Writes each trial as a child run: parameters at its start, losses as they come, metrics and files at its end."""
 
-    def __init__(self, client: MlflowClient, experiment: str, parent: str, data: DataSet, labels_used: str) -> None:
-        self._client = client
-        self._experiment = experiment
+    def __init__(self, store: Store, parent: str, data: DataSet, labels_used: str) -> None:
+        self._store = store
+        self._experiment = store.experiment()
         self._parent = parent
         self._data = data
         self._labels_used = labels_used
@@ -37,7 +36,7 @@ class TrialRecorder:
             "tsad.labels_used.selection": self._labels_used,
             "tsad.labels_used.threshold": experiment.threshold_labels,
         }
-        writer = RunWriter.create(self._client, self._experiment, candidate.name, tags, self._parent)
+        writer = RunWriter.create(self._store, self._experiment, candidate.name, tags, self._parent)
         writer.parameters(candidate.experiment)
         writer.inputs(self._data)
         self._open[candidate.number] = writer
