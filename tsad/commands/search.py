@@ -120,10 +120,12 @@ def _all_metrics(champion: Report, panel: Mapping[str, Report]) -> dict[str, flo
 def _say_where(place: Place, version: str, folder: Path) -> None:
     """Prints the champion's URI and the commands that open the UI and serve it."""
     uri = place.store.uri
-    mlflow = Path(sys.executable).with_name("mlflow")
-    shown = mlflow.relative_to(Path.cwd()) if mlflow.is_relative_to(Path.cwd()) else mlflow
+    folder_of_python = Path(sys.executable).parent
+    shown = (
+        folder_of_python.relative_to(Path.cwd()) if folder_of_python.is_relative_to(Path.cwd()) else folder_of_python
+    )
     serve = f"models serve -m models:/{MODEL}@champion --env-manager local --port 5001"
     click.echo(f"champion:  models:/{MODEL}@champion  (version {version})")
-    click.echo(f"again:     {Path(sys.executable).name} -m tsad train {folder / 'champion.yaml'}")
-    click.echo(f"look:      {shown} ui --backend-store-uri {uri}")
-    click.echo(f"serve:     MLFLOW_TRACKING_URI={uri} {shown} {serve}")
+    click.echo(f"again:     {shown}/tsad train {folder / 'champion.yaml'}")
+    click.echo(f"look:      {shown}/mlflow ui --backend-store-uri {uri}")
+    click.echo(f"serve:     MLFLOW_TRACKING_URI={uri} {shown}/mlflow {serve}")

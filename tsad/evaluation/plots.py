@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tsad.series import runs
 
-_INK, _MUTED, _ALARM = "#1f4e79", "#8a8f98", "#d62728"
+_INK, _ALARM = "#1f4e79", "#d62728"
 
 
 def draw_scores(
@@ -30,11 +30,13 @@ def draw_scores(
     axes.plot(rows, scores, color=_INK, linewidth=0.7, label="score")
     axes.axhline(level, color="black", linestyle="--", linewidth=1, label=f"threshold {level:.4g}")
     for place, (first, after) in enumerate(runs(labels) if labels is not None else []):
-        shade = axes.axvspan(first - 0.5, after - 0.5, color=_ALARM, alpha=0.25, linewidth=0)
+        shade = axes.axvspan(
+            first - 0.5, after - 0.5, color=_ALARM, alpha=0.25, linewidth=1.5
+        )  # a single row shows too
         if place == 0:
             shade.set_label("labelled anomaly")
     if reported_from:
-        axes.axvline(reported_from, color=_MUTED, linewidth=1.2, label="reported from here")
+        axes.axvline(reported_from, color="black", linestyle=":", linewidth=1.5, label="reported from here")
     positive = scores[scores > 0]  # a comparison with NaN is False
     if len(positive) and positive.max() > 50 * np.median(positive):
         axes.set_yscale("log")

@@ -1,6 +1,7 @@
 """Detectors into the registry, and out of it."""
 
 import shutil
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -37,11 +38,9 @@ def log_detector(run_id: str, folder: Path, series: Series, tags: dict[str, str]
     example = series.part(0, scorer.rows_before + scorer.rows_after + _EXAMPLE_ROWS)
     inputs = Schema([ColSpec(DataType.double, name) for name in scorer.features])
     outputs = Schema([ColSpec(DataType.double, "score", required=False), ColSpec(DataType.boolean, "flag")])
-    code = folder.parent / "code"
-    package = shutil.copytree(
-        Path(tsad.__file__).parent, code / "tsad", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
-    )
-    with mlflow.start_run(run_id=run_id):
+    with tempfile.TemporaryDirectory() as code, mlflow.start_run(run_id=run_id):
+        package = Path(code, "tsad")
+        shutil.copytree(Path(tsad.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("served_detector.py")),
