@@ -57,12 +57,12 @@ def search(path: Path, changes: Mapping[str, Any]) -> None:
 def _run(wanted: Search, data: DataSet, recorder: TrialRecorder, folder: Path) -> Ended:
     designer = wanted.spec.designer.build(wanted.space, wanted.spec.seed)
     click.echo(
-        f"searching {data.name}: {wanted.spec.trials} trials by {wanted.spec.designer.kind}, {wanted.spec.parallel} side by "
+        f"searching {data.name}: {wanted.trials} trials by {wanted.spec.designer.kind}, {wanted.spec.parallel} side by "
         f"side, {wanted.spec.cpus:g} cores each; maximising {wanted.spec.maximise.kind}"
     )
-    with Watch(recorder, wanted.spec.trials) as watch:
+    with Watch(recorder, wanted.trials) as watch:
         try:
-            return run_trials(wanted.spec, designer, data, watch, folder / "ray")
+            return run_trials(wanted, designer, data, watch, folder / "ray")
         finally:
             recorder.close()
 

@@ -24,7 +24,7 @@ from tsad.experiment import Experiment, Outcome, Progress, run
 from tsad.results import metrics, write_results
 from tsad.search.designers.contract import Designer, SpaceExhaustedError
 from tsad.search.objective import MaximiseSpec
-from tsad.search.search import AshaSpec, SearchSpec
+from tsad.search.search import AshaSpec, Search, SearchSpec
 from tsad.spec import parse
 from tsad.trial import Candidate, State, Trial
 
@@ -53,12 +53,12 @@ class _Job:
 
 
 def run_trials(
-    spec: SearchSpec, designer: Designer, data: DataSet, listener: Listener, folder: Path
+    wanted: Search, designer: Designer, data: DataSet, listener: Listener, folder: Path
 ) -> list[tuple[Trial, Path | None]]:
     """Runs candidates until the trials or the seconds are used up.
 
     Args:
-        spec: How many, how long, on how many cores.
+        wanted: How many candidates, how long, on how many cores.
         designer: Proposes candidates.
         data: Rows for all of them; goes to the workers through Ray's object store.
         listener: Is told of every trial.
@@ -67,6 +67,7 @@ def run_trials(
     Returns:
         Every trial, in the order of ending, with the folder of its files.
     """
+    spec = wanted.spec
     _start_ray(spec)
     bridge = _Bridge(designer, listener)
     job = _Job(spec.maximise, spec.asha, threads=_threads(spec), device="cuda" if spec.gpus else "cpu")
@@ -76,7 +77,7 @@ def run_trials(
         tune_config=tune.TuneConfig(
             search_alg=_DesignerSearcher(bridge),
             scheduler=_scheduler(spec.asha),
-            num_samples=spec.trials,
+            num_samples=wanted.trials,
             max_concurrent_trials=spec.parallel,
             time_budget_s=spec.seconds,
             reuse_actors=True,

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tsad.data import DataSpec
 from tsad.errors import SpecError
 from tsad.search.designers import DesignerSpec
 from tsad.search.designers.contract import check_space
 from tsad.search.designers.evolution import EvolutionSpec
+from tsad.search.designers.grid import GridSpec, combinations
 from tsad.search.objective import MaximiseSpec, MisfitSpec
 from tsad.search.space import Space
 from tsad.spec import Spec, parse, put, read_yaml
@@ -41,7 +42,7 @@ class SearchSpec(Spec):
     """How a space is explored: the section `search` of a search space.
 
     Attributes:
-        trials: Candidates to try.
+        trials: Candidates to try, at most; None for all of them, which only the grid can count.
         seconds: End after this long, whatever has been tried; None for no limit.
         parallel: Trials that run side by side.
         cpus: Cores, and threads, of a trial.
@@ -52,7 +53,7 @@ class SearchSpec(Spec):
         asha: Stops trials that fall behind; None lets all run to their end.
     """
 
-    trials: int = Field(16, ge=1)
+    trials: int | None = Field(16, ge=1)
     seconds: float | None = Field(None, gt=0)
     parallel: int = Field(2, ge=1)
     cpus: float = Field(1, gt=0)
@@ -61,6 +62,14 @@ class SearchSpec(Spec):
     designer: DesignerSpec = EvolutionSpec()
     maximise: MaximiseSpec = MisfitSpec(kind="misfit")
     asha: AshaSpec | None = AshaSpec()
+
+    @model_validator(mode="after")
+    def _finite(self) -> "SearchSpec":
+        if self.trials is None and not isinstance(self.designer, GridSpec):
+            raise ValueError(
+                f"trials must be a number for the designer {self.designer.kind}; only grid has an end of its own"
+            )
+        return self
 
 
 class _DataOnly(Spec):
@@ -76,12 +85,14 @@ class Search:
         spec: How to explore.
         space: What to explore.
         data: The rows; the same for all candidates, so genes cannot touch them.
+        trials: How many candidates will be tried, unless time runs out before.
     """
 
     name: str
     spec: SearchSpec
     space: Space
     data: DataSpec
+    trials: int
 
 
 def read_search(path: Path, changes: Mapping[str, Any]) -> Search:
@@ -100,4 +111,5 @@ def read_search(path: Path, changes: Mapping[str, Any]) -> Search:
         check_space(space)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
-    return Search(path.stem, spec, space, data)
+    count = sum(1 for _ in combinations(space, {})) if isinstance(spec.designer, GridSpec) else spec.trials
+    return Search(path.stem, spec, space, data, min(count or 1, spec.trials or count or 1))

@@ -93,6 +93,18 @@ Gene = ChoiceGene | RangeGene
 _GENE: TypeAdapter[Gene] = TypeAdapter(Gene)
 
 
+class MissingGeneError(ValueError):
+    """An active gene has no value.
+
+    Attributes:
+        address: Of the gene.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"gene {address} is active and must have a value; give one, or a generator to draw it")
+        self.address = address
+
+
 class Space:
     """A template of experiments, its genes found and checked once.
 
@@ -110,7 +122,7 @@ class Space:
         Values come from `genes` where it has the address; the others are drawn. Genes that are not active are dropped.
 
         Raises:
-            ValueError: if an active gene has no value and there is no generator to draw it.
+            MissingGeneError: if an active gene has no value and there is no generator to draw it.
         """
         walk = _Walk(self.genes, genes, generator)
         values: dict[str, Any] = walk.fill(self._template, "", "")
@@ -161,7 +173,7 @@ class _Walk:
         elif self.generator is not None:
             self.active[address] = gene.draw(self.generator)
         else:
-            raise ValueError(f"gene {address} must have a value, but only {sorted(self.given)} have one")
+            raise MissingGeneError(address)
         if isinstance(gene, RangeGene):
             return self.active[address]
         place = self.active[address]

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from tsad.search.designers.evolution import EvolutionSpec
+from tsad.search.designers.grid import GridSpec
 from tsad.search.designers.random import RandomSpec
 
-DesignerSpec = Annotated[EvolutionSpec | RandomSpec, Field(discriminator="kind")]
+DesignerSpec = Annotated[EvolutionSpec | GridSpec | RandomSpec, Field(discriminator="kind")]
 """Every designer that a YAML can name."""
