@@ -49,6 +49,7 @@ def test_a_saved_detector_gives_equal_scores_and_flags(spec, series, tmp_path):
     np.testing.assert_array_equal(loaded.flag(found), detector.flag(expected))
     assert detector.flag(expected).any()
     assert loaded.threshold == detector.threshold
+    assert not loaded.scorer.model.training
 
 
 @every_model

@@ -99,7 +99,7 @@ def with_cells(column, rows, value):
     [
         (
             with_cells("cpu", [3, 6], None),
-            "column 'cpu' has 2 empty cells, first at row 3; set missing: ffill, or drop them",
+            "column 'cpu' has 2 empty cells, first at row 3; fill them (data.missing=ffill in an experiment) or drop their rows",
         ),
         (
             with_cells("cpu", [6], "n/k"),
@@ -107,9 +107,12 @@ def with_cells(column, rows, value):
         ),
         (
             with_cells("disk", [2], "Infinity"),
-            "column 'disk' has 1 infinite cells, first at row 2; replace or drop them",
+            "column 'disk' has 1 infinite cells, first at row 2; replace them or drop their rows",
         ),
-        (with_cells("disk", [2], 1e39), "column 'disk' has 1 infinite cells, first at row 2; replace or drop them"),
+        (
+            with_cells("disk", [2], 1e39),
+            "column 'disk' has 1 infinite cells, first at row 2; replace them or drop their rows",
+        ),
         (
             {"anomaly": [0] * 5 + [2] * 5},
             "label column 'anomaly' must hold 0 or 1, but has 5 other cells, first at row 5 (2)",

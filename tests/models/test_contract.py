@@ -86,6 +86,14 @@ def test_gradient_reaches_every_parameter(spec, series):
     assert not untouched
 
 
+@every_network
+def test_an_estimate_is_learnt_from_the_window_it_is_of(spec, series):
+    windows = batch_of(series).requires_grad_()
+    built(spec, series, LENGTH).train()(windows).values[0].square().sum().backward()
+    assert windows.grad[0].any()
+    assert not windows.grad[1:].any()
+
+
 @every_closed_form
 def test_a_closed_form_has_no_parameters_and_keeps_what_it_learnt(spec, series):
     model = built(spec, series, LENGTH)
