@@ -69,7 +69,7 @@ class IsolationForest(ClosedFormModel):
         forest = SklearnForest(n_estimators=self.spec.trees, max_samples=sample, random_state=self.spec.seed, n_jobs=1)
         for place, grown in enumerate(forest.fit(rows).estimators_):
             self._keep(place, grown.tree_)
-        self.expected.copy_(len(forest.estimators_) * _expected_path(torch.tensor([float(sample)]))[0])
+        self.expected.copy_(len(forest.estimators_) * _expected_path(torch.tensor(float(sample), dtype=torch.float64)))
 
     def _keep(self, place: int, tree: Tree) -> None:
         nodes = tree.node_count
