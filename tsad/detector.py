@@ -169,7 +169,12 @@ class Detector:
             raise DetectorError(
                 f"{folder / DESCRIPTION}: features, center, scale and misfit_scale must be equally many"
             )
-        model = description.model.build(len(description.features), description.window_length)
+        try:
+            model = description.model.build(len(description.features), description.window_length)
+        except ValueError as error:
+            raise DetectorError(
+                f"{folder / DESCRIPTION}: model, window and features must fit each other, but {error}"
+            ) from None
         load_weights(model, folder / WEIGHTS)
         scorer = Scorer(
             features=description.features,

@@ -19,3 +19,10 @@ class DetectorError(TsadError):
 
 class TrainingError(TsadError):
     """A training that cannot go on."""
+
+
+def shown(cell: object, length: int = 80) -> str:
+    """Returns a value as it stands in an error: plain (`nan`, not `np.float64(nan)`), and cut if it is long."""
+    item = getattr(cell, "item", None)
+    text = repr(item() if callable(item) else cell)
+    return text if len(text) <= length else text[: length - 3] + "..."

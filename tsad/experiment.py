@@ -25,7 +25,7 @@ from tsad.series import Series
 from tsad.spec import Spec
 from tsad.thresholds import ThresholdSpec
 from tsad.thresholds.percentile import PercentileSpec
-from tsad.thresholds.threshold import Threshold
+from tsad.thresholds.threshold import LabelsUsed, Threshold
 from tsad.training.checkpoints import Checkpoints
 from tsad.training.epoch_losses import EpochLosses
 from tsad.training.loop import TrainingSpec, train
@@ -65,6 +65,11 @@ class Experiment(Spec):
     def supervised(self) -> bool:
         """Whether labels of the selection rows have a hand in training; such a run must be tagged."""
         return self.objective.reads_labels or self.split.reads_labels
+
+    @property
+    def threshold_labels(self) -> LabelsUsed:
+        """Whose labels choose the threshold."""
+        return "test" if self.threshold.reads_labels else "nothing"
 
 
 @dataclass(frozen=True, eq=False)

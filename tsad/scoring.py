@@ -119,7 +119,8 @@ def feature_scale(spec: ScoringSpec, validation_misfits: NDArray[np.float64]) ->
     if spec.scale == "none":
         return np.ones(validation_misfits.shape[1])
     means = np.nanmean(validation_misfits, axis=0)
-    return np.maximum(means, max(0.01 * float(means.mean()), 1e-12))
+    scale: NDArray[np.float64] = np.maximum(means, max(0.01 * float(means.mean()), 1e-12))
+    return scale
 
 
 def scores(spec: ScoringSpec, series: Series, misfit: NDArray[np.float64], scale: NDArray[np.float64]) -> Scores:

@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tsad.errors import SpecError
+from tsad.errors import SpecError, shown
 
 SpecT = TypeVar("SpecT", bound="Spec")
 
@@ -24,11 +25,16 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1 as PyYAML reads it, except that `1e-4` is the number that everybody means."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that `_Loader` would read as numbers."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+        list("-+.0123456789"),
+    )
 
 
 def parse(kind: type[SpecT], values: Mapping[str, Any], source: str) -> SpecT:
@@ -36,24 +42,31 @@ def parse(kind: type[SpecT], values: Mapping[str, Any], source: str) -> SpecT:
     try:
         return kind.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        raise SpecError(f"{source}: " + "; ".join(_mistakes(error))) from None
+        raise SpecError(f"{source}: " + "; ".join(_mistakes(error, values))) from None
     except (TypeError, ValueError) as error:
         raise SpecError(f"{source}: only text, numbers, lists and mappings can be described, but {error}") from None
 
 
-def _mistakes(error: ValidationError) -> list[str]:
+def _mistakes(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
     found = []
     for item in error.errors(include_url=False):
-        path = ".".join(str(part) for part in item["loc"]) or "(top)"
+        path = ".".join(_path(item["loc"], values)) or "(top)"
         message = item["msg"].removeprefix("Value error, ")
-        shown = "" if item["type"] in {"missing", "union_tag_not_found"} else f", but got {_shorten(item['input'])}"
-        found.append(f"{path}: {message[:1].lower()}{message[1:]}{shown}")
+        got = "" if item["type"] in {"missing", "union_tag_not_found"} else f", but got {shown(item['input'])}"
+        found.append(f"{path}: {message[:1].lower()}{message[1:]}{got}")
     return found
 
 
-def _shorten(value: object, length: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= length else text[: length - 3] + "..."
+def _path(places: Sequence[str | int], values: Any) -> Iterator[str]:
+    """Yields the path that an override would take: without the kinds that pydantic puts between a union and its fields."""
+    for place in places:
+        if isinstance(values, Mapping) and place not in values and place == values.get("kind"):
+            continue
+        yield str(place)
+        try:
+            values = values[place]
+        except (KeyError, IndexError, TypeError):
+            values = None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -71,7 +84,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def write_yaml(path: Path, spec: Spec, heading: str) -> None:
     """Writes `spec` as YAML that `read_yaml` and `parse` turn into an equal spec, under a comment line `heading`."""
-    body = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=110)
+    body = yaml.dump(spec.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110)
     path.write_text(f"# {heading}\n{body}", encoding="utf-8")
 
 
@@ -95,7 +108,7 @@ def put(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     A new `kind` replaces its whole section, because the other keys of the section belonged to the old kind. The order
     of `changes` does not matter: shorter paths, and `kind` among equals, go first.
     """
-    result: dict[str, Any] = json.loads(json.dumps(values))
+    result: dict[str, Any] = deepcopy(dict(values))
     for path in sorted(changes, key=lambda path: (path.count("."), not path.endswith("kind"))):
         *parents, name = path.split(".")
         section: Any = result
@@ -105,14 +118,14 @@ def put(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
             )
             if not isinstance(section, dict | list):
                 raise SpecError(
-                    f"{path}: {'.'.join(parents[:depth])} is {_shorten(section)}, not a section to put a value in"
+                    f"{path}: {'.'.join(parents[:depth])} is {shown(section)}, not a section to put a value in"
                 )
         if isinstance(section, list):
-            section[_index(section, name, path)] = changes[path]
+            section[_index(section, name, path)] = deepcopy(changes[path])
         else:
             if name == "kind" and section.get("kind", changes[path]) != changes[path]:
                 section.clear()
-            section[name] = changes[path]
+            section[name] = deepcopy(changes[path])
     return result
 
 

@@ -1,5 +1,6 @@
 """Anybody's CSV or Parquet file."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -7,10 +8,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.data.dataset import DataSet
-from tsad.errors import DataError
+from tsad.errors import DataError, shown
 from tsad.series import Series
 from tsad.spec import Spec
 
@@ -52,6 +54,10 @@ class CsvSpec(Spec):
     def _series(self, path: Path) -> Series:
         table = read_table(path)
         special = [column for column in (self.time, self.label) if column is not None]
+        if self.features is not None and set(special) & set(self.features):
+            raise DataError(
+                f"{path}: time and label must not be features, but {special} and {list(self.features)} share one"
+            )
         features = self.features or tuple(str(column) for column in table.columns if column not in special)
         absent = [column for column in (*features, *special) if column not in table.columns]
         if absent:
@@ -66,6 +72,8 @@ class CsvSpec(Spec):
 
 def read_table(path: Path) -> pd.DataFrame:
     """Returns the columns of a `.csv` or `.parquet` file; raises `DataError` if it cannot be read as one."""
+    if not path.is_file():
+        raise DataError(f"{path}: cannot be read (No such file); give the path of a .csv or .parquet file")
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
@@ -78,9 +86,7 @@ def read_table(path: Path) -> pd.DataFrame:
     raise DataError(f"{path}: a table must be a .csv or .parquet file; rename or convert it")
 
 
-def to_values(
-    table: pd.DataFrame, features: Sequence[str], source: str, missing: str = "error"
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def to_values(table: pd.DataFrame, features: Sequence[str], source: str, missing: str = "error") -> NDArray[np.float32]:
     """Returns the (T, F) float32 values of the named columns, in that order.
 
     Raises:
@@ -96,39 +102,44 @@ def to_values(
             row = int(text.to_numpy().argmax())
             raise DataError(
                 f"{source}: column {name!r} must hold numbers, but has {int(text.sum())} other cells, first at row {row} "
-                f"({table[name].iloc[row]!r}); correct them or leave the column out of the features"
+                f"({shown(table[name].iloc[row])}); correct them or leave the column out of the features"
             )
         if missing == "ffill":
             column = column.ffill()
         values = column.to_numpy(np.float64)
-        for bad, what in ((np.isnan(values), "empty"), (np.abs(values) > np.finfo(np.float32).max, "infinite")):
+        empty, infinite = np.isnan(values), np.abs(values) > np.finfo(np.float32).max
+        for bad, what, cure in (
+            (empty, "empty", "fill them (data.missing=ffill in an experiment) or drop their rows"),
+            (infinite, "infinite", "replace them or drop their rows"),
+        ):
             if bad.any():
                 raise DataError(
-                    f"{source}: column {name!r} has {int(bad.sum())} {what} cells, first at row {int(bad.argmax())}; "
-                    f"{'set missing: ffill, or drop them' if what == 'empty' else 'replace or drop them'}"
+                    f"{source}: column {name!r} has {int(bad.sum())} {what} cells, first at row {int(bad.argmax())}; {cure}"
                 )
         columns.append(values.astype(np.float32))
     return np.stack(columns, axis=1) if columns else np.empty((len(table), 0), np.float32)
 
 
-def _labels(column: pd.Series, path: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _labels(column: pd.Series, path: Path) -> NDArray[np.bool_]:
     wrong = ~column.isin([0, 1, False, True]).to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
             f"{path}: label column {column.name!r} must hold 0 or 1, but has {int(wrong.sum())} other cells, first at row "
-            f"{row} ({column.iloc[row]!r})"
+            f"{row} ({shown(column.iloc[row])})"
         )
     return column.to_numpy().astype(bool)
 
 
-def _times(column: pd.Series, path: Path) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
-    times = pd.to_datetime(column, errors="coerce", utc=True)
+def _times(column: pd.Series, path: Path) -> NDArray[np.datetime64]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # pandas says which parser it takes; wrong cells are named below
+        times = pd.to_datetime(column, errors="coerce", utc=True)
     wrong = times.isna().to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
-            f"{path}: time column {column.name!r} must hold timestamps, but row {row} has {column.iloc[row]!r}"
+            f"{path}: time column {column.name!r} must hold timestamps, but row {row} has {shown(column.iloc[row])}"
         )
     if not times.is_monotonic_increasing:
         row = int((times.diff() < pd.Timedelta(0)).to_numpy().argmax())

@@ -1,17 +1,20 @@
 """SMD, the Server Machine Dataset (Su et al., KDD 2019): 28 machines, 38 features, one row a minute."""
 
 import io
+import re
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.data.dataset import DataSet
-from tsad.errors import DataError
+from tsad.errors import DataError, shown
 from tsad.series import Series
 from tsad.spec import Spec
 
@@ -77,7 +80,7 @@ def _from_archive(archive: Path, name: str) -> bytes | None:
             return opened.read(f"{_ARCHIVE}/{_FOLDER}/{name}")
     except KeyError:
         return None
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{archive}: must be a zip archive, but {error}; download it again") from None
 
 
@@ -87,25 +90,25 @@ def _machines(place: Path) -> list[str]:
     else:
         with zipfile.ZipFile(place) as opened:
             names = [Path(name).name for name in opened.namelist() if "/train/machine-" in name]
-    machines = [name.removeprefix("machine-").removesuffix(".txt") for name in names]
-    return sorted(machines, key=lambda machine: [int(part) for part in machine.split("-")])
+    found = [re.fullmatch(r"machine-(\d+)-(\d+)\.txt", name) for name in names]
+    return [f"{group}-{number}" for group, number in sorted((int(each[1]), int(each[2])) for each in found if each)]
 
 
-def _rows(content: bytes | None, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _rows(content: bytes | None, name: str) -> NDArray[np.float32]:
     table = _table(content, name)
     if table.shape[1] != len(FEATURES):
         raise DataError(f"{name}: SMD has {len(FEATURES)} columns, but this file has {table.shape[1]}")
-    values = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    values: NDArray[np.float64] = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise DataError(
             f"{name}: every cell must be a finite number, but row {row}, column {column + 1} holds "
-            f"{table.iloc[row, column]!r}; take the published file"
+            f"{shown(table.iloc[row, column])}; take the published file"
         )
     return values.astype(np.float32)
 
 
-def _labels(content: bytes | None, name: str, rows: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _labels(content: bytes | None, name: str, rows: int) -> NDArray[np.bool_]:
     table = _table(content, name)
     values = table[0].to_numpy()
     if table.shape != (rows, 1) or not np.isin(values, (0, 1)).all():

@@ -63,7 +63,7 @@ class SyntheticSpec(Spec):
     def _sensors(self, generator: Generator) -> tuple[Values, Values]:
         """Returns (2 rows, F) values and the (2 rows, F) noiseless part of them."""
         time = np.arange(2 * self.rows)[:, None]
-        periods = np.array([24.0, 60.0, 144.0])
+        periods = np.array([24.0, 59.3, 143.7])  # without a common multiple, so that no other time looks the same
         gains = generator.uniform(0.3, 1.0, (3, self.features))
         phases = generator.uniform(0, 2 * np.pi, (3, self.features))
         waves = [np.sin(2 * np.pi * time / period + phase) for period, phase in zip(periods, phases, strict=True)]
@@ -84,12 +84,17 @@ class SyntheticSpec(Spec):
         return values, labels
 
 
+def _signs(rows: Values, generator: Generator) -> Values:
+    signs: Values = generator.choice([-1.0, 1.0], size=rows.shape[1])
+    return signs
+
+
 def _point(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    return rows + 3.0 * generator.choice([-1, 1], size=rows.shape[1])
+    return rows + 3.0 * _signs(rows, generator)
 
 
 def _level_shift(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    return rows + 1.5 * generator.choice([-1, 1], size=rows.shape[1])
+    return rows + 1.5 * _signs(rows, generator)
 
 
 def _noise_burst(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
@@ -101,7 +106,8 @@ def _flat_line(rows: Values, drivers: Values, start: int, generator: Generator) 
 
 
 def _decoupling(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    source = (start + int(generator.integers(12, len(drivers) - 12))) % (len(drivers) - len(rows))
+    sources = np.arange(len(drivers) - len(rows) + 1)
+    source = int(generator.choice(sources[np.abs(sources - start) >= 12]))
     return rows - drivers[start : start + len(rows)] + drivers[source : source + len(rows)]
 
 

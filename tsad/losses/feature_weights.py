@@ -32,7 +32,7 @@ class EqualWeighting(Spec):
 
     def build(self, material: Material) -> FeatureWeights:
         """Returns weights of 1."""
-        return FixedWeights(torch.ones(material.rows.shape[1]))
+        return FixedWeights(torch.ones(1))
 
 
 class FeatureScaledWeighting(Spec):

@@ -186,6 +186,6 @@ def _refuse_non_finite(terms: dict[str, Tensor], where: str) -> None:
     for name, value in terms.items():
         if not torch.isfinite(value):
             raise TrainingError(
-                f"a loss must be finite, but {name} is {float(value)} in {where}; lower training.learning_rate, or look "
+                f"a loss must be finite, but {name} is {float(value.detach())} in {where}; lower training.learning_rate, or look "
                 f"for extreme values in the data"
             )

@@ -86,7 +86,7 @@ class WindowMeans(Nearest):
     def fit(self, windows: Windows) -> None:
         """Sets the centroids by scikit-learn's K-means; with fewer different windows than K, each is a centroid."""
         points = _spread(windows, self.windows).flatten(start_dim=1)
-        clusters = min(len(self.points), len(points.unique(dim=0)))
+        clusters = min(len(self.points), len(torch.unique(points, dim=0)))
         fitted = KMeans(clusters, n_init=1, random_state=self.seed).fit(points.cpu().numpy())
         self.keep(torch.from_numpy(fitted.cluster_centers_))
 

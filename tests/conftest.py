@@ -1,0 +1,56 @@
+"""What many tests start from."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+import torch
+
+from tests.examples import sensors
+from tsad.data.dataset import DataSet
+from tsad.experiment import Experiment
+from tsad.series import Series
+from tsad.spec import parse
+
+REPOSITORY = Path(__file__).parents[1]
+
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("tsad", deadline=None, max_examples=30, derandomize=True)
+hypothesis.settings.load_profile("tsad")
+
+
+@pytest.fixture
+def small_series() -> Series:
+    """120 rows of 6 coupled sensors, one recording, no labels."""
+    return sensors(120)
+
+
+@pytest.fixture
+def small_experiment() -> Experiment:
+    """Two epochs of a tiny network on 400 synthetic rows; half of the test rows are set apart for choosing."""
+    values = {
+        "seed": 3,
+        "data": {"kind": "synthetic", "rows": 400, "features": 6, "events": 8},
+        "split": {"selection": 0.5, "gap": 12},
+        "window": {"length": 8},
+        "model": {"kind": "lstm_ae", "hidden": 8, "latent": 3},
+        "training": {"epochs": 2, "batch_size": 64, "learning_rate": 1e-2},
+    }
+    return parse(Experiment, values, "small experiment")
+
+
+@pytest.fixture
+def small_data(small_experiment: Experiment) -> DataSet:
+    """The rows of `small_experiment`."""
+    return small_experiment.data.load(Path())
+
+
+@pytest.fixture(scope="session")
+def smd_folder() -> Path:
+    """Where the published SMD lies."""
+    folder = Path(os.environ.get("TSAD_DATA_DIR", REPOSITORY / "../shared/data"))
+    places = ("ServerMachineDataset", "OmniAnomaly-master", "OmniAnomaly-master.zip")
+    if not any((folder / place).exists() for place in places):
+        pytest.skip(f"SMD is not in {folder}; set TSAD_DATA_DIR to the folder that holds it")
+    return folder

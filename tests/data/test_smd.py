@@ -1,0 +1,163 @@
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tsad.data.smd import FEATURES, SmdSpec
+from tsad.errors import DataError
+from tsad.series import runs
+from tsad.spec import parse
+
+FOLDER, ARCHIVE = "ServerMachineDataset", "OmniAnomaly-master"
+TRAIN, TEST = 12, 10
+
+
+def lines(rows, columns=38, seed=0):
+    values = np.random.default_rng(seed).random((rows, columns))
+    return "".join(",".join(f"{value:.6f}" for value in row) + "\n" for row in values)
+
+
+def machine_files(machine="1-2"):
+    """Returns the text of each file of one machine by its name below `ServerMachineDataset/`."""
+    return {
+        f"train/machine-{machine}.txt": lines(TRAIN, seed=1),
+        f"test/machine-{machine}.txt": lines(TEST, seed=2),
+        f"test_label/machine-{machine}.txt": "0\n" * 4 + "1\n" * 3 + "0\n" * 3,
+    }
+
+
+def lay_out(folder, files, layout="flat"):
+    """Writes the files as they lie in one of the three layouts, and returns the place that messages name."""
+    if layout == "zip":
+        with zipfile.ZipFile(folder / f"{ARCHIVE}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in files.items():
+                archive.writestr(f"{ARCHIVE}/{FOLDER}/{name}", text)
+        return folder / f"{ARCHIVE}.zip"
+    place = folder / FOLDER if layout == "flat" else folder / ARCHIVE / FOLDER
+    for name, text in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
+    return place
+
+
+def load(folder, machine="1-2"):
+    return SmdSpec(kind="smd", machine=machine).load(folder)
+
+
+layouts = pytest.mark.parametrize("layout", ["flat", "nested", "zip"])
+
+
+@layouts
+def test_a_machine_is_read_from_every_layout(tmp_path, layout):
+    files = machine_files()
+    place = lay_out(tmp_path, files, layout)
+    data = load(tmp_path)
+    assert (data.name, data.source) == ("smd-1-2", str(place))
+    assert data.train.features == data.test.features == FEATURES
+    assert data.train.labels is None
+    assert np.flatnonzero(data.test.labels).tolist() == [4, 5, 6]
+    for part, series in (("train", data.train), ("test", data.test)):
+        published = np.loadtxt(files[f"{part}/machine-1-2.txt"].splitlines(), delimiter=",")
+        np.testing.assert_array_equal(series.values, published.astype(np.float32))
+
+
+def test_an_unpacked_folder_goes_before_the_archive(tmp_path):
+    lay_out(tmp_path, machine_files("9-9"), "zip")
+    place = lay_out(tmp_path, machine_files("1-2"), "flat")
+    assert load(tmp_path).source == str(place)
+
+
+def test_a_folder_without_smd_is_told_what_it_should_hold(tmp_path):
+    with pytest.raises(
+        DataError, match=r"SMD must lie in .*OmniAnomaly-master\.zip.*none of them .* set TSAD_DATA_DIR"
+    ):
+        load(tmp_path)
+
+
+@layouts
+def test_an_absent_machine_is_answered_with_those_that_are_there(tmp_path, layout):
+    lay_out(tmp_path, machine_files("1-10") | machine_files("1-2"), layout)
+    with pytest.raises(DataError, match=r"has no train/machine-3-1\.txt; machines found there: 1-2, 1-10$"):
+        load(tmp_path, "3-1")
+
+
+def test_an_empty_folder_has_no_machines(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    with pytest.raises(DataError, match="machines found there: none"):
+        load(tmp_path)
+
+
+def test_a_foreign_file_among_the_machines_does_no_harm(tmp_path):
+    lay_out(tmp_path, machine_files() | {"train/machine-1-2-copy.txt": ""})
+    with pytest.raises(DataError, match=r"machines found there: .*1-2"):
+        load(tmp_path, "3-1")
+
+
+@pytest.mark.parametrize("absent", ["test", "test_label"])
+@layouts
+def test_an_absent_file_is_named(tmp_path, layout, absent):
+    files = machine_files()
+    del files[f"{absent}/machine-1-2.txt"]
+    lay_out(tmp_path, files, layout)
+    with pytest.raises(DataError, match=rf"{absent}/machine-1-2\.txt: no such file; the published set has"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("train", lines(TRAIN, columns=37), "SMD has 38 columns, but this file has 37"),
+        ("test", lines(TEST).replace("0.", "x.", 1), "must be a finite number, but row 0, column 1 holds 'x"),
+        ("test", lines(TEST) + "0.5\n", f"must be a finite number, but row {TEST}, column 2 holds nan"),
+        ("test", lines(TEST) + "0.5," * 40 + "\n", "cannot be read as comma separated numbers"),
+        ("train", "", "cannot be read as comma separated numbers"),
+        ("test_label", "0\n" * (TEST - 1), f"must hold one 0 or 1 for each of the {TEST} test rows"),
+        ("test_label", "0\n" * (TEST - 1) + "2\n", f"must hold one 0 or 1 for each of the {TEST} test rows"),
+        ("test_label", "0,1\n" * TEST, f"must hold one 0 or 1 for each of the {TEST} test rows"),
+    ],
+)
+def test_a_file_that_is_not_what_was_published_is_refused(tmp_path, name, text, message):
+    lay_out(tmp_path, machine_files() | {f"{name}/machine-1-2.txt": text})
+    with pytest.raises(DataError, match=rf"{FOLDER}/{name}/machine-1-2\.txt: .*{message}"):
+        load(tmp_path)
+
+
+def test_an_archive_that_is_none_is_refused(tmp_path):
+    (tmp_path / f"{ARCHIVE}.zip").write_bytes(b"<html>Not Found</html>")
+    with pytest.raises(DataError, match=r"must be a zip archive, but .*; download it again"):
+        load(tmp_path)
+
+
+def test_an_archive_with_damaged_content_is_refused(tmp_path):
+    path = lay_out(tmp_path, machine_files(), "zip")
+    content = bytearray(path.read_bytes())
+    content[200:240] = bytes(40)  # inside the compressed training rows
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="download it again"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("machine", ["1", "machine-1-2", "../1-2", "1-2/../../x"])
+def test_a_machine_is_named_by_two_numbers(machine):
+    with pytest.raises(Exception, match="machine: string should match pattern"):
+        parse(SmdSpec, {"kind": "smd", "machine": machine}, "data")
+
+
+def test_the_published_machine_1_2_has_its_published_shape(smd_folder):
+    data = load(smd_folder)
+    assert data.train.values.shape == (23694, 38)
+    assert data.test.values.shape == (23694, 38)
+    assert int(data.test.labels.sum()) == 542
+    assert len(runs(data.test.labels)) == 10
+    both = np.concatenate([data.train.values, data.test.values])
+    assert both.min() == 0
+    assert both.max() == 1
+
+
+@pytest.mark.slow
+def test_every_published_machine_is_read(smd_folder):
+    for machine in ("1-2", "1-3", "1-6", "1-7", "2-1", "2-3", "2-5", "2-8", "3-2", "3-4", "3-7", "3-10"):
+        data = load(Path(smd_folder), machine)
+        assert abs(len(data.train) - len(data.test)) <= 1
+        assert data.test.labels.any()

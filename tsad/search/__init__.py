@@ -1,0 +1,1 @@
+"""Search: from a template with genes to the best of many trials."""

@@ -1,0 +1,85 @@
+"""What every designer does: propose candidates, and learn what became of them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from tsad.errors import SpecError
+from tsad.experiment import Experiment
+from tsad.search.space import Space
+from tsad.spec import parse
+from tsad.trial import Candidate, Trial
+
+_REDRAWS = 200
+
+
+class SpaceExhaustedError(Exception):
+    """No new candidate was found in many tries; the search ends with those it has."""
+
+
+class Designer(Protocol):
+    """A search strategy. It is told of every trial, and decides itself which count."""
+
+    def suggest(self) -> Candidate | None:
+        """Returns a candidate that was not proposed before, or None if it has to wait for running trials.
+
+        Raises:
+            SpaceExhaustedError: if there is nothing new left to propose.
+        """
+
+    def update(self, trial: Trial) -> None:
+        """Learns how a proposed candidate ended."""
+
+
+class Nursery:
+    """Makes candidates of genes: resolved, checked, numbered, and never the same twice."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self.space = space
+        self.generator = np.random.default_rng(seed)
+        self._keys: set[str] = set()
+        self._count = 0
+
+    def candidate(self, propose: "Proposal", generation: int) -> Candidate:
+        """Returns the first proposal that is new.
+
+        Raises:
+            SpaceExhaustedError: if many in a row are not.
+        """
+        for _ in range(_REDRAWS):
+            genes, parents = propose()
+            values, active = self.space.resolve(genes, self.generator)
+            experiment = parse(Experiment, values, "search space").model_dump(mode="json")
+            key = fingerprint(experiment)
+            if key not in self._keys:
+                self._keys.add(key)
+                self._count += 1
+                return Candidate(self._count - 1, generation, active, experiment, parents)
+        raise SpaceExhaustedError
+
+
+class Proposal(Protocol):
+    """Gives genes, complete or not, and the numbers of the candidates they came from."""
+
+    def __call__(self) -> tuple[Mapping[str, Any], tuple[int, ...]]:
+        """Returns genes by address and the parents' numbers."""
+
+
+def fingerprint(experiment: Mapping[str, Any]) -> str:
+    """Returns the hash of a resolved experiment; equal experiments have equal hashes, whatever genes they came from."""
+    return hashlib.sha256(json.dumps(experiment, sort_keys=True).encode()).hexdigest()
+
+
+def check_space(space: Space, draws: int = 50) -> None:
+    """Raises `SpecError` if the space has no gene, or one of some random candidates is no valid experiment."""
+    if not space.genes:
+        raise SpecError("a search space must have at least one gene ({choice: [...]} or {range: [...]}), but has none")
+    nursery = Nursery(space, seed=0)
+    for _ in range(draws):
+        try:
+            nursery.candidate(lambda: ({}, ()), generation=0)
+        except SpaceExhaustedError:
+            return

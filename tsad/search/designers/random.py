@@ -1,0 +1,32 @@
+"""Random search: the rival that every designer has to beat."""
+
+from typing import Literal
+
+from tsad.search.designers.contract import Designer, Nursery
+from tsad.search.space import Space
+from tsad.spec import Spec
+from tsad.trial import Candidate, Trial
+
+
+class RandomSpec(Spec):
+    """Every gene drawn on its own."""
+
+    kind: Literal["random"]
+
+    def build(self, space: Space, seed: int) -> Designer:
+        """Returns the designer."""
+        return RandomDesigner(Nursery(space, seed))
+
+
+class RandomDesigner:
+    """Draws, and learns nothing."""
+
+    def __init__(self, nursery: Nursery) -> None:
+        self._nursery = nursery
+
+    def suggest(self) -> Candidate | None:
+        """Returns a new random candidate."""
+        return self._nursery.candidate(lambda: ({}, ()), generation=0)
+
+    def update(self, trial: Trial) -> None:
+        """Does nothing."""

@@ -1,0 +1,103 @@
+"""A search: a template of experiments, and how it is to be explored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from tsad.data import DataSpec
+from tsad.errors import SpecError
+from tsad.search.designers import DesignerSpec
+from tsad.search.designers.contract import check_space
+from tsad.search.designers.evolution import EvolutionSpec
+from tsad.search.objective import MaximiseSpec, MisfitSpec
+from tsad.search.space import Space
+from tsad.spec import Spec, parse, put, read_yaml
+
+
+class AshaSpec(Spec):
+    """Asynchronous successive halving (Li et al., arXiv 1810.05934): trials behind at a rung are stopped there.
+
+    Attributes:
+        grace: Epoch of the first rung.
+        reduction: Factor from rung to rung; at each, the best 1 / reduction of those that reached it go on.
+    """
+
+    grace: int = Field(1, ge=1)
+    reduction: int = Field(3, ge=2)
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Returns the epochs before the last at which a trial may be stopped, ascending."""
+        found, rung = [], self.grace
+        while rung < epochs:
+            found.append(rung)
+            rung *= self.reduction
+        return tuple(found)
+
+
+class SearchSpec(Spec):
+    """How a space is explored: the section `search` of a search space.
+
+    Attributes:
+        trials: Candidates to try.
+        seconds: End after this long, whatever has been tried; None for no limit.
+        parallel: Trials that run side by side.
+        cpus: Cores, and threads, of a trial.
+        gpus: GPUs of a trial, fractions too.
+        seed: Of the designer.
+        designer: Chooses what to try.
+        maximise: What is made large.
+        asha: Stops trials that fall behind; None lets all run to their end.
+    """
+
+    trials: int = Field(16, ge=1)
+    seconds: float | None = Field(None, gt=0)
+    parallel: int = Field(2, ge=1)
+    cpus: float = Field(1, gt=0)
+    gpus: float = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+    designer: DesignerSpec = EvolutionSpec()
+    maximise: MaximiseSpec = MisfitSpec(kind="misfit")
+    asha: AshaSpec | None = AshaSpec()
+
+
+class _DataOnly(Spec):
+    data: DataSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A checked search.
+
+    Attributes:
+        name: Of the file it came from.
+        spec: How to explore.
+        space: What to explore.
+        data: The rows; the same for all candidates, so genes cannot touch them.
+    """
+
+    name: str
+    spec: SearchSpec
+    space: Space
+    data: DataSpec
+
+
+def read_search(path: Path, changes: Mapping[str, Any]) -> Search:
+    """Returns the search that a YAML file describes, after putting `changes` at their paths.
+
+    Raises:
+        SpecError: if anything in it is not as it should be, a random sample of its candidates included.
+    """
+    values = put(read_yaml(path), changes)
+    spec = parse(SearchSpec, values.pop("search", {}), f"{path}: search")
+    if "data" not in values:
+        raise SpecError(f"{path}: data: field required")
+    data = parse(_DataOnly, {"data": values["data"]}, str(path)).data
+    try:
+        space = Space(values)
+        check_space(space)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+    return Search(path.stem, spec, space, data)

@@ -1,0 +1,200 @@
+"""The space: an experiment in which some values are genes.
+
+A gene stands where the value would stand: `{choice: [...]}`, or `{range: [low, high]}` with `log: true` if wanted.
+An option of a choice may itself be a section with genes; they exist only under that option. A gene with
+`when: {model.kind: [lstm_ae, tcn_ae]}` exists only if the resolved values at those paths are among those listed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from tsad.errors import SpecError
+from tsad.spec import Spec, flatten, put
+
+Genes = Mapping[str, Any]
+"""Value by address. The address of a gene inside the option `lstm_ae` of the choice `model` is `model:lstm_ae.hidden`."""
+
+
+class _Gene(Spec):
+    when: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+
+
+class ChoiceGene(_Gene):
+    """One of several options.
+
+    Attributes:
+        choice: The options: plain values, or sections that may hold genes themselves.
+        when: Paths and the values under which the gene exists.
+    """
+
+    choice: tuple[Any, ...] = Field(min_length=1)
+
+    def draw(self, generator: Generator) -> int:
+        """Returns the place of an option, all equally likely."""
+        return int(generator.integers(len(self.choice)))
+
+    def mutate(self, value: int, generator: Generator) -> int:
+        """Returns the place of another option, or the same if there is only one."""
+        return int((value + generator.integers(1, max(2, len(self.choice)))) % len(self.choice))
+
+
+class RangeGene(_Gene):
+    """A number between two others; a whole number if both ends are.
+
+    Attributes:
+        range: Smallest and largest value, both reachable.
+        log: Uniform in the logarithm.
+        when: Paths and the values under which the gene exists.
+    """
+
+    range: tuple[float, float]
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RangeGene":
+        low, high = self.range
+        if not low < high or (self.log and low <= 0):
+            raise ValueError(f"range must ascend, and start above 0 if log, but got {list(self.range)}")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether the value is a whole number."""
+        return all(float(edge).is_integer() for edge in self.range) and not self.log
+
+    def draw(self, generator: Generator) -> float:
+        """Returns a value, uniform (in the logarithm, if so)."""
+        return self._at(generator.random())
+
+    def mutate(self, value: float, generator: Generator) -> float:
+        """Returns a value near `value`: normal around it with a fifth of the range as deviation, kept inside."""
+        low, high = self._edges()
+        place = ((np.log(value) if self.log else value) - low) / (high - low)
+        return self._at(float(np.clip(place + 0.2 * generator.standard_normal(), 0, 1)))
+
+    def _edges(self) -> tuple[float, float]:
+        low, high = self.range
+        return (float(np.log(low)), float(np.log(high))) if self.log else (low, high)
+
+    def _at(self, place: float) -> float:
+        low, high = self._edges()
+        value = low + place * (high - low)
+        value = float(np.clip(np.exp(value), *self.range)) if self.log else value
+        return round(value) if self.whole else float(f"{value:.4g}")  # four digits: names and tables stay readable
+
+
+Gene = ChoiceGene | RangeGene
+_GENE: TypeAdapter[Gene] = TypeAdapter(Gene)
+
+
+class Space:
+    """A template of experiments, its genes found and checked once.
+
+    Attributes:
+        genes: By address, in the order of the template.
+    """
+
+    def __init__(self, template: Mapping[str, Any]) -> None:
+        self._template = template
+        self.genes: dict[str, Gene] = dict(_find(template, ""))
+
+    def resolve(self, genes: Genes, generator: Generator | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns the experiment's values, and the genes that are active in it.
+
+        Values come from `genes` where it has the address; the others are drawn. Genes that are not active are dropped.
+
+        Raises:
+            ValueError: if an active gene has no value and there is no generator to draw it.
+        """
+        walk = _Walk(self.genes, genes, generator)
+        values: dict[str, Any] = walk.fill(self._template, "", "")
+        for address, path in walk.late:
+            if _holds(self.genes[address].when, values):
+                values = put(values, {path: walk.express(address, path)})
+        return values, walk.active
+
+
+@dataclass
+class _Walk:
+    """One walk through a template.
+
+    Attributes:
+        space: Gene by address.
+        given: Values that are known beforehand.
+        generator: Draws the others; None if there must be no others.
+        active: Values of the genes that were met.
+        late: Address and path of genes whose condition can only be judged when the rest stands.
+    """
+
+    space: Mapping[str, Gene]
+    given: Genes
+    generator: Generator | None
+    active: dict[str, Any] = field(default_factory=dict)
+    late: list[tuple[str, str]] = field(default_factory=list)
+
+    def fill(self, node: Any, address: str, path: str) -> Any:
+        """Returns what stands at `path` of the experiment where the template has `node`."""
+        if not isinstance(node, Mapping):
+            return node
+        filled = {}
+        for name, child in node.items():
+            below, there = f"{address}.{name}".lstrip("."), f"{path}.{name}".lstrip(".")
+            if below not in self.space:
+                filled[name] = self.fill(child, below, there)
+            elif self.space[below].when:
+                self.late.append((below, there))
+            else:
+                filled[name] = self.express(below, there)
+        return filled
+
+    def express(self, address: str, path: str) -> Any:
+        """Returns the value of a gene, the genes inside a chosen section expressed too."""
+        gene = self.space[address]
+        if address in self.given:
+            self.active[address] = self.given[address]
+        elif self.generator is not None:
+            self.active[address] = gene.draw(self.generator)
+        else:
+            raise ValueError(f"gene {address} must have a value, but only {sorted(self.given)} have one")
+        if isinstance(gene, RangeGene):
+            return self.active[address]
+        place = self.active[address]
+        return self.fill(gene.choice[place], _inside(address, gene, place), path)
+
+
+def _find(node: Any, address: str) -> Iterator[tuple[str, Gene]]:
+    if not isinstance(node, Mapping):
+        return
+    if not {"choice", "range"} & node.keys():
+        for name, child in node.items():
+            yield from _find(child, f"{address}.{name}".lstrip("."))
+        return
+    try:
+        gene = _GENE.validate_json(json.dumps(node), strict=True)
+    except ValidationError:
+        raise SpecError(
+            f"{address}: a gene must be {{choice: [options]}} or {{range: [low, high], log: true}}, with or without "
+            f"when: {{path: [values]}}, but got {dict(node)}"
+        ) from None
+    yield address, gene
+    if isinstance(gene, ChoiceGene):
+        for place, option in enumerate(gene.choice):
+            yield from _find(option, _inside(address, gene, place))
+
+
+def _inside(address: str, gene: ChoiceGene, place: int) -> str:
+    """Returns the address of what is inside an option: `model:lstm_ae` if the kind names it, else `model:0`."""
+    kinds = [option.get("kind") if isinstance(option, Mapping) else None for option in gene.choice]
+    kind = kinds[place]
+    return f"{address}:{kind if kind is not None and kinds.count(kind) == 1 else place}"
+
+
+def _holds(when: Mapping[str, tuple[Any, ...]], values: Mapping[str, Any]) -> bool:
+    leaves = flatten(values)
+    return all(leaves.get(path) in allowed for path, allowed in when.items())

@@ -1,0 +1,1 @@
+"""Serving: detectors in the model registry and out of it."""

@@ -1,0 +1,1 @@
+"""Tracking: what happened, as MLflow runs."""

@@ -1,0 +1,115 @@
+"""One MLflow run, written by one process: parameters, curves, metrics, files, data."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.numpy_dataset import from_numpy
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+from tsad.data.dataset import DataSet
+from tsad.series import Series
+from tsad.spec import flatten
+from tsad.tracking.store import Store
+
+_NOTE = "mlflow.note.content"
+_BATCH = 1000
+"""Metrics in one request; MLflow takes no more."""
+
+
+class RunWriter:
+    """Writes to one run; every call is synchronous, because MLflow's asynchronous logging loses points under load."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+
+    @classmethod
+    def create(cls, store: Store, experiment: str, name: str, tags: Mapping[str, str], parent: str = "") -> "RunWriter":
+        """Returns the writer of a new run, a child of the run `parent` if that is given."""
+        all_tags = {MLFLOW_RUN_NAME: name, **tags} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
+        run = store.client.create_run(experiment, tags=all_tags, run_name=name)
+        return cls(store.client, run.info.run_id)
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Logs nested values under their paths.
+
+        A parameter that the run has already, because `mlflow run` logged what the user typed, stays as it is.
+        """
+        there = self._client.get_run(self.run_id).data.params
+        shown = {path: _shown(value) for path, value in flatten(values).items() if path not in there}
+        self._client.log_batch(self.run_id, params=[Param(path, value) for path, value in shown.items()])
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Logs metrics at a step, all in one request."""
+        now = int(time.time() * 1000)
+        logged = [Metric(name, float(value), now, step) for name, value in values.items()]
+        for first in range(0, len(logged), _BATCH):
+            self._client.log_batch(self.run_id, metrics=logged[first : first + _BATCH])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Sets tags."""
+        self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in values.items()])
+
+    def note(self, text: str) -> None:
+        """Sets the description that the UI shows (Markdown)."""
+        self.tags({_NOTE: text})
+
+    def files(self, folder: Path, path: str | None = None) -> None:
+        """Logs a folder's files as artifacts, below `path` if given."""
+        self._client.log_artifacts(self.run_id, str(folder), path)
+
+    def file(self, path: Path) -> None:
+        """Logs one file as an artifact."""
+        self._client.log_artifact(self.run_id, str(path))
+
+    def inputs(self, data: DataSet) -> None:
+        """Links the run to its training and test rows (name, digest, schema and counts; the rows stay where they are)."""
+        self._client.log_inputs(self.run_id, [_input(data, "train", data.train), _input(data, "test", data.test)])
+
+    def end(self, status: str = "FINISHED") -> None:
+        """Ends the run as FINISHED, FAILED or KILLED."""
+        self._client.set_terminated(self.run_id, status)
+
+
+def _shown(value: object) -> str:
+    """Returns a parameter as people read it: floats to six digits, lists without the noise of their items' names."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def _input(data: DataSet, context: str, series: Series) -> DatasetInput:
+    source, name = CodeDatasetSource({"source": data.source}), f"{data.name}-{context}"
+    if series.labels is None:
+        dataset = from_numpy(series.values, source=source, name=name)
+    else:
+        dataset = from_numpy(series.values, source=source, name=name, targets=series.labels)
+    return DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", context)])
+
+
+@contextmanager
+def leading_run(store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
+    """Opens the run of this command and ends it whatever happens: FINISHED, FAILED (with the reason), or KILLED (Ctrl-C).
+
+    Under `mlflow run` it is the run that MLflow made for the command, else a new one.
+    """
+    given = os.environ.get("MLFLOW_RUN_ID")
+    writer = RunWriter(store.client, given) if given else RunWriter.create(store, store.experiment(), name, {})
+    writer.tags({MLFLOW_RUN_NAME: name, **tags})
+    try:
+        yield writer
+    except KeyboardInterrupt:
+        writer.end("KILLED")
+        raise
+    except BaseException as error:
+        writer.tags({"tsad.error": f"{type(error).__name__}: {error}"[:5000]})
+        writer.end("FAILED")
+        raise
+    writer.end()

@@ -1,0 +1,55 @@
+"""The tracking store: a SQLite file by default, any MLflow server by its URI."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from tsad.errors import TsadError
+
+EXPERIMENT = "tsad"
+"""MLflow experiment that runs go to, unless `mlflow run` or `MLFLOW_EXPERIMENT_ID` chose another."""
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """An open tracking store.
+
+    Attributes:
+        client: MLflow's client of it.
+        uri: Where it is.
+    """
+
+    client: MlflowClient
+    uri: str
+
+    def experiment(self) -> str:
+        """Returns the id of the experiment to log to; makes `tsad` if needed, with artifacts beside a local database."""
+        given = os.environ.get("MLFLOW_EXPERIMENT_ID")
+        if given:
+            return given
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        local = self.uri.startswith("sqlite:///")
+        artifacts = Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts" if local else None
+        return self.client.create_experiment(EXPERIMENT, artifact_location=artifacts.as_uri() if artifacts else None)
+
+
+def open_store(uri: str) -> Store:
+    """Returns the store, its tables made; raises `TsadError` if it cannot be reached.
+
+    Called once by the process that leads, before any other can write: two processes that make the tables of one SQLite
+    file at the same time break it.
+    """
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        client = MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise TsadError(f"tracking store {uri} cannot be used ({error.message}); set TSAD_TRACKING_URI") from None
+    return Store(client, uri)

@@ -1,0 +1,69 @@
+"""Candidates and trials: what a search proposes and what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+State = Literal["finished", "stopped", "failed"]
+"""Ran to its end; was ended early (its value is that of an early epoch, or none); raised an error."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One experiment that a designer proposes.
+
+    Attributes:
+        number: From 0 on, in the order of proposal.
+        generation: From 0 on; designers without generations stay at 0.
+        genes: Chosen value by address, active genes only.
+        experiment: The resolved experiment as plain values.
+        parents: Numbers of the candidates it was bred from; none for a drawn one.
+    """
+
+    number: int
+    generation: int
+    genes: Mapping[str, Any]
+    experiment: Mapping[str, Any]
+    parents: tuple[int, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The kind of its model."""
+        return str(self.experiment["model"]["kind"])
+
+    @property
+    def name(self) -> str:
+        """A short name that sorts by generation, such as `g03-tcn_ae-017`."""
+        return f"g{self.generation:02d}-{self.family}-{self.number:03d}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate that was tried.
+
+    Attributes:
+        candidate: What was tried.
+        state: How it ended.
+        value: What is maximised, at the end for a finished trial, at its last rung for a stopped one; None if unknown.
+        seconds: Wall time from its start to its end.
+        epochs: Epochs trained; 0 for a closed form.
+        metrics: Of its last evaluation.
+        reason: Why it was stopped or failed.
+    """
+
+    candidate: Candidate
+    state: State
+    value: float | None
+    seconds: float
+    epochs: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def rank(self) -> tuple[bool, float, int]:
+        """A key that sorts trials best first: finished before others, then by value, the older candidate among equals."""
+        return (
+            self.state != "finished",
+            -self.value if self.value is not None else float("inf"),
+            self.candidate.number,
+        )
