@@ -7,10 +7,12 @@ import torch
 
 from tsad.data.scale import Scaler, StandardScalerSpec
 from tsad.detector import Detector, Scorer
+from tsad.losses.contract import Material
 from tsad.models.contract import ClosedFormModel, Estimate, Model
 from tsad.scoring import ScoringSpec
 from tsad.series import Series
 from tsad.thresholds.percentile import PercentileSpec
+from tsad.training.objective import ObjectiveSpec, Player, players
 from tsad.training.seeds import seeded
 from tsad.windows import cut
 
@@ -56,6 +58,11 @@ def detector_of(spec: Any, series: Series, length: int, scoring: ScoringSpec) ->
     model = built(spec, scaler.apply(series), length)
     scorer = Scorer.fit(scaler, length, (spec, model), scoring, series)
     return Detector(scorer, PercentileSpec(percentile=90).fit(scorer.score(series).values))
+
+
+def seated(model: Model, objective: ObjectiveSpec, features: int = 6) -> list[Player]:
+    """Returns the players of an objective that learns nothing from rows beforehand."""
+    return players(model, objective, Material(torch.from_numpy(sensors(50, features).values), torch.Generator()))
 
 
 def unscaled(features: int) -> Scaler:

@@ -47,7 +47,7 @@ def test_a_saved_detector_gives_equal_scores_and_flags(spec, series, tmp_path):
     np.testing.assert_array_equal(found.values, expected.values)
     np.testing.assert_array_equal(found.by_feature, expected.by_feature)
     np.testing.assert_array_equal(loaded.flag(found), detector.flag(expected))
-    assert detector.flag(expected).any()
+    assert detector.flag(expected).any() == (np.nanmax(expected.values) > 0)  # some never find their own rows strange
     assert loaded.threshold == detector.threshold
     assert not loaded.scorer.model.training
 

@@ -103,6 +103,7 @@ def test_checkpoints_hold_the_weights_of_the_outcome(small_experiment, small_dat
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
         "best.safetensors",
         "last.safetensors",
+        "training.safetensors",
     ]
 
 

@@ -35,6 +35,7 @@ class Scorer:
         model: Fitted, in evaluation mode.
         scoring: How misfits become scores.
         scale: (F,) divisors of misfits, fitted on validation rows.
+        labels_used: Whose labels had a hand in the model: "nothing", or "selection".
     """
 
     features: tuple[str, ...]
@@ -44,6 +45,7 @@ class Scorer:
     model: Model
     scoring: ScoringSpec
     scale: NDArray[np.float64]
+    labels_used: LabelsUsed = "nothing"
 
     @classmethod
     def fit(
@@ -53,12 +55,13 @@ class Scorer:
         model: tuple[ModelSpec, Model],
         scoring: ScoringSpec,
         validation: Series,
+        labels_used: LabelsUsed = "nothing",
     ) -> "Scorer":
         """Returns the scorer of a fitted model, its divisors fitted on validation rows that are not yet scaled."""
         divisors = np.ones(len(validation.features))
         if scoring.scale != "none":
             divisors = feature_scale(scoring, misfits(model[1], scaler.apply(validation), window_length, scoring))
-        return cls(validation.features, scaler, window_length, *model, scoring, divisors)
+        return cls(validation.features, scaler, window_length, *model, scoring, divisors, labels_used)
 
     @property
     def rows_before(self) -> int:
@@ -101,6 +104,7 @@ class _Description(Spec):
     model: ModelSpec
     scoring: ScoringSpec
     misfit_scale: tuple[float, ...]
+    scorer_labels_used: LabelsUsed = "nothing"
     level: float
     method: str
     labels_used: LabelsUsed
@@ -117,6 +121,12 @@ class Detector:
 
     scorer: Scorer
     threshold: Threshold
+
+    @property
+    def labels_used(self) -> LabelsUsed:
+        """Whose labels had a hand in scorer or threshold: "test" if either read those of reported rows."""
+        used = (self.scorer.labels_used, self.threshold.labels_used)
+        return "test" if "test" in used else "selection" if "selection" in used else "nothing"
 
     def score(self, series: Series) -> Scores:
         """Returns one score per row, as `Scorer.score`."""
@@ -139,6 +149,7 @@ class Detector:
             model=scorer.model_spec,
             scoring=scorer.scoring,
             misfit_scale=tuple(scorer.scale.tolist()),
+            scorer_labels_used=scorer.labels_used,
             level=self.threshold.level,
             method=self.threshold.method,
             labels_used=self.threshold.labels_used,
@@ -173,6 +184,7 @@ class Detector:
             model=model.to(torch.device(device)).eval(),
             scoring=description.scoring,
             scale=np.array(description.misfit_scale),
+            labels_used=description.scorer_labels_used,
         )
         return cls(scorer, Threshold(description.level, description.method, description.labels_used))
 

@@ -1,6 +1,8 @@
 """The sentence, said once: data, windows, model, scores, flags, report."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from tsad.data.dataset import DataSet
 from tsad.data.scale import Scaler, ScalerSpec, StandardScalerSpec
 from tsad.data.split import Parts, SplitSpec, split
 from tsad.detector import Detector, Scorer
+from tsad.errors import DataError
 from tsad.evaluation.report import Report, evaluate
+from tsad.losses.contract import Material
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel, Model
 from tsad.scoring import Scores, ScoringSpec
@@ -22,7 +26,9 @@ from tsad.spec import Spec
 from tsad.thresholds import ThresholdSpec
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.thresholds.threshold import LabelsUsed, Threshold
-from tsad.training.loop import EpochLosses, TrainingSpec, train
+from tsad.training.checkpoints import Checkpoints
+from tsad.training.epoch_losses import EpochLosses
+from tsad.training.loop import TrainingSpec, train
 from tsad.training.objective import ObjectiveSpec, players
 from tsad.training.seeds import seeded
 from tsad.windows import Windows, WindowSpec, cut
@@ -54,6 +60,11 @@ class Experiment(Spec):
     training: TrainingSpec = TrainingSpec()
     scoring: ScoringSpec = ScoringSpec()
     threshold: ThresholdSpec = PercentileSpec()
+
+    @property
+    def supervised(self) -> bool:
+        """Whether labels of the selection rows have a hand in training; such a run must be tagged."""
+        return self.objective.reads_labels or self.split.reads_labels
 
     @property
     def threshold_labels(self) -> LabelsUsed:
@@ -110,6 +121,7 @@ def run(
     *,
     device: str = "cpu",
     checkpoints: Path | None = None,
+    resume: bool = False,
 ) -> Outcome:
     """Returns what the experiment comes to on its data; the same experiment and data give the same outcome on CPU.
 
@@ -118,36 +130,64 @@ def run(
         data: What `experiment.data.load` gave; passed in so that many runs can share it.
         on_epoch: Called after each epoch of a model trained by gradient.
         device: "cpu" or "cuda".
-        checkpoints: Folder for the weights of the best and the last epoch, or None to keep none.
+        checkpoints: Folder for the weights of the best and the last epoch and the state of training, or None to keep none.
+        resume: Go on from the state in `checkpoints`, if there is one, as if the training had never been interrupted;
+            its last finished epoch is told to `on_epoch` once more. Only `training` may have changed since.
 
     Raises:
-        DataError: if the parts are too short for the window.
+        DataError: if the parts are too short for the window, or labels are to be read and there are none.
         ValueError: if the sizes of model, window and data contradict each other.
-        TrainingError: if a loss is not finite.
+        TrainingError: if a loss is not finite, or the state to resume from is of another experiment.
     """
     parts = split(data, experiment.split, experiment.window.length)
     scaler = experiment.scaler.fit(parts.fit)
     windows = (_windows(parts.fit, scaler, experiment, device), _windows(parts.validation, scaler, experiment, device))
-    history: list[EpochLosses] = []
+    history: Sequence[EpochLosses] = ()
     with seeded(experiment.seed) as generator:
         model = experiment.model.build(len(data.train.features), experiment.window.length).to(device)
         if isinstance(model, ClosedFormModel):
             model.fit(windows[0])
         else:
 
-            def tell(losses: EpochLosses) -> None:
-                history.append(losses)
+            def tell(losses: Sequence[EpochLosses]) -> None:
+                done = tuple(losses)
                 with torch.random.fork_rng():  # looking at a run must not change it
                     on_epoch(
                         Progress(
-                            losses.epoch, losses.curves(), lambda: _conclude(experiment, parts, scaler, model, history)
+                            len(done),
+                            done[-1].curves(),
+                            lambda: _conclude(experiment, parts, scaler, model, done),
                         )
                     )
 
-            train(
-                model, players(model, experiment.objective), experiment.training, windows, generator, tell, checkpoints
-            )
+            material = Material(windows[0].rows, generator, _labelled(parts, scaler, experiment, device))
+            kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts))
+            seated = players(model, experiment.objective, material)
+            history = train(model, seated, experiment.training, windows, generator, tell, kept)
     return _conclude(experiment, parts, scaler, model, history)
+
+
+def _labelled(
+    parts: Parts, scaler: Scaler, experiment: Experiment, device: str
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Returns the scaled selection rows and their labels if the objective reads them."""
+    if not experiment.objective.reads_labels:
+        return None
+    if parts.selection is None or parts.test.labels is None:
+        raise DataError(
+            "an objective that reads labels needs labelled test rows set apart for it, but there are none; set "
+            "split.selection (0.3 for example) on data with labels"
+        )
+    chosen = parts.test.part(parts.selection.start, parts.selection.stop)
+    rows = torch.from_numpy(scaler.apply(chosen).values).to(device)
+    return rows, torch.tensor(chosen.labels, device=device)
+
+
+def _fingerprint(experiment: Experiment, parts: Parts) -> str:
+    """Returns a hash of the fit rows and of all of the experiment that training depends on, except `training`."""
+    described = experiment.model_dump(mode="json", exclude={"training", "scoring", "threshold"})
+    text = json.dumps(described, sort_keys=True)
+    return hashlib.sha256(text.encode() + np.ascontiguousarray(parts.fit.values).tobytes()).hexdigest()
 
 
 def _windows(series: Series, scaler: Scaler, experiment: Experiment, device: str) -> Windows:
@@ -156,11 +196,16 @@ def _windows(series: Series, scaler: Scaler, experiment: Experiment, device: str
 
 
 def _conclude(
-    experiment: Experiment, parts: Parts, scaler: Scaler, model: Model, history: list[EpochLosses]
+    experiment: Experiment, parts: Parts, scaler: Scaler, model: Model, history: Sequence[EpochLosses]
 ) -> Outcome:
     model.eval()
     scorer = Scorer.fit(
-        scaler, experiment.window.length, (experiment.model, model), experiment.scoring, parts.validation
+        scaler,
+        experiment.window.length,
+        (experiment.model, model),
+        experiment.scoring,
+        parts.validation,
+        "selection" if experiment.supervised else "nothing",
     )
     validation, test = scorer.score(parts.validation), scorer.score(parts.test)
     detector = Detector(scorer, _threshold(experiment.threshold, validation, test, parts))

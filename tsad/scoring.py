@@ -96,8 +96,7 @@ def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec)
         batch = windows.take(torch.nn.functional.pad(places, (0, BATCH - len(places)), value=int(places[-1]))).to(
             device
         )
-        estimate = model(batch).values
-        difference = batch[:, -model.steps :] - estimate
+        difference = model(batch).misfit(batch)
         misfit = (difference.square() if spec.misfit == "squared" else difference.abs()).double().cpu()[: len(places)]
         rows = windows.ends[places]
         if spec.over == "mean":

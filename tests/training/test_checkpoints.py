@@ -34,7 +34,7 @@ def test_weights_that_lie_across_memory_are_saved(tmp_path):
 def test_a_kill_in_mid_write_leaves_the_old_file(saved, monkeypatch):
     before = saved.read_bytes()
 
-    def killed(weights, path):
+    def killed(weights, path, metadata):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 

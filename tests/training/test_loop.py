@@ -3,15 +3,16 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from tests.examples import from_defaults, members, sensors
+from tests.examples import from_defaults, members, seated, sensors
 from tsad.errors import TrainingError
 from tsad.masking import GeometricMask
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel, Estimate, Model
 from tsad.series import Series
-from tsad.training.checkpoints import load_weights
-from tsad.training.loop import EpochLosses, TrainingSpec, train
-from tsad.training.objective import ObjectiveSpec, players
+from tsad.training.checkpoints import Checkpoints, load_weights
+from tsad.training.epoch_losses import EpochLosses
+from tsad.training.loop import TrainingSpec, train
+from tsad.training.objective import ObjectiveSpec
 from tsad.training.seeds import seeded
 from tsad.windows import cut
 
@@ -43,7 +44,15 @@ def level_windows(*levels, rows=20):
 def run(model, windows, on_epoch=lambda losses: None, folder=None, seed=0, objective=None, **keys):
     spec = TrainingSpec(**({"batch_size": 64, "learning_rate": 0.1} | keys))
     generator = Generator().manual_seed(seed)
-    return train(model, players(model, objective or ObjectiveSpec()), spec, windows, generator, on_epoch, folder)
+    return train(
+        model,
+        seated(model, objective or ObjectiveSpec()),
+        spec,
+        windows,
+        generator,
+        on_epoch,
+        None if folder is None else Checkpoints(folder),
+    )
 
 
 def overfit(**keys):
@@ -67,7 +76,7 @@ def test_the_same_seed_gives_exactly_the_same_weights(spec):
         with seeded(seed) as generator:
             model = spec.build(FEATURES, LENGTH)
             settings = TrainingSpec(epochs=2, batch_size=16)
-            train(model, players(model, objective), settings, windows, generator, lambda losses: None, None)
+            train(model, seated(model, objective), settings, windows, generator, lambda losses: None, None)
         trained.append(model.state_dict())
     first, second, other = trained
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -145,7 +154,9 @@ def test_curves_name_each_term_and_the_sums():
 
 def test_every_epoch_is_told_in_turn():
     told = []
-    history = run(Constant(), (level_windows(1.0), level_windows(1.0)), told.append, epochs=3)
+    history = run(
+        Constant(), (level_windows(1.0), level_windows(1.0)), lambda losses: told.append(losses[-1]), epochs=3
+    )
     assert told == history
     assert [losses.epoch for losses in told] == [1, 2, 3]
 
@@ -176,7 +187,11 @@ def test_a_later_epoch_is_named_too():
 
 def test_the_best_and_the_last_weights_are_kept_on_disk(tmp_path):
     _, _, levels = overfit(folder=tmp_path / "run")
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["best.safetensors", "last.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "best.safetensors",
+        "last.safetensors",
+        "training.safetensors",
+    ]
     model = Constant()
     load_weights(model, tmp_path / "run" / "best.safetensors")
     assert model.level.item() == levels[0]

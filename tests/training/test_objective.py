@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import Generator
 
-from tests.examples import FirstRow, built, from_defaults, members, sensors
+from tests.examples import FirstRow, built, from_defaults, members, seated, sensors
 from tsad.losses import TermSpec
 from tsad.losses.squared_error import SquaredErrorSpec
-from tsad.masking import GeometricMask
+from tsad.masking import GeometricMask, NoMask
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel
-from tsad.training.objective import ObjectiveSpec, players
+from tsad.training.objective import ObjectiveSpec
 from tsad.windows import cut
 
 FEATURES, LENGTH = 6, 16
@@ -41,7 +41,7 @@ def hidden_of(windows, seed):
 def test_a_model_is_not_shown_what_is_hidden():
     windows, hidden = windows_of(), hidden_of(windows_of(), seed=1)
     model = Watched(LENGTH)
-    players(model, MASKED)[0].terms(windows, Generator().manual_seed(1))
+    seated(model, MASKED)[0].terms(windows, Generator().manual_seed(1))
     assert hidden.any()
     assert not model.shown[hidden].any()
     assert torch.equal(model.shown[~hidden], windows[~hidden])
@@ -54,7 +54,7 @@ def test_hidden_entries_do_not_change_the_estimate(spec):
     estimates = []
     model.register_forward_hook(lambda module, inputs, estimate: estimates.append(estimate.values))
     for shown in (windows, windows + 100 * hidden, windows + 100 * ~hidden):
-        for player in players(model, MASKED):
+        for player in seated(model, MASKED):
             player.terms(shown, Generator().manual_seed(1))
     unchanged, changed_where_hidden, changed_where_visible = estimates[:: len(estimates) // 3]
     assert torch.equal(changed_where_hidden, unchanged)
@@ -63,25 +63,23 @@ def test_hidden_entries_do_not_change_the_estimate(spec):
 
 def test_the_misfit_is_that_of_the_whole_window_not_of_what_was_shown():
     windows = torch.arange(12.0).reshape(1, 4, 3) + 1
-    terms = players(FirstRow(4), ObjectiveSpec())[0].terms(windows, Generator())
+    terms = seated(FirstRow(4), ObjectiveSpec())[0].terms(windows, Generator())
     assert float(terms["squared_error"]) == (0 + 9 + 36 + 81) / 4
-    masked = players(FirstRow(4), MASKED)[0].terms(windows, Generator().manual_seed(3))
+    masked = seated(FirstRow(4), MASKED)[0].terms(windows, Generator().manual_seed(3))
     shown = windows.masked_fill(MASKED.mask.draw(windows.shape, Generator().manual_seed(3)), 0.0)
     assert float(masked["squared_error"]) == pytest.approx(float((windows - shown[:, :1]).square().mean()))
 
 
 def test_a_forecast_is_judged_on_its_steps_alone():
     windows = torch.arange(4.0).reshape(1, 4, 1)
-    terms = players(FirstRow(2), ObjectiveSpec())[0].terms(windows, Generator())
+    terms = seated(FirstRow(2), ObjectiveSpec())[0].terms(windows, Generator())
     assert float(terms["squared_error"]) == (4 + 9) / 2
 
 
 def test_a_weight_is_a_factor():
     windows = windows_of()
     single, threefold = (
-        players(FirstRow(LENGTH), ObjectiveSpec(terms=(SquaredErrorSpec(weight=weight),)))[0].terms(
-            windows, Generator()
-        )
+        seated(FirstRow(LENGTH), ObjectiveSpec(terms=(SquaredErrorSpec(weight=weight),)))[0].terms(windows, Generator())
         for weight in (1.0, 3.0)
     )
     assert float(threefold["squared_error"]) == pytest.approx(3 * float(single["squared_error"]))
@@ -90,7 +88,7 @@ def test_a_weight_is_a_factor():
 def test_two_terms_of_one_kind_are_both_counted():
     windows = windows_of()
     once, twice = (
-        players(FirstRow(LENGTH), ObjectiveSpec(terms=(SquaredErrorSpec(weight=1.0),) * count))[0].terms(
+        seated(FirstRow(LENGTH), ObjectiveSpec(terms=(SquaredErrorSpec(weight=1.0),) * count))[0].terms(
             windows, Generator()
         )
         for count in (1, 2)
@@ -102,7 +100,7 @@ def test_two_terms_of_one_kind_are_both_counted():
 @every_network
 def test_every_player_has_finite_losses_that_reach_its_module(spec, term):
     model = built(spec, sensors(100, FEATURES), LENGTH).train()
-    trained = players(model, ObjectiveSpec(terms=(term,)))
+    trained = seated(model, ObjectiveSpec(mask=MASKED.mask if term.needs_mask else NoMask(), terms=(term,)))
     assert any(player.module is model for player in trained)
     for player in trained:
         loss = sum(player.terms(windows_of(), Generator().manual_seed(0)).values())

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from tsad.data.contamination import contaminate
 from tsad.data.dataset import DataSet
 from tsad.errors import DataError
 from tsad.series import Series
@@ -18,11 +19,29 @@ class SplitSpec(Spec):
         selection: Share of the test rows, the first ones, whose labels may choose among candidates. They are not
             reported. 0 reports all test rows.
         gap: Rows left out at each cut, at least the window length, so that no window lies on both sides.
+        contamination: Share of anomalous rows among the fit rows, taken by their labels from the selection rows, which
+            are never reported: how a detector bears dirty training rows is then measured on rows that it has not seen,
+            the same ones for every share. Needs `selection`.
     """
 
     validation: float = Field(0.25, gt=0, lt=1)
     selection: float = Field(0.0, ge=0, lt=1)
     gap: int = Field(100, ge=1)
+    contamination: float = Field(0.0, ge=0, lt=0.5)
+
+    @model_validator(mode="after")
+    def _takes_from_selection(self) -> "SplitSpec":
+        if self.contamination and not self.selection:
+            raise ValueError(
+                f"contamination takes rows from the selection part, so that they are not reported, but got "
+                f"contamination={self.contamination} and selection=0; set selection, 0.5 for example"
+            )
+        return self
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether labels of the selection rows have a hand in the fit rows."""
+        return self.contamination > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +84,11 @@ def split(data: DataSet, spec: SplitSpec, window_length: int) -> Parts:
                 f"{data.name}: the {name} part must hold a window of {window_length} rows, but has {max(rows, 0)} "
                 f"(train {len(data.train)}, test {len(data.test)}, gap {spec.gap}); give more rows or change split"
             )
+    fit = data.train.part(0, fitted)
+    if spec.contamination:
+        fit = contaminate(fit, data.test.part(0, selected), spec.contamination, window_length - 1)
     return Parts(
-        fit=data.train.part(0, fitted),
+        fit=fit,
         validation=data.train.part(fitted + spec.gap, len(data.train)),
         test=data.test,
         selection=slice(0, selected) if selected else None,

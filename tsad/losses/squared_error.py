@@ -2,22 +2,25 @@
 
 from typing import Literal
 
-from pydantic import Field
 from torch import Tensor
 
-from tsad.spec import Spec
+from tsad.losses.contract import Material, Term
+from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
 
 
-class SquaredErrorSpec(Spec):
-    """Mean over windows, steps and features of the squared misfit.
-
-    Attributes:
-        weight: Factor of the term in the sum.
-    """
+class SquaredErrorSpec(WeightedErrorSpec):
+    """Mean over windows, steps and features of the squared misfit, each feature with its weight."""
 
     kind: Literal["squared_error"] = "squared_error"
-    weight: float = Field(1.0, gt=0)
 
-    def value(self, misfit: Tensor) -> Tensor:
-        """Returns the scalar loss, not yet weighted, of a (B, H, F) misfit."""
-        return misfit.square().mean()
+    def build(self, material: Material) -> Term:
+        """Returns the term; raises ValueError if the weighting needs labels and there are none."""
+        return SquaredError(self.weighting.build(material))
+
+
+class SquaredError(WeightedError):
+    """Mean of weight[f] * misfit[f]^2."""
+
+    def errors(self, misfit: Tensor) -> Tensor:
+        """Returns the squares."""
+        return misfit.square()

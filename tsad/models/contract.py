@@ -11,16 +11,26 @@ from tsad.windows import Windows
 class Estimate(NamedTuple):
     """What a model makes of a batch of windows.
 
-    The misfit is always `windows[:, -H:] - values`: an autoencoder estimates all steps (H = L), a row model or a
-    forecaster the last ones.
+    The misfit is `windows[:, -H:] - values`: an autoencoder estimates all steps (H = L), a row model or a forecaster the
+    last ones. The exception is a model that has a verdict on a step but no idea what the step should have been, such as
+    an isolation forest: its verdict is then the misfit of every feature alike, since it accuses none in particular.
 
     Attributes:
-        values: (B, H, F), 1 <= H <= L.
+        values: (B, H, F), 1 <= H <= L; with a verdict, the steps as they are.
         embedding: (B, D), or None for a model that has none.
+        verdict: (B, H), at least 0, larger is stranger; or None for a model whose misfit speaks for itself.
     """
 
     values: Tensor
     embedding: Tensor | None = None
+    verdict: Tensor | None = None
+
+    def misfit(self, windows: Tensor) -> Tensor:
+        """Returns the (B, H, F) misfit of the (B, L, F) windows that the estimate is of."""
+        last = windows[:, windows.shape[1] - self.values.shape[1] :]
+        if self.verdict is None:
+            return last - self.values
+        return self.verdict.unsqueeze(-1).expand(last.shape)
 
 
 class Model(nn.Module):

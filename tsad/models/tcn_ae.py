@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-import torch.nn.functional as fn
 from pydantic import Field
 from torch import Tensor, nn
 
 from tsad.models.contract import Estimate, Model
+from tsad.models.layers import StepPooling, residual_stack
 from tsad.spec import Spec
 
 
@@ -18,7 +18,7 @@ class TcnAutoencoderSpec(Spec):
         latent: Channels of the bottleneck.
         depth: Residual blocks of the encoder and of the decoder, each; block i is dilated 2^i.
         kernel: Taps of a convolution, odd.
-        pooling: Steps that share one bottleneck vector.
+        pooling: Steps that share one bottleneck vector; L or more makes one vector of the whole window.
         dropout: After each convolution.
     """
 
@@ -43,7 +43,7 @@ class TcnAutoencoder(Model):
 
     def __init__(self, spec: TcnAutoencoderSpec, features: int, length: int) -> None:
         super().__init__(steps=length)
-        self.pooling = spec.pooling
+        self.pooling = StepPooling(spec.pooling)
         self.encoder = _stack(features, spec)
         self.squeeze = nn.Conv1d(spec.channels, spec.latent, 1)
         self.decoder = _stack(spec.latent, spec)
@@ -51,33 +51,12 @@ class TcnAutoencoder(Model):
 
     def forward(self, windows: Tensor) -> Estimate:
         """Returns the reconstruction of all L steps and the bottleneck averaged over time."""
-        length = windows.shape[1]
         narrow = self.squeeze(self.encoder(windows.transpose(1, 2)))  # (B, D, L)
-        pooled = fn.avg_pool1d(narrow, self.pooling, ceil_mode=True)  # (B, D, ceil(L / pooling))
-        spread = fn.interpolate(pooled, scale_factor=self.pooling, mode="nearest")[:, :, :length]
+        pooled = self.pooling(narrow.transpose(1, 2))  # (B, ceil(L / pooling), D)
+        spread = self.pooling.spread(pooled, windows.shape[1]).transpose(1, 2)  # (B, D, L)
         values = self.output(self.decoder(spread)).transpose(1, 2)  # (B, L, F)
-        return Estimate(values, pooled.mean(dim=2))
-
-
-class _Residual(nn.Module):
-    """Two dilated convolutions beside a shortcut."""
-
-    def __init__(self, inputs: int, spec: TcnAutoencoderSpec, dilation: int) -> None:
-        super().__init__()
-        padding = dilation * (spec.kernel - 1) // 2
-        self.first = nn.Conv1d(inputs, spec.channels, spec.kernel, padding=padding, dilation=dilation)
-        self.second = nn.Conv1d(spec.channels, spec.channels, spec.kernel, padding=padding, dilation=dilation)
-        self.shortcut = nn.Conv1d(inputs, spec.channels, 1) if inputs != spec.channels else nn.Identity()
-        self.dropout = nn.Dropout(spec.dropout)
-
-    def forward(self, signal: Tensor) -> Tensor:
-        """Returns (B, channels, L) for (B, inputs, L)."""
-        inner = self.dropout(fn.relu(self.first(signal)))
-        inner = self.dropout(fn.relu(self.second(inner)))
-        shortcut: Tensor = self.shortcut(signal)
-        return fn.relu(inner + shortcut)
+        return Estimate(values, pooled.mean(dim=1))
 
 
 def _stack(inputs: int, spec: TcnAutoencoderSpec) -> nn.Sequential:
-    widths = [inputs] + [spec.channels] * (spec.depth - 1)
-    return nn.Sequential(*(_Residual(width, spec, 2**place) for place, width in enumerate(widths)))
+    return residual_stack(inputs, spec.channels, depth=spec.depth, kernel=spec.kernel, dropout=spec.dropout)

@@ -1,20 +1,41 @@
-"""Weights on disk: safetensors, written whole or not at all."""
+"""Weights and the state of a training on disk: safetensors, written whole or not at all."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tsad.errors import DetectorError
+from tsad.errors import DetectorError, TrainingError
+
+BEST, LAST, STATE = "best.safetensors", "last.safetensors", "training.safetensors"
 
 
-def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Writes tensors by name; a kill in mid-write leaves the file that was there before."""
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where a training keeps what it has reached.
+
+    Attributes:
+        folder: Holds the weights of the best and the last epoch and the state to resume from, all up to date.
+        resume: Go on from the state in `folder` if there is one; otherwise begin anew and overwrite it.
+        fingerprint: Of everything that a resumed training must share with the interrupted one.
+    """
+
+    folder: Path
+    resume: bool = False
+    fingerprint: str = ""
+
+
+def save_weights(weights: Mapping[str, Tensor], path: Path, note: Mapping[str, Any] | None = None) -> None:
+    """Writes tensors by name, and a note beside them; a kill in mid-write leaves the file that was there before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, partial)
+    metadata = None if note is None else {"note": json.dumps(note)}
+    save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, partial, metadata)
     partial.replace(path)
 
 
@@ -33,3 +54,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{found.get(odd, 'absent')}; description and weights are of different detectors"
         )
     model.load_state_dict(weights)
+
+
+def load_noted(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Returns the tensors of a file and the note beside them; raises `TrainingError` if it is damaged or has no note."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            note = json.loads((opened.metadata() or {})["note"])
+            return {name: opened.get_tensor(name) for name in opened.keys()}, note  # noqa: SIM118 (not a mapping)
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise TrainingError(f"{path}: must be the state of a training, but {error}; remove it to begin anew") from None

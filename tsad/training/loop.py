@@ -1,18 +1,21 @@
 """The one training loop: every player takes its step on every batch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from tsad.errors import TrainingError
 from tsad.models.contract import Model
 from tsad.spec import Spec
-from tsad.training.checkpoints import save_weights
+from tsad.training.checkpoints import BEST, LAST, STATE, Checkpoints, save_weights
+from tsad.training.epoch_losses import EpochLosses
 from tsad.training.objective import Player
+from tsad.training.optimizers import AdamSpec, ConstantRate, OptimizerSpec, RateSpec
+from tsad.training.state import Seat, Standing, load_state, save_state
 from tsad.windows import Windows
 
 
@@ -20,38 +23,24 @@ class TrainingSpec(Spec):
     """How long and how fast.
 
     Attributes:
-        epochs: Passes over the training windows, at most.
+        epochs: Passes over the training windows, at most; 0 leaves the model untrained.
         batch_size: Windows in a step, B.
-        learning_rate: Of Adam.
+        learning_rate: Of every player that has none of its own.
         patience: Epochs without a better validation loss before training stops.
+        optimizer: Of every player.
+        clip: Largest norm of a player's gradient, longer ones are shortened to it; none are if not given.
+        schedule: Of all learning rates, from epoch to epoch.
+        precision: `bfloat16` runs matrix products in bfloat16 (autocast; weights stay float32), in training only.
     """
 
-    epochs: int = Field(10, ge=1)
+    epochs: int = Field(10, ge=0)
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     patience: int = Field(5, ge=1)
-
-
-@dataclass(frozen=True)
-class EpochLosses:
-    """Mean losses of one epoch.
-
-    Attributes:
-        epoch: From 1 on.
-        train: Weighted loss by term, mean over batches.
-        validation: Weighted loss by term on the validation windows, nothing updated.
-    """
-
-    epoch: int
-    train: dict[str, float]
-    validation: dict[str, float]
-
-    def curves(self) -> dict[str, float]:
-        """Returns all losses as `train/TERM` and `validation/TERM`, and the sums as `train/loss` and `validation/loss`."""
-        named = {"train": self.train, "validation": self.validation}
-        return {f"{side}/loss": sum(terms.values()) for side, terms in named.items()} | {
-            f"{side}/{term}": value for side, terms in named.items() for term, value in terms.items()
-        }
+    optimizer: OptimizerSpec = AdamSpec()
+    clip: float | None = Field(None, gt=0)
+    schedule: RateSpec = ConstantRate()
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 def train(
@@ -60,89 +49,137 @@ def train(
     spec: TrainingSpec,
     windows: tuple[Windows, Windows],
     generator: Generator,
-    on_epoch: Callable[[EpochLosses], None],
-    folder: Path | None,
+    on_epoch: Callable[[Sequence[EpochLosses]], None],
+    checkpoints: Checkpoints | None,
 ) -> list[EpochLosses]:
     """Trains `model`, and leaves it with the weights of the epoch that had the lowest validation loss.
 
     Args:
-        model: What is trained; among the players' modules.
+        model: What is trained; the first player's module.
         players: Who takes a step on each batch, in turn.
         spec: How long and how fast.
         windows: Training and validation windows, on the model's device.
         generator: Draws the order of windows and the masks.
-        on_epoch: Called after each epoch; what it raises ends the training.
-        folder: Where `best.safetensors` and `last.safetensors` are kept up to date, or None.
+        on_epoch: Called with the losses so far after each epoch, and once more with those of the last finished epoch
+            when a training is resumed, since it may have been killed before it could tell; what it raises ends training.
+        checkpoints: Where best and last weights and the state to resume from are kept, or None.
 
     Returns:
         The losses of each epoch, oldest first.
 
     Raises:
-        TrainingError: as soon as a loss is not finite.
+        TrainingError: as soon as a loss is not finite, or if the state to resume from is of another training.
     """
-    optimizers = [torch.optim.Adam(player.module.parameters(), lr=spec.learning_rate) for player in players]
-    history: list[EpochLosses] = []
-    best_epoch, best_loss, best_weights = 0, float("inf"), _copy(model)
-    for epoch in range(1, spec.epochs + 1):
-        trained = _epoch(players, optimizers, windows[0], spec.batch_size, generator, epoch)
-        validated = _validate(players, windows[1], spec.batch_size, epoch)
-        history.append(EpochLosses(epoch, trained, validated))
-        if sum(validated.values()) < best_loss:
-            best_epoch, best_loss, best_weights = epoch, sum(validated.values()), _copy(model)
-            if folder is not None:
-                save_weights(best_weights, folder / "best.safetensors")
-        if folder is not None:
-            save_weights(model.state_dict(), folder / "last.safetensors")
-        on_epoch(history[-1])
-        if epoch - best_epoch >= spec.patience:
-            break
-    model.load_state_dict(best_weights)
+    seats = [_seat(player, spec) for player in players]
+    standing = Standing(best_weights=_copy(model))
+    if checkpoints is not None and checkpoints.resume and (checkpoints.folder / STATE).exists():
+        standing = load_state(checkpoints.folder / STATE, seats, generator, checkpoints.fingerprint)
+        on_epoch(standing.history)
+    while standing.epoch < spec.epochs and standing.epoch - standing.best_epoch < spec.patience:
+        epoch = standing.epoch + 1
+        trained = _epoch(seats, spec, windows[0], generator, epoch)
+        validated = _validate(seats, spec, windows[1], epoch)
+        losses = EpochLosses(epoch, trained, validated, tuple(name for player in players for name in player.comparable))
+        if losses.loss < standing.best_loss:
+            standing.best_epoch, standing.best_weights = epoch, _copy(model)
+        standing.history.append(losses)
+        if checkpoints is not None:
+            _keep(checkpoints, model, seats, standing, generator)
+        on_epoch(standing.history)
+    model.load_state_dict(standing.best_weights)
     model.eval()
-    return history
+    return standing.history
+
+
+def _seat(player: Player, spec: TrainingSpec) -> Seat:
+    rate = spec.learning_rate if player.learning_rate is None else player.learning_rate
+    return Seat(player, spec.optimizer.build(player.module.parameters(), rate), rate)
 
 
 def _copy(model: Model) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
+def _keep(
+    checkpoints: Checkpoints, model: Model, seats: Sequence[Seat], standing: Standing, generator: Generator
+) -> None:
+    """Brings all files of the folder up to date, the state last: what it describes is then there."""
+    if standing.best_epoch == standing.epoch:
+        save_weights(standing.best_weights, checkpoints.folder / BEST)
+    save_weights(model.state_dict(), checkpoints.folder / LAST)
+    save_state(checkpoints.folder / STATE, seats, standing, generator, checkpoints.fingerprint)
+
+
 def _epoch(
-    players: Sequence[Player],
-    optimizers: Sequence[torch.optim.Optimizer],
-    windows: Windows,
-    batch_size: int,
-    generator: Generator,
-    epoch: int,
+    seats: Sequence[Seat], spec: TrainingSpec, windows: Windows, generator: Generator, epoch: int
 ) -> dict[str, float]:
-    for player in players:
-        player.module.train()
-    sums: dict[str, Tensor] = {}
+    for seat in seats:
+        seat.player.module.train()
+        seat.player.judges.train()
+        for group in seat.optimizer.param_groups:
+            group["lr"] = seat.learning_rate * spec.schedule.factor(epoch, spec.epochs)
+    progress = (epoch - 1) / max(1, spec.epochs - 1)
+    sums = _Sums()
     order = torch.randperm(len(windows), generator=generator).to(windows.starts.device)
-    for place, batch in enumerate(windows.batches(batch_size, order)):
-        for player, optimizer in zip(players, optimizers, strict=True):
-            terms = player.terms(batch, generator)
-            _refuse_non_finite(terms, f"epoch {epoch}, batch {place}")
-            optimizer.zero_grad()
-            torch.autograd.backward(torch.stack(list(terms.values())).sum())
-            optimizer.step()
-            for name, value in terms.items():
-                sums[name] = sums.get(name, torch.zeros(())) + value.detach().cpu() * len(batch)
-    return {name: float(value) / len(windows) for name, value in sums.items()}
+    for place, batch in enumerate(windows.batches(spec.batch_size, order)):
+        for seat in seats:
+            if place % seat.player.every == 0:
+                with _precision(spec, batch):
+                    terms = seat.player.terms(batch, generator, progress)
+                _refuse_non_finite(terms, f"epoch {epoch}, batch {place}")
+                _step(seat, terms, spec.clip)
+                sums.add(terms, len(batch))
+    return sums.means()
+
+
+def _step(seat: Seat, terms: dict[str, Tensor], clip: float | None) -> None:
+    """Moves the parameters of a player, and of nobody else, down the gradient of the sum of its terms."""
+    parameters = list(seat.player.module.parameters())
+    seat.optimizer.zero_grad()
+    torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=parameters)
+    if clip is not None:
+        nn.utils.clip_grad_norm_(parameters, clip)
+    seat.optimizer.step()
 
 
 @torch.no_grad()
-def _validate(players: Sequence[Player], windows: Windows, batch_size: int, epoch: int) -> dict[str, float]:
+def _validate(seats: Sequence[Seat], spec: TrainingSpec, windows: Windows, epoch: int) -> dict[str, float]:
     """Returns the mean terms, with masks that are the same in every epoch."""
     generator = Generator().manual_seed(0)
-    for player in players:
-        player.module.eval()
-    sums: dict[str, float] = {}
-    for place, batch in enumerate(windows.batches(batch_size)):
-        for player in players:
-            terms = player.terms(batch, generator)
+    for seat in seats:
+        seat.player.module.eval()
+        seat.player.judges.eval()
+    sums = _Sums()
+    for place, batch in enumerate(windows.batches(spec.batch_size)):
+        for seat in seats:
+            with _precision(spec, batch):
+                terms = seat.player.terms(batch, generator)
             _refuse_non_finite(terms, f"validation of epoch {epoch}, batch {place}")
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
-    return {name: value / len(windows) for name, value in sums.items()}
+            sums.add(terms, len(batch))
+    return sums.means()
+
+
+class _Sums:
+    """Losses summed over windows, without a wait for the device before the end."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Tensor] = {}
+        self.windows: dict[str, int] = {}
+
+    def add(self, terms: dict[str, Tensor], windows: int) -> None:
+        """Adds the mean losses of a batch."""
+        for name, value in terms.items():
+            total = value.detach().double() * windows
+            self.totals[name] = self.totals[name] + total if name in self.totals else total
+            self.windows[name] = self.windows.get(name, 0) + windows
+
+    def means(self) -> dict[str, float]:
+        """Returns the mean over all windows by name."""
+        return {name: float(total) / self.windows[name] for name, total in self.totals.items()}
+
+
+def _precision(spec: TrainingSpec, batch: Tensor) -> AbstractContextManager[object]:
+    return torch.autocast(batch.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
 
 
 def _refuse_non_finite(terms: dict[str, Tensor], where: str) -> None:

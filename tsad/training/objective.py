@@ -1,13 +1,16 @@
 """Objectives: what is hidden from a model and what its estimate is judged by."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from pydantic import Field
+import torch
+from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 
 from tsad.losses import TermSpec
-from tsad.masking import MaskSpec, NoMask
+from tsad.losses.contract import Attempt, Material, Opponent
+from tsad.losses.squared_error import SquaredErrorSpec
+from tsad.masking import MaskSpec, NoMask, hide
 from tsad.models.contract import Model
 from tsad.spec import Spec
 
@@ -17,11 +20,36 @@ class ObjectiveSpec(Spec):
 
     Attributes:
         mask: What the model does not see in training; scoring hides nothing.
-        terms: What is summed.
+        terms: What is summed. A kind may stand more than once, with other weightings; the second is named `KIND_2`.
     """
 
     mask: MaskSpec = NoMask()
-    terms: tuple[TermSpec, ...] = Field((TermSpec(),), min_length=1)
+    terms: tuple[TermSpec, ...] = Field((SquaredErrorSpec(),), min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ObjectiveSpec":
+        needy = [term.kind for term in self.terms if term.needs_mask]
+        if needy and isinstance(self.mask, NoMask):
+            raise ValueError(f"term {needy[0]} needs hidden entries, but nothing is hidden; set objective.mask")
+        return self
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether labels of the part set apart for choosing have a hand in training."""
+        return any(term.reads_labels for term in self.terms)
+
+
+class Terms(Protocol):
+    """What a player is judged by."""
+
+    def __call__(self, windows: Tensor, generator: Generator, progress: float = 1.0) -> dict[str, Tensor]:
+        """Returns weighted losses by name of (B, L, F) windows; their sum is to be made small.
+
+        Args:
+            windows: What to make an attempt at.
+            generator: Draws the masks.
+            progress: Of training, from 0 in the first epoch to 1 in the last.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +59,67 @@ class Player:
     Attributes:
         name: For optimizers and error messages.
         module: Whose parameters it may change.
-        terms: Weighted losses by name of (B, L, F) windows, with masks drawn from the generator; their sum is made small.
+        terms: What it is judged by.
+        judges: The modules of its terms, which may gather something in training.
+        comparable: Names of its terms that say which epoch is best; none for an opponent.
+        every: It takes a step on every `every`-th batch of an epoch, the first one included.
+        learning_rate: Its own, or None for that of the training.
     """
 
     name: str
     module: nn.Module
-    terms: Callable[[Tensor, Generator], dict[str, Tensor]]
+    terms: Terms
+    judges: nn.ModuleDict = field(default_factory=nn.ModuleDict)
+    comparable: tuple[str, ...] = ()
+    every: int = 1
+    learning_rate: float | None = None
 
 
-def players(model: Model, objective: ObjectiveSpec) -> list[Player]:
-    """Returns those who are to be trained, in the order of their steps."""
+def players(model: Model, objective: ObjectiveSpec, material: Material) -> list[Player]:
+    """Returns those who are to be trained, in the order of their steps: the model, then the opponents of its terms.
 
-    def terms(windows: Tensor, generator: Generator) -> dict[str, Tensor]:
-        hidden = objective.mask.draw(windows.shape, generator)
-        visible = windows if hidden is None else windows.masked_fill(hidden.to(windows.device), 0.0)
-        estimate = model(visible).values
-        misfit = windows[:, -model.steps :] - estimate
-        return {term.kind: term.weight * term.value(misfit) for term in objective.terms}
+    Raises:
+        ValueError: if a term needs an embedding, or labels, and there is none.
+    """
+    weights = dict(zip(_names(objective), (spec.weight for spec in objective.terms), strict=True))
+    built = {
+        name: spec.build(material).to(material.rows.device) for name, spec in zip(weights, objective.terms, strict=True)
+    }
 
-    return [Player("model", model, terms)]
+    def terms(windows: Tensor, generator: Generator, progress: float = 1.0) -> dict[str, Tensor]:
+        attempt = _attempt(model, objective, windows, generator, progress)
+        return {name: weights[name] * term(attempt) for name, term in built.items()}
+
+    comparable = tuple(name for name, term in built.items() if term.comparable)
+    first = Player("model", model, terms, nn.ModuleDict(built), comparable or tuple(built))
+    opponents = {name: term.opponent for name, term in built.items() if term.opponent is not None}
+    return [first, *(_second(model, objective, name, opponent) for name, opponent in opponents.items())]
+
+
+def _names(objective: ObjectiveSpec) -> list[str]:
+    kinds = [term.kind for term in objective.terms]
+    repeats = [kinds[:place].count(kind) + 1 for place, kind in enumerate(kinds)]
+    return [kind if repeat == 1 else f"{kind}_{repeat}" for kind, repeat in zip(kinds, repeats, strict=True)]
+
+
+def _second(model: Model, objective: ObjectiveSpec, term: str, opponent: Opponent) -> Player:
+    name = f"{term}_{opponent.name}"
+
+    def terms(windows: Tensor, generator: Generator, progress: float = 1.0) -> dict[str, Tensor]:
+        with torch.no_grad():
+            attempt = _attempt(model, objective, windows, generator, progress)
+        return {name: opponent.loss(attempt)}
+
+    return Player(name, opponent.module, terms, every=opponent.every, learning_rate=opponent.learning_rate)
+
+
+def _attempt(model: Model, objective: ObjectiveSpec, windows: Tensor, generator: Generator, progress: float) -> Attempt:
+    visible, hidden = hide(objective.mask, windows, generator, progress)
+    estimate = model(visible)
+    last = slice(windows.shape[1] - model.steps, None)
+    views = None
+    if any(term.needs_views for term in objective.terms):
+        clean = model(windows)
+        if estimate.embedding is not None and clean.embedding is not None:
+            views = (estimate.embedding, clean.embedding)
+    return Attempt(windows[:, last], estimate.values, None if hidden is None else hidden[:, last], views)

@@ -1,0 +1,40 @@
+"""Anomalies mixed into the rows that a model learns from, to measure what they do to it."""
+
+import numpy as np
+
+from tsad.errors import DataError
+from tsad.series import Series, runs
+
+
+def contaminate(clean: Series, pool: Series, share: float, context: int) -> Series:
+    """Returns `clean` followed by anomalous stretches of `pool`, each a recording of its own, until `share` is reached.
+
+    A stretch comes with `context` rows on either side, as far as the pool has them, so that a window meets it as it
+    happened: windows reach across no seam. Stretches come in one fixed random order, all of them before one comes again,
+    so that a higher share holds the stretches of a lower one.
+
+    Args:
+        clean: (T, F) rows to learn from.
+        pool: Labelled rows that are never reported.
+        share: Of labelled anomalous rows among the rows that come out, reached or just passed.
+        context: Rows of the pool before and after a stretch, the window length less 1.
+
+    Raises:
+        DataError: if the pool has no labelled anomaly.
+    """
+    stretches = [] if pool.labels is None else runs(pool.labels)
+    if not stretches:
+        raise DataError(
+            f"contamination takes labelled anomalies from the rows set apart for choosing, but these {len(pool)} rows have "
+            f"none; enlarge split.selection"
+        )
+    order = np.random.default_rng(0).permutation(len(stretches))
+    pieces, breaks, rows, strange = [clean.values], list(clean.breaks), len(clean), 0
+    while strange < share * rows:
+        start, stop = stretches[order[(len(pieces) - 1) % len(order)]]
+        piece = pool.part(max(0, start - context), min(len(pool), stop + context))
+        breaks += [rows, *(rows + edge for edge in piece.breaks)]
+        pieces.append(piece.values)
+        rows += len(piece)
+        strange += 0 if piece.labels is None else int(piece.labels.sum())
+    return Series(np.concatenate(pieces), clean.features, breaks=tuple(breaks))

@@ -1,0 +1,67 @@
+"""The adversarial game (Goodfellow et al. 2014): estimates that a critic takes for true windows."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as fn
+from pydantic import Field
+from torch import Tensor, nn
+
+from tsad.losses.contract import Attempt, BaseTermSpec, Material, Opponent, Term
+from tsad.losses.critics import ConvolutionCriticSpec, CriticSpec
+
+
+class AdversarialSpec(BaseTermSpec):
+    """The generator's side of the game; the critic comes along as a second player.
+
+    Attributes:
+        weight: Factor of the term in the sum.
+        critic: Who is to be fooled.
+        every: The critic takes a step on every `every`-th batch.
+        learning_rate: Of the critic; that of the training if not given.
+    """
+
+    kind: Literal["adversarial"]
+    weight: float = Field(0.05, gt=0)
+    critic: CriticSpec = ConvolutionCriticSpec()
+    every: int = Field(1, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+
+    def build(self, material: Material) -> Term:
+        """Returns the term with an untrained critic."""
+        return Adversarial(self, self.critic.build(material.rows.shape[1]))
+
+
+class Adversarial(Term):
+    """Binary cross-entropy on both sides, in the form that does not saturate (section 3 of the source).
+
+    Departure from the source: the generator is a model that estimates the very windows it is compared with, so the game
+    only sharpens what an error term aims at; without one, an estimate need not resemble its window.
+    """
+
+    comparable = False
+
+    def __init__(self, spec: AdversarialSpec, critic: nn.Module) -> None:
+        super().__init__()
+        self.critic = critic
+        self.every, self.learning_rate = spec.every, spec.learning_rate
+
+    @property
+    def opponent(self) -> Opponent:
+        """The critic."""
+        return Opponent("critic", self.critic, self.judge, self.every, self.learning_rate)
+
+    def forward(self, attempt: Attempt) -> Tensor:
+        """Returns the cross-entropy of the critic's verdict on estimates and "true"."""
+        return _verdict_loss(self.critic(attempt.estimate), true=True)
+
+    def judge(self, attempt: Attempt) -> Tensor:
+        """Returns the critic's own loss, the mean over true and estimated sequences; log 2 if it cannot tell them apart."""
+        true = _verdict_loss(self.critic(attempt.target), true=True)
+        estimated = _verdict_loss(self.critic(attempt.estimate.detach()), true=False)
+        return (true + estimated) / 2
+
+
+def _verdict_loss(verdicts: Tensor, *, true: bool) -> Tensor:
+    wanted = torch.full_like(verdicts, float(true))
+    return fn.binary_cross_entropy_with_logits(verdicts.float(), wanted.float())

@@ -1,0 +1,39 @@
+"""Squared error on hidden entries alone (masked modelling: Devlin et al. 2019; Zerveas et al. 2021 for time series)."""
+
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from tsad.losses.contract import Attempt, Material, Term
+from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
+
+
+class MaskedErrorSpec(WeightedErrorSpec):
+    """Mean of the squared misfit over the entries that were hidden from the model, each feature with its weight."""
+
+    needs_mask: ClassVar[bool] = True
+    kind: Literal["masked_error"]
+
+    def build(self, material: Material) -> Term:
+        """Returns the term; raises ValueError if the weighting needs labels and there are none."""
+        return MaskedError(self.weighting.build(material))
+
+
+class MaskedError(WeightedError):
+    """Mean of weight[f] * misfit[f]^2 over hidden entries."""
+
+    def errors(self, misfit: Tensor) -> Tensor:
+        """Returns the squares."""
+        return misfit.square()
+
+    def forward(self, attempt: Attempt) -> Tensor:
+        """Returns the mean, 0 if the batch has no hidden entry among the estimated steps.
+
+        Raises:
+            ValueError: if the attempt was made without a mask.
+        """
+        if attempt.hidden is None:
+            raise ValueError("an error on hidden entries needs a mask, but nothing was hidden; set objective.mask")
+        misfit = attempt.misfit
+        weighted = self.errors(misfit) * self.weights(misfit) * attempt.hidden
+        return weighted.sum() / attempt.hidden.sum().clamp(min=1)

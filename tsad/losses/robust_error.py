@@ -1,0 +1,57 @@
+"""Errors that grow no faster than the misfit: an anomaly in the training rows pulls less on the model."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as fn
+from pydantic import Field
+from torch import Tensor
+
+from tsad.losses.contract import Material, Term
+from tsad.losses.feature_weights import FeatureWeights
+from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
+
+
+class AbsoluteErrorSpec(WeightedErrorSpec):
+    """Mean over windows, steps and features of the absolute misfit, each feature with its weight."""
+
+    kind: Literal["absolute_error"]
+
+    def build(self, material: Material) -> Term:
+        """Returns the term; raises ValueError if the weighting needs labels and there are none."""
+        return AbsoluteError(self.weighting.build(material))
+
+
+class HuberErrorSpec(WeightedErrorSpec):
+    """Mean over windows, steps and features of Huber's function of the misfit (Huber 1964), features weighted.
+
+    Attributes:
+        delta: Misfit up to which the error is misfit^2 / 2, and beyond which it is delta * (|misfit| - delta / 2).
+    """
+
+    kind: Literal["huber_error"]
+    delta: float = Field(1.0, gt=0)
+
+    def build(self, material: Material) -> Term:
+        """Returns the term; raises ValueError if the weighting needs labels and there are none."""
+        return HuberError(self.weighting.build(material), self.delta)
+
+
+class AbsoluteError(WeightedError):
+    """Mean of weight[f] * |misfit[f]|."""
+
+    def errors(self, misfit: Tensor) -> Tensor:
+        """Returns the absolute values."""
+        return misfit.abs()
+
+
+class HuberError(WeightedError):
+    """Mean of weight[f] * huber(misfit[f])."""
+
+    def __init__(self, weights: FeatureWeights, delta: float) -> None:
+        super().__init__(weights)
+        self.delta = delta
+
+    def errors(self, misfit: Tensor) -> Tensor:
+        """Returns Huber's function of each entry."""
+        return fn.huber_loss(misfit, torch.zeros_like(misfit), reduction="none", delta=self.delta)

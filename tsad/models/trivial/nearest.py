@@ -1,0 +1,97 @@
+"""Nearest neighbours: the training row, or the mean of similar training windows, that comes nearest."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.spec import Spec
+from tsad.windows import Windows
+
+
+class NearestNeighbourSpec(Spec):
+    """The nearest training row as the estimate of a row (1-NN; Ramaswamy et al. 2000 with k = 1).
+
+    Attributes:
+        rows: Training rows that are kept, evenly spread in time if there are more.
+    """
+
+    kind: Literal["nearest_neighbour"]
+    rows: int = Field(10_000, ge=1)
+
+    def build(self, features: int, length: int) -> Model:
+        """Returns the unfitted model for F features."""
+        return Nearest(steps=1, features=features, points=self.rows)
+
+
+class KMeansSpec(Spec):
+    """The nearest of K centroids of training windows as the estimate of a window (Lloyd; Yairi et al. 2001).
+
+    Attributes:
+        clusters: K.
+        windows: Training windows that the centroids are fitted on, evenly spread in time if there are more.
+        seed: Of the first centroids.
+    """
+
+    kind: Literal["k_means"]
+    clusters: int = Field(64, ge=1)
+    windows: int = Field(10_000, ge=1)
+    seed: int = Field(0, ge=0, lt=2**32)
+
+    def build(self, features: int, length: int) -> Model:
+        """Returns the unfitted model for (B, L, F) windows."""
+        return WindowMeans(self, features, length)
+
+
+class Nearest(ClosedFormModel):
+    """Estimates the last steps of a window by the nearest of the points that it keeps.
+
+    Attributes:
+        points: (K, H * F); with fewer training windows than K, what is left over is infinitely far away.
+    """
+
+    points: Tensor
+
+    def __init__(self, steps: int, features: int, points: int) -> None:
+        super().__init__(steps)
+        self.register_buffer("points", torch.full((points, steps * features), torch.inf))
+
+    def fit(self, windows: Windows) -> None:
+        """Keeps the last rows of the training windows."""
+        self.keep(_spread(windows, len(self.points))[:, -self.steps :].flatten(start_dim=1))
+
+    def keep(self, points: Tensor) -> None:
+        """Sets the points, at most K of them."""
+        self.points.fill_(torch.inf)[: len(points)] = points
+
+    def forward(self, windows: Tensor) -> Estimate:
+        """Returns (B, H, F), H = 1 for rows and L for windows."""
+        steps = windows[:, -self.steps :].flatten(start_dim=1)
+        known = torch.isfinite(self.points[:, 0])
+        points = self.points[known] if known.any() else torch.zeros_like(self.points[:1])
+        nearest = torch.cdist(steps, points).argmin(dim=1)
+        return Estimate(points[nearest].reshape(len(windows), self.steps, -1))
+
+
+class WindowMeans(Nearest):
+    """Keeps centroids in place of training windows."""
+
+    def __init__(self, spec: KMeansSpec, features: int, length: int) -> None:
+        super().__init__(length, features, spec.clusters)
+        self.windows, self.seed = spec.windows, spec.seed
+
+    def fit(self, windows: Windows) -> None:
+        """Sets the centroids by scikit-learn's K-means; with fewer different windows than K, each is a centroid."""
+        points = _spread(windows, self.windows).flatten(start_dim=1)
+        clusters = min(len(self.points), len(torch.unique(points, dim=0)))
+        fitted = KMeans(clusters, n_init=1, random_state=self.seed).fit(points.cpu().numpy())
+        self.keep(torch.from_numpy(fitted.cluster_centers_))
+
+
+def _spread(windows: Windows, count: int) -> Tensor:
+    """Returns at most `count` windows, evenly spread in time."""
+    places = torch.linspace(0, len(windows) - 1, min(count, len(windows))).round().long()
+    return windows.take(places.to(windows.starts.device))
