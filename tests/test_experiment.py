@@ -141,6 +141,12 @@ def test_without_labels_there_are_scores_and_flags_but_no_metrics_of_them(small_
     assert outcome.report.undefined["point/f1"] == "no labels"
 
 
+def test_an_oracle_flags_as_well_as_any_level_can(small_experiment, small_data):
+    report = run(changed(small_experiment, threshold={"kind": "best_f1"}), small_data).report
+    for name in ("precision", "recall", "f1"):
+        assert report.metrics[f"point/{name}"] == pytest.approx(report.metrics[f"oracle/best_{name}"])
+
+
 def test_an_oracle_without_labels_is_refused(small_experiment, small_data):
     with pytest.raises(ValueError, match="best_f1 needs test rows with labelled anomalies"):
         run(changed(small_experiment, threshold={"kind": "best_f1"}), with_test(small_data, labels=None))

@@ -96,7 +96,8 @@ def to_values(table: pd.DataFrame, features: Sequence[str], source: str, missing
     for name in features:
         if name not in table.columns:
             raise DataError(f"{source}: column {name!r} is missing; it has {[str(column) for column in table.columns]}")
-        column = pd.to_numeric(table[name], errors="coerce")
+        timed = pd.api.types.is_datetime64_any_dtype(table[name])  # which pandas would turn into nanoseconds
+        column = pd.to_numeric(table[name].astype(str) if timed else table[name], errors="coerce")
         text = column.isna() & table[name].notna()
         if text.any():
             row = int(text.to_numpy().argmax())

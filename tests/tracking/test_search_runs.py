@@ -1,0 +1,124 @@
+from collections import Counter
+
+import pytest
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from tests.stores import MLFLOW_WARNS
+from tsad.spec import flatten, put
+from tsad.tracking.runs import RunWriter
+from tsad.tracking.search_runs import TrialRecorder
+from tsad.trial import Candidate, Trial
+
+pytestmark = MLFLOW_WARNS
+
+
+@pytest.fixture
+def parent(store):
+    return RunWriter.create(store, store.experiment(), "a search", {}).run_id
+
+
+@pytest.fixture
+def recorder(store, parent, small_data):
+    return TrialRecorder(store, parent, small_data, "selection")
+
+
+@pytest.fixture
+def candidate(small_experiment):
+    """Returns a candidate of a number."""
+
+    def numbered(number, **fields):
+        values = put(small_experiment.model_dump(mode="json"), {"model.hidden": number + 1})
+        return Candidate(number, fields.pop("generation", 0), {"model.hidden": number}, values, **fields)
+
+    return numbered
+
+
+@pytest.fixture
+def run(store, recorder):
+    """Returns the child run of a candidate as the store has it."""
+    return lambda candidate: store.client.get_run(recorder.runs[candidate.number])
+
+
+def children(store, parent):
+    return store.client.search_runs([store.experiment()], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
+
+
+def test_a_trial_is_a_child_run_from_its_start_on(store, parent, recorder, candidate, run):
+    bred = candidate(17, generation=3, parents=(4, 9))
+    recorder.started(bred)
+    (child,) = children(store, parent)
+    assert child.info.run_id == run(bred).info.run_id
+    assert child.info.run_name == "g03-lstm_ae-017"
+    assert child.info.status == "RUNNING"
+    wanted = {
+        "tsad.trial": "17",
+        "tsad.generation": "3",
+        "tsad.family": "lstm_ae",
+        "tsad.parents": "4 9",
+        "tsad.labels_used.selection": "selection",
+        "tsad.labels_used.threshold": "nothing",
+    }
+    assert wanted.items() <= child.data.tags.items()
+
+
+def test_a_trial_shows_its_whole_experiment_and_its_rows(recorder, candidate, run):
+    first = candidate(0)
+    recorder.started(first)
+    params = run(first).data.params
+    assert params.keys() == flatten(first.experiment).keys()
+    assert params["model.hidden"] == "1"
+    assert {given.dataset.name for given in run(first).inputs.dataset_inputs} == {"synthetic-0-train", "synthetic-0-test"}
+
+
+def test_losses_of_trials_that_run_side_by_side_do_not_mix(store, recorder, candidate):
+    one, other = candidate(0), candidate(1)
+    recorder.started(one)
+    recorder.started(other)
+    recorder.advanced(one, 1, {"train/loss": 0.5})
+    recorder.advanced(other, 1, {"train/loss": 5.0})
+    recorder.advanced(one, 2, {"train/loss": 0.25})
+    histories = {
+        number: [(point.step, point.value) for point in store.client.get_metric_history(run_id, "train/loss")]
+        for number, run_id in recorder.runs.items()
+    }
+    assert histories == {0: [(1, 0.5), (2, 0.25)], 1: [(1, 5.0)]}
+
+
+@pytest.mark.parametrize(
+    ("state", "value", "reason", "status"),
+    [
+        ("finished", 0.75, "", "FINISHED"),
+        ("stopped", 0.5, "behind at a rung", "FINISHED"),
+        ("failed", None, "ValueError: no", "FAILED"),
+    ],
+)
+def test_a_trial_ends_as_its_run_does(recorder, candidate, run, state, value, reason, status):
+    tried = candidate(0)
+    recorder.started(tried)
+    recorder.ended(Trial(tried, state, value, seconds=2.0, metrics={"oracle/best_f1": 0.9}, reason=reason), None)
+    found = run(tried)
+    assert found.info.status == status
+    assert found.data.tags["tsad.state"] == state
+    assert found.data.tags.get("tsad.reason", "") == reason
+    assert found.data.metrics == {"oracle/best_f1": 0.9} | ({} if value is None else {"value": value})
+
+
+def test_files_of_a_trial_become_artifacts_of_its_run(store, recorder, candidate, tmp_path):
+    tried = candidate(0)
+    (tmp_path / "detector").mkdir()
+    (tmp_path / "detector/detector.json").write_text("{}")
+    recorder.started(tried)
+    recorder.ended(Trial(tried, "finished", 0.5, seconds=1.0), tmp_path)
+    assert [found.path for found in store.client.list_artifacts(recorder.runs[0], "detector")] == ["detector/detector.json"]
+
+
+def test_closing_kills_the_runs_that_are_open_and_no_others(store, parent, recorder, candidate, run):
+    done, cut, cut_too = (candidate(number) for number in range(3))
+    for tried in (done, cut, cut_too):
+        recorder.started(tried)
+    recorder.ended(Trial(done, "finished", 0.5, seconds=1.0), None)
+    recorder.close()
+    recorder.close()
+    assert Counter(child.info.status for child in children(store, parent)) == {"FINISHED": 1, "KILLED": 2}
+    assert run(done).info.status == "FINISHED"
+    assert run(cut).data.tags["tsad.reason"] == "the search ended before the trial"
