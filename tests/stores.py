@@ -1,9 +1,15 @@
 """Tracking stores for tests. MLflow keeps what is open in global variables and in the environment."""
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
+
+with warnings.catch_warnings():
+    # of MLflow about its own classes, at their first import
+    warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
+    import mlflow.pyfunc  # noqa: F401
 
 from tsad.tracking.store import Store, open_store
 
@@ -15,7 +21,10 @@ MLFLOW_WARNS = pytest.mark.filterwarnings(
 
 def clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes away what chooses a run, an experiment or a store; put back, with what MLflow sets itself, after the test."""
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")] + ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"]:
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")] + [
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_REGISTRY_URI",
+    ]:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,8 @@ class Progress:
     Attributes:
         epoch: From 1 on.
         losses: By curve, such as `train/loss` and `validation/squared_error`.
-        outcome: Makes the outcome as if training had ended here (scores all rows, so it takes its time).
+        outcome: Makes the outcome as if training had ended here, with the best weights so far (scores all rows, so it
+            takes its time).
     """
 
     epoch: int
@@ -149,16 +151,16 @@ def run(
             model.fit(windows[0])
         else:
 
-            def tell(losses: Sequence[EpochLosses]) -> None:
+            def tell(losses: Sequence[EpochLosses], best: Mapping[str, torch.Tensor]) -> None:
                 done = tuple(losses)
+
+                def outcome() -> Outcome:
+                    snapshot = deepcopy(model)  # training goes on in the original
+                    snapshot.load_state_dict(best)
+                    return _conclude(experiment, parts, scaler, snapshot, done)
+
                 with torch.random.fork_rng():  # looking at a run must not change it
-                    on_epoch(
-                        Progress(
-                            len(done),
-                            done[-1].curves(),
-                            lambda: _conclude(experiment, parts, scaler, model, done),
-                        )
-                    )
+                    on_epoch(Progress(len(done), done[-1].curves(), outcome))
 
             material = Material(windows[0].rows, generator, _labelled(parts, scaler, experiment, device))
             kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts))

@@ -141,13 +141,15 @@ def test_one_small_batch_can_be_learnt(spec, series):
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
     with seeded(0):
-        for _ in range(200):
+        for _ in range(300):
             loss = (windows[:, -model.steps :] - model(windows).values).square().mean()
+            losses.append(loss.item())
+            if losses[-1] < 0.5 * losses[0]:
+                return
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
+    pytest.fail(f"after {len(losses)} steps, the loss went from {losses[0]} to {losses[-1]}, not to half")
 
 
 @every_closed_form

@@ -153,7 +153,10 @@ def test_other_rows_have_another_digest(store, small_data):
     def digests(data):
         writer = RunWriter.create(store, store.experiment(), "digests", {})
         writer.inputs(data)
-        return {given.dataset.name: given.dataset.digest for given in store.client.get_run(writer.run_id).inputs.dataset_inputs}
+        return {
+            given.dataset.name: given.dataset.digest
+            for given in store.client.get_run(writer.run_id).inputs.dataset_inputs
+        }
 
     moved = dataclasses.replace(small_data.test, values=small_data.test.values + 1)
     first, other = digests(small_data), digests(dataclasses.replace(small_data, test=moved))
@@ -190,9 +193,14 @@ def test_a_leading_run_is_running_while_it_leads_and_finished_after_it(store, th
 )
 def test_a_leading_run_that_is_cut_off_says_so_and_lets_the_error_through(store, there, error, status, reason):
     seen = []
-    with pytest.raises(type(error)), leading_run(store, "cut off", {}) as writer:
-        seen.append(writer.run_id)
-        raise error
+
+    def cut_off():
+        with leading_run(store, "cut off", {}) as writer:
+            seen.append(writer.run_id)
+            raise error
+
+    with pytest.raises(type(error)):
+        cut_off()
     run = there(seen[0])
     assert run.info.status == status
     assert run.data.tags.get("tsad.error") == reason

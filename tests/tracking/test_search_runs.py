@@ -67,7 +67,10 @@ def test_a_trial_shows_its_whole_experiment_and_its_rows(recorder, candidate, ru
     params = run(first).data.params
     assert params.keys() == flatten(first.experiment).keys()
     assert params["model.hidden"] == "1"
-    assert {given.dataset.name for given in run(first).inputs.dataset_inputs} == {"synthetic-0-train", "synthetic-0-test"}
+    assert {given.dataset.name for given in run(first).inputs.dataset_inputs} == {
+        "synthetic-0-train",
+        "synthetic-0-test",
+    }
 
 
 def test_losses_of_trials_that_run_side_by_side_do_not_mix(store, recorder, candidate):
@@ -109,7 +112,9 @@ def test_files_of_a_trial_become_artifacts_of_its_run(store, recorder, candidate
     (tmp_path / "detector/detector.json").write_text("{}")
     recorder.started(tried)
     recorder.ended(Trial(tried, "finished", 0.5, seconds=1.0), tmp_path)
-    assert [found.path for found in store.client.list_artifacts(recorder.runs[0], "detector")] == ["detector/detector.json"]
+    assert [found.path for found in store.client.list_artifacts(recorder.runs[0], "detector")] == [
+        "detector/detector.json"
+    ]
 
 
 def test_closing_kills_the_runs_that_are_open_and_no_others(store, parent, recorder, candidate, run):

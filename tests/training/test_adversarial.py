@@ -47,7 +47,7 @@ def play(objective=GAME, **keys):
     model, two = seated(objective)
     spec = TrainingSpec(**({"epochs": 2, "batch_size": 8} | keys))
     history = train(
-        model, two, spec, (windows_of(60), windows_of(30, 1)), Generator().manual_seed(0), lambda losses: None, None
+        model, two, spec, (windows_of(60), windows_of(30, 1)), Generator().manual_seed(0), lambda *told: None, None
     )
     return model, two, history
 
@@ -84,11 +84,11 @@ def test_a_player_changes_nobody_elses_parameters():
     before = [weights(player.module) for player in two]
     model, critic = two
     settings = TrainingSpec(epochs=1, batch_size=8)
-    train(model.module, [model], settings, (windows_of(30), windows_of(30)), Generator(), lambda losses: None, None)
+    train(model.module, [model], settings, (windows_of(30), windows_of(30)), Generator(), lambda *told: None, None)
     assert changed(model.module, before[0])
     assert not changed(critic.module, before[1])
     before = [weights(player.module) for player in two]
-    train(model.module, [critic], settings, (windows_of(30), windows_of(30)), Generator(), lambda losses: None, None)
+    train(model.module, [critic], settings, (windows_of(30), windows_of(30)), Generator(), lambda *told: None, None)
     assert not changed(model.module, before[0])
     assert changed(critic.module, before[1])
 
@@ -108,7 +108,7 @@ def test_a_critic_plays_on_every_kth_batch():
     model, two = seated()
     counted = [replace(player, terms=Counted(player)) for player in two]
     windows = (windows_of(LENGTH - 1 + 7 * 8), windows_of(30))
-    train(model, counted, TrainingSpec(epochs=1, batch_size=8), windows, Generator(), lambda losses: None, None)
+    train(model, counted, TrainingSpec(epochs=1, batch_size=8), windows, Generator(), lambda *told: None, None)
     assert [player.terms.asked for player in counted] == [7, 3]  # batches 0, 3 and 6 of 7
 
 

@@ -41,7 +41,7 @@ def level_windows(*levels, rows=20):
     return cut(Series(values, ("a",)), 1)
 
 
-def run(model, windows, on_epoch=lambda losses: None, folder=None, seed=0, objective=None, **keys):
+def run(model, windows, on_epoch=lambda *told: None, folder=None, seed=0, objective=None, **keys):
     spec = TrainingSpec(**({"batch_size": 64, "learning_rate": 0.1} | keys))
     generator = Generator().manual_seed(seed)
     return train(
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_exactly_the_same_weights(spec):
         with seeded(seed) as generator:
             model = spec.build(FEATURES, LENGTH)
             settings = TrainingSpec(epochs=2, batch_size=16)
-            train(model, seated(model, objective), settings, windows, generator, lambda losses: None, None)
+            train(model, seated(model, objective), settings, windows, generator, lambda *told: None, None)
         trained.append(model.state_dict())
     first, second, other = trained
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -5,17 +5,16 @@ An option of a choice may itself be a section with genes; they exist only under 
 `when: {model.kind: [lstm_ae, tcn_ae]}` exists only if the resolved values at those paths are among those listed.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from tsad.errors import SpecError
-from tsad.spec import Spec, flatten, put
+from tsad.spec import Spec, flatten, parse, put
 
 Genes = Mapping[str, Any]
 """Value by address. The address of a gene inside the option `lstm_ae` of the choice `model` is `model:lstm_ae.hidden`."""
@@ -45,7 +44,7 @@ class ChoiceGene(_Gene):
 
 
 class RangeGene(_Gene):
-    """A number between two others; a whole number if both ends are.
+    """A number between two others; a whole number if both ends are written as such (`[8, 64]`, not `[8.0, 64.0]`).
 
     Attributes:
         range: Smallest and largest value, both reachable.
@@ -53,7 +52,7 @@ class RangeGene(_Gene):
         when: Paths and the values under which the gene exists.
     """
 
-    range: tuple[float, float]
+    range: tuple[int | float, int | float]
     log: bool = False
 
     @model_validator(mode="after")
@@ -66,31 +65,43 @@ class RangeGene(_Gene):
     @property
     def whole(self) -> bool:
         """Whether the value is a whole number."""
-        return all(float(edge).is_integer() for edge in self.range) and not self.log
+        return all(isinstance(edge, int) for edge in self.range)
 
     def draw(self, generator: Generator) -> float:
         """Returns a value, uniform (in the logarithm, if so)."""
         return self._at(generator.random())
 
     def mutate(self, value: float, generator: Generator) -> float:
-        """Returns a value near `value`: normal around it with a fifth of the range as deviation, kept inside."""
+        """Returns another value near `value`: normal around it with a fifth of the range as deviation, kept inside."""
         low, high = self._edges()
         place = ((np.log(value) if self.log else value) - low) / (high - low)
-        return self._at(float(np.clip(place + 0.2 * generator.standard_normal(), 0, 1)))
+        for _ in range(100):
+            near = self._at(float(np.clip(place + 0.2 * generator.standard_normal(), 0, 1)))
+            if near != value:
+                return near
+        return self.draw(generator)
+
+    def points(self) -> list[float]:
+        """Returns what a grid takes: all whole numbers if they are at most 8, else 5 values at even distances, ends too."""
+        low, high = self.range
+        if self.whole and high - low < 8:
+            return list(range(int(low), int(high) + 1))
+        return list(dict.fromkeys(self._at(place) for place in np.linspace(0, 1, 5).tolist()))
 
     def _edges(self) -> tuple[float, float]:
-        low, high = self.range
-        return (float(np.log(low)), float(np.log(high))) if self.log else (low, high)
+        """Returns the ends on the scale that draws are uniform on; each whole number has the same room around it."""
+        low, high = (self.range[0] - 0.5, self.range[1] + 0.5) if self.whole else self.range
+        return (float(np.log(low)), float(np.log(high))) if self.log else (float(low), float(high))
 
     def _at(self, place: float) -> float:
         low, high = self._edges()
         value = low + place * (high - low)
-        value = float(np.clip(np.exp(value), *self.range)) if self.log else value
-        return round(value) if self.whole else float(f"{value:.4g}")  # four digits: names and tables stay readable
+        value = float(np.exp(value)) if self.log else value
+        shown = round(value) if self.whole else float(f"{value:.4g}")  # four digits: tables stay readable
+        return min(max(shown, self.range[0]), self.range[1])
 
 
 Gene = ChoiceGene | RangeGene
-_GENE: TypeAdapter[Gene] = TypeAdapter(Gene)
 
 
 class MissingGeneError(ValueError):
@@ -126,9 +137,11 @@ class Space:
         """
         walk = _Walk(self.genes, genes, generator)
         values: dict[str, Any] = walk.fill(self._template, "", "")
-        for address, path in walk.late:
-            if _holds(self.genes[address].when, values):
+        waiting = list(walk.late)
+        while ready := [late for late in waiting if _holds(self.genes[late[0]].when, values)]:
+            for address, path in ready:  # which may fulfil the conditions of others
                 values = put(values, {path: walk.express(address, path)})
+            waiting = [late for late in waiting if late not in ready]
         return values, walk.active
 
 
@@ -187,17 +200,21 @@ def _find(node: Any, address: str) -> Iterator[tuple[str, Gene]]:
         for name, child in node.items():
             yield from _find(child, f"{address}.{name}".lstrip("."))
         return
-    try:
-        gene = _GENE.validate_json(json.dumps(node), strict=True)
-    except ValidationError:
-        raise SpecError(
-            f"{address}: a gene must be {{choice: [options]}} or {{range: [low, high], log: true}}, with or without "
-            f"when: {{path: [values]}}, but got {dict(node)}"
-        ) from None
+    gene = _gene(node, address)
     yield address, gene
     if isinstance(gene, ChoiceGene):
         for place, option in enumerate(gene.choice):
             yield from _find(option, _inside(address, gene, place))
+
+
+def _gene(node: Mapping[str, Any], address: str) -> Gene:
+    try:
+        return parse(ChoiceGene, node, "this") if "choice" in node else parse(RangeGene, node, "this")
+    except SpecError as error:
+        raise SpecError(
+            f"{address}: a gene must be {{choice: [options]}} or {{range: [low, high], log: true}}, with or without "
+            f"when: {{path: [values]}}, but {error}"
+        ) from None
 
 
 def _inside(address: str, gene: ChoiceGene, place: int) -> str:

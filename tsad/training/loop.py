@@ -1,6 +1,6 @@
 """The one training loop: every player takes its step on every batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -49,7 +49,7 @@ def train(
     spec: TrainingSpec,
     windows: tuple[Windows, Windows],
     generator: Generator,
-    on_epoch: Callable[[Sequence[EpochLosses]], None],
+    on_epoch: Callable[[Sequence[EpochLosses], Mapping[str, Tensor]], None],
     checkpoints: Checkpoints | None,
 ) -> list[EpochLosses]:
     """Trains `model`, and leaves it with the weights of the epoch that had the lowest validation loss.
@@ -60,7 +60,7 @@ def train(
         spec: How long and how fast.
         windows: Training and validation windows, on the model's device.
         generator: Draws the order of windows and the masks.
-        on_epoch: Called with the losses so far after each epoch, and once more with those of the last finished epoch
+        on_epoch: Called with the losses so far and the best weights so far after each epoch, and once more with those of the last finished epoch
             when a training is resumed, since it may have been killed before it could tell; what it raises ends training.
         checkpoints: Where best and last weights and the state to resume from are kept, or None.
 
@@ -74,7 +74,7 @@ def train(
     standing = Standing(best_weights=_copy(model))
     if checkpoints is not None and checkpoints.resume and (checkpoints.folder / STATE).exists():
         standing = load_state(checkpoints.folder / STATE, seats, generator, checkpoints.fingerprint)
-        on_epoch(standing.history)
+        on_epoch(standing.history, standing.best_weights)
     while standing.epoch < spec.epochs and standing.epoch - standing.best_epoch < spec.patience:
         epoch = standing.epoch + 1
         trained = _epoch(seats, spec, windows[0], generator, epoch)
@@ -85,7 +85,7 @@ def train(
         standing.history.append(losses)
         if checkpoints is not None:
             _keep(checkpoints, model, seats, standing, generator)
-        on_epoch(standing.history)
+        on_epoch(standing.history, standing.best_weights)
     model.load_state_dict(standing.best_weights)
     model.eval()
     return standing.history

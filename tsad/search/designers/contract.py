@@ -10,7 +10,7 @@ import numpy as np
 from tsad.errors import SpecError
 from tsad.experiment import Experiment
 from tsad.search.space import Space
-from tsad.spec import parse
+from tsad.spec import flatten, parse
 from tsad.trial import Candidate, Trial
 
 _REDRAWS = 200
@@ -74,12 +74,17 @@ def fingerprint(experiment: Mapping[str, Any]) -> str:
 
 
 def check_space(space: Space, draws: int = 50) -> None:
-    """Raises `SpecError` if the space has no gene, or one of some random candidates is no valid experiment."""
+    """Raises `SpecError` if the space has no gene, a random candidate is no valid experiment, or a condition is void."""
     if not space.genes:
         raise SpecError("a search space must have at least one gene ({choice: [...]} or {range: [...]}), but has none")
     nursery = Nursery(space, seed=0)
+    seen: set[str] = set()
     for _ in range(draws):
         try:
             nursery.candidate(lambda: ({}, ()), generation=0)
         except SpaceExhaustedError:
-            return
+            break
+        seen |= flatten(space.resolve({}, nursery.generator)[0]).keys()
+    for address, gene in space.genes.items():
+        for path in gene.when.keys() - seen:
+            raise SpecError(f"{address}: when must name paths that the file sets, but nothing in it sets {path}")

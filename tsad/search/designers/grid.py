@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from tsad.errors import SpecError
 from tsad.search.designers.contract import Designer, Nursery, SpaceExhaustedError
 from tsad.search.space import ChoiceGene, MissingGeneError, Space
 from tsad.spec import Spec
@@ -11,12 +10,15 @@ from tsad.trial import Candidate, Trial
 
 
 class GridSpec(Spec):
-    """Every combination of options, each once, in the order of the file; the last gene changes fastest."""
+    """Every combination of options, each once, in the order of the file; the last gene changes fastest.
+
+    A range counts as a few of its values (`RangeGene.points`). The seed makes no difference.
+    """
 
     kind: Literal["grid"]
 
     def build(self, space: Space, seed: int) -> Designer:
-        """Returns the designer; raises `SpecError` if the space has a range, which has no end of values."""
+        """Returns the designer."""
         return GridDesigner(Nursery(space, seed))
 
 
@@ -26,11 +28,6 @@ class GridDesigner:
     def __init__(self, nursery: Nursery) -> None:
         self._nursery = nursery
         self._rest = combinations(nursery.space, {})
-        for address, gene in nursery.space.genes.items():
-            if not isinstance(gene, ChoiceGene):
-                raise SpecError(
-                    f"grid takes choices only, but {address} is a range {list(gene.range)}; list its values"
-                )
 
     def suggest(self) -> Candidate | None:
         """Returns the next combination."""
@@ -48,11 +45,12 @@ class GridDesigner:
 
 
 def combinations(space: Space, genes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yields every complete assignment of the choices that are active under `genes`, those of `genes` kept."""
+    """Yields every complete assignment of the genes that are active under `genes`, those of `genes` kept."""
     try:
         _, active = space.resolve(genes)
         yield active
     except MissingGeneError as missing:
         gene = space.genes[missing.address]
-        for place in range(len(gene.choice) if isinstance(gene, ChoiceGene) else 0):
-            yield from combinations(space, {**genes, missing.address: place})
+        values = range(len(gene.choice)) if isinstance(gene, ChoiceGene) else gene.points()
+        for value in values:
+            yield from combinations(space, {**genes, missing.address: value})
