@@ -61,7 +61,7 @@ def overfit(**keys):
     history = run(
         model,
         (level_windows(1.0), level_windows(0.0)),
-        lambda losses: levels.append(model.level.item()),
+        lambda losses, best: levels.append(model.level.item()),
         **({"epochs": 6, "patience": 10} | keys),
     )
     return model, history, levels
@@ -155,14 +155,14 @@ def test_curves_name_each_term_and_the_sums():
 def test_every_epoch_is_told_in_turn():
     told = []
     history = run(
-        Constant(), (level_windows(1.0), level_windows(1.0)), lambda losses: told.append(losses[-1]), epochs=3
+        Constant(), (level_windows(1.0), level_windows(1.0)), lambda losses, best: told.append(losses[-1]), epochs=3
     )
     assert told == history
     assert [losses.epoch for losses in told] == [1, 2, 3]
 
 
 def test_what_a_listener_raises_ends_the_training():
-    def stop(losses):
+    def stop(losses, best):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -182,7 +182,7 @@ def test_a_validation_loss_that_is_not_finite_names_epoch_batch_and_term():
 def test_a_later_epoch_is_named_too():
     model = Constant()
     with pytest.raises(TrainingError, match="in epoch 2, batch 0"):
-        run(model, (level_windows(1.0), level_windows(1.0)), lambda losses: nn.init.constant_(model.level, 1e30))
+        run(model, (level_windows(1.0), level_windows(1.0)), lambda losses, best: nn.init.constant_(model.level, 1e30))
 
 
 def test_the_best_and_the_last_weights_are_kept_on_disk(tmp_path):

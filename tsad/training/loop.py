@@ -60,8 +60,9 @@ def train(
         spec: How long and how fast.
         windows: Training and validation windows, on the model's device.
         generator: Draws the order of windows and the masks.
-        on_epoch: Called with the losses so far and the best weights so far after each epoch, and once more with those of the last finished epoch
-            when a training is resumed, since it may have been killed before it could tell; what it raises ends training.
+        on_epoch: Called with the losses and the best weights so far after each epoch, and once more with those of the
+            last finished epoch when a training is resumed, since it may have been killed before it could tell; what it
+            raises ends training.
         checkpoints: Where best and last weights and the state to resume from are kept, or None.
 
     Returns:
