@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tsad.evaluation.report import Report, evaluate
 from tsad.losses.contract import Material
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel, Model
-from tsad.scoring import Scores, ScoringSpec
+from tsad.scoring import Scores, ScoringSpec, rows_before
 from tsad.series import Series
 from tsad.spec import Spec
 from tsad.thresholds import ThresholdSpec
@@ -68,9 +69,12 @@ class Experiment(Spec):
         return self.objective.reads_labels or self.split.reads_labels
 
     @property
-    def threshold_labels(self) -> LabelsUsed:
-        """Whose labels choose the threshold."""
-        return "test" if self.threshold.reads_labels else "nothing"
+    def labels_used(self) -> dict[str, LabelsUsed]:
+        """Whose labels have a hand in what: in `training` and in the `threshold`."""
+        return {
+            "training": "selection" if self.supervised else "nothing",
+            "threshold": "test" if self.threshold.reads_labels else "nothing",
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +89,7 @@ class Outcome:
         test: Scores of all test rows.
         report: On the reported test rows.
         selection: On the test rows set apart for choosing, or None.
+        seconds: Wall time of the fit, what a listener did with its progress included.
     """
 
     detector: Detector
@@ -94,6 +99,7 @@ class Outcome:
     test: Scores
     report: Report
     selection: Report | None
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,10 +147,11 @@ def run(
         ValueError: if the sizes of model, window and data contradict each other.
         TrainingError: if a loss is not finite, or the state to resume from is of another experiment.
     """
-    parts = split(data, experiment.split, experiment.window.length)
+    parts = split(data, experiment.split, rows_before(experiment.scoring, experiment.window.length) + 1)
     scaler = experiment.scaler.fit(parts.fit)
     windows = (_windows(parts.fit, scaler, experiment, device), _windows(parts.validation, scaler, experiment, device))
     history: Sequence[EpochLosses] = ()
+    start = time.perf_counter()
     with seeded(experiment.seed) as generator:
         model = experiment.model.build(len(data.train.features), experiment.window.length).to(device)
         if isinstance(model, ClosedFormModel):
@@ -157,7 +164,7 @@ def run(
                 def outcome() -> Outcome:
                     snapshot = deepcopy(model)  # training goes on in the original
                     snapshot.load_state_dict(best)
-                    return _conclude(experiment, parts, scaler, snapshot, done)
+                    return _conclude(experiment, parts, scaler, snapshot, done, start)
 
                 with torch.random.fork_rng():  # looking at a run must not change it
                     on_epoch(Progress(len(done), done[-1].curves(), outcome))
@@ -166,7 +173,7 @@ def run(
             kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts))
             seated = players(model, experiment.objective, material)
             history = train(model, seated, experiment.training, windows, generator, tell, kept)
-    return _conclude(experiment, parts, scaler, model, history)
+    return _conclude(experiment, parts, scaler, model, history, start)
 
 
 def _labelled(
@@ -198,8 +205,9 @@ def _windows(series: Series, scaler: Scaler, experiment: Experiment, device: str
 
 
 def _conclude(
-    experiment: Experiment, parts: Parts, scaler: Scaler, model: Model, history: Sequence[EpochLosses]
+    experiment: Experiment, parts: Parts, scaler: Scaler, model: Model, history: Sequence[EpochLosses], start: float
 ) -> Outcome:
+    seconds = time.perf_counter() - start
     model.eval()
     scorer = Scorer.fit(
         scaler,
@@ -207,7 +215,7 @@ def _conclude(
         (experiment.model, model),
         experiment.scoring,
         parts.validation,
-        "selection" if experiment.supervised else "nothing",
+        experiment.labels_used["training"],
     )
     validation, test = scorer.score(parts.validation), scorer.score(parts.test)
     detector = Detector(scorer, _threshold(experiment.threshold, validation, test, parts))
@@ -219,6 +227,7 @@ def _conclude(
         test=test,
         report=report(detector, test, parts.test, parts.reported),
         selection=None if parts.selection is None else report(detector, test, parts.test, parts.selection),
+        seconds=seconds,
     )
 
 

@@ -26,9 +26,17 @@ def headlines(report: Report) -> dict[str, float]:
 
 
 def metrics(outcome: Outcome) -> dict[str, float]:
-    """Returns the headlines of the reported rows and, under `selection/`, those of the rows that may choose."""
+    """Returns the headlines of the reported rows; under `selection/` those of the rows that may choose; the cost.
+
+    `cost/seconds` is the wall time of the fit, `cost/parameters` the numbers in the model's weights.
+    """
     chosen = {} if outcome.selection is None else outcome.selection.metrics
-    return headlines(outcome.report) | {f"selection/{name}": chosen[name] for name in HEADLINES if name in chosen}
+    weights = outcome.detector.scorer.model.state_dict().values()
+    return (
+        headlines(outcome.report)
+        | {f"selection/{name}": chosen[name] for name in HEADLINES if name in chosen}
+        | {"cost/seconds": outcome.seconds, "cost/parameters": float(sum(tensor.numel() for tensor in weights))}
+    )
 
 
 def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title: str) -> None:

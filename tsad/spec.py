@@ -22,7 +22,17 @@ class Spec(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, except that `1e-4` is the number that everybody means."""
+    """YAML 1.1 as PyYAML reads it, except that `1e-4` is the number that everybody means, and no key may come twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """Returns the mapping; raises `yaml.YAMLError` if a key comes twice, where PyYAML takes the last."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                raise yaml.YAMLError(
+                    f"key {key!r} comes twice, again at line {node.value[place][0].start_mark.line + 1}"
+                )
+        return super().construct_mapping(node, deep=deep)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -49,7 +59,13 @@ def parse(kind: type[SpecT], values: Mapping[str, Any], source: str) -> SpecT:
 
 def _mistakes(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
     found = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        inside = [other["loc"] for other in items if len(other["loc"]) > len(item["loc"])]
+        if item["type"] == "too_short" and any(place[: len(item["loc"])] == item["loc"] for place in inside):
+            continue  # pydantic counts only the items that are as they should be; what is wrong with the others is said
+        if item["type"] == "union_tag_not_found":
+            item["msg"] = "must name its kind, since what else may stand there depends on it"
         path = ".".join(_path(item["loc"], values)) or "(top)"
         message = item["msg"].removeprefix("Value error, ")
         got = "" if item["type"] in {"missing", "union_tag_not_found"} else f", but got {shown(item['input'])}"

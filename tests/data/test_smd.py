@@ -112,9 +112,9 @@ def test_an_absent_file_is_named(tmp_path, layout, absent):
         ("test", lines(TEST) + "0.5\n", f"must be a finite number, but row {TEST}, column 2 holds nan"),
         ("test", lines(TEST) + "0.5," * 40 + "\n", "cannot be read as comma separated numbers"),
         ("train", "", "cannot be read as comma separated numbers"),
-        ("test_label", "0\n" * (TEST - 1), f"must hold one 0 or 1 for each of the {TEST} test rows"),
-        ("test_label", "0\n" * (TEST - 1) + "2\n", f"must hold one 0 or 1 for each of the {TEST} test rows"),
-        ("test_label", "0,1\n" * TEST, f"must hold one 0 or 1 for each of the {TEST} test rows"),
+        ("test_label", "0\n" * (TEST - 1), f"must hold one label for each of the {TEST} test rows"),
+        ("test_label", "0\n" * (TEST - 1) + "2\n", f"every label must be 0 or 1, but row {TEST - 1} holds 2"),
+        ("test_label", "0,1\n" * TEST, f"must hold one label for each of the {TEST} test rows"),
     ],
 )
 def test_a_file_that_is_not_what_was_published_is_refused(tmp_path, name, text, message):

@@ -15,7 +15,7 @@ def data_of(train=200, test=160):
 
 
 def test_cuts_lie_where_the_shares_say():
-    parts = split(data_of(), SplitSpec(validation=0.25, selection=0.5, gap=20), window_length=10)
+    parts = split(data_of(), SplitSpec(validation=0.25, selection=0.5, gap=20), reach=10)
     data = data_of()
     np.testing.assert_array_equal(parts.fit.values, data.train.values[:150])
     np.testing.assert_array_equal(parts.validation.values, data.train.values[170:])
@@ -25,14 +25,14 @@ def test_cuts_lie_where_the_shares_say():
 
 
 def test_without_selection_all_test_rows_are_reported():
-    parts = split(data_of(), SplitSpec(gap=10), window_length=10)
+    parts = split(data_of(), SplitSpec(gap=10), reach=10)
     assert parts.selection is None
     assert parts.reported == slice(0, 160)
 
 
 def test_breaks_stay_where_they_were():
     data = DataSet("rows", "nowhere", sensors(200, 2, breaks=(60, 155, 180)), sensors(160, 2, breaks=(40,)))
-    parts = split(data, SplitSpec(gap=10), window_length=10)
+    parts = split(data, SplitSpec(gap=10), reach=10)
     assert (parts.fit.breaks, parts.validation.breaks, parts.test.breaks) == ((60,), (20,), (40,))
 
 
@@ -48,10 +48,8 @@ def test_no_window_lies_on_both_sides_of_a_cut(validation, selection, gap, lengt
 
 
 def test_a_gap_shorter_than_the_window_is_refused():
-    with pytest.raises(
-        DataError, match=r"got gap=10 and length=11; set split\.gap=11 or more, or take a shorter window"
-    ):
-        split(data_of(), SplitSpec(gap=10), window_length=11)
+    with pytest.raises(DataError, match=r"got gap=10 and 11 rows; set split\.gap=11 or more, or take a shorter window"):
+        split(data_of(), SplitSpec(gap=10), reach=11)
 
 
 @pytest.mark.parametrize(
@@ -66,5 +64,5 @@ def test_a_gap_shorter_than_the_window_is_refused():
 )
 def test_a_part_without_a_window_is_named(keys, name, rows):
     spec = SplitSpec(**({"gap": 10} | keys))
-    with pytest.raises(DataError, match=rf"rows: the {name} part must hold a window of 10 rows, but has {rows} "):
-        split(data_of(), spec, window_length=10)
+    with pytest.raises(DataError, match=rf"rows: the {name} part must hold the 10 rows of one score, but has {rows} "):
+        split(data_of(), spec, reach=10)

@@ -26,7 +26,7 @@ def evaluate_model(model: str, path: Path, changes: Mapping[str, Any], output: P
     place = open_place()
     detector = load_detector(model)
     data = experiment.data.load(place.settings.data_dir)
-    parts = split(data, experiment.split, detector.scorer.window_length)
+    parts = split(data, experiment.split, detector.scorer.rows_before + 1)
     scores = detector.score(parts.test)
     found = report(detector, scores, parts.test, parts.reported)
     output.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from tsad.search.report import show_comparison, show_trials, show_verdict, trial
 from tsad.search.search import Search, read_search
 from tsad.serving.registry import MODEL, log_detector, register
 from tsad.spec import parse, write_yaml
-from tsad.tracking.runs import RunWriter, leading_run
+from tsad.tracking.runs import RunWriter, label_tags, leading_run
 from tsad.tracking.search_runs import TrialRecorder
 from tsad.trial import Trial
 
@@ -38,7 +38,7 @@ def search(path: Path, changes: Mapping[str, Any]) -> None:
     tags = {
         "tsad.kind": "search",
         "tsad.designer": wanted.spec.designer.kind,
-        "tsad.labels_used.selection": wanted.spec.maximise.labels_used,
+        **label_tags({"selection": wanted.spec.maximise.labels_used}),
     }
     with leading_run(place.store, f"{wanted.name}-{data.name}", tags) as writer:
         writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
@@ -85,14 +85,14 @@ def _crown(place: Place, writer: RunWriter, data: DataSet, winner: Trial, folder
     """Evaluates the winner as it was saved, beside the trivial panel; logs and registers it; returns its version."""
     experiment = parse(Experiment, winner.candidate.experiment, winner.candidate.name)
     detector = Detector.load(folder / "champion" / DETECTOR)
-    parts = split(data, experiment.split, experiment.window.length)
+    parts = split(data, experiment.split, detector.scorer.rows_before + 1)
     champion = report(detector, detector.score(parts.test), parts.test, parts.reported)
     panel = run_panel(experiment, data)
     writer.metrics(_all_metrics(champion, panel))
     writer.files(folder / "champion", "champion")
     for name in ("champion.yaml", "trials.csv"):
         writer.file(folder / name)
-    tags = {"tsad.trial": winner.candidate.name, "tsad.labels_used.threshold": experiment.threshold_labels}
+    tags = {"tsad.trial": winner.candidate.name, **label_tags(experiment.labels_used)}
     writer.tags(tags)
     model = log_detector(writer.run_id, folder / "champion" / DETECTOR, data.test, tags)
     version = register(model, MODEL, "champion", {"run": writer.run_id} | tags)

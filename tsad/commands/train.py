@@ -12,7 +12,7 @@ from tsad.commands.place import device, open_place, read_experiment
 from tsad.experiment import Progress, run
 from tsad.results import DETECTOR, metrics, write_results
 from tsad.serving.registry import log_detector
-from tsad.tracking.runs import leading_run
+from tsad.tracking.runs import label_tags, leading_run
 
 _logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def train(path: Path, changes: Mapping[str, Any]) -> None:
     tags = {
         "tsad.kind": "train",
         "tsad.family": experiment.model.kind,
-        "tsad.labels_used.threshold": experiment.threshold_labels,
+        **label_tags(experiment.labels_used),
     }
     with leading_run(place.store, f"{path.stem}-{data.name}", tags) as writer:
         folder = place.settings.output_dir / "train" / writer.run_id
@@ -47,7 +47,7 @@ def train(path: Path, changes: Mapping[str, Any]) -> None:
         log_detector(writer.run_id, folder / DETECTOR, data.test, tags)
     for name, value in metrics(outcome).items():
         click.echo(f"{name:<28} {value:.4f}")
-    click.echo(f"threshold: {outcome.detector.threshold.method}; labels used: {experiment.threshold_labels}")
+    click.echo(f"threshold: {outcome.detector.threshold.method}; labels used: {outcome.detector.labels_used}")
     click.echo(f"files:     {folder}")
     click.echo(f"run:       runs:/{writer.run_id}  (detector: runs:/{writer.run_id}/{DETECTOR})")
     click.echo(f"look:      mlflow ui --backend-store-uri {place.settings.tracking_uri}")

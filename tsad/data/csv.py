@@ -34,7 +34,7 @@ class CsvSpec(Spec):
     path: Path
     test_path: Path | None = None
     test_ratio: float = Field(0.5, gt=0, lt=1)
-    features: tuple[str, ...] | None = None
+    features: tuple[str, ...] | None = Field(None, min_length=1)
     time: str | None = None
     label: str | None = None
     missing: Literal["error", "ffill"] = "error"
@@ -59,6 +59,8 @@ class CsvSpec(Spec):
                 f"{path}: time and label must not be features, but {special} and {list(self.features)} share one"
             )
         features = self.features or tuple(str(column) for column in table.columns if column not in special)
+        if not features:
+            raise DataError(f"{path}: must have a column beside time and label, but has none")
         absent = [column for column in (*features, *special) if column not in table.columns]
         if absent:
             raise DataError(f"{path}: has no column {absent[0]!r}; it has {[str(column) for column in table.columns]}")
@@ -108,9 +110,10 @@ def to_values(table: pd.DataFrame, features: Sequence[str], source: str, missing
         if missing == "ffill":
             column = column.ffill()
         values = column.to_numpy(np.float64)
+        fill = "give them a value" if missing == "ffill" else "fill them (data.missing=ffill in an experiment)"
         empty, infinite = np.isnan(values), np.abs(values) > np.finfo(np.float32).max
         for bad, what, cure in (
-            (empty, "empty", "fill them (data.missing=ffill in an experiment) or drop their rows"),
+            (empty, "empty", f"{fill} or drop their rows"),
             (infinite, "infinite", "replace them or drop their rows"),
         ):
             if bad.any():

@@ -110,9 +110,15 @@ def _rows(content: bytes | None, name: str) -> NDArray[np.float32]:
 
 def _labels(content: bytes | None, name: str, rows: int) -> NDArray[np.bool_]:
     table = _table(content, name)
+    if table.shape != (rows, 1):
+        raise DataError(f"{name}: must hold one label for each of the {rows} test rows, but has shape {table.shape}")
     values = table[0].to_numpy()
-    if table.shape != (rows, 1) or not np.isin(values, (0, 1)).all():
-        raise DataError(f"{name}: must hold one 0 or 1 for each of the {rows} test rows, but has shape {table.shape}")
+    wrong = ~np.isin(values, (0, 1))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{name}: every label must be 0 or 1, but row {row} holds {shown(values[row])}; take the published file"
+        )
     return values.astype(bool)
 
 

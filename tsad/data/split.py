@@ -18,7 +18,7 @@ class SplitSpec(Spec):
         validation: Share of the training rows, the last ones, that fits thresholds and stops training.
         selection: Share of the test rows, the first ones, whose labels may choose among candidates. They are not
             reported. 0 reports all test rows.
-        gap: Rows left out at each cut, at least the window length, so that no window lies on both sides.
+        gap: Rows left out at each cut, at least those that one score looks at, so that none looks across.
         contamination: Share of anomalous rows among the fit rows, taken by their labels from the selection rows, which
             are never reported: how a detector bears dirty training rows is then measured on rows that it has not seen,
             the same ones for every share. Needs `selection`.
@@ -63,12 +63,21 @@ class Parts:
     reported: slice
 
 
-def split(data: DataSet, spec: SplitSpec, window_length: int) -> Parts:
-    """Returns the parts; raises `DataError` if the gap is too short for the window or a part has no row for it."""
-    if spec.gap < window_length:
+def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
+    """Returns the parts.
+
+    Args:
+        data: What to cut.
+        spec: Where.
+        reach: Rows that one score looks at, window and smoothing together.
+
+    Raises:
+        DataError: if the gap is shorter than that, so that a score would look across a cut, or a part is.
+    """
+    if spec.gap < reach:
         raise DataError(
-            f"split.gap must be at least the window length, but got gap={spec.gap} and length={window_length}; "
-            f"set split.gap={window_length} or more, or take a shorter window"
+            f"split.gap must be at least the rows that one score looks at (window and smoothing), but got gap={spec.gap} and "
+            f"{reach} rows; set split.gap={reach} or more, or take a shorter window"
         )
     fitted = len(data.train) - round(len(data.train) * spec.validation)
     selected = round(len(data.test) * spec.selection)
@@ -79,14 +88,14 @@ def split(data: DataSet, spec: SplitSpec, window_length: int) -> Parts:
         "reported": len(data.test) - reported,
     } | ({"selection": selected} if selected else {})
     for name, rows in needed.items():
-        if rows < window_length:
+        if rows < reach:
             raise DataError(
-                f"{data.name}: the {name} part must hold a window of {window_length} rows, but has {max(rows, 0)} "
+                f"{data.name}: the {name} part must hold the {reach} rows of one score, but has {max(rows, 0)} "
                 f"(train {len(data.train)}, test {len(data.test)}, gap {spec.gap}); give more rows or change split"
             )
     fit = data.train.part(0, fitted)
     if spec.contamination:
-        fit = contaminate(fit, data.test.part(0, selected), spec.contamination, window_length - 1)
+        fit = contaminate(fit, data.test.part(0, selected), spec.contamination, reach - 1)
     return Parts(
         fit=fit,
         validation=data.train.part(fitted + spec.gap, len(data.train)),

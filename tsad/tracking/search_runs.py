@@ -6,7 +6,7 @@ from pathlib import Path
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment
 from tsad.spec import parse
-from tsad.tracking.runs import RunWriter
+from tsad.tracking.runs import RunWriter, label_tags
 from tsad.tracking.store import Store
 from tsad.trial import Candidate, Trial
 
@@ -33,8 +33,7 @@ class TrialRecorder:
             "tsad.generation": str(candidate.generation),
             "tsad.family": candidate.family,
             "tsad.parents": " ".join(str(parent) for parent in candidate.parents),
-            "tsad.labels_used.selection": self._labels_used,
-            "tsad.labels_used.threshold": experiment.threshold_labels,
+            **label_tags({"selection": self._labels_used} | experiment.labels_used),
         }
         writer = RunWriter.create(self._store, self._experiment, candidate.name, tags, self._parent)
         writer.parameters(candidate.experiment)

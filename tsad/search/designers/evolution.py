@@ -24,8 +24,8 @@ class EvolutionSpec(Spec):
 
     kind: Literal["evolution"] = "evolution"
     population: int = Field(6, ge=2)
-    elites: int = Field(2, ge=1)
-    tournament: int = Field(2, ge=1)
+    elites: int = Field(3, ge=1)
+    tournament: int = Field(3, ge=1)
     crossover: float = Field(0.5, ge=0, le=1)
     mutation: float = Field(0.25, gt=0, le=1)
 

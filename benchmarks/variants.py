@@ -1,0 +1,69 @@
+"""Every variant of models and objectives beside the trivial panel on several SMD machines, from logged runs.
+
+    python benchmarks/variants.py --machines 1-2 2-1 2-8 3-4
+
+Runs experiments/smd_*.yaml and experiments/panel/*.yaml on each machine, and prints means over the machines: row level, no
+point adjustment. ROC-AUC and PR-AUC need no threshold; best F1 is an oracle (test labels chose its threshold); F1 is
+deployable (threshold from validation rows). Every value of the YAMLs can be set: --set training.epochs=5.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from logged_runs import complete
+
+from tsad.commands.place import open_place, read_experiment
+from tsad.spec import parse_overrides
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+SHOWN = {
+    "ranking/roc_auc": "ROC-AUC",
+    "ranking/pr_auc": "PR-AUC",
+    "oracle/best_f1": "best F1",
+    "point/f1": "F1",
+    "cost/seconds": "seconds",
+    "cost/parameters": "parameters",
+}
+
+
+def main() -> None:
+    arguments = read_arguments()
+    changes = parse_overrides(arguments.changes)
+    files = {path.stem: path for path in sorted(EXPERIMENTS.glob("smd_*.yaml"))}
+    files |= {f"panel {path.stem}": path for path in sorted((EXPERIMENTS / "panel").glob("*.yaml"))}
+    wanted = {
+        (name, machine): read_experiment(path, {"data.machine": machine, **changes})
+        for name, path in files.items()
+        for machine in arguments.machines
+        if not arguments.only or name in arguments.only
+    }
+    runs = complete(open_place(), "benchmark-variants", wanted, arguments.parallel)
+    table = summary(runs)
+    print(f"\nmean over machines {', '.join(arguments.machines)}; PR-AUC by machine on the right\n")
+    print(table.to_string(float_format=lambda value: f"{value:.3f}"))
+    if arguments.csv:
+        runs.to_csv(arguments.csv, index=False)
+
+
+def summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """Returns a row per variant, the best mean PR-AUC first: means over machines, and the PR-AUC of each machine."""
+    means = runs.groupby("name")[list(SHOWN)].mean().rename(columns=SHOWN)
+    means[["seconds", "parameters"]] = means[["seconds", "parameters"]].round().astype(int)
+    by_machine = runs.pivot_table(index="name", columns="case", values="ranking/pr_auc")
+    return means.join(by_machine).sort_values("PR-AUC", ascending=False)
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--machines", nargs="+", default=["1-2", "2-1", "2-8", "3-4"])
+    parser.add_argument("--only", nargs="*", help="names of variants, such as smd_lstm or 'panel l2'")
+    parser.add_argument("--parallel", type=int, default=2, help="runs side by side, one thread each")
+    parser.add_argument("--set", nargs="*", default=[], metavar="A.B=VALUE", dest="changes")
+    parser.add_argument("--csv", type=Path, help="write every run's metrics to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,515 @@
+"""What stands around the package says the same as the package: MLproject, environment, lock, image, Makefile, README."""
+
+import ast
+import fnmatch
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import tests.stores  # noqa: F401 (imports MLflow's pyfunc without its warning)
+from tsad.cli import cli, main
+from tsad.settings import Settings
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def text(name):
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def parsed(words):
+    """Returns what our command line makes of `python -m tsad VERB ...` or `tsad VERB ...`; runs nothing."""
+    verb, *rest = words[words.index("tsad") + 1 :]
+    return cli.commands[verb].make_context(verb, rest).params
+
+
+def mlflow_parsed(words):
+    """Returns what MLflow's command line makes of `mlflow VERB ...`; runs nothing."""
+    from mlflow.cli import cli as command
+
+    rest = words[words.index("mlflow") + 1 :]
+    while hasattr(command, "commands"):
+        name, *rest = rest
+        command = command.commands[name]
+    return command.make_context(name, rest).params
+
+
+# --- MLproject ---
+
+MLPROJECT = yaml.safe_load(text("MLproject"))
+ENTRY_POINTS = MLPROJECT["entry_points"]
+every_entry_point = pytest.mark.parametrize("name", ENTRY_POINTS)
+
+
+def project():
+    from mlflow.projects._project_spec import load_project
+
+    return load_project(str(REPOSITORY))
+
+
+def command_of(name, given, folder):
+    """Returns the words that `mlflow run -e NAME` with the given parameters runs."""
+    return shlex.split(project().get_entry_point(name).compute_command(given, str(folder)))
+
+
+def test_mlflow_reads_the_project():
+    found = project()
+    assert found.name == "tsad"
+    assert Path(found.env_config_path) == REPOSITORY / "conda.yaml"
+    assert {"main", "search", "train", "evaluate"} <= ENTRY_POINTS.keys()
+
+
+@every_entry_point
+def test_an_entry_point_is_a_verb_of_ours_with_options_of_ours(name, tmp_path):
+    words = command_of(name, {}, tmp_path)
+    assert words[:3] == ["python", "-m", "tsad"]
+    params = parsed(words)
+    assert params.pop("extra") == ()
+
+
+@every_entry_point
+def test_every_declared_parameter_has_a_default_and_reaches_the_verb(name, tmp_path):
+    for parameter, declared in ENTRY_POINTS[name]["parameters"].items():
+        assert f"{{{parameter}}}" in ENTRY_POINTS[name]["command"]
+        assert str(declared["default"])
+        assert str(parsed(command_of(name, {parameter: "17"}, tmp_path))[parameter]) in {"17", "17.0"}
+
+
+@every_entry_point
+def test_any_other_parameter_is_passed_on_as_an_override(name, tmp_path):
+    assert parsed(command_of(name, {"training.epochs": "3"}, tmp_path))["extra"] == ("--training.epochs", "3")
+
+
+@every_entry_point
+def test_files_that_are_defaults_exist(name):
+    defaults = [declared["default"] for declared in ENTRY_POINTS[name]["parameters"].values()]
+    files = [default for default in defaults if default.endswith(".yaml")]
+    assert files
+    assert all((REPOSITORY / file).is_file() for file in files)
+
+
+@pytest.mark.parametrize("name", ["main", "search"])
+def test_the_default_search_is_the_small_one_on_built_in_data(name):
+    space = yaml.safe_load(text(ENTRY_POINTS[name]["parameters"]["space"]["default"]))
+    assert space["data"] == {"kind": "synthetic"}
+    assert space["search"]["trials"] <= 20
+
+
+# --- environment and lock ---
+
+PYPROJECT = tomllib.loads(text("pyproject.toml"))["project"]
+LOCK = [Requirement(line) for line in text("requirements.lock").splitlines() if line and not line.startswith("#")]
+LOCKED = {canonicalize_name(requirement.name): requirement for requirement in LOCK}
+WANTED = [*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"]["dev"]]
+
+
+def locked_version(name):
+    (specifier,) = LOCKED[canonicalize_name(name)].specifier
+    return Version(specifier.version)
+
+
+def conda():
+    return yaml.safe_load(text("conda.yaml"))["dependencies"]
+
+
+def conda_python():
+    (python,) = [entry.removeprefix("python=") for entry in conda() if str(entry).startswith("python=")]
+    return python
+
+
+def test_conda_installs_the_lock_and_the_package():
+    (pip,) = [entry["pip"] for entry in conda() if isinstance(entry, dict)]
+    assert pip == ["-r requirements.lock", "-e ."]
+
+
+def test_conda_has_a_python_that_the_package_accepts():
+    assert f"{conda_python()}.1" in SpecifierSet(PYPROJECT["requires-python"])
+
+
+def test_the_lock_names_one_exact_version_of_each_package_and_no_place():
+    assert len(LOCKED) == len(LOCK) > 50
+    for requirement in LOCK:
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "=="
+        assert Version(specifier.version).local is None
+        assert requirement.url is None
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: Requirement(wanted).name)
+def test_a_dependency_is_locked_within_its_range(wanted):
+    assert locked_version(Requirement(wanted).name) in Requirement(wanted).specifier
+
+
+def needed(requirement, seen):
+    """Yields the names that a requirement brings along, as far as they are installed here."""
+    key = (canonicalize_name(requirement.name), tuple(sorted(requirement.extras)))
+    if key in seen:
+        return
+    seen.add(key)
+    yield key[0]
+    for line in metadata.requires(requirement.name) or []:
+        inner = Requirement(line)
+        environments = [{"extra": extra} for extra in ("", *requirement.extras)]
+        if inner.marker is None or any(inner.marker.evaluate(environment) for environment in environments):
+            yield from needed(inner, seen)
+
+
+def test_the_lock_holds_all_that_its_packages_need():
+    seen = set()
+    names = {name for wanted in WANTED for name in needed(Requirement(wanted), seen)}
+    assert len(names) > 50
+    assert names <= LOCKED.keys()
+
+
+def test_the_registered_model_requires_only_what_is_locked():
+    from tsad.serving.registry import _REQUIRED
+
+    assert {canonicalize_name(name) for name in _REQUIRED} <= LOCKED.keys()
+
+
+def imported():
+    """Returns the top packages that `tsad/` imports."""
+    found = set()
+    for path in (REPOSITORY / "tsad").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"tsad"}
+
+
+def test_every_package_that_is_imported_is_a_dependency():
+    declared = {canonicalize_name(Requirement(line).name) for line in PYPROJECT["dependencies"]}
+    providers = metadata.packages_distributions()
+    undeclared = {name for name in imported() if not declared & {canonicalize_name(one) for one in providers[name]}}
+    assert not undeclared
+
+
+# --- image ---
+
+
+def dockerfile():
+    """Returns (instruction, rest) of each line of the Dockerfile."""
+    joined = text("docker/Dockerfile").replace("\\\n", " ")
+    lines = [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+    return [tuple(line.split(maxsplit=1)) for line in lines]
+
+
+def instructions(name):
+    return [rest for instruction, rest in dockerfile() if instruction == name]
+
+
+def let_through(path):
+    """Returns whether `.dockerignore` lets a path into the build: the last pattern that fits it or a folder above decides."""
+    verdict = True
+    places = [path, *(parent.as_posix() for parent in Path(path).parents if parent != Path())]
+    for line in text(".dockerignore").split():
+        pattern = line.removeprefix("!").removeprefix("**/")
+        names = [*places, *Path(path).parts] if line.startswith("**/") else places
+        if any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            verdict = line.startswith("!")
+    return verdict
+
+
+def copied():
+    """Returns the sources of every COPY."""
+    return [source for rest in instructions("COPY") for source in shlex.split(rest)[:-1]]
+
+
+def test_the_image_has_the_python_of_conda():
+    (base,) = instructions("FROM")
+    assert re.fullmatch(rf"python:{re.escape(conda_python())}(-\w+)?", base)
+
+
+def test_whatever_is_copied_exists_and_is_let_through():
+    assert copied()
+    for source in copied():
+        assert (REPOSITORY / source).exists(), source
+        assert let_through(source), source
+
+
+def test_secrets_caches_and_results_stay_out_of_the_image():
+    for path in (
+        ".git",
+        ".env",
+        ".venv",
+        "mlflow.db",
+        "mlruns",
+        "outputs",
+        "tsad/__pycache__",
+        "tsad/data/__pycache__",
+    ):
+        assert not let_through(path), path
+
+
+def test_what_an_entry_point_needs_is_in_the_image():
+    files = {"MLproject", "conda.yaml", "requirements.lock", "pyproject.toml", "tsad", PYPROJECT["readme"]}
+    folders = {
+        Path(declared["default"]).parts[0]
+        for point in ENTRY_POINTS.values()
+        for declared in point["parameters"].values()
+        if declared["default"].endswith(".yaml")
+    }
+    assert files | folders <= set(copied())
+
+
+def test_the_image_installs_the_lock():
+    assert any("-r requirements.lock" in rest for rest in instructions("RUN"))
+
+
+def test_the_image_runs_an_entry_point():
+    (start,), (default,) = instructions("ENTRYPOINT"), instructions("CMD")
+    params = mlflow_parsed([*ast.literal_eval(start), *ast.literal_eval(default)])
+    assert params["uri"] == "."
+    assert params["env_manager"] == "local"
+    assert params["entry_point"] in ENTRY_POINTS
+
+
+def known_variables():
+    """Returns the variables that our settings read."""
+    ours = {f"TSAD_{name.upper()}" for name in Settings.model_fields}
+    aliases = [field.validation_alias.choices for field in Settings.model_fields.values() if field.validation_alias]
+    return ours | {alias for choices in aliases for alias in choices}
+
+
+def is_known(variable):
+    import mlflow.environment_variables
+
+    return (
+        variable in known_variables() or hasattr(mlflow.environment_variables, variable) or variable.startswith("OMP_")
+    )
+
+
+def test_the_image_sets_variables_that_somebody_reads():
+    variables = [pair.partition("=")[0] for rest in instructions("ENV") for pair in shlex.split(rest)]
+    assert "TSAD_DATA_DIR" in variables
+    assert all(is_known(variable) for variable in variables)
+    assert not is_known("TSAD_COLOUR")
+
+
+# --- compose ---
+
+COMPOSE = yaml.safe_load(text("docker/compose.yaml"))
+SERVICES = COMPOSE["services"]
+every_service = pytest.mark.parametrize("name", SERVICES)
+CLIENTS = [name for name, service in SERVICES.items() if "MLFLOW_TRACKING_URI" in service.get("environment", {})]
+
+
+def words_of(name):
+    """Returns the words that a service runs."""
+    (start,), (default,) = instructions("ENTRYPOINT"), instructions("CMD")
+    service = SERVICES[name]
+    entry = service.get("entrypoint", ast.literal_eval(start))
+    return [*entry, *service.get("command", [] if "entrypoint" in service else ast.literal_eval(default))]
+
+
+def tracking(name):
+    return urlsplit(SERVICES[name]["environment"]["MLFLOW_TRACKING_URI"])
+
+
+def test_there_are_services_that_log_to_a_server():
+    assert len(CLIENTS) >= 2
+    assert len({tracking(name) for name in CLIENTS}) == 1
+
+
+@every_service
+def test_a_service_is_built_from_our_dockerfile(name):
+    build = SERVICES[name]["build"]
+    context = (REPOSITORY / "docker" / build["context"]).resolve()
+    assert context == REPOSITORY
+    assert (context / build["dockerfile"]).is_file()
+
+
+@every_service
+def test_a_service_runs_a_command_that_exists(name):
+    assert mlflow_parsed(words_of(name))
+
+
+@every_service
+def test_a_service_sets_variables_that_somebody_reads(name):
+    assert all(is_known(variable) for variable in SERVICES[name].get("environment", {}))
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_tracking_server_answers_the_others_under_their_name_and_port_for_it(name):
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    uri = tracking(name)
+    server = mlflow_parsed(words_of(uri.hostname))
+    assert server["port"] == uri.port
+    assert server["host"] == "0.0.0.0"
+    assert is_allowed_host_header(server["allowed_hosts"].split(","), uri.netloc)
+    assert not is_allowed_host_header(server["allowed_hosts"].split(","), "elsewhere:5000")
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_others_wait_for_the_tracking_server_to_be_healthy(name):
+    server = tracking(name).hostname
+    assert SERVICES[name]["depends_on"] == {server: {"condition": "service_healthy"}}
+    url = re.search(r"http://localhost:(\d+)(/\w+)", SERVICES[server]["healthcheck"]["test"][-1])
+    assert int(url[1]) == tracking(name).port
+    assert url[2] == "/health"
+
+
+@every_service
+def test_published_ports_are_open_to_this_machine_alone_and_are_those_that_the_service_listens_on(name):
+    for published in SERVICES[name].get("ports", []):
+        address, _, inside = published.split(":")
+        assert address == "127.0.0.1"
+        assert int(inside) == mlflow_parsed(words_of(name))["port"]
+
+
+def test_something_is_published():
+    assert sum(len(service.get("ports", [])) for service in SERVICES.values()) >= 2
+
+
+@every_service
+def test_volumes_exist_and_lie_where_the_image_expects_them(name):
+    (volumes,) = instructions("VOLUME")
+    for volume in SERVICES[name].get("volumes", []):
+        source, target = re.fullmatch(r"(\$\{[^}]*\}|[^:]+):([^:]+)(?::ro)?", volume).groups()
+        variable = re.fullmatch(r"\$\{(\w+):-.*\}", source)
+        assert is_known(variable[1]) if variable else source in COMPOSE["volumes"]
+        assert target in ast.literal_eval(volumes) or any(target in word for word in words_of(name))
+
+
+def test_the_registry_serves_the_champion():
+    from tsad.serving.registry import MODEL
+
+    served = [params for name in SERVICES if "model_uri" in (params := mlflow_parsed(words_of(name)))]
+    assert [params["model_uri"] for params in served] == [f"models:/{MODEL}@champion"]
+    assert [params["env_manager"] for params in served] == ["local"]
+
+
+# --- Makefile, CI, README ---
+
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", text("Makefile"), flags=re.MULTILINE))
+
+
+def make_words(source):
+    """Returns the targets of every `make TARGET` of a text."""
+    return re.findall(r"(?:^|`|\. )make ([a-z-]+)", source, flags=re.MULTILINE)
+
+
+def test_the_makefile_has_its_targets():
+    assert {"search", "test", "test-slow", "lint"} <= TARGETS
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text("Makefile"), flags=re.MULTILINE)
+    assert set(phony.split()) == TARGETS
+
+
+@pytest.mark.parametrize("target", ["search", "test", "test-slow", "lint", "ui"])
+def test_a_target_sets_up_first_and_runs_with_the_environments_own_programs(target, tmp_path):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).write_text(text(name))
+    done = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    installs = [place for place, line in enumerate(lines) if "pip install" in line]
+    runs = [place for place, line in enumerate(lines) if line.startswith(f'PATH="{tmp_path}/.venv/bin:')]
+    assert "-m venv .venv" in lines[0]
+    assert "-r requirements.lock" in lines[installs[0]]
+    assert runs
+    assert max(installs) < min(runs)
+    assert len(runs) + len(installs) + 2 == len(lines)
+
+
+def test_make_search_runs_an_entry_point_with_parameters_it_declares():
+    (line,) = [line for line in text("Makefile").splitlines() if "mlflow run" in line]
+    params = mlflow_parsed(shlex.split(line.replace("$(RUN)", "").replace("$(SPACE)", "space.yaml")))
+    assert params["entry_point"] == "search"
+    assert params["param_list"] == ("space=space.yaml",)
+    assert "space" in ENTRY_POINTS["search"]["parameters"]
+    (default,) = re.findall(r"^SPACE \?= (.*)$", text("Makefile"), flags=re.MULTILINE)
+    assert default == ENTRY_POINTS["search"]["parameters"]["space"]["default"]
+
+
+def test_ci_runs_what_the_readme_tells_to_run():
+    script = REPOSITORY / ".ci/run"
+    assert os.access(script, os.X_OK)
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("#!")
+    assert "set -euo pipefail" in lines
+    called = make_words("\n".join(lines))
+    assert "test" in called
+    assert set(called) <= TARGETS
+
+
+README = text("README.md")
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+    if line.split(maxsplit=1)[0] in {"make", "mlflow", "tsad"}
+]
+
+
+def readme(program):
+    commands = [words for words in COMMANDS if words[: len(program)] == program]
+    return pytest.mark.parametrize("words", commands, ids=" ".join)
+
+
+def test_the_readme_opens_with_the_two_commands():
+    assert [words for words in COMMANDS if words[0] == "make"] == [["make", "search"], ["make", "test"]]
+    assert {"test-slow", "lint"} <= set(make_words(README)) <= TARGETS
+    assert len(COMMANDS) >= 8
+
+
+@readme(["mlflow"])
+def test_a_command_of_mlflow_in_the_readme_is_one(words):
+    assert mlflow_parsed(words)
+
+
+@readme(["tsad"])
+def test_a_command_of_ours_in_the_readme_is_one(words):
+    assert parsed(words)
+
+
+def our_command(words, folder):
+    """Returns the words of our own command behind `mlflow run ... -P ...`."""
+    params = mlflow_parsed(words)
+    return command_of(params["entry_point"], dict(given.split("=", 1) for given in params["param_list"]), folder)
+
+
+def only_mistake(words, capsys, monkeypatch):
+    """Returns the line that a command ends with when one wrong value, `seed: -1`, is added to it; so nothing runs."""
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(sys, "argv", [*words[words.index("tsad") :], "--set", "seed=-1"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for words in COMMANDS if words[:2] in (["mlflow", "run"], ["tsad", "train"], ["tsad", "search"])],
+    ids=" ".join,
+)
+def test_the_values_that_a_readme_command_sets_are_accepted(words, tmp_path, capsys, monkeypatch):
+    command = our_command(words, tmp_path) if words[0] == "mlflow" else words
+    mistakes = only_mistake(command, capsys, monkeypatch)
+    assert "seed: input should be greater than or equal to 0, but got -1" in mistakes
+    assert ";" not in mistakes
+
+
+def test_files_that_the_readme_names_exist():
+    named = set(re.findall(r"[\w.-]+(?:/[\w.-]+)+\.(?:yaml|py|md|png)", README))
+    assert len(named) > 8
+    missing = {path for path in named if not (REPOSITORY / path).is_file() and "NAME" not in path}
+    assert not missing
+
+
+def test_variables_that_the_readme_names_are_settings():
+    assert set(re.findall(r"TSAD_[A-Z_]+", README)) <= known_variables()
