@@ -11,7 +11,7 @@ import torch
 
 from tsad.commands.place import Place
 from tsad.experiment import Experiment, run
-from tsad.results import metrics, write_results
+from tsad.results import DETECTOR, metrics, write_results
 from tsad.search.designers.contract import fingerprint
 from tsad.tracking.runs import RunWriter, label_tags
 
@@ -51,6 +51,18 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
     logged = _logged(place, to)
     rows = [{"name": name, "case": case, **logged.loc[_key(wanted[name, case])]} for name, case in wanted]
     return pd.DataFrame(rows)
+
+
+def fetch(place: Place, benchmark: str, experiment: Experiment, folder: Path) -> Path:
+    """Returns the detector's folder of a logged run, downloaded into `folder`."""
+    client = place.store.client
+    to = client.get_experiment_by_name(benchmark)
+    found = (
+        client.search_runs([to.experiment_id], f"tags.`tsad.key` = '{_key(experiment)}'", max_results=1) if to else []
+    )
+    if not found:
+        raise SystemExit(f"no run of this experiment is logged in {benchmark}")
+    return Path(client.download_artifacts(found[0].info.run_id, DETECTOR, str(folder)))
 
 
 def _work(experiment: Experiment, data_dir: Path, folder: Path, title: str) -> dict[str, float]:

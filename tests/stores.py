@@ -7,16 +7,13 @@ from pathlib import Path
 import pytest
 
 with warnings.catch_warnings():
-    # of MLflow about its own classes, at their first import
+    # MLflow warns at the first import: of type hints of its own classes, and of its tables under SQLAlchemy 2.1.
     warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
-    import mlflow.pyfunc  # noqa: F401
+    warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated", DeprecationWarning)
+    import mlflow.pyfunc
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 from tsad.tracking.store import Store, open_store
-
-MLFLOW_WARNS = pytest.mark.filterwarnings(
-    # MLflow's own tables, under SQLAlchemy 2.1
-    "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
-)
 
 
 def clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:

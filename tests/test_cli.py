@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-import tests.stores  # noqa: F401 (imports MLflow's pyfunc without its warning)
+import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of, from_defaults, members, sensors
 from tsad.cli import cli, main
 from tsad.detector import Detector

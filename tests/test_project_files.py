@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -19,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-import tests.stores  # noqa: F401 (imports MLflow's pyfunc without its warning)
+import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tsad.cli import cli, main
 from tsad.settings import Settings
 
@@ -43,7 +44,7 @@ def mlflow_parsed(words):
     rest = words[words.index("mlflow") + 1 :]
     while hasattr(command, "commands"):
         name, *rest = rest
-        command = command.commands[name]
+        command = command.get_command(click.Context(command), name)
     return command.make_context(name, rest).params
 
 
@@ -171,7 +172,7 @@ def test_the_lock_holds_all_that_its_packages_need():
     seen = set()
     names = {name for wanted in WANTED for name in needed(Requirement(wanted), seen)}
     assert len(names) > 50
-    assert names <= LOCKED.keys()
+    assert names - LOCKED.keys() <= {"setuptools"}  # a part of every virtual environment of Python 3.11
 
 
 def test_the_registered_model_requires_only_what_is_locked():

@@ -36,13 +36,11 @@ from tsad.training.seeds import seeded
 from tsad.windows import Windows, WindowSpec, cut
 
 
-class Experiment(Spec):
-    """Everything that decides a result.
+class DetectorSpec(Spec):
+    """Everything that decides what a detector learns from given rows.
 
     Attributes:
         seed: Of initial weights, shuffles, masks and dropout.
-        data: Which rows.
-        split: Where they are cut in time.
         scaler: Fitted on the fit rows.
         window: How rows are cut into windows.
         model: What estimates windows.
@@ -53,8 +51,6 @@ class Experiment(Spec):
     """
 
     seed: int = Field(0, ge=0)
-    data: DataSpec
-    split: SplitSpec = SplitSpec()
     scaler: ScalerSpec = StandardScalerSpec()
     window: WindowSpec = WindowSpec()
     model: ModelSpec
@@ -62,6 +58,18 @@ class Experiment(Spec):
     training: TrainingSpec = TrainingSpec()
     scoring: ScoringSpec = ScoringSpec()
     threshold: ThresholdSpec = PercentileSpec()
+
+
+class Experiment(DetectorSpec):
+    """Everything that decides a result: a detector, the rows that it learns from and those that it is proved on.
+
+    Attributes:
+        data: Which rows.
+        split: Where they are cut in time.
+    """
+
+    data: DataSpec
+    split: SplitSpec = SplitSpec()
 
     @property
     def supervised(self) -> bool:
@@ -75,6 +83,20 @@ class Experiment(Spec):
             "training": "selection" if self.supervised else "nothing",
             "threshold": "test" if self.threshold.reads_labels else "nothing",
         }
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """What is learned from the fit rows, before anything is scored; the model is in evaluation mode."""
+
+    scaler: Scaler
+    model: Model
+    history: tuple[EpochLosses, ...]
+
+    def scorer(self, spec: DetectorSpec, validation: Series, labels_used: LabelsUsed) -> Scorer:
+        return Scorer.fit(
+            self.scaler, spec.window.length, (spec.model, self.model), spec.scoring, validation, labels_used
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,48 +170,85 @@ def run(
         TrainingError: if a loss is not finite, or the state to resume from is of another experiment.
     """
     parts = split(data, experiment.split, rows_before(experiment.scoring, experiment.window.length) + 1)
-    scaler = experiment.scaler.fit(parts.fit)
-    windows = (_windows(parts.fit, scaler, experiment, device), _windows(parts.validation, scaler, experiment, device))
-    history: Sequence[EpochLosses] = ()
     start = time.perf_counter()
-    with seeded(experiment.seed) as generator:
-        model = experiment.model.build(len(data.train.features), experiment.window.length).to(device)
+
+    def listen(history: tuple[EpochLosses, ...], fitted: Callable[[], _Fitted]) -> None:
+        on_epoch(Progress(len(history), history[-1].curves(), lambda: _conclude(experiment, parts, fitted(), start)))
+
+    kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts))
+    labelled = _labelled(parts) if experiment.objective.reads_labels else None
+    rows = (parts.fit, parts.validation)
+    fitted = _fit(experiment, rows, listen, device=device, labelled=labelled, checkpoints=kept)
+    return _conclude(experiment, parts, fitted, start)
+
+
+def fit_detector(spec: DetectorSpec, fit: Series, validation: Series) -> Detector:
+    """Returns the detector of rows that nobody labelled, the same that `run` comes to on these parts.
+
+    Args:
+        spec: What to fit.
+        fit: Rows that scaler and model are fitted on.
+        validation: Later rows, which stop training and fit divisors and threshold.
+
+    Raises:
+        DataError: if the validation rows are too few for one score.
+        ValueError: if the sizes of model, window and rows contradict each other, or if labels are to be read.
+        TrainingError: if a loss is not finite.
+    """
+    fitted = _fit(spec, (fit, validation), lambda history, fitted: None, device="cpu", labelled=None, checkpoints=None)
+    scorer = fitted.scorer(spec, validation, "nothing")
+    return Detector(scorer, spec.threshold.fit(scorer.score(validation).values))
+
+
+def _fit(
+    spec: DetectorSpec,
+    rows: tuple[Series, Series],
+    listen: Callable[[tuple[EpochLosses, ...], Callable[[], _Fitted]], None],
+    *,
+    device: str,
+    labelled: Series | None,
+    checkpoints: Checkpoints | None,
+) -> _Fitted:
+    """Returns what is learned from fit and validation rows; tells `listen` the history, and how it stands, after each epoch."""
+    scaler = spec.scaler.fit(rows[0])
+    fit, validation = (_windows(part, scaler, spec, device) for part in rows)
+    with seeded(spec.seed) as generator:
+        model = spec.model.build(len(rows[0].features), spec.window.length).to(device)
         if isinstance(model, ClosedFormModel):
-            model.fit(windows[0])
-        else:
+            model.fit(fit)
+            return _Fitted(scaler, model.eval(), ())
 
-            def tell(losses: Sequence[EpochLosses], best: Mapping[str, torch.Tensor]) -> None:
-                done = tuple(losses)
+        def tell(losses: Sequence[EpochLosses], best: Mapping[str, torch.Tensor]) -> None:
+            history = tuple(losses)
 
-                def outcome() -> Outcome:
-                    snapshot = deepcopy(model)  # training goes on in the original
-                    snapshot.load_state_dict(best)
-                    return _conclude(experiment, parts, scaler, snapshot, done, start)
+            def snapshot() -> _Fitted:
+                copy = deepcopy(model)  # training goes on in the original
+                copy.load_state_dict(best)
+                return _Fitted(scaler, copy.eval(), history)
 
-                with torch.random.fork_rng():  # looking at a run must not change it
-                    on_epoch(Progress(len(done), done[-1].curves(), outcome))
+            with torch.random.fork_rng():  # looking at a run must not change it
+                listen(history, snapshot)
 
-            material = Material(windows[0].rows, generator, _labelled(parts, scaler, experiment, device))
-            kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts))
-            seated = players(model, experiment.objective, material)
-            history = train(model, seated, experiment.training, windows, generator, tell, kept)
-    return _conclude(experiment, parts, scaler, model, history, start)
+        known = None if labelled is None else _scaled(labelled, scaler, device)
+        seated = players(model, spec.objective, Material(fit.rows, generator, known))
+        history = train(model, seated, spec.training, (fit, validation), generator, tell, checkpoints)
+    return _Fitted(scaler, model.eval(), tuple(history))
 
 
-def _labelled(
-    parts: Parts, scaler: Scaler, experiment: Experiment, device: str
-) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Returns the scaled selection rows and their labels if the objective reads them."""
-    if not experiment.objective.reads_labels:
-        return None
+def _labelled(parts: Parts) -> Series:
+    """Returns the selection rows, for an objective that reads their labels."""
     if parts.selection is None or parts.test.labels is None:
         raise DataError(
             "an objective that reads labels needs labelled test rows set apart for it, but there are none; set "
             "split.selection (0.3 for example) on data with labels"
         )
-    chosen = parts.test.part(parts.selection.start, parts.selection.stop)
-    rows = torch.from_numpy(scaler.apply(chosen).values).to(device)
-    return rows, torch.tensor(chosen.labels, device=device)
+    return parts.test.part(parts.selection.start, parts.selection.stop)
+
+
+def _scaled(series: Series, scaler: Scaler, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns scaled rows and their labels."""
+    rows = torch.from_numpy(scaler.apply(series).values).to(device)
+    return rows, torch.tensor(series.labels, device=device)
 
 
 def _fingerprint(experiment: Experiment, parts: Parts) -> str:
@@ -199,29 +258,19 @@ def _fingerprint(experiment: Experiment, parts: Parts) -> str:
     return hashlib.sha256(text.encode() + np.ascontiguousarray(parts.fit.values).tobytes()).hexdigest()
 
 
-def _windows(series: Series, scaler: Scaler, experiment: Experiment, device: str) -> Windows:
-    windows = cut(scaler.apply(series), experiment.window.length, experiment.window.stride)
+def _windows(series: Series, scaler: Scaler, spec: DetectorSpec, device: str) -> Windows:
+    windows = cut(scaler.apply(series), spec.window.length, spec.window.stride)
     return Windows(windows.rows.to(device), windows.starts.to(device), windows.length)
 
 
-def _conclude(
-    experiment: Experiment, parts: Parts, scaler: Scaler, model: Model, history: Sequence[EpochLosses], start: float
-) -> Outcome:
+def _conclude(experiment: Experiment, parts: Parts, fitted: _Fitted, start: float) -> Outcome:
     seconds = time.perf_counter() - start
-    model.eval()
-    scorer = Scorer.fit(
-        scaler,
-        experiment.window.length,
-        (experiment.model, model),
-        experiment.scoring,
-        parts.validation,
-        experiment.labels_used["training"],
-    )
+    scorer = fitted.scorer(experiment, parts.validation, experiment.labels_used["training"])
     validation, test = scorer.score(parts.validation), scorer.score(parts.test)
     detector = Detector(scorer, _threshold(experiment.threshold, validation, test, parts))
     return Outcome(
         detector=detector,
-        history=tuple(history),
+        history=fitted.history,
         parts=parts,
         validation=validation,
         test=test,

@@ -115,7 +115,7 @@ def test_the_same_seed_and_results_give_the_same_proposals(spec, end):
 
 @every_designer
 def test_another_seed_gives_other_proposals(spec):
-    if kind_of(type(spec)) == "grid":
+    if spec.kind == "grid":
         pytest.skip("a grid has one order, whatever the seed")
     assert proposals(spec, 3) != proposals(spec, 4)
 

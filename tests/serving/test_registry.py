@@ -12,7 +12,7 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 
-from tests.stores import MLFLOW_WARNS, clear_environment, opened
+from tests.stores import clear_environment, opened
 from tsad.data.dataset import DataSet
 from tsad.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.errors import DetectorError
@@ -24,11 +24,8 @@ from tsad.tables import flag_table
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.store import Store
 
-pytestmark = [
-    MLFLOW_WARNS,
-    # MLflow's look at the input example, under pandas 3.1
-    pytest.mark.filterwarnings("ignore:Operation with range is deprecated:pandas.errors.Pandas4Warning"),
-]
+# MLflow's look at the input example, under pandas 3.1
+pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated:pandas.errors.Pandas4Warning")
 
 NAME = "tsad-under-test"
 EXPERIMENT = {

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-import tests.stores  # noqa: F401 (imports MLflow's pyfunc without its warning)
+import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of, from_defaults, members, sensors
 from tsad.models import ModelSpec
 from tsad.scoring import MeanSmoothing, ScoringSpec

@@ -4,12 +4,9 @@ import json
 import pytest
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from tests.stores import MLFLOW_WARNS
 from tsad.errors import TsadError
 from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.store import EXPERIMENT, open_store
-
-pytestmark = MLFLOW_WARNS
 
 
 @pytest.fixture

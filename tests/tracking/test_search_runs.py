@@ -3,13 +3,10 @@ from collections import Counter
 import pytest
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from tests.stores import MLFLOW_WARNS
 from tsad.spec import flatten, put
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.search_runs import TrialRecorder
 from tsad.trial import Candidate, Trial
-
-pytestmark = MLFLOW_WARNS
 
 
 @pytest.fixture
