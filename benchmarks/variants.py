@@ -31,8 +31,8 @@ SHOWN = {
 def main() -> None:
     arguments = read_arguments()
     changes = parse_overrides(arguments.changes)
-    files = {path.stem: path for path in sorted(EXPERIMENTS.glob("smd_*.yaml"))}
-    files |= {f"panel {path.stem}": path for path in sorted((EXPERIMENTS / "panel").glob("*.yaml"))}
+    files = {f"panel {path.stem}": path for path in sorted((EXPERIMENTS / "panel").glob("*.yaml"))}
+    files |= {path.stem: path for path in sorted(EXPERIMENTS.glob("smd_*.yaml"), reverse=True)}
     wanted = {
         (name, machine): read_experiment(path, {"data.machine": machine, **changes})
         for name, path in files.items()

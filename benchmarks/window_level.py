@@ -24,13 +24,10 @@ from tsad.experiment import Experiment
 from tsad.windows import cut
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+WIDE = {"window": {"length": 128, "stride": 32}, "split.gap": 200}
 RECIPES = {
-    "reconstruction + mask-only + InfoNCE + adversarial, 128/32": (
-        "smd_contrastive",
-        32,
-        {"window": {"length": 128, "stride": 32}, "split.gap": 200},
-    ),
-    "50 squared + 0.05 adversarial, 100/30": ("smd_adversarial", 30, {"split.gap": 200}),
+    "reconstruction + mask-only + InfoNCE + adversarial, 128/32": ("smd_contrastive", 32, WIDE),
+    "50 squared + 0.05 adversarial, 100/30": ("smd_adversarial", 30, {}),
 }
 """By title: experiment file, stride of the evaluated windows, changes."""
 

@@ -21,7 +21,7 @@ ROWS = (
     ("training", "scoring"),
     ("detector",),
     ("streaming", "experiment"),
-    ("trial", "results", "panel", "tables"),
+    ("trial", "results", "panel", "tables", "outlier_detector"),
     ("tracking", "search", "serving"),
     ("commands",),
     ("cli",),
