@@ -10,7 +10,7 @@ search: .venv/ready  ## the quick search on built-in data; SPACE=search_spaces/s
 	$(RUN) mlflow run . --env-manager local --experiment-name tsad -e search -P space=$(SPACE)
 
 test: .venv/ready  ## the quick tests
-	$(RUN) python -m pytest -n auto
+	$(RUN) python -m pytest -n auto --dist loadfile
 
 test-slow: .venv/ready  ## a real search, server, and data set
 	$(RUN) python -m pytest -m slow

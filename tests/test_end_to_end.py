@@ -86,7 +86,7 @@ def running(words, folder, ready, **variables):
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=5)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -299,6 +299,27 @@ def test_the_champion_evaluated_again_is_worth_the_same(searched):
     assert "window linear" in out
 
 
+def test_a_search_out_of_time_before_a_trial_finished_fails_with_the_reason_and_leaves_no_run_running(tmp_path):
+    space = REPOSITORY / "search_spaces/synthetic_quick.yaml"
+    words = ["python", "-m", "tsad", "search", space, "--seconds", "0.1", "--set", "training.epochs=100000"]
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "TsadError: a champion needs a finished trial" in done.stderr.splitlines()[-1]
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    searched = Searched(tmp_path, done.stdout, MlflowClient(uri, uri))
+    assert searched.parent.info.status == "FAILED"
+    assert searched.parent.data.tags["tsad.error"].startswith("TsadError: a champion needs a finished trial")
+    assert not {run.info.status for run in searched.runs()} & {"RUNNING", "SCHEDULED"}
+
+
 # --- the champion, served from another folder ---
 
 
@@ -445,7 +466,7 @@ def trained(tmp_path_factory):
 def server(tmp_path_factory):
     """A tracking server; its URI and folder."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
-    words = ["mlflow", "server", "--host", "127.0.0.1", "--port", port]
+    words = ["mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
     words += [
         "--backend-store-uri",
         f"sqlite:///{folder / 'mlflow.db'}",

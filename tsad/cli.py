@@ -90,9 +90,10 @@ def evaluate(
     """Evaluate a MODEL on an experiment's test rows, or saved SCORES against LABELS."""
     from tsad.commands.evaluate import evaluate_model, evaluate_scores
 
+    changes = _changes(assignments, extra)
     if model and data and not scores and not labels:
-        evaluate_model(model, data, _changes(assignments, extra), output)
-    elif scores and labels and not model and not data:
+        evaluate_model(model, data, changes, output)
+    elif scores and labels and not model and not data and not changes:
         evaluate_scores(scores, labels, output)
     else:
         raise click.UsageError("give --model and --data, or --scores and --labels")

@@ -142,6 +142,7 @@ def process(folder):
     )
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_mid_epoch_is_resumed_to_equal_bits(tmp_path):
     folder = tmp_path / "killed"
     with process(folder) as running:
