@@ -197,7 +197,6 @@ def test_trained_trials_leave_checkpoints_and_a_loss_plot(searched, number, trai
     assert ("plots/losses.png" in files) == trained
 
 
-@pytest.mark.slow
 def test_a_search_out_of_time_ends_every_trial_it_started(tmp_path):
     endless = {"training.epochs": 100_000, "training.patience": 100_000}
     searched = Searched(tmp_path, {"trials": 2, "parallel": 2, "seconds": 12, "asha": {"grace": 1}}, [endless])

@@ -44,6 +44,8 @@ def read_settings() -> Settings:
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("tsad")
     logger.setLevel(logging.DEBUG)
+    for old in logger.handlers:
+        old.close()
     logger.handlers[:] = [console, file]
     for name in ("mlflow", "alembic"):  # their chatter goes to the file only
         logging.getLogger(name).handlers[:] = [file]

@@ -46,6 +46,8 @@ def search(path: Path, changes: Mapping[str, Any]) -> None:
         folder = place.settings.output_dir / "search" / writer.run_id
         recorder = TrialRecorder(place.store, writer.run_id, data, wanted.spec.maximise.labels_used)
         ended = _run(wanted, data, recorder, folder)
+        if not ended:
+            raise TsadError("a champion needs a finished trial, but no trial ended in time; give more seconds")
         table = trial_table([trial for trial, _ in ended])
         click.echo(f"\n{show_trials(table)}\n")
         table.to_csv(folder / "trials.csv", index=False)

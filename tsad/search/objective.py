@@ -42,8 +42,9 @@ class LabelledSpec(Spec):
 class MisfitSpec(Spec):
     """Minus the mean squared misfit of the last step on validation rows, in training deviations of each feature.
 
-    No label is read. It is the same number whatever the loss, the scaler and the scoring of a candidate; but a model
-    with a wide bottleneck copies its input and wins without detecting anything, so it is a weak guide.
+    No label is read. It is the same number whatever the loss, the scale and the scoring of a candidate (a scaler's clip
+    bounds it, so give all candidates the same). But a model with a wide bottleneck copies its input and wins without
+    detecting anything: a weak guide.
     """
 
     kind: Literal["misfit"]
@@ -59,6 +60,8 @@ class MisfitSpec(Spec):
         scaled = misfits(scorer.model, scorer.scaler.apply(parts.validation), scorer.window_length, ScoringSpec())
         deviation = parts.fit.values.std(axis=0, dtype=np.float64)
         moving = deviation > 0
+        if not moving.any():
+            raise DataError("maximise: misfit needs a feature that varies in the rows of the fit, but all are constant")
         return -float(np.nanmean((scaled * np.square(scorer.scaler.scale))[:, moving] / np.square(deviation[moving])))
 
 

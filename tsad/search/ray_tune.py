@@ -94,6 +94,7 @@ def run_trials(
     try:
         tuner.fit()
     finally:
+        bridge.close()
         ray.shutdown()
     return bridge.ended
 
@@ -104,6 +105,9 @@ def _start_ray(spec: SearchSpec) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = (
         "1"  # the listener records; no CSV, JSON and TensorBoard beside it
     )
+    logging.getLogger("ray.tune").setLevel(
+        logging.CRITICAL
+    )  # a failed trial is told in one line, its trace in its folder
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # its box and tables are not ours
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     environment = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(_threads(spec))}}
@@ -177,6 +181,7 @@ class _Bridge:
         self._candidates: dict[str, Candidate] = {}
         self._started: dict[str, float] = {}
         self._last: dict[str, dict[str, Any]] = {}
+        self._running: dict[str, Any] = {}
 
     def __reduce__(self) -> tuple[type, tuple[None, None]]:
         """Tune pickles its callbacks for a restore that we do not use; what is alive here stays here."""
@@ -189,9 +194,10 @@ class _Bridge:
             self._candidates[trial_id] = candidate
         return candidate
 
-    def start(self, trial_id: str) -> None:
+    def start(self, trial_id: str, trial: Any) -> None:
         """Passes on that a worker begins."""
         self._started[trial_id] = time.monotonic()
+        self._running[trial_id] = trial
         self.listener.started(self._candidates[trial_id])
 
     def hear(self, trial_id: str, result: Mapping[str, Any]) -> None:
@@ -203,6 +209,9 @@ class _Bridge:
 
     def end(self, trial_id: str, error: str | None, folder: Path | None) -> None:
         """Makes the trial of what was heard; tells designer and listener."""
+        if trial_id not in self._started:  # its worker died before it began
+            self.start(trial_id, None)
+        self._running.pop(trial_id)
         last = self._last.get(trial_id, {})
         state: State = "failed" if error is not None else "finished" if last.get("finished") else "stopped"
         trial = Trial(
@@ -217,6 +226,11 @@ class _Bridge:
         self.ended.append((trial, folder))
         self.designer.update(trial)
         self.listener.ended(trial, folder)
+
+    def close(self) -> None:
+        """Ends the trials that Tune cut off when time was up, which it tells nobody."""
+        for trial_id, trial in list(self._running.items()):
+            self.end(trial_id, None, _folder(trial))
 
 
 class _DesignerSearcher(Searcher):
@@ -252,7 +266,7 @@ class _TrialCallback(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker begins."""
-        self._bridge.start(trial.trial_id)
+        self._bridge.start(trial.trial_id, trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

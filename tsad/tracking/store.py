@@ -1,6 +1,8 @@
 """The tracking store: a SQLite file by default, any MLflow server by its URI."""
 
 import os
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +47,7 @@ def open_store(uri: str) -> Store:
     Called once by the process that leads, before any other can write: two processes that make the tables of one SQLite
     file at the same time break it.
     """
+    _knock(uri)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
@@ -53,3 +56,17 @@ def open_store(uri: str) -> Store:
     except MlflowException as error:
         raise TsadError(f"tracking store {uri} cannot be used ({error.message}); set TSAD_TRACKING_URI") from None
     return Store(client, uri)
+
+
+def _knock(uri: str) -> None:
+    """Raises `TsadError` if nobody answers at a server's address; MLflow itself would go on asking for minutes."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()  # noqa: S310 (http or https, see above)
+    except urllib.error.HTTPError:
+        return  # somebody answers
+    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        raise TsadError(
+            f"tracking store {uri} cannot be reached ({error}); start it, or set TSAD_TRACKING_URI"
+        ) from None
