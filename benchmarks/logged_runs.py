@@ -26,7 +26,8 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
     benchmark that was cut off goes on where it was.
 
     Returns:
-        One row per wanted run, with the columns `name`, `case`, and the metrics.
+        One row per wanted run that finished, with the columns `name`, `case`, and the metrics. A run that failed is
+        logged with its reason, printed, and left out.
     """
     found = place.store.client.get_experiment_by_name(benchmark)
     to = found.experiment_id if found else place.store.client.create_experiment(benchmark)
@@ -44,13 +45,18 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
             tags = {"tsad.key": _key(wanted[pair]), **label_tags(wanted[pair].labels_used)}
             writer = RunWriter.create(place.store, to, " ".join(pair), tags)
             writer.parameters(wanted[pair].model_dump(mode="json"))
-            writer.metrics(job.result())
-            writer.files(folder)
-            writer.end()
-            print(f"[{count}/{len(jobs)}] {' on '.join(pair)}", flush=True)
+            error = job.exception()
+            if error is None:
+                writer.metrics(job.result())
+                writer.files(folder)
+                writer.end()
+            else:
+                writer.tags({"tsad.error": f"{type(error).__name__}: {error}"[:5000]})
+                writer.end("FAILED")
+            print(f"[{count}/{len(jobs)}] {' on '.join(pair)}{f': {error}' if error else ''}", flush=True)
     logged = _logged(place, to)
-    rows = [{"name": name, "case": case, **logged.loc[_key(wanted[name, case])]} for name, case in wanted]
-    return pd.DataFrame(rows)
+    finished = [(*pair, _key(experiment)) for pair, experiment in wanted.items() if _key(experiment) in logged.index]
+    return pd.DataFrame([{"name": name, "case": case, **logged.loc[key]} for name, case, key in finished])
 
 
 def fetch(place: Place, benchmark: str, experiment: Experiment, folder: Path) -> Path:
