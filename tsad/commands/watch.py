@@ -1,5 +1,6 @@
 """What a person sees of a search while it runs."""
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,7 @@ class Watch:
         self._listener.ended(trial, folder)
         self._ended.append(trial)
         self._bar.write(self._line(trial))
+        sys.stdout.flush()  # whoever reads a log wants to see it now
         self._bar.update()
 
     def _line(self, trial: Trial) -> str:
