@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tsad.data.dataset import Cause
 from tsad.data.smd import FEATURES, SmdSpec
 from tsad.errors import DataError
 from tsad.series import runs
@@ -161,3 +162,105 @@ def test_every_published_machine_is_read(smd_folder):
         data = load(Path(smd_folder), machine)
         assert abs(len(data.train) - len(data.test)) <= 1
         assert data.test.labels.any()
+        assert data.causes
+
+
+# --- interpretation labels ---
+
+LABELS = "0\n" * 2 + "1\n" * 3 + "0\n" + "1\n" * 2 + "0\n" * 2  # rows 2-4 and 6-7
+
+
+def interpreted(folder, text, caplog):
+    """Returns the data of a machine whose anomalies are rows 2-4 and 6-7, and what was warned about."""
+    files = {"test_label/machine-1-2.txt": LABELS, "interpretation_label/machine-1-2.txt": text}
+    lay_out(folder, machine_files() | files)
+    data = load(folder)
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warned == [f"{data.source}/{defect}" for defect in data.defects]
+    return data, [defect.removeprefix("interpretation_label/machine-1-2.txt: ") for defect in data.defects]
+
+
+def test_a_cause_has_the_rows_of_its_segment_and_the_features_of_its_columns(tmp_path, caplog):
+    data, warned = interpreted(tmp_path, "6-8:1,38\n2-5:7\n", caplog)
+    assert data.causes == (Cause(6, 8, ("f01", "f38")), Cause(2, 5, ("f07",)))
+    assert data.step_seconds == 60
+    assert not warned
+
+
+@pytest.mark.parametrize(
+    ("line", "rows", "message"),
+    [
+        ("2-4:7", [(2, 4)], "its rows 2-4 (end exclusive) are not the labelled 2-5; 2-4 kept"),  # an inclusive end
+        ("1-9:7", [(2, 5), (6, 8)], "its rows 1-9 (end exclusive) are not the labelled 2-5, 6-8; 2-5, 6-8 kept"),
+        ("4-7:7", [(4, 5), (6, 7)], "its rows 4-7 (end exclusive) are not the labelled 2-5, 6-8; 4-5, 6-7 kept"),
+        ("6-99999:7", [(6, 8)], "its rows 6-99999 (end exclusive) are not the labelled 6-8; 6-8 kept"),
+        ("5-6:7", [], "none of its rows 5-6 (end exclusive) is labelled; left out"),
+        ("5-2:7", [], "none of its rows 5-2 (end exclusive) is labelled; left out"),
+        ("10-20:7", [], "none of its rows 10-20 (end exclusive) is labelled; left out"),
+        ("2-5:0,7", [], "columns must be 1 to 38, but are [0]; left out"),
+        ("2-5:7,39,40", [], "columns must be 1 to 38, but are [39, 40]; left out"),
+        ("2-5:", [], "'2-5:' is not rows and columns (first-end:column,column); left out"),
+        ("2-5", [], "'2-5' is not rows and columns (first-end:column,column); left out"),
+        ("", [], "'' is not rows and columns (first-end:column,column); left out"),
+        ("2--5:7", [], "'2--5:7' is not rows and columns (first-end:column,column); left out"),
+        ("2-5:7;8", [], "'2-5:7;8' is not rows and columns (first-end:column,column); left out"),
+    ],
+)
+def test_an_irregular_line_is_warned_about_and_keeps_its_labelled_rows(tmp_path, caplog, line, rows, message):
+    data, warned = interpreted(tmp_path, f"2-5:1\n{line}\n6-8:2\n", caplog)
+    assert data.causes == (
+        Cause(2, 5, ("f01",)),
+        *(Cause(*each, ("f07",)) for each in rows),
+        Cause(6, 8, ("f02",)),
+    )
+    assert warned == [f"line 2: {message}"]
+
+
+def test_segments_without_a_line_are_warned_about(tmp_path, caplog):
+    data, warned = interpreted(tmp_path, "6-8:1\n", caplog)
+    assert data.causes == (Cause(6, 8, ("f01",)),)
+    assert warned == ["no line for the labelled rows 2-5; they have no cause"]
+
+
+def test_a_file_that_is_no_text_gives_no_causes(tmp_path, caplog):
+    files = machine_files() | {"interpretation_label/machine-1-2.txt": ""}
+    place = lay_out(tmp_path, files)
+    (place / "interpretation_label/machine-1-2.txt").write_bytes(b"\x80\xff\x00")
+    assert load(tmp_path).causes == ()
+    assert "line 1: " in caplog.text
+    assert "no line for the labelled rows 4-7" in caplog.text
+
+
+@layouts
+def test_without_interpretation_labels_there_are_no_causes(tmp_path, layout, caplog):
+    lay_out(tmp_path, machine_files(), layout)
+    assert load(tmp_path).causes == ()
+    assert "interpretation_label/machine-1-2.txt: no such file; the anomalies have no causes" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("machine", "causes", "warned"),
+    [
+        ("1-2", 10, []),
+        (
+            "1-3",
+            11,
+            [
+                "line 11: its rows 22923-23019 (end exclusive) are not the labelled 22923-23020; 22923-23019 kept",
+                "no line for the labelled rows 18460-18471; they have no cause",
+            ],
+        ),
+        ("2-3", 10, ["line 4: its rows 7910-8010 (end exclusive) are not the labelled 7910-8001; 7910-8001 kept"]),
+        ("3-2", 9, ["no line for the labelled rows 12139-12143; they have no cause"]),
+    ],
+)
+def test_the_published_irregular_lines_are_warned_about(smd_folder, caplog, machine, causes, warned):
+    data = load(smd_folder, machine)
+    assert [text.partition(".txt: ")[2] for text in data.defects] == warned
+    assert len(caplog.records) == len(warned)
+    assert len(data.causes) == causes
+    assert all(data.test.labels[start:stop].all() for start, stop, _ in data.causes)
+
+
+def test_the_first_published_cause_of_machine_1_2(smd_folder):
+    assert load(smd_folder).causes[0] == Cause(4629, 4688, ("f09", "f10", "f11", "f13", "f15", "f18"))

@@ -49,7 +49,14 @@ class CsvSpec(Spec):
         else:
             edge = len(rows) - round(len(rows) * self.test_ratio)
             train, test = rows.part(0, edge), rows.part(edge, len(rows))
-        return DataSet(name=self.path.stem, source=str(self.path), train=train, test=test)
+        return DataSet(
+            name=self.path.stem,
+            source=str(self.path),
+            train=train,
+            test=test,
+            step_seconds=_step_seconds(train, test),
+            missing=self.missing,
+        )
 
     def _series(self, path: Path) -> Series:
         table = read_table(path)
@@ -151,3 +158,13 @@ def _times(column: pd.Series, path: Path) -> NDArray[np.datetime64]:
             f"{path}: time column {column.name!r} must ascend, but row {row} is before the row above; sort the file"
         )
     return times.dt.tz_localize(None).to_numpy()
+
+
+def _step_seconds(*parts: Series) -> float | None:
+    """Returns the median time between rows, None without times or if a difference departs from it by more than 1 %."""
+    steps = [np.diff(part.times) / np.timedelta64(1, "s") for part in parts if part.times is not None]
+    seconds = np.concatenate(steps) if steps else np.empty(0)
+    if not len(seconds):
+        return None
+    step = float(np.median(seconds))
+    return step if step > 0 and (np.abs(seconds - step) <= 0.01 * step).all() else None

@@ -1,8 +1,23 @@
 """What every kind of data comes to: rows to learn from and rows to prove it on."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tsad.series import Series
+
+
+class Cause(NamedTuple):
+    """Which features an anomaly of the test rows moved, as whoever labelled it says.
+
+    Attributes:
+        start: Its first row.
+        stop: The row after its last.
+        features: Their names.
+    """
+
+    start: int
+    stop: int
+    features: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,9 +29,17 @@ class DataSet:
         source: Where it came from: a path, or the generator and its seed.
         train: Rows to learn from; their labels, if any, are never read.
         test: Rows after the training rows; labels, if any, are for reports.
+        causes: Of labelled anomalies of the test rows, as far as they are known; every row of a cause is labelled.
+        step_seconds: From one row to the next; None where nobody knows or it varies.
+        missing: What was done with empty cells, such as `ffill`; None where the source cannot have any.
+        defects: What is known to be wrong with the data and was not mended, one sentence each.
     """
 
     name: str
     source: str
     train: Series
     test: Series
+    causes: tuple[Cause, ...] = ()
+    step_seconds: float | None = None
+    missing: str | None = None
+    defects: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """SMD, the Server Machine Dataset (Su et al., KDD 2019): 28 machines, 38 features, one row a minute."""
 
 import io
+import logging
 import re
 import zipfile
 import zlib
@@ -13,10 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tsad.data.dataset import DataSet
+from tsad.data.dataset import Cause, DataSet
 from tsad.errors import DataError, shown
-from tsad.series import Series
+from tsad.series import Series, runs
 from tsad.spec import Spec
+
+_logger = logging.getLogger(__name__)
 
 _FOLDER = "ServerMachineDataset"
 _ARCHIVE = "OmniAnomaly-master"
@@ -35,7 +38,11 @@ class SmdSpec(Spec):
     machine: str = Field(pattern=r"^\d+-\d+$")
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the machine's published train and test rows.
+        """Returns the machine's published train and test rows, and what its labellers say caused each anomaly.
+
+        A cause has labelled rows only. A line of `interpretation_label/` whose rows are not exactly a labelled segment keeps
+        those of its rows that are labelled; without one, or if it cannot be read or names a column that is none, it is left
+        out. Each such line, and labelled segments without a line, are logged as warnings and kept as `defects`.
 
         Args:
             folder: Holds `ServerMachineDataset/`, `OmniAnomaly-master/ServerMachineDataset/`, or the published archive
@@ -52,11 +59,17 @@ class SmdSpec(Spec):
         train = _rows(read(f"train/{name}"), f"{place}/train/{name}")
         test = _rows(read(f"test/{name}"), f"{place}/test/{name}")
         labels = _labels(read(f"test_label/{name}"), f"{place}/test_label/{name}", len(test))
+        causes, defects = _causes(read(f"interpretation_label/{name}"), f"interpretation_label/{name}", labels)
+        for defect in defects:
+            _logger.warning("%s/%s", place, defect)
         return DataSet(
             name=f"smd-{self.machine}",
             source=str(place),
             train=Series(values=train, features=FEATURES),
             test=Series(values=test, features=FEATURES, labels=labels),
+            causes=causes,
+            step_seconds=60.0,
+            defects=defects,
         )
 
 
@@ -120,6 +133,53 @@ def _labels(content: bytes | None, name: str, rows: int) -> NDArray[np.bool_]:
             f"{name}: every label must be 0 or 1, but row {row} holds {shown(values[row])}; take the published file"
         )
     return values.astype(bool)
+
+
+def _causes(content: bytes | None, name: str, labels: NDArray[np.bool_]) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+    """Returns the causes in the order of the file, and a sentence for each thing in it that is not as it should be."""
+    if content is None:
+        return (), (f"{name}: no such file; the anomalies have no causes",)
+    causes: list[Cause] = []
+    defects = []
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
+        found, defect = _cause(line, labels)
+        causes += found
+        defects += [f"{name}: line {number}: {defect}"] if defect else []
+    bare = [segment for segment in runs(labels) if not any(_overlap(segment, cause[:2]) for cause in causes)]
+    if bare:
+        defects.append(f"{name}: no line for the labelled rows {_shown(bare)}; they have no cause")
+    return tuple(causes), tuple(defects)
+
+
+_LINE = re.compile(r"\s*(\d{1,9})-(\d{1,9}):(\d{1,9}(?:,\d{1,9})*)\s*", re.ASCII)
+
+
+def _cause(line: str, labels: NDArray[np.bool_]) -> tuple[list[Cause], str]:
+    """Returns the causes of one line, several if its rows take in several labelled segments, and what is wrong, if anything."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return [], f"{shown(line)} is not rows and columns (first-end:column,column); left out"
+    start, stop, columns = int(match[1]), int(match[2]), [int(column) for column in match[3].split(",")]
+    foreign = [column for column in columns if not 1 <= column <= len(FEATURES)]
+    if foreign:
+        return [], f"columns must be 1 to {len(FEATURES)}, but are {foreign}; left out"
+    segments = [segment for segment in runs(labels) if _overlap(segment, (start, stop))]
+    if not segments:
+        return [], f"none of its rows {start}-{stop} (end exclusive) is labelled; left out"
+    kept = [(max(start, first), min(stop, end)) for first, end in segments]
+    causes = [Cause(*rows, tuple(FEATURES[column - 1] for column in columns)) for rows in kept]
+    if segments == [(start, stop)]:
+        return causes, ""
+    differ = f"its rows {start}-{stop} (end exclusive) are not the labelled {_shown(segments)}"
+    return causes, f"{differ}; {_shown(kept)} kept"
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return max(one[0], other[0]) < min(one[1], other[1])
+
+
+def _shown(stretches: list[tuple[int, int]]) -> str:
+    return ", ".join(f"{start}-{stop}" for start, stop in stretches)
 
 
 def _table(content: bytes | None, name: str) -> pd.DataFrame:

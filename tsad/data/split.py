@@ -54,6 +54,7 @@ class Parts:
         test: All test rows, so that a reported row may have the rows before it in its window.
         selection: Rows of `test` that may choose, or None.
         reported: Rows of `test` that chose nothing.
+        step_seconds: From one row to the next; None where nobody knows.
     """
 
     fit: Series
@@ -61,6 +62,7 @@ class Parts:
     test: Series
     selection: slice | None
     reported: slice
+    step_seconds: float | None = None
 
 
 def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
@@ -102,4 +104,5 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
         test=data.test,
         selection=slice(0, selected) if selected else None,
         reported=slice(reported, len(data.test)),
+        step_seconds=data.step_seconds,
     )

@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from tsad.data.dataset import DataSet
+from tsad.data.dataset import Cause, DataSet
 from tsad.series import Series
 from tsad.spec import Spec
 
@@ -51,13 +51,17 @@ class SyntheticSpec(Spec):
         """Returns the series; the same spec gives the same rows on every machine."""
         generator = np.random.default_rng(self.seed)
         values, drivers = self._sensors(generator)
-        test, labels = self._disturbed(values[self.rows :], drivers[self.rows :], generator)
         names = tuple(f"sensor_{place:02d}" for place in range(self.features))
+        test, causes = self._disturbed(values[self.rows :], drivers[self.rows :], names, generator)
+        labels = np.zeros(self.rows, bool)
+        for start, stop, _ in causes:
+            labels[start:stop] = True
         return DataSet(
             name=f"synthetic-{self.seed}",
             source=f"synthetic generator, seed {self.seed}",
             train=Series(values=values[: self.rows].astype(np.float32), features=names),
             test=Series(values=test.astype(np.float32), features=names, labels=labels),
+            causes=tuple(causes),
         )
 
     def _sensors(self, generator: Generator) -> tuple[Values, Values]:
@@ -70,8 +74,10 @@ class SyntheticSpec(Spec):
         drivers = np.einsum("ptf,pf->tf", np.stack(waves), gains)
         return drivers + self.noise * generator.standard_normal(drivers.shape), drivers
 
-    def _disturbed(self, values: Values, drivers: Values, generator: Generator) -> tuple[Values, NDArray[np.bool_]]:
-        values, labels = values.copy(), np.zeros(len(values), bool)
+    def _disturbed(
+        self, values: Values, drivers: Values, names: tuple[str, ...], generator: Generator
+    ) -> tuple[Values, list[Cause]]:
+        values, causes = values.copy(), []
         room = len(values) // self.events
         for event in range(self.events):
             kind, change = list(_CHANGES.items())[event % len(_CHANGES)]
@@ -80,8 +86,8 @@ class SyntheticSpec(Spec):
             rows = slice(start, start + length)
             sensors = generator.choice(self.features, size=max(1, self.features // 4), replace=False)
             values[rows, sensors] = change(values[rows, sensors], drivers[:, sensors], start, generator)
-            labels[rows] = True
-        return values, labels
+            causes.append(Cause(start, start + length, tuple(names[sensor] for sensor in sorted(sensors))))
+        return values, causes
 
 
 def _signs(rows: Values, generator: Generator) -> Values:

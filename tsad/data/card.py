@@ -1,0 +1,211 @@
+"""The data card: what a data set is, and what is known to be wrong with it."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsad.data.dataset import DataSet
+from tsad.data.overlap import Overlap, overlap
+from tsad.errors import DataError
+from tsad.series import Series, runs
+from tsad.spec import Spec
+
+STRETCH = 32
+"""Rows in the windows that are looked for in both parts."""
+
+
+class EventsCard(Spec):
+    """Labelled anomalies of one part.
+
+    Attributes:
+        count: Unbroken stretches of anomalous rows.
+        rows: Anomalous rows.
+        ratio: Their share of all rows.
+        shortest: Rows of the shortest stretch; 0 if there is none, like those below.
+        median: The middle length.
+        longest: Rows of the longest.
+    """
+
+    count: int
+    rows: int
+    ratio: float
+    shortest: int
+    median: float
+    longest: int
+
+
+class PartCard(Spec):
+    """Training or test rows.
+
+    Attributes:
+        rows: T.
+        recordings: Stretches of rows without a break.
+        values_sha256: Of the (T, F) values as little-endian float32, row by row.
+        labels_sha256: Of the (T,) labels as one byte each, 0 or 1; None where nobody labelled.
+        first_time: Of the first row, ISO 8601 to the second; None without times.
+        last_time: Of the last row.
+        events: Labelled anomalies; None where nobody labelled.
+    """
+
+    rows: int
+    recordings: int
+    values_sha256: str
+    labels_sha256: str | None
+    first_time: str | None
+    last_time: str | None
+    events: EventsCard | None
+
+
+class DataCard(Spec):
+    """A data set described for whoever has to trust a number made with it; `model_dump_json` is `data_card.json`.
+
+    Attributes:
+        name: Of the data set.
+        source: Where it came from.
+        features: The F names.
+        step_seconds: From one row to the next; None where nobody knows or it varies.
+        missing: What was done with empty cells; None where the source cannot have any.
+        train: Its rows.
+        test: Its rows.
+        causes: Anomalies of the test rows whose features are known.
+        constant: Features that never change in the training rows.
+        moving: Those of them that take another value in the test rows.
+        rows_in_train: Test rows that occur in the training rows.
+        windows_in_train: Windows of `STRETCH` test rows that do.
+        defects: What is wrong with the data and cannot be mended here, one sentence each.
+    """
+
+    name: str
+    source: str
+    features: tuple[str, ...]
+    step_seconds: float | None
+    missing: str | None
+    train: PartCard
+    test: PartCard
+    causes: int
+    constant: tuple[str, ...]
+    moving: tuple[str, ...]
+    rows_in_train: Overlap
+    windows_in_train: Overlap
+    defects: tuple[str, ...]
+
+    def to_markdown(self) -> str:
+        """Returns the card as a page for people: a table of both parts, a list of facts, the known defects."""
+        step = "not known" if self.step_seconds is None else f"{self.step_seconds:g} seconds"
+        constant, moving = (", ".join(names) or "none" for names in (self.constant, self.moving))
+        columns = zip(_lines(self.train), _lines(self.test), strict=True)
+        return "\n".join(
+            [
+                f"# Data card: {self.name}",
+                "",
+                "| | train | test |",
+                "|---|---|---|",
+                *(f"| {name} | {train} | {test} |" for (name, train), (_, test) in columns),
+                "",
+                f"- Source: {self.source}",
+                f"- {len(self.features)} features: {', '.join(self.features)}",
+                f"- Time from row to row: {step}",
+                f"- Policy for empty cells: {self.missing or 'none needed'}",
+                f"- Causes are known of {self.causes} anomalies",
+                f"- Constant in train: {constant}; of these move in test: {moving}",
+                f"- {self.rows_in_train}",
+                f"- {self.windows_in_train}",
+                "",
+                "## Known defects",
+                "",
+                *([f"- {defect}" for defect in self.defects] or ["None."]),
+                "",
+            ]
+        )
+
+
+def data_card(data: DataSet) -> DataCard:
+    """Returns the card of a data set, the defects that its values show before those that its loader knows.
+
+    Raises:
+        DataError: if there are no training rows or no test rows.
+    """
+    if not len(data.train) or not len(data.test):
+        raise DataError(
+            f"{data.name}: a data card needs training and test rows, but there are {len(data.train)} and {len(data.test)}; "
+            f"give more rows"
+        )
+    train, test = data.train.values, data.test.values
+    constant = (train == train[:1]).all(axis=0)
+    moving = constant & (test != train[:1]).any(axis=0)
+    return DataCard(
+        name=data.name,
+        source=data.source,
+        features=data.train.features,
+        step_seconds=data.step_seconds,
+        missing=data.missing,
+        train=_part(data.train),
+        test=_part(data.test),
+        causes=len(data.causes),
+        constant=_named(data.train.features, constant),
+        moving=_named(data.train.features, moving),
+        rows_in_train=overlap(data.train, data.test),
+        windows_in_train=overlap(data.train, data.test, STRETCH),
+        defects=(*_joint_scaling(train, test), *data.defects),
+    )
+
+
+def _part(series: Series) -> PartCard:
+    labels, times = series.labels, series.times
+    return PartCard(
+        rows=len(series),
+        recordings=len(series.breaks) + 1,
+        values_sha256=hashlib.sha256(series.values.astype("<f4").tobytes()).hexdigest(),
+        labels_sha256=None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
+        first_time=None if times is None else str(times[0].astype("datetime64[s]")),
+        last_time=None if times is None else str(times[-1].astype("datetime64[s]")),
+        events=None if labels is None else _events(labels),
+    )
+
+
+def _events(labels: NDArray[np.bool_]) -> EventsCard:
+    lengths = [stop - start for start, stop in runs(labels)] or [0]
+    return EventsCard(
+        count=len(runs(labels)),
+        rows=sum(lengths),
+        ratio=sum(lengths) / len(labels),
+        shortest=min(lengths),
+        median=float(np.median(lengths)),
+        longest=max(lengths),
+    )
+
+
+def _joint_scaling(train: NDArray[np.float32], test: NDArray[np.float32]) -> list[str]:
+    """Returns a sentence if all features with more than two values reach exactly 0 and 1, some with the test rows only."""
+    both = np.concatenate([train, test])
+    low, high = both.min(axis=0), both.max(axis=0)
+    ranged = ((both > low) & (both < high)).any(axis=0)
+    late = ranged & ((train.min(axis=0) > low) | (train.max(axis=0) < high))
+    if (low[ranged] != 0).any() or (high[ranged] != 1).any() or not late.any():
+        return []
+    return [
+        f"values are scaled by minimum and maximum over train and test together, it seems: all {int(ranged.sum())} features "
+        f"with more than two values reach exactly 0 and 1, {int(late.sum())} of them only with the test rows; training rows "
+        f"then tell the range of the test rows"
+    ]
+
+
+def _named(features: tuple[str, ...], which: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(name for name, marked in zip(features, which, strict=True) if marked)
+
+
+def _lines(part: PartCard) -> list[tuple[str, str]]:
+    """Returns name and value of each line of the table."""
+    events = part.events
+    found = "nobody labelled" if events is None else f"{events.rows} ({events.ratio:.2%}) in {events.count} events"
+    lengths = "" if not events else f"{events.shortest} / {events.median:g} / {events.longest}"
+    return [
+        ("rows", str(part.rows)),
+        ("recordings", str(part.recordings)),
+        ("time", f"{part.first_time} to {part.last_time}" if part.first_time else "not known"),
+        ("anomalous rows", found),
+        ("rows in an event, shortest / median / longest", lengths),
+        ("sha256 of values", part.values_sha256),
+        ("sha256 of labels", part.labels_sha256 or ""),
+    ]
