@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.examples import detector_of, from_defaults, members, sensors
+from tests.thresholds.examples import FITTED
 from tsad.detector import DESCRIPTION, WEIGHTS, Detector
-from tsad.errors import DataError, DetectorError, SpecError
+from tsad.errors import DataError, DetectorError
 from tsad.models import ModelSpec
 from tsad.models.trivial.principal import PcaErrorSpec
 from tsad.scoring import BATCH, MeanSmoothing, ScoringSpec
@@ -50,6 +51,19 @@ def test_a_saved_detector_gives_equal_scores_and_flags(spec, series, tmp_path):
     assert detector.flag(expected).any() == (np.nanmax(expected.values) > 0)  # some never find their own rows strange
     assert loaded.threshold == detector.threshold
     assert not loaded.scorer.model.training
+
+
+@pytest.mark.parametrize("threshold", FITTED, ids=lambda threshold: threshold.kind)
+def test_a_saved_threshold_flags_as_it_did(series, tmp_path, threshold):
+    detector = dataclasses.replace(detector_of(SPECS[0], series, LENGTH, SCORING), threshold=threshold)
+    scores = detector.score(series)
+    scores = dataclasses.replace(scores, values=50 * scores.values / np.nanmax(scores.values))
+    detector.save(tmp_path)
+    loaded = Detector.load(tmp_path)
+    assert loaded.threshold == threshold
+    assert loaded.provenance.threshold == threshold.labels_used
+    np.testing.assert_array_equal(loaded.flag(scores), threshold.flags(scores.values))
+    assert loaded.flag(scores).any()
 
 
 @every_model
@@ -166,8 +180,6 @@ def test_a_description_that_is_no_text_is_refused(saved):
     ("changes", "message"),
     [
         ({"format": "tsad-detector-9"}, "format: input should be 'tsad-detector-1', but got 'tsad-detector-9'"),
-        ({"level": "high"}, "level: input should be a valid number, but got 'high'"),
-        ({"level": float("nan")}, "level: input should be a finite number"),
         ({"window_length": 0}, "window_length: input should be greater than or equal to 1, but got 0"),
         ({"model": {"kind": "builtins.eval"}}, "model: .*'builtins.eval'"),
         ({"trust_me": True}, "trust_me: extra inputs are not permitted"),
@@ -175,7 +187,24 @@ def test_a_description_that_is_no_text_is_refused(saved):
 )
 def test_a_foreign_description_is_refused_with_every_mistake_named(saved, changes, message):
     edit(saved, **changes)
-    with pytest.raises(SpecError, match=rf"detector\.json: {message}"):
+    with pytest.raises(DetectorError, match=rf"detector\.json: {message}"):
+        Detector.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"level": "high"}, "threshold.level: input should be a valid number, but got 'high'"),
+        ({"level": float("nan")}, "threshold.level: input should be a finite number"),
+        ({"kind": "median"}, "threshold: .*'median'"),
+        ({"kind": "sigma"}, "threshold.spec.kind: input should be 'sigma', .*threshold.count: field required"),
+        ({"sample": {"count": 2, "values": [2.0, 1.0]}}, "threshold.sample: a sample must hold ascending values"),
+        ({"labels_used": "nothing"}, "threshold.labels_used: extra inputs are not permitted"),
+    ],
+)
+def test_a_damaged_threshold_is_refused(saved, changes, message):
+    edit(saved, threshold=json.loads((saved / DESCRIPTION).read_text())["threshold"] | changes)
+    with pytest.raises(DetectorError, match=rf"detector\.json: {message}"):
         Detector.load(saved)
 
 

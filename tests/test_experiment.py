@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tsad.models import ModelSpec
 from tsad.series import Series
 from tsad.spec import parse, put
 from tsad.thresholds import ThresholdSpec
+from tsad.thresholds.ewma import EwmaSpec
 from tsad.windows import cut
 
 MODELS = [from_defaults(member) for member in members(ModelSpec)]
@@ -62,6 +64,22 @@ def test_an_outcome_scores_and_flags_as_its_detector_does(small_experiment, smal
     assert outcome.detector.threshold == small_experiment.threshold.fit(outcome.validation.values)
 
 
+def test_a_threshold_that_follows_the_scores_goes_on_from_the_validation_rows(small_experiment, small_data):
+    outcome = run(changed(small_experiment, threshold={"kind": "ewma", "factor": 1.0, "span": 20}), small_data)
+    threshold = EwmaSpec(kind="ewma", factor=1.0, span=20).fit(outcome.validation.values)
+    assert outcome.detector.threshold == threshold
+    flags = threshold.flags(outcome.test.values)[outcome.parts.reported]
+    assert outcome.report.metrics["ratio/predicted"] == flags.mean()
+    assert 0 < flags.sum() < len(flags)
+
+
+def test_too_few_validation_scores_for_a_threshold_are_refused(small_experiment, small_data):
+    with pytest.raises(
+        ValueError, match="threshold conformal needs at least 999 scores, but only 81 of 88 rows have one"
+    ):
+        run(changed(small_experiment, threshold={"kind": "conformal"}), small_data)
+
+
 # --- looking at a run ---
 
 
@@ -111,11 +129,16 @@ def test_checkpoints_hold_the_weights_of_the_outcome(small_experiment, small_dat
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS, ids=lambda spec: spec.kind)
-def test_labels_change_no_score_and_no_level_but_that_of_an_oracle(small_experiment, small_data, threshold):
-    experiment = changed(small_experiment, threshold={"kind": threshold.kind})
-    labels = small_data.test.labels
+def test_labels_change_no_score_and_no_level_but_that_of_an_oracle(small_experiment, threshold):
+    long = {
+        "model": {"kind": "l2"},
+        "data__rows": 5000,
+    }  # as many validation rows as the most demanding threshold needs
+    experiment = changed(small_experiment, threshold={"kind": threshold.kind}, **long)
+    data = experiment.data.load(Path())
+    labels = data.test.labels
     first, flipped, rolled = (
-        run(experiment, with_test(small_data, labels=changed_labels))
+        run(experiment, with_test(data, labels=changed_labels))
         for changed_labels in (labels, ~labels, np.roll(labels, 57))
     )
     for other in (flipped, rolled):

@@ -105,6 +105,15 @@ def test_the_offset_is_minus_the_level_and_divides_flagged_rows_from_others(rows
     np.testing.assert_array_equal(estimator.predict(rows[1]), np.where(decision >= 0, 1, -1))
 
 
+def test_a_threshold_that_follows_the_scores_divides_by_the_level_of_each_row(rows):
+    estimator = fitted(rows, threshold={"kind": "ewma", "factor": 2.0, "span": 20})
+    levels = estimator.detector_.threshold.levels(-estimator.score_samples(rows[1]))
+    assert estimator.offset_ == -levels[0]
+    assert len(set(levels)) > 50
+    np.testing.assert_array_equal(estimator.decision_function(rows[1]), levels + estimator.score_samples(rows[1]))
+    assert (estimator.predict(rows[1])[50:55] == -1).all()
+
+
 def test_a_row_without_a_score_is_nan_and_not_flagged(rows):
     estimator = fitted(rows, **TRAINED, scoring={"smooth": {"kind": "mean", "length": 3}})
     unknown = np.arange(100) < 7 + 2

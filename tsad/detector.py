@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.data.scale import Scaler
-from tsad.errors import DataError, DetectorError
+from tsad.errors import DataError, DetectorError, SpecError
 from tsad.models import ModelSpec
 from tsad.models.contract import Model
-from tsad.scoring import Scores, ScoringSpec, feature_scale, misfits, rows_after, rows_before, scores
+from tsad.provenance import LabelsUsed, Provenance
+from tsad.scoring import Scores, ScoringSpec, estimates, feature_scale, misfits, rows_after, rows_before, scores
 from tsad.series import Series
 from tsad.spec import Spec, parse
-from tsad.thresholds.threshold import LabelsUsed, Threshold
+from tsad.thresholds import FittedThreshold
 from tsad.training.checkpoints import load_weights, save_weights
 
 DESCRIPTION, WEIGHTS = "detector.json", "weights.safetensors"
@@ -35,7 +36,6 @@ class Scorer:
         model: Fitted, in evaluation mode.
         scoring: How misfits become scores.
         scale: (F,) divisors of misfits, fitted on validation rows.
-        labels_used: Whose labels had a hand in the model: "nothing", or "selection".
     """
 
     features: tuple[str, ...]
@@ -45,7 +45,6 @@ class Scorer:
     model: Model
     scoring: ScoringSpec
     scale: NDArray[np.float64]
-    labels_used: LabelsUsed = "nothing"
 
     @classmethod
     def fit(
@@ -55,13 +54,12 @@ class Scorer:
         model: tuple[ModelSpec, Model],
         scoring: ScoringSpec,
         validation: Series,
-        labels_used: LabelsUsed = "nothing",
     ) -> "Scorer":
         """Returns the scorer of a fitted model, its divisors fitted on validation rows that are not yet scaled."""
         divisors = np.ones(len(validation.features))
         if scoring.scale != "none":
             divisors = feature_scale(scoring, misfits(model[1], scaler.apply(validation), window_length, scoring))
-        return cls(validation.features, scaler, window_length, *model, scoring, divisors, labels_used)
+        return cls(validation.features, scaler, window_length, *model, scoring, divisors)
 
     @property
     def rows_before(self) -> int:
@@ -91,6 +89,18 @@ class Scorer:
         misfit = misfits(self.model, self.scaler.apply(series), self.window_length, self.scoring)
         return scores(self.scoring, series, misfit, self.scale)
 
+    def estimates(self, series: Series) -> NDArray[np.float64] | None:
+        """Returns the (T, F) estimate of each row, in the units of the series, from the last step of the window that ends there.
+
+        NaN where no window ends; None of a model that has verdicts and no estimates. Where the scaler clips, it is the
+        estimate of the clipped row.
+
+        Raises:
+            ValueError: if no recording is long enough for one window.
+        """
+        scaled = estimates(self.model, self.scaler.apply(series), self.window_length)
+        return None if scaled is None else scaled * self.scaler.scale + self.scaler.center
+
 
 class _Description(Spec):
     """What stands in `detector.json`."""
@@ -104,36 +114,41 @@ class _Description(Spec):
     model: ModelSpec
     scoring: ScoringSpec
     misfit_scale: tuple[float, ...]
-    scorer_labels_used: LabelsUsed = "nothing"
-    level: float
-    method: str
-    labels_used: LabelsUsed
+    threshold: FittedThreshold
+    training_labels: LabelsUsed
+    selection_labels: LabelsUsed
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A scorer and the level above which it flags.
+    """A scorer and what flags its scores.
 
     Attributes:
         scorer: From rows to scores.
         threshold: From scores to flags.
+        training_labels: Whose labels had a hand in the scorer's weights.
+        selection_labels: Whose labels chose it among other candidates.
     """
 
     scorer: Scorer
-    threshold: Threshold
+    threshold: FittedThreshold
+    training_labels: LabelsUsed = "nothing"
+    selection_labels: LabelsUsed = "nothing"
 
     @property
-    def labels_used(self) -> LabelsUsed:
-        """Whose labels had a hand in scorer or threshold: "test" if either read those of reported rows."""
-        used = (self.scorer.labels_used, self.threshold.labels_used)
-        return "test" if "test" in used else "selection" if "selection" in used else "nothing"
+    def provenance(self) -> Provenance:
+        """Whose labels had a hand in it, part by part; it is saved with the detector."""
+        return Provenance(self.training_labels, self.threshold.labels_used, self.selection_labels)
 
     def score(self, series: Series) -> Scores:
         """Returns one score per row, as `Scorer.score`."""
         return self.scorer.score(series)
 
     def flag(self, scores: Scores) -> NDArray[np.bool_]:
-        """Returns (T,) True where a row is flagged; never where it has no score."""
+        """Returns (T,) True where a row is flagged; never where it has no score.
+
+        A threshold that follows the scores starts each call from its saved state; a stream carries `threshold.after`.
+        """
         return self.threshold.flags(scores.values)
 
     def save(self, folder: Path) -> None:
@@ -149,10 +164,9 @@ class Detector:
             model=scorer.model_spec,
             scoring=scorer.scoring,
             misfit_scale=tuple(scorer.scale.tolist()),
-            scorer_labels_used=scorer.labels_used,
-            level=self.threshold.level,
-            method=self.threshold.method,
-            labels_used=self.threshold.labels_used,
+            threshold=self.threshold,
+            training_labels=self.training_labels,
+            selection_labels=self.selection_labels,
         )
         save_weights(scorer.model.state_dict(), folder / WEIGHTS)
         (folder / DESCRIPTION).write_text(json.dumps(description.model_dump(mode="json"), indent=1), encoding="utf-8")
@@ -160,7 +174,10 @@ class Detector:
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> "Detector":
         """Returns the detector that `save` wrote, with equal scores; raises `DetectorError` if it is damaged or foreign."""
-        description = parse(_Description, _read_json(folder / DESCRIPTION), str(folder / DESCRIPTION))
+        try:
+            description = parse(_Description, _read_json(folder / DESCRIPTION), str(folder / DESCRIPTION))
+        except SpecError as error:
+            raise DetectorError(str(error)) from None
         counts = {
             len(column)
             for column in (description.features, description.center, description.scale, description.misfit_scale)
@@ -184,9 +201,8 @@ class Detector:
             model=model.to(torch.device(device)).eval(),
             scoring=description.scoring,
             scale=np.array(description.misfit_scale),
-            labels_used=description.scorer_labels_used,
         )
-        return cls(scorer, Threshold(description.level, description.method, description.labels_used))
+        return cls(scorer, description.threshold, description.training_labels, description.selection_labels)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

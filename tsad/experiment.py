@@ -22,12 +22,12 @@ from tsad.evaluation.report import Report, evaluate
 from tsad.losses.contract import Material
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel, Model
+from tsad.provenance import Provenance
 from tsad.scoring import Scores, ScoringSpec, rows_before
 from tsad.series import Series
 from tsad.spec import Spec
-from tsad.thresholds import ThresholdSpec
+from tsad.thresholds import FittedThreshold, ThresholdSpec
 from tsad.thresholds.percentile import PercentileSpec
-from tsad.thresholds.threshold import LabelsUsed, Threshold
 from tsad.training.checkpoints import Checkpoints
 from tsad.training.epoch_losses import EpochLosses
 from tsad.training.loop import TrainingSpec, train
@@ -72,17 +72,12 @@ class Experiment(DetectorSpec):
     split: SplitSpec = SplitSpec()
 
     @property
-    def supervised(self) -> bool:
-        """Whether labels of the selection rows have a hand in training; such a run must be tagged."""
-        return self.objective.reads_labels or self.split.reads_labels
-
-    @property
-    def labels_used(self) -> dict[str, LabelsUsed]:
-        """Whose labels have a hand in what: in `training` and in the `threshold`."""
-        return {
-            "training": "selection" if self.supervised else "nothing",
-            "threshold": "test" if self.threshold.reads_labels else "nothing",
-        }
+    def provenance(self) -> Provenance:
+        """Whose labels will have a hand in training (those of the rows set apart, as development rows) and threshold."""
+        return Provenance(
+            training="development" if self.objective.reads_labels or self.split.reads_labels else "nothing",
+            threshold="test" if self.threshold.reads_labels else "nothing",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +88,8 @@ class _Fitted:
     model: Model
     history: tuple[EpochLosses, ...]
 
-    def scorer(self, spec: DetectorSpec, validation: Series, labels_used: LabelsUsed) -> Scorer:
-        return Scorer.fit(
-            self.scaler, spec.window.length, (spec.model, self.model), spec.scoring, validation, labels_used
-        )
+    def scorer(self, spec: DetectorSpec, validation: Series) -> Scorer:
+        return Scorer.fit(self.scaler, spec.window.length, (spec.model, self.model), spec.scoring, validation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +189,7 @@ def fit_detector(spec: DetectorSpec, fit: Series, validation: Series) -> Detecto
         TrainingError: if a loss is not finite.
     """
     fitted = _fit(spec, (fit, validation), lambda history, fitted: None, device="cpu", labelled=None, checkpoints=None)
-    scorer = fitted.scorer(spec, validation, "nothing")
+    scorer = fitted.scorer(spec, validation)
     return Detector(scorer, spec.threshold.fit(scorer.score(validation).values))
 
 
@@ -265,29 +258,36 @@ def _windows(series: Series, scaler: Scaler, spec: DetectorSpec, device: str) ->
 
 def _conclude(experiment: Experiment, parts: Parts, fitted: _Fitted, start: float) -> Outcome:
     seconds = time.perf_counter() - start
-    scorer = fitted.scorer(experiment, parts.validation, experiment.labels_used["training"])
+    scorer = fitted.scorer(experiment, parts.validation)
     validation, test = scorer.score(parts.validation), scorer.score(parts.test)
-    detector = Detector(scorer, _threshold(experiment.threshold, validation, test, parts))
+    threshold = _threshold(experiment.threshold, validation, test, parts)
+    detector = Detector(scorer, threshold, experiment.provenance.training)
     return Outcome(
         detector=detector,
         history=fitted.history,
         parts=parts,
         validation=validation,
         test=test,
-        report=report(detector, test, parts.test, parts.reported),
-        selection=None if parts.selection is None else report(detector, test, parts.test, parts.selection),
+        report=report(detector, test, parts, parts.reported),
+        selection=None if parts.selection is None else report(detector, test, parts, parts.selection),
         seconds=seconds,
     )
 
 
-def _threshold(spec: ThresholdSpec, validation: Scores, test: Scores, parts: Parts) -> Threshold:
+def _threshold(spec: ThresholdSpec, validation: Scores, test: Scores, parts: Parts) -> FittedThreshold:
     if not spec.reads_labels:
         return spec.fit(validation.values)
     labels = parts.test.labels
     return spec.fit(test.values[parts.reported], None if labels is None else labels[parts.reported])
 
 
-def report(detector: Detector, scores: Scores, series: Series, rows: slice) -> Report:
-    """Returns the report of some rows of a scored series."""
-    labels = None if series.labels is None else np.asarray(series.labels[rows])
-    return evaluate(scores.values[rows], detector.flag(scores)[rows], labels)
+def report(detector: Detector, scores: Scores, parts: Parts, rows: slice) -> Report:
+    """Returns the report of some of the scored test rows."""
+    labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
+    return evaluate(
+        scores.values[rows],
+        detector.flag(scores)[rows],
+        labels,
+        level_from="test" if detector.provenance.oracle else detector.threshold.labels_used,
+        rows_per_day=None if parts.step_seconds is None else 86_400 / parts.step_seconds,
+    )

@@ -1,100 +1,254 @@
+"""What holds of every threshold."""
+
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from tests.examples import from_defaults, members
-from tsad.thresholds import ThresholdSpec
-from tsad.thresholds.best_f1 import BestF1Spec
-from tsad.thresholds.deviation import SigmaSpec
-from tsad.thresholds.percentile import PercentileSpec
-from tsad.thresholds.threshold import Threshold
+from tests.examples import members
+from tests.thresholds.examples import DEPLOYABLE, FITTED, SPECS, fit, scored_rows
+from tsad.thresholds import FittedThreshold
 
-SPECS = [from_defaults(member) for member in members(ThresholdSpec)]
+STORED = TypeAdapter(FittedThreshold)
+STRICTER = {
+    "percentile": {"percentile": 99.5},
+    "sigma": {"factor": 3.5},
+    "mad": {"factor": 3.5},
+    "pot": {"risk": 1e-5},
+    "ewma": {"factor": 4.5},
+    "conformal": {"rate": 0.09},
+}
+"""By kind, what should flag no more than the defaults."""
 
-every_threshold = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+every_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+every_deployable = pytest.mark.parametrize("spec", DEPLOYABLE, ids=lambda spec: spec.kind)
+every_threshold = pytest.mark.parametrize("threshold", FITTED, ids=lambda threshold: threshold.kind)
 
 
-def scored_rows():
-    generator = np.random.default_rng(0)
-    labels = np.arange(1000) % 20 == 0
-    return generator.gamma(2.0, size=1000) + 3 * labels, labels
+def later_rows():
+    """Returns scores with bursts and holes; each threshold flags some of them and not others."""
+    scores, _ = scored_rows(rows=1200, seed=1, height=50.0)
+    scores[[0, 7, 298, 600, 601, 1199]] = np.nan
+    return scores
 
 
-def fit(spec, scores, labels):
-    return spec.fit(scores, labels) if spec.reads_labels else spec.fit(scores)
+def with_holes(scores, labels):
+    places = [0, 500, len(scores)]
+    return np.insert(scores, places, np.nan), np.insert(labels, places, True)
+
+
+def test_the_examples_are_all_there_is():
+    assert {type(threshold) for threshold in FITTED} == set(members(FittedThreshold))
+    assert STRICTER.keys() == {spec.kind for spec in DEPLOYABLE}
+
+
+# --- levels and flags ---
 
 
 @every_threshold
-def test_a_level_is_a_finite_number_with_a_method(spec):
-    threshold = fit(spec, *scored_rows())
-    assert np.isfinite(threshold.level)
+def test_every_row_has_a_finite_level_and_is_flagged_above_it(threshold):
+    scores = later_rows()
+    levels = threshold.levels(scores)
+    assert levels.shape == scores.shape
+    assert np.isfinite(levels).all()
     assert threshold.method
+    flags = threshold.flags(scores)
+    assert flags.tolist() == [score > level for score, level in zip(scores, levels, strict=True)]
+    assert 0 < flags.sum() < len(flags) / 2
+    assert not flags[np.isnan(scores)].any()
 
 
 @every_threshold
-def test_rows_without_a_score_take_no_part(spec):
+def test_a_score_at_its_level_is_not_flagged(threshold):
+    level = threshold.levels(np.array([0.0]))[0]
+    for score, flagged in ((level, False), (np.nextafter(level, np.inf), True), (np.inf, True), (-np.inf, False)):
+        assert threshold.flags(np.array([score])).tolist() == [flagged]
+
+
+@every_threshold
+def test_a_level_depends_on_rows_before_its_own_only(threshold):
+    scores = later_rows()
+    whole = threshold.levels(scores)
+    for row in (0, 8, 298, 299, 700):
+        for later in (np.nan, -50.0, 1e6, np.inf):
+            changed = np.concatenate([scores[:row], np.full(300, later)])
+            np.testing.assert_array_equal(threshold.levels(changed)[: row + 1], whole[: row + 1])
+
+
+@every_threshold
+def test_rows_without_a_score_change_nothing(threshold):
+    scores = later_rows()
+    known = ~np.isnan(scores)
+    np.testing.assert_array_equal(threshold.levels(scores)[known], threshold.levels(scores[known]))
+    assert threshold.after(scores) == threshold.after(scores[known])
+    nothing = np.full(5, np.nan)
+    assert threshold.after(nothing) == threshold.update(nothing) == threshold.after(np.empty(0)) == threshold
+    assert threshold.levels(np.empty(0)).shape == (0,)
+
+
+@every_threshold
+@given(cuts=st.lists(st.integers(0, 1200), max_size=5))
+def test_pieces_with_the_state_carried_get_the_flags_of_the_whole(threshold, cuts):
+    scores = later_rows()
+    levels, state = [], threshold
+    for piece in np.split(scores, sorted(cuts)):
+        piece_levels, after = state.walk(piece)
+        np.testing.assert_array_equal(piece_levels, state.levels(piece))
+        assert after == state.after(piece)
+        levels, state = [*levels, *piece_levels], after
+    np.testing.assert_array_equal(levels, threshold.levels(scores))
+    assert state == threshold.after(scores)
+
+
+@every_threshold
+def test_one_row_at_a_time_gets_the_flags_of_the_whole(threshold):
+    scores, state, flags = later_rows(), threshold, []
+    for score in scores[:400]:
+        row = np.array([score])
+        flags += state.flags(row).tolist()
+        state = state.after(row)
+    assert flags == threshold.flags(scores)[:400].tolist()
+
+
+@every_threshold
+def test_a_threshold_is_a_value(threshold):
+    before = threshold.model_dump_json()
+    with pytest.raises(ValidationError, match="frozen"):
+        threshold.kind = "other"
+    threshold.flags(later_rows())
+    assert threshold.after(later_rows()).kind == threshold.kind
+    assert threshold.model_dump_json() == before
+
+
+# --- fits ---
+
+
+@every_spec
+def test_a_fit_skips_rows_without_a_score(spec):
+    rows = scored_rows()
+    assert fit(spec, *with_holes(*rows)) == fit(spec, *rows)
+
+
+@every_spec
+def test_a_fit_tells_how_many_scores_it_needs(spec):
     scores, labels = scored_rows()
-    holes = np.insert(scores, [0, 500, 1000], np.nan)
-    assert fit(spec, holes, np.insert(labels, [0, 500, 1000], True)) == fit(spec, scores, labels)
+    enough = np.insert(scores[: spec.scores_needed], 0, np.nan)
+    known = np.insert(labels[: spec.scores_needed], 0, False)
+    known[1] = True
+    assert np.isfinite(fit(spec, enough, known).levels(enough)).all()
+    with pytest.raises(ValueError, match=f"threshold {spec.kind} needs"):
+        fit(spec, enough[:-1], known[:-1] & (spec.scores_needed > 1))
 
 
-@every_threshold
-def test_no_score_at_all_is_refused(spec):
-    with pytest.raises(ValueError, match="threshold"):
-        fit(spec, np.full(10, np.nan), np.ones(10, bool))
+@every_deployable
+def test_too_few_scores_are_refused_with_both_counts(spec):
+    scores = np.insert(scored_rows()[0][: spec.scores_needed - 1], 0, np.nan)
+    message = (
+        rf"threshold {spec.kind} needs at least {spec.scores_needed} scores?, but only {spec.scores_needed - 1} of "
+        rf"{spec.scores_needed} rows have one; give more validation rows"
+    )
+    with pytest.raises(ValueError, match=message):
+        spec.fit(scores)
 
 
-@every_threshold
-def test_whose_labels_chose_the_level_is_marked(spec):
-    assert (fit(spec, *scored_rows()).labels_used == "nothing") != spec.reads_labels
+@every_spec
+def test_an_infinite_score_is_refused_by_a_fit(spec):
+    scores, labels = scored_rows()
+    scores[[3, 9]] = np.nan, np.inf
+    with pytest.raises(
+        ValueError, match=r"finite scores, but 1 are infinite, the first in row 9; take scoring\.compress"
+    ):
+        fit(spec, scores, labels)
 
 
-@pytest.mark.parametrize("spec", [spec for spec in SPECS if not spec.reads_labels], ids=lambda spec: spec.kind)
-def test_labels_change_no_level_that_does_not_read_them(spec):
+@every_spec
+def test_whose_labels_chose_is_marked(spec):
+    assert fit(spec, *scored_rows()).labels_used == ("test" if spec.reads_labels else "nothing")
+
+
+@every_deployable
+def test_labels_change_nothing_that_does_not_read_them(spec):
     scores, labels = scored_rows()
     assert spec.fit(scores, labels) == spec.fit(scores, ~labels) == spec.fit(scores)
 
 
-def test_a_row_is_flagged_above_the_level_and_not_at_it():
-    flags = Threshold(2.0, "given").flags(np.array([1.0, 2.0, 2.0000001, np.nan, np.inf]))
-    assert flags.tolist() == [False, False, True, False, True]
+@every_spec
+@pytest.mark.parametrize(("factor", "shift"), [(3.0, 0.0), (1e-3, 2.0), (1e4, -7.0)])
+def test_levels_follow_the_scale_of_scores(spec, factor, shift):
+    scores, labels = scored_rows()
+    scaled = fit(spec, factor * scores + shift, labels).levels(factor * later_rows() + shift)
+    np.testing.assert_allclose(scaled, factor * fit(spec, scores, labels).levels(later_rows()) + shift, rtol=1e-9)
 
 
-def test_a_percentile_by_hand():
-    scores = np.array([4.0, 1.0, np.nan, 3.0, 2.0, 5.0])
-    assert PercentileSpec(percentile=50).fit(scores) == Threshold(3.0, "percentile 50")
-    assert PercentileSpec(percentile=90).fit(scores).level == pytest.approx(4.6)
-    assert PercentileSpec(percentile=100).fit(scores).level == 5.0
+@every_deployable
+def test_a_stricter_spec_has_no_lower_level(spec):
+    scores, _ = scored_rows()
+    stricter = spec.model_copy(update=STRICTER[spec.kind]).fit(scores)
+    levels, higher = spec.fit(scores).levels(later_rows()), stricter.levels(later_rows())
+    assert (higher >= levels).all()
+    assert (higher > levels).any()
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.floats(0, 100))
-def test_a_percentile_flags_no_more_than_the_rest(scores, percentile):
-    values = np.array(scores)
-    flagged = PercentileSpec(percentile=percentile).fit(values).flags(values).sum()
-    assert flagged <= len(values) * (1 - percentile / 100) + 1
+@pytest.mark.parametrize("spec", [spec for spec in DEPLOYABLE if "factor" in STRICTER[spec.kind]], ids=lambda s: s.kind)
+def test_equal_scores_get_their_own_level(spec):
+    assert spec.fit(np.full(20, 4.0)).flags(np.array([4.0, 4.001])).tolist() == [False, True]
 
 
-def test_sigma_by_hand():
-    scores = np.array([1.0, 3.0, np.nan, 1.0, 3.0])  # mean 2, deviation 1
-    assert SigmaSpec(kind="sigma", factor=2.5).fit(scores) == Threshold(4.5, "mean + 2.5 sigma")
+# --- updates ---
 
 
-def test_all_nan_is_refused_with_the_count():
-    with pytest.raises(ValueError, match="needs at least one score, but all of 7 are NaN; give more rows"):
-        PercentileSpec().fit(np.full(7, np.nan))
+@every_deployable
+def test_an_update_with_the_same_scores_changes_little(spec):
+    scores, _ = scored_rows()
+    threshold = spec.fit(scores)
+    before = threshold.model_dump_json()
+    levels, updated = (state.levels(later_rows()) for state in (threshold, threshold.update(scores)))
+    assert threshold.model_dump_json() == before
+    assert abs(updated.mean() / levels.mean() - 1) < 0.1
 
 
-def test_best_f1_by_hand():
-    scores = np.array([0.1, 0.9, 0.4, 0.8, np.nan, 0.35])
-    labels = np.array([False, True, False, True, True, True])
-    # flagging from 0.35 on: 3 of 4 hit, recall 1, F1 = 6/7; from 0.8 on: 2 of 2, recall 2/3, F1 = 4/5
-    threshold = BestF1Spec(kind="best_f1").fit(scores, labels)
-    assert threshold.flags(scores).tolist() == [False, True, True, True, False, True]
-    assert threshold.labels_used == "test"
+@every_deployable
+def test_an_update_with_higher_scores_raises_the_level(spec):
+    scores, _ = scored_rows()
+    threshold = spec.fit(scores)
+    updated = threshold.update(np.append(1.5 * scores, np.nan))
+    assert (updated.levels(later_rows()) > threshold.levels(later_rows())).mean() > 0.99
 
 
-@pytest.mark.parametrize("labels", [None, np.zeros(3, bool), np.array([True, False, False])])
-def test_best_f1_needs_a_scored_anomaly(labels):
-    with pytest.raises(ValueError, match="best_f1 needs test rows with labelled anomalies; take percentile or sigma"):
-        BestF1Spec(kind="best_f1").fit(np.array([np.nan, 1.0, 2.0]), labels)
+@every_threshold
+def test_an_infinite_score_is_refused_by_an_update(threshold):
+    with pytest.raises(ValueError, match="finite scores, but 2 are infinite, the first in row 1"):
+        threshold.update(np.array([1.0, np.inf, -np.inf]))
+
+
+@pytest.mark.parametrize("threshold", [state for state in FITTED if state.kind in {"best_f1", "given"}])
+def test_what_is_not_fitted_to_scores_cannot_be_updated(threshold):
+    with pytest.raises(ValueError, match=r"(an oracle cannot be updated without labels|a given level does not follow)"):
+        threshold.update(np.array([1.0, 2.0]))
+
+
+# --- JSON ---
+
+
+@every_threshold
+def test_a_stored_threshold_is_equal_and_goes_on_equally(threshold):
+    state = threshold.after(np.append(later_rows(), np.inf))
+    text = STORED.dump_json(state)
+    loaded = STORED.validate_json(text)
+    assert loaded == state
+    assert STORED.dump_json(loaded) == text
+    assert loaded.method == state.method
+    assert loaded.labels_used == state.labels_used
+    np.testing.assert_array_equal(loaded.flags(later_rows()), state.flags(later_rows()))
+
+
+@every_threshold
+def test_a_stored_threshold_with_something_else_in_it_is_refused(threshold):
+    values = json.loads(threshold.model_dump_json())
+    numbers = [name for name, value in values.items() if isinstance(value, float)]
+    for damage in [{"trust_me": 1}, {"kind": "pickle"}, *({name: None} for name in numbers)]:
+        with pytest.raises(ValidationError):
+            STORED.validate_python(values | damage)

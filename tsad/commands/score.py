@@ -1,6 +1,5 @@
 """`tsad score`: a table in, the same table with scores and flags out."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,7 +9,9 @@ from tsad.data.csv import read_table
 from tsad.detector import Detector
 from tsad.errors import DataError
 from tsad.serving.registry import load_detector
+from tsad.spec import parse
 from tsad.tables import flag_table
+from tsad.thresholds.threshold import GivenThreshold
 
 
 def score(model: str, path: Path, output: Path | None, level: float | None) -> None:
@@ -21,7 +22,7 @@ def score(model: str, path: Path, output: Path | None, level: float | None) -> N
         open_place()
     detector = load_detector(model)
     if level is not None:
-        detector = Detector(detector.scorer, replace(detector.threshold, level=level, method="given"))
+        detector = Detector(detector.scorer, parse(GivenThreshold, {"level": level}, "--threshold"))
     target = output or path.with_name(f"{path.stem}.scored{path.suffix}")
     if target.suffix not in {".csv", ".parquet"}:
         raise DataError(f"{target}: a table must be a .csv or .parquet file; rename it")
@@ -36,8 +37,10 @@ def score(model: str, path: Path, output: Path | None, level: float | None) -> N
         scored.to_csv(target, index=False)
     else:
         scored.to_parquet(target, index=False)
+    levels = detector.threshold.levels(scored["score"].to_numpy())
+    ends = sorted({f"{levels.min():.6g}", f"{levels.max():.6g}"}, key=float)
     click.echo(
-        f"{int(scored['flag'].sum())} of {len(scored)} rows flagged (threshold {detector.threshold.level:.6g}, "
+        f"{int(scored['flag'].sum())} of {len(scored)} rows flagged (threshold {' to '.join(ends)}, "
         f"{detector.threshold.method}); {int(scored['score'].isna().sum())} rows have no score"
     )
     click.echo(f"file: {target}")

@@ -1,27 +1,47 @@
 """The level of the best F1: an oracle, since it reads the labels of the rows it is judged on."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.provenance import LabelsUsed
 from tsad.spec import Spec
 from tsad.sweep import sweep
-from tsad.thresholds.threshold import Threshold
+from tsad.thresholds.threshold import FixedThreshold, finite
 
 
 class BestF1Spec(Spec):
-    """The level that no label-free rule can beat on these rows; not deployable, and marked so."""
+    """The level that no label-free fixed level can beat on these rows; not deployable, and marked so."""
 
     reads_labels: ClassVar[bool] = True
+    scores_needed: ClassVar[int] = 1
     kind: Literal["best_f1"]
 
-    def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> Threshold:
+    def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> "BestF1Threshold":
         """Returns the best level for the labelled test rows; raises ValueError without a label of an anomaly."""
-        if labels is None or not labels[~np.isnan(scores)].any():
+        known = ~np.isnan(scores)
+        if labels is None or not labels[known].any():
             raise ValueError(
                 "threshold best_f1 needs test rows with labelled anomalies; take percentile or sigma without them"
             )
-        known = ~np.isnan(scores)
-        swept = sweep(scores[known], labels[known])
-        return Threshold(float(swept.levels[swept.best]), "best F1 on test labels", labels_used="test")
+        swept = sweep(finite(scores), labels[known])
+        return BestF1Threshold(level=float(swept.levels[swept.best]))
+
+
+class BestF1Threshold(FixedThreshold):
+    """The level of the best F1."""
+
+    labels_used: ClassVar[LabelsUsed] = "test"
+    kind: Literal["best_f1"] = "best_f1"
+
+    @property
+    def method(self) -> str:
+        """Says whose labels it read."""
+        return "best F1 on test labels"
+
+    def _updated(self, values: NDArray[np.float64]) -> Self:
+        raise ValueError(
+            f"an oracle cannot be updated without labels, but {len(values)} scores came alone; fit best_f1 to labelled rows, "
+            f"or take a threshold that reads none"
+        )

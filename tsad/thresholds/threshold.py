@@ -1,40 +1,115 @@
-"""The level above which a row is flagged."""
+"""What a fitted threshold is: it says of every row how high its score may be."""
 
-from dataclasses import dataclass
-from typing import Literal
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-LabelsUsed = Literal["nothing", "selection", "test"]
-"""Whose labels chose something: nobody's; those of rows set apart for choosing; those of the reported rows."""
+from tsad.provenance import LabelsUsed
+from tsad.spec import Spec
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """A fitted level.
+class Threshold(Spec, ABC):
+    """A fitted rule from scores to flags: a frozen value that is its own description in JSON.
+
+    The level of a row depends on the scores of the rows before it and on nothing else. A row without a score (NaN) is not
+    flagged and changes nothing. Two ways lead on, both to a new threshold:
+
+    - `after(scores)`: where the rule stands once these rows have passed. A stream carries it from one piece of a series to
+      the next, and gets the flags of the whole. A fixed level stays the same.
+    - `update(scores)`: takes in unlabelled scores that are mostly normal, as if it had been fitted on them too. That is
+      recalibration. Nothing is forgotten unless a member says so: to forget, fit its spec to recent scores.
+
+    A series that is evaluated on its own starts from the state that was fitted or saved. Breaks between recordings do not
+    bring that state back.
+    """
+
+    labels_used: ClassVar[LabelsUsed] = "nothing"
+
+    @property
+    @abstractmethod
+    def method(self) -> str:
+        """What fitted it, for people: "percentile 95"."""
+
+    @abstractmethod
+    def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
+        """Returns the (T,) levels of rows with these scores, and the threshold that the row after them meets."""
+
+    @abstractmethod
+    def _updated(self, values: NDArray[np.float64]) -> Self:
+        """Returns the threshold that has taken in `values`, at least one and all finite."""
+
+    def levels(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the (T,) finite level of each row, rows without a score included."""
+        return self.walk(scores)[0]
+
+    def flags(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Returns (T,) True where a score is above, not at, its level; a row without a score is not flagged."""
+        return scores > self.levels(scores)
+
+    def after(self, scores: NDArray[np.float64]) -> Self:
+        """Returns the threshold that the row after these meets."""
+        return self.walk(scores)[1]
+
+    def update(self, scores: NDArray[np.float64]) -> Self:
+        """Returns the threshold that has taken in these scores too; itself if there is none among them.
+
+        Raises:
+            ValueError: if a score is infinite, or only labels could improve the threshold.
+        """
+        values = finite(scores)
+        return self._updated(values) if len(values) else self
+
+
+class FixedThreshold(Threshold):
+    """One level for all rows.
 
     Attributes:
-        level: A row is flagged if its score is above, not at, this.
-        method: What fitted it, for people: "percentile 95".
-        labels_used: Whose labels chose the level: "nothing", or "test" for an oracle.
+        level: Stored beside what it was computed from, so that a saved detector flags the same under later libraries.
     """
 
     level: float
-    method: str
-    labels_used: LabelsUsed = "nothing"
 
-    def flags(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Returns (T,) True where a score is above the level; a row without a score is not flagged."""
-        with np.errstate(invalid="ignore"):
-            return scores > self.level
+    def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
+        """Returns the level T times, and itself."""
+        return np.full(len(scores), self.level), self
 
 
-def scored(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the scores that are not NaN; raises ValueError if there is none."""
-    values = scores[~np.isnan(scores)]
-    if not len(values):
+class GivenThreshold(FixedThreshold):
+    """A level that somebody chose by hand."""
+
+    kind: Literal["given"] = "given"
+
+    @property
+    def method(self) -> str:
+        """Says so."""
+        return "given"
+
+    def _updated(self, values: NDArray[np.float64]) -> Self:
         raise ValueError(
-            f"a threshold needs at least one score, but all of {len(scores)} are NaN; give more rows to fit it on"
+            f"a given level does not follow scores, but {len(values)} came; fit a threshold to them, percentile for example"
+        )
+
+
+def finite(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the scores that are not NaN; raises ValueError if one is infinite."""
+    values = scores[~np.isnan(scores)]
+    infinite = np.isinf(scores)
+    if infinite.any():
+        raise ValueError(
+            f"a threshold is fitted to finite scores, but {int(infinite.sum())} are infinite, the first in row "
+            f"{int(infinite.argmax())}; take scoring.compress=log1p, or look at that row"
+        )
+    return values
+
+
+def scored(kind: str, scores: NDArray[np.float64], needed: int, way_out: str) -> NDArray[np.float64]:
+    """Returns the scores that are not NaN; raises ValueError if they are fewer than `needed`, or one is infinite."""
+    values = finite(scores)
+    if len(values) < needed:
+        raise ValueError(
+            f"threshold {kind} needs at least {needed} score{'s' * (needed > 1)}, but only {len(values)} of {len(scores)} "
+            f"rows have one; {way_out}"
         )
     return values

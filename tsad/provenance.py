@@ -1,0 +1,61 @@
+"""Provenance: whose labels had a hand in what, from training to the report."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+LabelsUsed = Literal["nothing", "development", "selection", "test"]
+"""Whose labels chose something, from harmless to not: nobody's; those of rows set apart to learn from; those of rows set
+apart to choose among candidates; those of the very rows that are reported."""
+
+_ORDER: tuple[LabelsUsed, ...] = ("nothing", "development", "selection", "test")
+
+
+def worst(*used: LabelsUsed) -> LabelsUsed:
+    """Returns the one that does most harm to a reported number; "nothing" of none."""
+    return max(used, key=_ORDER.index, default="nothing")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Whose labels had a hand in a detector, part by part.
+
+    Attributes:
+        training: In its weights.
+        threshold: In its level.
+        selection: In the choice among candidates: model, sizes, post-processing.
+    """
+
+    training: LabelsUsed = "nothing"
+    threshold: LabelsUsed = "nothing"
+    selection: LabelsUsed = "nothing"
+
+    @property
+    def supervised(self) -> bool:
+        """Whether labels trained it."""
+        return self.training != "nothing"
+
+    @property
+    def oracle(self) -> bool:
+        """Whether a label of the reported rows chose anything, so that the numbers of its flags cannot be had in production."""
+        return worst(self.training, self.threshold, self.selection) == "test"
+
+    def tags(self) -> dict[str, str]:
+        """Returns the run's tags: `tsad.labels_used.PART` for each part, `tsad.supervised` and `tsad.oracle` where they hold."""
+        parts = {f"tsad.labels_used.{part}": used for part, used in self.parts().items()}
+        kinds = {"tsad.supervised": self.supervised, "tsad.oracle": self.oracle}
+        return parts | {name: "true" for name, holds in kinds.items() if holds}
+
+    def parts(self) -> dict[str, LabelsUsed]:
+        """Returns the three parts by name."""
+        return {"training": self.training, "threshold": self.threshold, "selection": self.selection}
+
+    @property
+    def sentence(self) -> str:
+        """What a reader of the numbers must know, in one sentence."""
+        touched = [
+            f"those of the {used} rows in the {part}" for part, used in self.parts().items() if used != "nothing"
+        ]
+        if not touched:
+            return "No label had a hand in training, threshold or the choice of the detector."
+        verdict = "so what its flags are worth is an oracle" if self.oracle else "none of them of a reported row"
+        return f"Labels had a hand: {'; '.join(touched)}; {verdict}."
