@@ -13,7 +13,7 @@ from tsad.commands.place import Place
 from tsad.experiment import Experiment, run
 from tsad.results import DETECTOR, metrics, write_results
 from tsad.search.designers.contract import fingerprint
-from tsad.tracking.runs import RunWriter, label_tags
+from tsad.tracking.runs import RunWriter
 
 Wanted = Mapping[tuple[str, str], Experiment]
 """Experiments by name and case (a machine, a share)."""
@@ -42,7 +42,7 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
             jobs[pool.submit(_work, experiment, place.settings.data_dir, folder, " ".join(pair))] = (pair, folder)
         for count, job in enumerate(as_completed(jobs), start=1):
             pair, folder = jobs[job]
-            tags = {"tsad.key": _key(wanted[pair]), **label_tags(wanted[pair].labels_used)}
+            tags = {"tsad.key": _key(wanted[pair]), **wanted[pair].provenance.tags()}
             writer = RunWriter.create(place.store, to, " ".join(pair), tags)
             writer.parameters(wanted[pair].model_dump(mode="json"))
             error = job.exception()

@@ -2,7 +2,7 @@
 
     python benchmarks/variants.py --machines 1-2 2-1 2-8 3-4
 
-Runs experiments/smd_*.yaml and experiments/panel/*.yaml on each machine, and prints means over the machines: row level, no
+Runs experiments/smd_*.yaml and the trivial panel on each machine, and prints means over the machines: row level, no
 point adjustment. ROC-AUC and PR-AUC need no threshold; best F1 is an oracle (test labels chose its threshold); F1 is
 deployable (threshold from validation rows). Every value of the YAMLs can be set: --set training.epochs=5.
 """
@@ -15,14 +15,16 @@ import pandas as pd
 from logged_runs import complete
 
 from tsad.commands.place import open_place, read_experiment
+from tsad.panel import PANEL, UNTRAINED, trivial, untrained
 from tsad.spec import parse_overrides
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SHOWN = {
+    "ranking/vus_pr": "VUS-PR",
     "ranking/roc_auc": "ROC-AUC",
     "ranking/pr_auc": "PR-AUC",
     "oracle/best_f1": "best F1",
-    "point/f1": "F1",
+    "deployable/f1": "F1",
     "cost/seconds": "seconds",
     "cost/parameters": "parameters",
 }
@@ -31,14 +33,15 @@ SHOWN = {
 def main() -> None:
     arguments = read_arguments()
     changes = parse_overrides(arguments.changes)
-    files = {f"panel {path.stem}": path for path in sorted((EXPERIMENTS / "panel").glob("*.yaml"))}
-    files |= {path.stem: path for path in sorted(EXPERIMENTS.glob("smd_*.yaml"), reverse=True)}
-    wanted = {
-        (name, machine): read_experiment(path, {"data.machine": machine, **changes})
-        for name, path in files.items()
-        for machine in arguments.machines
-        if not arguments.only or name in arguments.only
-    }
+    files = {path.stem: path for path in sorted(EXPERIMENTS.glob("smd_*.yaml"), reverse=True)}
+    wanted = {}
+    for machine in arguments.machines:
+        read = {name: read_experiment(path, {"data.machine": machine, **changes}) for name, path in files.items()}
+        base = read["smd_lstm"]
+        panel = {f"panel {name}": trivial(base, name) for name in PANEL} | {f"panel {UNTRAINED}": untrained(base)}
+        wanted |= {(name, machine): each for name, each in (panel | read).items()}
+    if arguments.only:
+        wanted = {pair: each for pair, each in wanted.items() if pair[0] in arguments.only}
     runs = complete(open_place(), "benchmark-variants", wanted, arguments.parallel)
     table = summary(runs)
     print(f"\nmean over machines {', '.join(arguments.machines)}; PR-AUC by machine on the right\n")

@@ -1,34 +1,59 @@
-"""The trivial panel run beside every winner: what the cheapest detectors get on the same rows."""
+"""The trivial panel: what the cheapest detectors get on the same rows, beside every number that claims to be better."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from tsad.data.dataset import DataSet
-from tsad.evaluation.report import Report
-from tsad.experiment import Experiment, run
+from tsad.experiment import Experiment, Outcome, run
+from tsad.models.contract import ClosedFormModel
 from tsad.spec import parse, put
 
-PANEL: Mapping[str, Mapping[str, object]] = {
-    "l2": {"window.length": 1, "model": {"kind": "l2"}},
-    "l2 smoothed": {
-        "window.length": 1,
-        "model": {"kind": "l2"},
-        "scoring": {"smooth": {"kind": "mean", "length": 10}},
+_SMOOTH = {"smooth": {"kind": "mean", "length": 10}}
+_OF_WINDOWS = {"over": "window", "compress": "log1p"}
+
+PANEL: Mapping[str, Mapping[str, Any]] = {
+    "random": {"model": {"kind": "random"}},
+    "constant": {"model": {"kind": "constant"}},
+    "l2": {"model": {"kind": "l2"}},
+    "l2 smoothed": {"model": {"kind": "l2"}, "scoring": _SMOOTH},
+    "largest z": {"model": {"kind": "l2"}, "scoring": {"misfit": "absolute", "features": "max", **_SMOOTH}},
+    "range deviation": {"model": {"kind": "range_deviation"}, "scoring": _SMOOTH},
+    "pca error": {"model": {"kind": "pca_error"}, "scoring": {"compress": "log1p", **_SMOOTH}},
+    "nearest neighbour": {"model": {"kind": "nearest_neighbour"}, "scoring": {"compress": "log1p", **_SMOOTH}},
+    "isolation forest": {"model": {"kind": "isolation_forest"}, "scoring": {"compress": "log1p", **_SMOOTH}},
+    "autoregressive ridge": {
+        "window.length": 6,
+        "model": {"kind": "autoregressive_ridge"},
+        "scoring": {"compress": "log1p", **_SMOOTH},
     },
-    "pca error": {"window.length": 1, "model": {"kind": "pca_error"}},
-    "window linear": {
-        "window.length": 16,
-        "model": {"kind": "window_linear"},
-        "scoring": {"over": "window", "compress": "log1p"},
-    },
+    "window linear": {"window.length": 16, "model": {"kind": "window_linear"}, "scoring": _OF_WINDOWS},
+    "k-means": {"window.length": 16, "model": {"kind": "k_means"}, "scoring": _OF_WINDOWS},
 }
-"""Sections by name that replace those of the experiment; fixed beforehand, so no label chooses among their settings."""
+"""Sections by name that replace those of the experiment; fixed beforehand, so no label chooses among their settings. The
+window is of one row unless they say otherwise."""
+
+UNTRAINED = "untrained copy"
 
 
-def run_panel(experiment: Experiment, data: DataSet) -> dict[str, Report]:
-    """Returns the report by name of each trivial detector on the rows that `experiment` reports."""
-    reports = {}
-    for name, changes in PANEL.items():
-        values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
-        trivial = parse(Experiment, put(values, changes), f"trivial detector {name}")
-        reports[name] = run(trivial, data).report
-    return reports
+def trivial(experiment: Experiment, name: str) -> Experiment:
+    """Returns the experiment of a trivial detector, by its name in `PANEL`, on the same rows and with the same threshold."""
+    values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
+    return parse(Experiment, put(values, {"window.length": 1, **PANEL[name]}), f"trivial detector {name}")
+
+
+def untrained(experiment: Experiment) -> Experiment:
+    """Returns the experiment with its model left as it was initialised: what its architecture and scoring are worth alone."""
+    changes = {"training": {"epochs": 0}, "objective": {}}
+    return parse(Experiment, put(experiment.model_dump(mode="json"), changes), UNTRAINED)
+
+
+def run_panel(experiment: Experiment, data: DataSet) -> dict[str, Outcome]:
+    """Returns the outcome by name of each trivial detector on the rows that `experiment` reports.
+
+    A model that is trained by gradient gets an untrained copy of itself beside it.
+    """
+    wanted = {name: trivial(experiment, name) for name in PANEL}
+    model = experiment.model.build(len(data.train.features), experiment.window.length)
+    if not isinstance(model, ClosedFormModel):
+        wanted[UNTRAINED] = untrained(experiment)
+    return {name: run(each, data) for name, each in wanted.items()}

@@ -1,20 +1,54 @@
 """The files of a run: written once by whoever ran it, logged as they are by whoever tracks it."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from tsad.evaluation.plots import draw_losses, draw_scores
-from tsad.evaluation.report import Report
+from tsad.assessment import Assessment, Certainty
+from tsad.evaluation.plots import (
+    draw_f1_vs_threshold,
+    draw_losses,
+    draw_precision_recall,
+    draw_reconstruction,
+    draw_roc,
+    draw_score_distribution,
+    draw_scores,
+    draw_series,
+)
+from tsad.evaluation.pointwise import Flags, Floats, precision_recall_f1
+from tsad.evaluation.report import Report, of_flags
 from tsad.experiment import Experiment, Outcome
+from tsad.provenance import LabelsUsed
+from tsad.report_page import page
 from tsad.spec import write_yaml
+from tsad.sweep import sweep
+from tsad.thresholds.percentile import sweep_percentiles
 
 DETECTOR = "detector"
 
+HEADLINES = (
+    "ranking/vus_pr",
+    "ranking/pr_auc",
+    "ranking/roc_auc",
+    "oracle/best_f1",
+    "deployable/f1",
+    "event/f1",
+    "affiliation/f1",
+)
+"""The metrics that every comparison shows, in this order. `oracle/` read labels of the reported rows, `deployable/` did not."""
 
-HEADLINES = ("ranking/pr_auc", "ranking/roc_auc", "oracle/best_f1", "point/f1")
-"""The metrics that every comparison shows, in this order. `oracle/` read test labels; `point/` is deployable."""
+SWEPT = 400
+"""Levels of the oracle sweep that `threshold_sweep.csv` keeps, evenly many rows apart."""
+
+
+def shown(metric: str) -> str:
+    """Returns a metric's name as tables show it: those that need no level without their prefix."""
+    return metric.removeprefix("ranking/")
 
 
 def headlines(report: Report) -> dict[str, float]:
@@ -50,28 +84,149 @@ def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title:
     outcome.detector.save(folder / DETECTOR)
     history = [losses.curves() | {"epoch": losses.epoch} for losses in outcome.history]
     _write_json(folder / "history.json", history)
-    write_report(outcome.report, folder)
+    _write_report(outcome.report, outcome.detector.provenance.parts(), folder)
     parts = outcome.parts
     rows = {"reported": [parts.reported.start, parts.reported.stop]}
     if parts.selection is not None:
         rows["selection"] = [parts.selection.start, parts.selection.stop]
     _write_json(folder / "rows.json", rows)
-    np.save(folder / "scores.npy", outcome.test.values, allow_pickle=False)
-    if parts.test.labels is not None:
-        np.save(folder / "labels.npy", parts.test.labels, allow_pickle=False)
-    plots = folder / "plots"
-    plots.mkdir(exist_ok=True)
-    level = outcome.detector.threshold.level
-    draw_scores(outcome.test.values, parts.test.labels, level, title, parts.reported.start).savefig(
-        plots / "scores.png"
-    )
+    _write_arrays(outcome.test.values, parts.test.labels, folder)
+    levels = outcome.detector.threshold.levels(outcome.test.values)
+    plots = {"scores": draw_scores(outcome.test.values, parts.test.labels, levels, title, parts.reported.start)}
     if outcome.history:
-        draw_losses([losses.curves() for losses in outcome.history], title).savefig(plots / "losses.png")
+        plots["losses"] = draw_losses([losses.curves() for losses in outcome.history], title)
+    _write_plots(plots, folder)
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Writes `metrics.json`: the metrics by name, and under `undefined` the reason of each that is missing."""
-    _write_json(folder / "metrics.json", dict(report.metrics) | {"undefined": dict(report.undefined)})
+def write_assessment(assessment: Assessment, folder: Path) -> None:
+    """Writes how far a detector can be trusted, below `folder`.
+
+    `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the level of
+    the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (panel, chance,
+    intervals, gain, permutation test, root cause), `data_card.json`, `data_card.md`, `plots/`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_report(assessment.report, assessment.provenance.parts(), folder)
+    _write_json(folder / "metrics_best.json", _best(assessment))
+    _sweep_table(assessment).to_csv(folder / "threshold_sweep.csv", index=False)
+    _predictions(assessment).to_csv(folder / "predictions.csv", index=False)
+    _write_json(folder / "assessment.json", _described(assessment))
+    if assessment.card is not None:
+        (folder / "data_card.json").write_text(assessment.card.model_dump_json(indent=1), encoding="utf-8")
+        (folder / "data_card.md").write_text(assessment.card.to_markdown(), encoding="utf-8")
+    pictures = _write_plots(_draw(assessment), folder)
+    (folder / "report.html").write_text(page(assessment, pictures), encoding="utf-8")
+
+
+def write_scores(assessment: Assessment, folder: Path) -> None:
+    """Writes `scores.npy` and `labels.npy` of an assessment that is not the end of a run of ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_arrays(assessment.scores, assessment.labels, folder)
+
+
+def _draw(assessment: Assessment) -> dict[str, Figure]:
+    scores, flags, labels = assessment.scores, assessment.flags, assessment.labels
+    levels, title = assessment.levels, assessment.title
+    level_from: LabelsUsed = "test" if assessment.provenance.oracle else "nothing"
+    plots = {
+        "scores": draw_scores(scores, labels, levels, title, level_from=level_from),
+        "score_distribution": draw_score_distribution(scores, labels, levels, title, level_from=level_from),
+    }
+    if assessment.certainty is not None:
+        others = assessment.panel_scores
+        plots["roc"] = draw_roc(scores, flags, labels, title, others, level_from=level_from)
+        plots["precision_recall"] = draw_precision_recall(scores, flags, labels, title, others, level_from=level_from)
+        plots["f1_vs_threshold"] = draw_f1_vs_threshold(scores, labels, levels, title, level_from=level_from)
+    if (rows := assessment.rows) is not None:
+        plots["series"] = draw_series(rows.values, rows.features, labels, flags, scores, title)  # noqa: PD011
+        if (estimates := assessment.estimates) is not None:
+            plots["reconstruction"] = draw_reconstruction(rows.values, estimates, scores, rows.features, labels, title)  # noqa: PD011
+    return plots
+
+
+def _write_plots(plots: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
+    """Writes `plots/NAME.png` and returns the pictures by name."""
+    (folder / "plots").mkdir(exist_ok=True)
+    for name, figure in plots.items():
+        figure.savefig(folder / "plots" / f"{name}.png", dpi=110)
+    return {name: (folder / "plots" / f"{name}.png").read_bytes() for name in plots}
+
+
+def _best(assessment: Assessment) -> dict[str, object]:
+    """Returns the metrics of the flags at the level of the best F1, marked as the oracle that they are."""
+    known = ~np.isnan(assessment.scores)
+    if assessment.labels is None or "oracle/best_level" not in assessment.report.metrics:
+        return {"undefined": "rows of both kinds, with labels and scores, are needed to choose a level by them"}
+    level = assessment.report.metrics["oracle/best_level"]
+    flags = assessment.scores[known] > level
+    best = of_flags(flags, assessment.labels[known])
+    return {
+        "labels_used": {"threshold": "test"},
+        "level": level,
+        **{f"oracle/{name}": value for name, value in best.items()},
+    }
+
+
+def _sweep_table(assessment: Assessment) -> pd.DataFrame:
+    """Returns the levels at percentiles of validation scores (deployable), then those at test scores (oracle)."""
+    known = ~np.isnan(assessment.scores)
+    scores = assessment.scores[known]
+    labels = None if assessment.labels is None else assessment.labels[known]
+    by_rule: list[tuple[str, float, float]] = []
+    if assessment.validation is not None:
+        levels = sweep_percentiles(assessment.validation)
+        by_rule += [("validation percentile", percentile, level) for percentile, level in levels.items()]
+    if labels is not None and labels.any():
+        levels_of_test = sweep(scores, labels).levels
+        kept = levels_of_test[np.unique(np.linspace(0, len(levels_of_test) - 1, SWEPT).astype(int))]
+        by_rule += [("oracle", float((scores <= level).mean() * 100), float(level)) for level in kept]
+    table = pd.DataFrame(by_rule, columns=["rule", "percentile", "level"])
+    table["predicted"] = [float((scores > level).mean()) for level in table["level"]]
+    if labels is not None:
+        points = [precision_recall_f1(scores > level, labels) for level in table["level"]]
+        table[["precision", "recall", "f1"]] = np.array(points).reshape(-1, 3)
+    return table
+
+
+def _predictions(assessment: Assessment) -> pd.DataFrame:
+    table = pd.DataFrame({"row": assessment.first_row + np.arange(len(assessment.scores)), "score": assessment.scores})
+    for name in ("levels", "flags", "labels"):
+        column = getattr(assessment, name)
+        if column is not None:
+            table[name.removesuffix("s")] = column.astype(int) if column.dtype == bool else column
+    return table
+
+
+def _described(assessment: Assessment) -> dict[str, object]:
+    causes = assessment.causes
+    return {
+        "title": assessment.title,
+        "labels_used": assessment.provenance.parts(),
+        "panel": {name: dict(report.metrics) for name, report in assessment.panel.items()},
+        "certainty": None if assessment.certainty is None else _certainty(assessment.certainty),
+        "root_cause": None if causes is None else causes[0].named() | causes[1].named("root_cause/chance"),
+    }
+
+
+def _certainty(certainty: Certainty) -> dict[str, object]:
+    return {
+        "chance": {name: level._asdict() for name, level in certainty.chance.items()},
+        "intervals": {name: interval._asdict() for name, interval in certainty.intervals.items()},
+        "gain": None if certainty.gain is None else asdict(certainty.gain),
+        "permuted": {"value": certainty.permuted.value, "p_value": certainty.permuted.p_value},
+    }
+
+
+def _write_arrays(scores: Floats, labels: Flags | None, folder: Path) -> None:
+    np.save(folder / "scores.npy", scores, allow_pickle=False)
+    if labels is not None:
+        np.save(folder / "labels.npy", labels, allow_pickle=False)
+
+
+def _write_report(report: Report, labels_used: Mapping[str, str], folder: Path) -> None:
+    """Writes `metrics.json`: the metrics by name, the reason of each that is undefined, whose labels had a hand in what."""
+    described = dict(report.metrics) | {"undefined": dict(report.undefined), "labels_used": dict(labels_used)}
+    _write_json(folder / "metrics.json", described)
 
 
 def _write_json(path: Path, values: object) -> None:

@@ -1,5 +1,6 @@
 """From misfits to one score per row: larger is stranger, NaN where there is none."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -8,8 +9,9 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
-from tsad.models.contract import Model
+from tsad.models.contract import Estimate, Model
 from tsad.series import Series
 from tsad.spec import Spec
 from tsad.windows import cut
@@ -48,7 +50,8 @@ class ScoringSpec(Spec):
             mean over the steps of that window; `mean`, the mean over all L windows that cover the row, known only
             L - 1 rows later.
         scale: Divide a feature's misfit by its mean on validation rows (`validation`) or leave it (`none`).
-        compress: Take log(1 + misfit) of each feature (`log1p`), so that one wild feature does not drown the others.
+        compress: Take log(1 + misfit) of each feature (`log1p`) or its root (`root`), so that one wild feature does not drown
+            the others.
         features: One number of a row's features: `mean` or `max`.
         smooth: Over time, at the end.
     """
@@ -56,7 +59,7 @@ class ScoringSpec(Spec):
     misfit: Literal["squared", "absolute"] = "squared"
     over: Literal["last", "window", "mean"] = "last"
     scale: Literal["none", "validation"] = "none"
-    compress: Literal["none", "log1p"] = "none"
+    compress: Literal["none", "log1p", "root"] = "none"
     features: Literal["mean", "max"] = "mean"
     smooth: Annotated[NoSmoothing | MeanSmoothing, Field(discriminator="kind")] = NoSmoothing()
 
@@ -84,21 +87,13 @@ def rows_after(spec: ScoringSpec, steps: int) -> int:
     return steps - 1 if spec.over == "mean" else 0
 
 
-@torch.no_grad()
 def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec) -> NDArray[np.float64]:
     """Returns the (T, F) misfit of each row of a scaled series, NaN where no window (for `mean`: not every window) gives one."""
-    windows = cut(series, window_length)
-    device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     total = torch.zeros(series.values.shape, dtype=torch.float64)
     count = torch.zeros(len(series), dtype=torch.int64)
-    for first in range(0, len(windows), BATCH):
-        places = torch.arange(first, min(first + BATCH, len(windows)))
-        batch = windows.take(torch.nn.functional.pad(places, (0, BATCH - len(places)), value=int(places[-1]))).to(
-            device
-        )
-        difference = model(batch).misfit(batch)
-        misfit = (difference.square() if spec.misfit == "squared" else difference.abs()).double().cpu()[: len(places)]
-        rows = windows.ends[places]
+    for rows, batch, estimate in _estimated(model, series, window_length):
+        difference = estimate.misfit(batch)
+        misfit = (difference.square() if spec.misfit == "squared" else difference.abs()).double().cpu()[: len(rows)]
         if spec.over == "mean":
             rows = (rows[:, None] + torch.arange(1 - model.steps, 1)).flatten()  # (B * H,)
             total.index_add_(0, rows, misfit.flatten(end_dim=1))
@@ -109,6 +104,31 @@ def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec)
     total[count < steps] = torch.nan
     values: NDArray[np.float64] = (total / steps).numpy()
     return values
+
+
+def estimates(model: Model, series: Series, window_length: int) -> NDArray[np.float64] | None:
+    """Returns the (T, F) estimate of each row of a scaled series from the last step of the window that ends there.
+
+    NaN where no window ends; None of a model that has verdicts, since it has no idea what the rows should have been.
+    """
+    values = torch.full(series.values.shape, torch.nan, dtype=torch.float64)
+    for rows, _, estimate in _estimated(model, series, window_length):
+        if estimate.verdict is not None:
+            return None
+        values[rows] = estimate.values[: len(rows), -1].double().cpu()
+    return values.numpy()
+
+
+@torch.no_grad()
+def _estimated(model: Model, series: Series, window_length: int) -> Iterator[tuple[Tensor, Tensor, Estimate]]:
+    """Yields the last row of each of B windows, (B,), the `BATCH` windows that they are the first of, and their estimate."""
+    windows = cut(series, window_length)
+    device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+    for first in range(0, len(windows), BATCH):
+        places = torch.arange(first, min(first + BATCH, len(windows)))
+        filled = torch.nn.functional.pad(places, (0, BATCH - len(places)), value=int(places[-1]))
+        batch = windows.take(filled).to(device)
+        yield windows.ends[places], batch, model(batch)
 
 
 def feature_scale(spec: ScoringSpec, validation_misfits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,6 +148,8 @@ def scores(spec: ScoringSpec, series: Series, misfit: NDArray[np.float64], scale
     by_feature = misfit / scale
     if spec.compress == "log1p":
         by_feature = np.log1p(by_feature)
+    elif spec.compress == "root":
+        by_feature = np.sqrt(by_feature)
     raw = by_feature.mean(axis=1) if spec.features == "mean" else by_feature.max(axis=1)
     values = np.full(len(series), np.nan)
     for first, after in series.recordings():

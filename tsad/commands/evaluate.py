@@ -8,15 +8,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.assessment import Assessment, assess, assess_scores
 from tsad.commands.place import open_place, read_experiment, read_settings
-from tsad.data.split import split
 from tsad.errors import DataError
-from tsad.evaluation.plots import draw_scores
-from tsad.evaluation.report import Report, evaluate
-from tsad.experiment import report
-from tsad.panel import run_panel
-from tsad.results import write_report
-from tsad.search.report import show_comparison
+from tsad.results import write_assessment, write_scores
+from tsad.search.report import show_comparison, show_verdict
 from tsad.serving.registry import load_detector
 
 
@@ -26,24 +22,14 @@ def evaluate_model(model: str, path: Path, changes: Mapping[str, Any], output: P
     place = open_place()
     detector = load_detector(model)
     data = experiment.data.load(place.settings.data_dir)
-    parts = split(data, experiment.split, detector.scorer.rows_before + 1)
-    scores = detector.score(parts.test)
-    found = report(detector, scores, parts.test, parts.reported)
-    output.mkdir(parents=True, exist_ok=True)
-    np.save(output / "scores.npy", scores.values, allow_pickle=False)
-    if parts.test.labels is not None:
-        np.save(output / "labels.npy", parts.test.labels, allow_pickle=False)
-    figure = draw_scores(
-        scores.values, parts.test.labels, detector.threshold.level, f"{model} on {data.name}", parts.reported.start
-    )
-    figure.savefig(output / "scores.png")
-    _write(found, output)
-    click.echo(show_comparison(detector.scorer.model_spec.kind, found, run_panel(experiment, data)))
-    click.echo(f"\nfiles: {output}")
+    assessment = assess(detector, experiment, data, f"{model} on {data.name}")
+    _write(assessment, output)
+    click.echo(f"{show_comparison(detector.scorer.model_spec.kind, assessment)}\n\n{show_verdict(assessment)}")
+    _say_where(output)
 
 
 def evaluate_scores(scores: Path, labels: Path, output: Path) -> None:
-    """Evaluates two saved arrays of length T. No threshold comes with them, so metrics of flags are left undefined."""
+    """Evaluates two saved arrays of length T. No threshold comes with them, so flags are those of the best F1, an oracle."""
     read_settings()
     values, truth = _array(scores).astype(np.float64), _array(labels)
     if values.shape != truth.shape or values.ndim != 1:
@@ -54,18 +40,25 @@ def evaluate_scores(scores: Path, labels: Path, output: Path) -> None:
         raise DataError(f"{labels}: labels must be 0 or 1, but hold {np.unique(truth)[:5].tolist()}")
     if np.isinf(values).any():
         raise DataError(f"{scores}: scores must be finite or NaN, but row {int(np.isinf(values).argmax())} is infinite")
-    found = evaluate(values, None, truth.astype(bool))
-    output.mkdir(parents=True, exist_ok=True)
-    _write(found, output)
-    for name, value in found.metrics.items():
-        click.echo(f"{name:<24} {value:.4f}")
-    click.echo(f"\nfiles: {output}")
+    assessment = assess_scores(values, truth.astype(bool), f"{scores.name} against {labels.name}")
+    _write(assessment, output)
+    for name, value in assessment.report.metrics.items():
+        click.echo(f"{name:<32} {value:.4f}")
+    click.echo(
+        "No threshold came with the scores: flags are those of the best F1, which labels of these rows chose (oracle)."
+    )
+    _say_where(output)
 
 
-def _write(found: Report, output: Path) -> None:
-    write_report(found, output)
-    for name, reason in found.undefined.items():
+def _write(assessment: Assessment, output: Path) -> None:
+    write_scores(assessment, output)
+    write_assessment(assessment, output)
+    for name, reason in assessment.report.undefined.items():
         click.echo(f"{name} is undefined: {reason}", err=True)
+
+
+def _say_where(output: Path) -> None:
+    click.echo(f"\nfiles:  {output}\nreport: {output / 'report.html'}")
 
 
 def _array(path: Path) -> NDArray[Any]:

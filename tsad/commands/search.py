@@ -3,27 +3,27 @@
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tsad.assessment import Assessment, assess
 from tsad.commands.place import Place, open_place
 from tsad.commands.watch import Watch
 from tsad.data.dataset import DataSet
-from tsad.data.split import split
 from tsad.detector import Detector
 from tsad.errors import TsadError
-from tsad.evaluation.report import Report
-from tsad.experiment import Experiment, report
-from tsad.panel import run_panel
-from tsad.results import DETECTOR, HEADLINES, headlines
+from tsad.experiment import Experiment
+from tsad.provenance import LabelsUsed, Provenance
+from tsad.results import DETECTOR, HEADLINES, headlines, write_assessment
 from tsad.search.ray_tune import run_trials
 from tsad.search.report import show_comparison, show_trials, show_verdict, trial_table
 from tsad.search.search import Search, read_search
 from tsad.serving.registry import MODEL, log_detector, register
 from tsad.spec import parse, write_yaml
-from tsad.tracking.runs import RunWriter, label_tags, leading_run
+from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.search_runs import TrialRecorder
 from tsad.trial import Trial
 
@@ -38,7 +38,7 @@ def search(path: Path, changes: Mapping[str, Any]) -> None:
     tags = {
         "tsad.kind": "search",
         "tsad.designer": wanted.spec.designer.kind,
-        **label_tags({"selection": wanted.spec.maximise.labels_used}),
+        **Provenance(selection=wanted.spec.maximise.labels_used).tags(),
     }
     with leading_run(place.store, f"{wanted.name}-{data.name}", tags) as writer:
         writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
@@ -52,6 +52,7 @@ def search(path: Path, changes: Mapping[str, Any]) -> None:
         click.echo(f"\n{show_trials(table)}\n")
         table.to_csv(folder / "trials.csv", index=False)
         winner = _keep_winner(ended, folder, path)
+        _declare(folder / "champion" / DETECTOR, wanted.spec.maximise.labels_used)
         version = _crown(place, writer, data, winner, folder)
     _say_where(place, version, folder)
 
@@ -83,40 +84,46 @@ def _keep_winner(ended: Ended, folder: Path, space: Path) -> Trial:
     return winner
 
 
+def _declare(folder: Path, labels_used: LabelsUsed) -> None:
+    """Writes into the saved detector whose labels chose it."""
+    replace(Detector.load(folder), selection_labels=labels_used).save(folder)
+
+
 def _crown(place: Place, writer: RunWriter, data: DataSet, winner: Trial, folder: Path) -> str:
-    """Evaluates the winner as it was saved, beside the trivial panel; logs and registers it; returns its version."""
+    """Assesses the winner as it was saved, beside the trivial panel; logs and registers it; returns its version."""
     experiment = parse(Experiment, winner.candidate.experiment, winner.candidate.name)
     detector = Detector.load(folder / "champion" / DETECTOR)
-    parts = split(data, experiment.split, detector.scorer.rows_before + 1)
-    champion = report(detector, detector.score(parts.test), parts.test, parts.reported)
-    panel = run_panel(experiment, data)
-    writer.metrics(_all_metrics(champion, panel))
+    assessment = assess(detector, experiment, data, f"{winner.candidate.name} on {data.name}")
+    write_assessment(assessment, folder / "champion")
+    writer.metrics(_all_metrics(assessment))
     writer.files(folder / "champion", "champion")
     for name in ("champion.yaml", "trials.csv"):
         writer.file(folder / name)
-    tags = {"tsad.trial": winner.candidate.name, **label_tags(experiment.labels_used)}
+    tags = {"tsad.trial": winner.candidate.name, **detector.provenance.tags()}
     writer.tags(tags)
     model = log_detector(writer.run_id, folder / "champion" / DETECTOR, data.test, tags)
     version = register(model, MODEL, "champion", {"run": writer.run_id} | tags)
-    rows = f"{data.name}, rows {parts.reported.start}-{parts.reported.stop - 1} of its test part"
-    comparison = show_comparison(winner.candidate.name, champion, panel)
-    verdict = show_verdict(champion, panel)
+    rows = (
+        f"{data.name}, rows {assessment.first_row}-{assessment.first_row + len(assessment.scores) - 1} of its test part"
+    )
+    comparison = show_comparison(winner.candidate.name, assessment)
+    verdict = show_verdict(assessment)
     title = f"Champion `{winner.candidate.name}`, {MODEL} version {version}, on {rows}:"
     writer.note(f"{title}\n\n```\n{comparison}\n```\n\n{verdict}")
-    click.echo(f"{rows}; best_f1 is an oracle (test labels chose its threshold), f1 is deployable:")
+    click.echo(f"{rows}; oracle/... read their labels, deployable/f1 did not:")
     click.echo(f"{comparison}\n\n{verdict}\n")
     return version
 
 
-def _all_metrics(champion: Report, panel: Mapping[str, Report]) -> dict[str, float]:
+def _all_metrics(assessment: Assessment) -> dict[str, float]:
     """Returns the champion's headlines, and the panel's under `panel/NAME/`."""
     trivial = {
         f"panel/{name}/{metric}": result.metrics[metric]
-        for name, result in panel.items()
+        for name, result in assessment.panel.items()
         for metric in HEADLINES
         if metric in result.metrics
     }
-    return headlines(champion) | trivial
+    return headlines(assessment.report) | trivial
 
 
 def _say_where(place: Place, version: str, folder: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from tsad.assessment import assess
 from tsad.commands.place import device, open_place, read_experiment
 from tsad.experiment import Progress, run
-from tsad.results import DETECTOR, metrics, write_results
+from tsad.results import DETECTOR, metrics, write_assessment, write_results
+from tsad.search.report import show_comparison, show_verdict
 from tsad.serving.registry import log_detector
-from tsad.tracking.runs import label_tags, leading_run
+from tsad.tracking.runs import leading_run
 
 _logger = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ def train(path: Path, changes: Mapping[str, Any]) -> None:
     tags = {
         "tsad.kind": "train",
         "tsad.family": experiment.model.kind,
-        **label_tags(experiment.labels_used),
+        **experiment.provenance.tags(),
     }
     with leading_run(place.store, f"{path.stem}-{data.name}", tags) as writer:
         folder = place.settings.output_dir / "train" / writer.run_id
@@ -41,13 +43,17 @@ def train(path: Path, changes: Mapping[str, Any]) -> None:
                 bar.update()
 
             outcome = run(experiment, data, on_epoch, device=device(place.settings), checkpoints=folder / "checkpoints")
-        write_results(outcome, experiment, folder, f"{experiment.model.kind} on {data.name}")
+        title = f"{experiment.model.kind} on {data.name}"
+        write_results(outcome, experiment, folder, title)
+        assessment = assess(outcome.detector, experiment, data, title)
+        write_assessment(assessment, folder)
         writer.metrics(metrics(outcome))
         writer.files(folder)
         log_detector(writer.run_id, folder / DETECTOR, data.test, tags)
     for name, value in metrics(outcome).items():
         click.echo(f"{name:<28} {value:.4f}")
-    click.echo(f"threshold: {outcome.detector.threshold.method}; labels used: {outcome.detector.labels_used}")
+    click.echo(f"\n{show_comparison(experiment.model.kind, assessment)}\n\n{show_verdict(assessment)}\n")
+    click.echo(f"threshold: {outcome.detector.threshold.method}")
     click.echo(f"files:     {folder}")
     click.echo(f"run:       runs:/{writer.run_id}  (detector: runs:/{writer.run_id}/{DETECTOR})")
     click.echo(f"look:      mlflow ui --backend-store-uri {place.settings.tracking_uri}")

@@ -13,6 +13,7 @@ from tsad.models.trivial.autoregressive import AutoregressiveRidgeSpec
 from tsad.models.trivial.chance import ConstantSpec, RandomSpec
 from tsad.models.trivial.isolation_forest import IsolationForestSpec
 from tsad.models.trivial.l2 import L2Spec
+from tsad.models.trivial.multiscale import MultiscaleLinearSpec
 from tsad.models.trivial.nearest import KMeansSpec, NearestNeighbourSpec
 from tsad.models.trivial.principal import PcaErrorSpec, WindowLinearSpec
 from tsad.models.trivial.range_deviation import RangeDeviationSpec
@@ -26,6 +27,7 @@ ModelSpec = Annotated[
     | L2Spec
     | PcaErrorSpec
     | WindowLinearSpec
+    | MultiscaleLinearSpec
     | RandomSpec
     | ConstantSpec
     | RangeDeviationSpec

@@ -12,13 +12,13 @@ class Estimate(NamedTuple):
     """What a model makes of a batch of windows.
 
     The misfit is `windows[:, -H:] - values`: an autoencoder estimates all steps (H = L), a row model or a forecaster the
-    last ones. The exception is a model that has a verdict on a step but no idea what the step should have been, such as
-    an isolation forest: its verdict is then the misfit of every feature alike, since it accuses none in particular.
+    last ones. The exception is a model that has a verdict on a step but no idea what the step should have been: the verdict
+    is then the misfit, of every feature alike if it accuses none in particular, as an isolation forest does.
 
     Attributes:
         values: (B, H, F), 1 <= H <= L; with a verdict, the steps as they are.
         embedding: (B, D), or None for a model that has none.
-        verdict: (B, H), at least 0, larger is stranger; or None for a model whose misfit speaks for itself.
+        verdict: (B, H) or (B, H, F), at least 0, larger is stranger; None for a model whose misfit speaks for itself.
     """
 
     values: Tensor
@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
         last = windows[:, windows.shape[1] - self.values.shape[1] :]
         if self.verdict is None:
             return last - self.values
-        return self.verdict.unsqueeze(-1).expand(last.shape)
+        return self.verdict.reshape(*last.shape[:2], -1).expand(last.shape)
 
 
 class Model(nn.Module):

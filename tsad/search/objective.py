@@ -7,9 +7,9 @@ from pydantic import Field
 
 from tsad.errors import DataError
 from tsad.experiment import Outcome
+from tsad.provenance import LabelsUsed
 from tsad.scoring import ScoringSpec, misfits
 from tsad.spec import Spec
-from tsad.thresholds.threshold import LabelsUsed
 
 
 class LabelledSpec(Spec):
@@ -20,7 +20,9 @@ class LabelledSpec(Spec):
     """
 
     kind: Literal["labelled"]
-    metric: Literal["ranking/pr_auc", "ranking/roc_auc", "oracle/best_f1", "point/f1"] = "ranking/pr_auc"
+    metric: Literal["ranking/pr_auc", "ranking/vus_pr", "ranking/roc_auc", "oracle/best_f1", "point/f1"] = (
+        "ranking/pr_auc"
+    )
 
     @property
     def labels_used(self) -> LabelsUsed:

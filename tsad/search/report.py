@@ -1,11 +1,11 @@
 """Tables that people read: trials, and the winner beside the trivial panel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from tsad.evaluation.report import Report
-from tsad.results import HEADLINES
+from tsad.assessment import Assessment
+from tsad.results import HEADLINES, shown
 from tsad.spec import flatten
 from tsad.trial import Trial
 
@@ -21,7 +21,7 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
             "trial": trial.candidate.name,
             "state": trial.state,
             "value": trial.value,
-            **{name.rpartition("/")[2]: trial.metrics.get(name) for name in HEADLINES},
+            **{shown(name): trial.metrics.get(name) for name in HEADLINES},
             "epochs": trial.epochs,
             "seconds": round(trial.seconds, 1),
             **{path: values.get(path) for path in differing if path != "model.kind"},
@@ -34,30 +34,27 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
 
 def show_trials(table: pd.DataFrame) -> str:
     """Returns the columns of `trial_table` that fit a terminal."""
-    columns = ["trial", "state", "value", *(name.rpartition("/")[2] for name in HEADLINES), "epochs", "seconds"]
+    columns = ["trial", "state", "value", *(shown(name) for name in HEADLINES), "epochs", "seconds"]
     return _text(table[columns])
 
 
-def show_comparison(winner: str, report: Report, panel: Mapping[str, Report]) -> str:
-    """Returns the winner's metrics above those of the trivial detectors, and the chance level, on the same rows."""
-    chance = {"ranking/pr_auc": report.metrics.get("ratio/true"), "ranking/roc_auc": 0.5}
-    reports = {winner: report.metrics} | {name: trivial.metrics for name, trivial in panel.items()} | {"chance": chance}
+def show_comparison(name: str, assessment: Assessment) -> str:
+    """Returns the detector's metrics above those of the trivial detectors, and the chance level, on the same rows."""
+    reports = {name: assessment.report.metrics} | {each: found.metrics for each, found in assessment.panel.items()}
+    if assessment.certainty is not None:
+        reports["chance"] = {metric: level.mean for metric, level in assessment.certainty.chance.items()}
     rows = [
-        {"detector": name} | {metric.rpartition("/")[2]: values.get(metric) for metric in HEADLINES}
-        for name, values in reports.items()
+        {"detector": each} | {shown(metric): values.get(metric) for metric in HEADLINES}
+        for each, values in reports.items()
     ]
     return _text(pd.DataFrame(rows))
 
 
-def show_verdict(winner: Report, panel: Mapping[str, Report]) -> str:
-    """Returns a sentence that says whether the winner is worth more than the best trivial detector."""
-    metric = "ranking/pr_auc"
-    rivals = {name: trivial.metrics[metric] for name, trivial in panel.items() if metric in trivial.metrics}
-    if metric not in winner.metrics or not rivals:
+def show_verdict(assessment: Assessment) -> str:
+    """Returns a sentence that says whether the detector is worth more than the best trivial one, and which labels chose."""
+    if assessment.certainty is None or assessment.certainty.gain is None:
         return "Without labelled anomalies in the reported rows, nobody can say whether it beats a trivial detector."
-    best = max(rivals, key=lambda name: rivals[name])
-    value, beats = winner.metrics[metric], "beats" if winner.metrics[metric] > rivals[best] else "does not beat"
-    return f"In PR-AUC the champion ({value:.3f}) {beats} the best trivial detector ({best}, {rivals[best]:.3f})."
+    return f"{assessment.certainty.gain.sentence}\n{assessment.provenance.sentence}"
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -94,12 +94,6 @@ def _input(data: DataSet, context: str, series: Series) -> DatasetInput:
     return DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", context)])
 
 
-def label_tags(used: Mapping[str, str]) -> dict[str, str]:
-    """Returns the tags that say whose labels had a hand in what, by part: `training`, `threshold`, `selection`."""
-    supervised = {"tsad.supervised": "true"} if used.get("training", "nothing") != "nothing" else {}
-    return {f"tsad.labels_used.{part}": labels for part, labels in used.items()} | supervised
-
-
 @contextmanager
 def leading_run(store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
     """Opens the run of this command and ends it whatever happens: FINISHED, FAILED (with the reason), or KILLED (Ctrl-C).

@@ -1,12 +1,14 @@
 """The runs of a search: a parent, and a child for each trial, all written here, on the driver."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment
+from tsad.provenance import LabelsUsed
 from tsad.spec import parse
-from tsad.tracking.runs import RunWriter, label_tags
+from tsad.tracking.runs import RunWriter
 from tsad.tracking.store import Store
 from tsad.trial import Candidate, Trial
 
@@ -16,7 +18,7 @@ _STATUS = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 class TrialRecorder:
     """Writes each trial as a child run: parameters at its start, losses as they come, metrics and files at its end."""
 
-    def __init__(self, store: Store, parent: str, data: DataSet, labels_used: str) -> None:
+    def __init__(self, store: Store, parent: str, data: DataSet, labels_used: LabelsUsed) -> None:
         self._store = store
         self._experiment = store.experiment()
         self._parent = parent
@@ -33,7 +35,7 @@ class TrialRecorder:
             "tsad.generation": str(candidate.generation),
             "tsad.family": candidate.family,
             "tsad.parents": " ".join(str(parent) for parent in candidate.parents),
-            **label_tags({"selection": self._labels_used} | experiment.labels_used),
+            **replace(experiment.provenance, selection=self._labels_used).tags(),
         }
         writer = RunWriter.create(self._store, self._experiment, candidate.name, tags, self._parent)
         writer.parameters(candidate.experiment)

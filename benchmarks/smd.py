@@ -1,0 +1,115 @@
+"""Detectors x machines x seeds of SMD, from logged runs: one table with intervals, a paired test, and what each costs.
+
+    OMP_NUM_THREADS=1 python benchmarks/smd.py [--machines 1-2 1-3 ...] [--seeds 3] [--parallel 2] [--only multiscale l2]
+
+Row level, no point adjustment; every detector has the same split and the same threshold rule. Settings are the same on every
+machine. They were fixed while looking at the twelve machines that are the default, so these are a development set: other
+machines are the test. A run that is logged already is not repeated.
+
+Seeds are averaged first, machines then. The interval is a bootstrap over machines; the last columns compare VUS-PR with that
+of the best trivial detector, machine by machine: mean difference with its interval, and Wilcoxon's signed-rank p. Best F1 is
+an oracle: labels of the reported rows chose its level.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from logged_runs import complete
+
+from tsad.commands.place import open_place, read_experiment
+from tsad.evaluation.intervals import paired_difference
+from tsad.experiment import Experiment
+from tsad.panel import PANEL, trivial
+from tsad.spec import parse_overrides
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+MACHINES = "1-2 1-3 1-6 1-7 2-1 2-3 2-5 2-8 3-2 3-4 3-7 3-10".split()
+COMMON = {"threshold": {"kind": "ewma"}, "split.gap": 128}
+DEEP = {"scoring": {"over": "window", "compress": "root", "smooth": {"kind": "mean", "length": 3}}}
+SHORT = {"training.epochs": 5, "window.stride": 8}
+DETECTORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "multiscale": ("smd_multiscale", {}),
+    "lstm": ("smd_lstm", {**DEEP, **SHORT}),
+    "tcn": ("smd_tcn_feature_scaled", {**DEEP, **SHORT}),
+    "transformer": ("smd_transformer", {**DEEP, **SHORT, "window.length": 32}),
+    "forecaster": ("smd_forecaster", {"scoring": {"compress": "root", "smooth": {"kind": "mean", "length": 10}}}),
+    "adversarial": ("smd_adversarial", {**DEEP, "training.epochs": 5}),
+}
+"""By name: experiment file and changes. Trainings are short, so that all of it runs on two cores in an hour or two."""
+SHOWN = {
+    "ranking/vus_pr": "VUS-PR",
+    "ranking/pr_auc": "PR-AUC",
+    "ranking/roc_auc": "ROC-AUC",
+    "oracle/best_f1": "best F1 (oracle)",
+    "deployable/f1": "F1 (deployable)",
+    "event/f1": "event F1",
+    "affiliation/f1": "affiliation",
+    "cost/seconds": "seconds",
+    "cost/parameters": "numbers",
+}
+PRIME = "ranking/vus_pr"
+
+
+def main() -> None:
+    arguments = read_arguments()
+    runs = complete(open_place(), "benchmark-smd", wanted_runs(arguments), arguments.parallel)
+    runs["machine"] = runs["case"].str.split().str[0]
+    by_machine = runs.groupby(["name", "machine"])[[*SHOWN]].mean()
+    table = summary(by_machine)
+    print(f"\nmean over {runs['machine'].nunique()} machines: {', '.join(arguments.machines)}\n")
+    print(table.to_string(float_format=lambda value: f"{value:.3f}"))
+    print(f"\nVUS-PR by machine\n\n{by_machine[PRIME].unstack().loc[table.index].to_string(float_format='{:.2f}'.format)}")
+    if arguments.csv:
+        runs.to_csv(arguments.csv, index=False)
+
+
+def wanted_runs(arguments: argparse.Namespace) -> dict[tuple[str, str], Experiment]:
+    """Returns the experiments by detector and case; what draws nothing at random runs with one seed."""
+    changes = {**COMMON, **parse_overrides(arguments.changes)}
+    wanted = {}
+    for machine in arguments.machines:
+        for name, (file, own) in DETECTORS.items():
+            for seed in range(1 if name == "multiscale" else arguments.seeds):
+                place = {"data.machine": machine, "seed": seed}
+                wanted[name, f"{machine} {seed}"] = read_experiment(EXPERIMENTS / f"{file}.yaml", {**own, **changes, **place})
+        base = wanted["multiscale", f"{machine} 0"]
+        wanted |= {(f"panel {name}", f"{machine} 0"): trivial(base, name) for name in PANEL}
+    if arguments.only:
+        wanted = {pair: each for pair, each in wanted.items() if pair[0] in arguments.only}
+    return wanted
+
+
+def summary(by_machine: pd.DataFrame) -> pd.DataFrame:
+    """Returns a row per detector, the best mean VUS-PR first, compared with the best trivial one."""
+    generator = np.random.default_rng(0)
+    table = by_machine.groupby("name").mean().rename(columns=SHOWN).sort_values("VUS-PR", ascending=False)
+    values = by_machine[PRIME].unstack()
+    trivial_names = [name for name in table.index if name.startswith("panel ")]
+    for name in table.index if trivial_names else []:
+        rival = next(each for each in trivial_names if each != name)
+        both = values.loc[[name, rival]].dropna(axis=1).to_numpy()
+        if both.shape[1] > 1:
+            found = paired_difference(both[0], both[1], generator)
+            table.loc[name, f"against {trivial_names[0].removeprefix('panel ')}"] = str(found.difference)
+            table.loc[name, "p"] = found.p_value
+            table.loc[name, "wins"] = f"{found.wins}/{found.cases}"
+    return table
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--machines", nargs="+", default=MACHINES)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="names of detectors, such as multiscale or 'panel l2'")
+    parser.add_argument("--parallel", type=int, default=2, help="runs side by side, one thread each")
+    parser.add_argument("--set", nargs="*", default=[], metavar="A.B=VALUE", dest="changes")
+    parser.add_argument("--csv", type=Path, help="write every run's metrics to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

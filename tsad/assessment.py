@@ -1,0 +1,210 @@
+"""An assessment: a report, and everything that says how far it can be trusted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tsad.data.card import DataCard, data_card
+from tsad.data.dataset import DataSet
+from tsad.data.split import split
+from tsad.detector import Detector
+from tsad.evaluation.chance import Chance, chance
+from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
+from tsad.evaluation.pointwise import Flags, Floats, pr_auc
+from tsad.evaluation.report import Report, evaluate
+from tsad.evaluation.root_cause import RootCause, root_cause
+from tsad.experiment import Experiment, report
+from tsad.leaks import PermutedLabels, permuted_labels
+from tsad.panel import run_panel
+from tsad.provenance import Provenance
+from tsad.scoring import Scores
+from tsad.series import Series
+from tsad.sweep import sweep
+
+RESAMPLES, SEED = 500, 0
+GAIN = "ranking/pr_auc"
+"""The metric of the paired comparison with the best trivial detector."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a detector has over the best trivial one in PR-AUC, on resamples of the very same rows.
+
+    Attributes:
+        rival: Name of the trivial detector with the highest PR-AUC (a choice in the rival's favour).
+        value: PR-AUC of the detector.
+        rival_value: PR-AUC of the rival.
+        difference: With its interval.
+    """
+
+    rival: str
+    value: float
+    rival_value: float
+    difference: Interval
+
+    @property
+    def sentence(self) -> str:
+        """Whether it is worth more than the best trivial detector."""
+        better = "does not surely beat" if self.value > self.rival_value else "does not beat"
+        beats = "beats" if self.difference.low > 0 else better
+        return (
+            f"In PR-AUC the detector ({self.value:.3f}) {beats} the best trivial one ({self.rival}, {self.rival_value:.3f}): "
+            f"difference {self.difference}."
+        )
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How far the ranking of rows of both kinds can be trusted.
+
+    Attributes:
+        chance: What random scores get, by metric.
+        intervals: PR-AUC of the detector (named "detector") and of each trivial one.
+        gain: Over the best trivial one; None without a panel.
+        permuted: PR-AUC beside that on shifted labels.
+    """
+
+    chance: Mapping[str, Chance]
+    intervals: Mapping[str, Interval]
+    gain: Gain | None
+    permuted: PermutedLabels
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What is known of scores on some rows.
+
+    Attributes:
+        title: Which detector on which data.
+        scores: (T,) of the reported rows, NaN where there is none.
+        flags: (T,), or None if there is no level.
+        levels: (T,) of each row, or None.
+        labels: (T,), or None if nobody knows.
+        first_row: Place of the first reported row in the test series.
+        validation: Scores of validation rows, which label-free levels are read off; None where there are none.
+        rows: The reported rows themselves, in units of the data; None where only scores are known.
+        estimates: (T, F) what the model took the rows for, likewise; None for a model without estimates.
+        report: On these rows.
+        provenance: Whose labels had a hand in the detector.
+        panel: Reports of the trivial detectors on the same rows.
+        panel_scores: (T,) scores of each.
+        certainty: Chance, intervals, gain; None unless rows of both kinds are labelled.
+        causes: How well features are ranked, and chance; None where causes are not known.
+        card: Of the data.
+    """
+
+    title: str
+    scores: Floats
+    flags: Flags | None
+    levels: Floats | None
+    labels: Flags | None
+    first_row: int
+    report: Report
+    provenance: Provenance
+    validation: Floats | None = None
+    rows: Series | None = None
+    estimates: Floats | None = None
+    panel: Mapping[str, Report] = field(default_factory=dict)
+    panel_scores: Mapping[str, Floats] = field(default_factory=dict)
+    certainty: Certainty | None = None
+    causes: tuple[RootCause, RootCause] | None = None
+    card: DataCard | None = None
+
+
+def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str) -> Assessment:
+    """Returns the assessment of a detector on the reported rows of an experiment, the trivial panel run beside it.
+
+    Args:
+        detector: As it was saved.
+        experiment: Says which rows are reported, and what the panel is fitted on.
+        data: Of the experiment.
+        title: For people.
+    """
+    parts = split(data, experiment.split, detector.scorer.rows_before + 1)
+    scores = detector.score(parts.test)
+    levels, rows = detector.threshold.levels(scores.values), parts.reported
+    outcomes = run_panel(experiment, data)
+    labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
+    found = report(detector, scores, parts, rows)
+    panel = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
+    estimates = detector.scorer.estimates(parts.test)
+    return Assessment(
+        title=title,
+        scores=scores.values[rows],
+        flags=detector.flag(scores)[rows],
+        levels=levels[rows],
+        labels=labels,
+        first_row=rows.start,
+        report=found,
+        provenance=detector.provenance,
+        validation=detector.score(parts.validation).values,
+        rows=parts.test.part(rows.start, rows.stop),
+        estimates=None if estimates is None else estimates[rows],
+        panel={name: outcome.report for name, outcome in outcomes.items()},
+        panel_scores=panel,
+        certainty=_certainty(scores.values[rows], labels, found, panel),
+        causes=_causes(scores, rows, data),
+        card=data_card(data),
+    )
+
+
+def assess_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
+    """Returns the assessment of scores of which nothing else is known.
+
+    No threshold came with them, so flags are those of the best F1: an oracle, and tagged so.
+
+    Args:
+        scores: (T,), NaN where there is none.
+        labels: (T,).
+        title: For people.
+    """
+    known = ~np.isnan(scores)
+    levels, flags = None, None
+    if labels[known].any():
+        swept = sweep(scores[known], labels[known])
+        levels = np.full(len(scores), swept.levels[swept.best])
+        flags = np.where(known, scores, -np.inf) > levels
+    found = evaluate(scores, flags, labels, level_from="test")
+    return Assessment(
+        title=title,
+        scores=scores,
+        flags=flags,
+        levels=levels,
+        labels=labels,
+        first_row=0,
+        report=found,
+        provenance=Provenance(threshold="test"),
+        certainty=_certainty(scores, labels, found, {}),
+    )
+
+
+def _certainty(scores: Floats, labels: Flags | None, found: Report, panel: Mapping[str, Floats]) -> Certainty | None:
+    known = ~np.isnan(scores)
+    if labels is None or GAIN not in found.metrics:
+        return None
+    generator = np.random.default_rng(SEED)
+    weights = block_weights(len(scores), generator, RESAMPLES)
+    values, resampled = {}, {}
+    for name, each in {"detector": scores, **panel}.items():
+        has = ~np.isnan(each)
+        values[name] = pr_auc(each[has], labels[has])
+        resampled[name] = resampled_pr_auc(each[has], labels[has], weights[:, has])
+    gain = None
+    if panel:
+        rival = max(panel, key=lambda name: values[name])
+        difference = interval(values["detector"] - values[rival], resampled["detector"] - resampled[rival])
+        gain = Gain(rival, values["detector"], values[rival], difference)
+    return Certainty(
+        chance=chance(labels[known], found.metrics.get("ratio/predicted", 0.0), generator),
+        intervals={name: interval(values[name], drawn) for name, drawn in resampled.items()},
+        gain=gain,
+        permuted=permuted_labels(scores, labels, pr_auc, generator, min(200, int(known.sum()) - 1)),
+    )
+
+
+def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCause, RootCause] | None:
+    """Returns how well features are ranked in the reported events whose causes are known, and chance."""
+    known = ~np.isnan(scores.values)
+    causes = [cause for cause in data.causes if cause.start >= rows.start and known[cause.start : cause.stop].any()]
+    return root_cause(scores.by_feature, causes, data.test.features) if causes and len(data.test.features) > 1 else None

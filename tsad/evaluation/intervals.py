@@ -1,0 +1,105 @@
+"""How sure a number is: bootstrap intervals of one series, and paired comparisons over many."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.stats import wilcoxon
+
+from tsad.evaluation.pointwise import Flags, Floats
+
+BLOCKS = 50
+"""Blocks that a series is cut into: long enough that what is in one says little of the next."""
+
+
+class Interval(NamedTuple):
+    """A value and where it would lie 95 times of 100 if the rows were drawn again.
+
+    Attributes:
+        value: On all rows.
+        low: The 2.5th percentile of the resamples.
+        high: The 97.5th.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class PairedDifference(NamedTuple):
+    """How two detectors differ on the same cases.
+
+    Attributes:
+        difference: Mean over cases of first minus second, with its bootstrap interval over cases.
+        p_value: Of Wilcoxon's signed-rank test, two sided; 1 if no case differs.
+        wins: Cases in which the first is better.
+        cases: How many there are.
+    """
+
+    difference: Interval
+    p_value: float
+    wins: int
+    cases: int
+
+
+def resampled_pr_auc(scores: Floats, labels: Flags, weights: NDArray[np.int64]) -> Floats:
+    """Returns the (R,) average precision of R resamples, of which each takes row t `weights[r, t]` times.
+
+    Args:
+        scores: (T,) without NaN.
+        labels: (T,).
+        weights: (R, T). A resample without an anomaly gets NaN.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # tied scores are one level
+    values = np.empty(len(weights))
+    for place, drawn in enumerate(weights):
+        taken = drawn[order]
+        hits, flagged = np.cumsum(taken * labels[order])[last], np.cumsum(taken)[last]
+        precision = np.divide(hits, flagged, out=np.zeros(len(last)), where=flagged > 0)
+        steps = np.diff(hits, prepend=0)
+        values[place] = (steps * precision).sum() / hits[-1] if hits[-1] else np.nan
+    return values
+
+
+def block_weights(rows: int, generator: Generator, resamples: int) -> NDArray[np.int64]:
+    """Returns the (R, T) counts of block bootstrap: `BLOCKS` stretches of equal length, drawn with replacement.
+
+    Rows are not drawn one by one, since neighbours are alike and the interval would be far too narrow (Künsch 1989).
+    """
+    block = np.arange(rows) * min(BLOCKS, rows) // rows
+    drawn = generator.integers(block[-1] + 1, size=(resamples, block[-1] + 1))
+    return np.stack([np.bincount(each, minlength=block[-1] + 1)[block] for each in drawn])
+
+
+def interval(value: float, resampled: Floats) -> Interval:
+    """Returns the percentile interval of resamples; those that are NaN take no part."""
+    return Interval(value, *np.nanquantile(resampled, (0.025, 0.975)).tolist())
+
+
+def paired_difference(first: Floats, second: Floats, generator: Generator, resamples: int = 10_000) -> PairedDifference:
+    """Returns how two detectors differ over the same (N,) cases, such as machines; NaN in neither.
+
+    Args:
+        first: (N,) a metric by case.
+        second: (N,) the same metric of the other detector on the same cases.
+        generator: Of the resamples of cases.
+        resamples: How many.
+
+    Raises:
+        ValueError: if there are no two cases, or not equally many.
+    """
+    if first.shape != second.shape or len(first) < 2:
+        raise ValueError(
+            f"a paired comparison needs two cases or more, the same of both, but got {first.shape}, {second.shape}"
+        )
+    difference = first - second
+    means = difference[generator.integers(len(difference), size=(resamples, len(difference)))].mean(axis=1)
+    p_value = float(wilcoxon(difference).pvalue) if difference.any() else 1.0
+    return PairedDifference(
+        interval(float(difference.mean()), means), p_value, int((difference > 0).sum()), len(difference)
+    )
