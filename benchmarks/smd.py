@@ -28,7 +28,7 @@ from tsad.spec import parse_overrides
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 MACHINES = "1-2 1-3 1-6 1-7 2-1 2-3 2-5 2-8 3-2 3-4 3-7 3-10".split()
-COMMON = {"threshold": {"kind": "ewma"}, "split.gap": 128}
+COMMON = {"threshold": {"kind": "ewma"}, "split.gap": 1600}
 DEEP = {"scoring": {"over": "window", "compress": "root", "smooth": {"kind": "mean", "length": 3}}}
 SHORT = {"training.epochs": 5, "window.stride": 8}
 DETECTORS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tsad.data.card import DataCard, data_card
 from tsad.data.dataset import DataSet
-from tsad.data.split import split
+from tsad.data.split import Parts, split
 from tsad.detector import Detector
 from tsad.evaluation.chance import Chance, chance
 from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
 from tsad.evaluation.pointwise import Flags, Floats, pr_auc
 from tsad.evaluation.report import Report, evaluate
 from tsad.evaluation.root_cause import RootCause, root_cause
-from tsad.experiment import Experiment, report
+from tsad.experiment import Experiment, Outcome, report
 from tsad.leaks import PermutedLabels, permuted_labels
 from tsad.panel import run_panel
 from tsad.provenance import Provenance
@@ -29,13 +30,13 @@ GAIN = "ranking/pr_auc"
 
 @dataclass(frozen=True)
 class Gain:
-    """What a detector has over the best trivial one in PR-AUC, on resamples of the very same rows.
+    """What a detector has over the best trivial one in PR-AUC, on the rows that they and the rest of the panel score.
 
     Attributes:
         rival: Name of the trivial detector with the highest PR-AUC (a choice in the rival's favour).
         value: PR-AUC of the detector.
         rival_value: PR-AUC of the rival.
-        difference: With its interval.
+        difference: With its interval, over the same resamples of both.
     """
 
     rival: str
@@ -61,7 +62,7 @@ class Certainty:
     Attributes:
         chance: What random scores get, by metric.
         intervals: PR-AUC of the detector (named "detector") and of each trivial one.
-        gain: Over the best trivial one; None without a panel.
+        gain: Over the best trivial one; None without a panel, or if no rows of both kinds have all their scores.
         permuted: PR-AUC beside that on shifted labels.
     """
 
@@ -122,7 +123,7 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
         title: For people.
     """
     parts = split(data, experiment.split, detector.scorer.rows_before + 1)
-    scores = detector.score(parts.test)
+    scores = detector.score(parts.test, parts.past)
     levels, rows = detector.threshold.levels(scores.values), parts.reported
     outcomes = run_panel(experiment, data)
     labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
@@ -141,12 +142,19 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
         validation=detector.score(parts.validation).values,
         rows=parts.test.part(rows.start, rows.stop),
         estimates=None if estimates is None else estimates[rows],
-        panel={name: outcome.report for name, outcome in outcomes.items()},
+        panel={name: _reported(each, parts, rows) for name, each in outcomes.items()},
         panel_scores=panel,
         certainty=_certainty(scores.values[rows], labels, found, panel),
         causes=_causes(scores, rows, data),
         card=data_card(data),
     )
+
+
+def _reported(outcome: Outcome, parts: Parts, rows: slice) -> Report:
+    """Returns the report of `rows`, made anew only if the outcome's own gap made it report others."""
+    if outcome.parts.reported == rows:
+        return outcome.report
+    return report(outcome.detector, outcome.test, parts, rows)
 
 
 def assess_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
@@ -190,17 +198,24 @@ def _certainty(scores: Floats, labels: Flags | None, found: Report, panel: Mappi
         has = ~np.isnan(each)
         values[name] = pr_auc(each[has], labels[has])
         resampled[name] = resampled_pr_auc(each[has], labels[has], weights[:, has])
-    gain = None
-    if panel:
-        rival = max(panel, key=lambda name: values[name])
-        difference = interval(values["detector"] - values[rival], resampled["detector"] - resampled[rival])
-        gain = Gain(rival, values["detector"], values[rival], difference)
     return Certainty(
         chance=chance(labels[known], found.metrics.get("ratio/predicted", 0.0), generator),
         intervals={name: interval(values[name], drawn) for name, drawn in resampled.items()},
-        gain=gain,
+        gain=_gain(scores, labels, panel, weights),
         permuted=permuted_labels(scores, labels, pr_auc, generator, min(200, int(known.sum()) - 1)),
     )
+
+
+def _gain(scores: Floats, labels: Flags, panel: Mapping[str, Floats], weights: NDArray[np.int64]) -> Gain | None:
+    shared = ~np.isnan([scores, *panel.values()]).any(axis=0)
+    truth = labels[shared]
+    if not panel or truth.all() or not truth.any():
+        return None
+    values = {name: pr_auc(each[shared], truth) for name, each in panel.items()}
+    rival = max(panel, key=lambda name: values[name])
+    value = pr_auc(scores[shared], truth)
+    own, others = (resampled_pr_auc(each[shared], truth, weights[:, shared]) for each in (scores, panel[rival]))
+    return Gain(rival, value, values[rival], interval(value - values[rival], own - others))
 
 
 def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCause, RootCause] | None:

@@ -71,12 +71,19 @@ class Scorer:
         """Rows that must follow a row before its score is known; 0 for a causal scorer."""
         return rows_after(self.scoring, self.model.steps)
 
-    def score(self, series: Series) -> Scores:
+    def score(self, series: Series, past: Series | None = None) -> Scores:
         """Returns one score per row; a row's score depends only on the `rows_before` rows before and `rows_after` after it.
+
+        Args:
+            series: Rows to score.
+            past: Rows that came right before them, so that the first ones have a score too; get none themselves.
 
         Raises:
             DataError: if the features are not those of the fit, or no recording has enough rows for one score.
         """
+        if past is not None:
+            found = self.score(past.part(max(0, len(past) - self.rows_before), len(past)).then(series))
+            return Scores(found.values[-len(series) :], found.by_feature[-len(series) :])
         if series.features != self.features:
             raise DataError(f"features must be {list(self.features)}, in this order, but got {list(series.features)}")
         needed = self.rows_before + self.rows_after + 1
@@ -140,9 +147,9 @@ class Detector:
         """Whose labels had a hand in it, part by part; it is saved with the detector."""
         return Provenance(self.training_labels, self.threshold.labels_used, self.selection_labels)
 
-    def score(self, series: Series) -> Scores:
+    def score(self, series: Series, past: Series | None = None) -> Scores:
         """Returns one score per row, as `Scorer.score`."""
-        return self.scorer.score(series)
+        return self.scorer.score(series, past)
 
     def flag(self, scores: Scores) -> NDArray[np.bool_]:
         """Returns (T,) True where a row is flagged; never where it has no score.

@@ -259,7 +259,7 @@ def _windows(series: Series, scaler: Scaler, spec: DetectorSpec, device: str) ->
 def _conclude(experiment: Experiment, parts: Parts, fitted: _Fitted, start: float) -> Outcome:
     seconds = time.perf_counter() - start
     scorer = fitted.scorer(experiment, parts.validation)
-    validation, test = scorer.score(parts.validation), scorer.score(parts.test)
+    validation, test = scorer.score(parts.validation), scorer.score(parts.test, parts.past)
     threshold = _threshold(experiment.threshold, validation, test, parts)
     detector = Detector(scorer, threshold, experiment.provenance.training)
     return Outcome(

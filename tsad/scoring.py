@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -39,6 +40,34 @@ class MeanSmoothing(Spec):
     length: int = Field(10, ge=1)
 
 
+class NoBaseline(Spec):
+    """Scores as they are."""
+
+    kind: Literal["none"] = "none"
+
+    @property
+    def length(self) -> int:
+        """Rows before it that a score is measured by."""
+        return 0
+
+
+class MedianBaseline(Spec):
+    """Divides a score by the median of the `length` scores before it, to the power of `share`.
+
+    What has lately become usual counts less, so drift and lasting shifts do not drown what comes after them; a long anomaly
+    fades too, the more the larger the share. Scores must not be negative; those before a median of 0 stay as they are. NaN
+    until there are `length` scores.
+
+    Attributes:
+        length: Rows, a day of them for example; more than twice the longest anomaly that should not fade.
+        share: From 0 (no effect) to 1 (only the ratio to the recent past counts).
+    """
+
+    kind: Literal["median"]
+    length: int = Field(1440, ge=2)
+    share: float = Field(0.5, ge=0, le=1)
+
+
 class ScoringSpec(Spec):
     """How misfits become scores.
 
@@ -53,7 +82,8 @@ class ScoringSpec(Spec):
         compress: Take log(1 + misfit) of each feature (`log1p`) or its root (`root`), so that one wild feature does not drown
             the others.
         features: One number of a row's features: `mean` or `max`.
-        smooth: Over time, at the end.
+        smooth: Over time.
+        baseline: What the smoothed score is measured by, at the end.
     """
 
     misfit: Literal["squared", "absolute"] = "squared"
@@ -62,6 +92,7 @@ class ScoringSpec(Spec):
     compress: Literal["none", "log1p", "root"] = "none"
     features: Literal["mean", "max"] = "mean"
     smooth: Annotated[NoSmoothing | MeanSmoothing, Field(discriminator="kind")] = NoSmoothing()
+    baseline: Annotated[NoBaseline | MedianBaseline, Field(discriminator="kind")] = NoBaseline()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +110,7 @@ class Scores:
 
 def rows_before(spec: ScoringSpec, window_length: int) -> int:
     """Returns how many rows a recording must have before its first scored row."""
-    return window_length - 1 + spec.smooth.length - 1
+    return window_length - 1 + spec.smooth.length - 1 + spec.baseline.length
 
 
 def rows_after(spec: ScoringSpec, steps: int) -> int:
@@ -157,4 +188,12 @@ def scores(spec: ScoringSpec, series: Series, misfit: NDArray[np.float64], scale
             values[first + spec.smooth.length - 1 : after] = sliding_window_view(
                 raw[first:after], spec.smooth.length
             ).mean(axis=1)
+        if isinstance(spec.baseline, MedianBaseline):
+            values[first:after] = _measured(values[first:after], spec.baseline)
     return Scores(values=values, by_feature=by_feature)
+
+
+def _measured(values: NDArray[np.float64], baseline: MedianBaseline) -> NDArray[np.float64]:
+    """Returns scores divided by a power of the median of those before them; a median does not depend on where it began."""
+    median = pd.Series(values).rolling(baseline.length).median().shift(1).to_numpy()
+    return values / np.where(median == 0, 1.0, median) ** baseline.share

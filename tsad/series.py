@@ -60,6 +60,13 @@ class Series:
             times=None if self.times is None else self.times[start:stop],
         )
 
+    def then(self, after: "Series") -> "Series":
+        """Returns these rows and those that follow without a break, of the same features; without labels and times."""
+        if after.features != self.features:
+            raise DataError(f"features must be {list(self.features)}, in this order, but got {list(after.features)}")
+        breaks = (*self.breaks, *(row + len(self) for row in after.breaks))
+        return Series(np.concatenate([self.values, after.values]), self.features, breaks=breaks)
+
     def recordings(self) -> Iterator[tuple[int, int]]:
         """Yields the first row and the row after the last of each stretch without a break."""
         edges = [0, *self.breaks, len(self)]

@@ -29,6 +29,7 @@ class DataSet:
         source: Where it came from: a path, or the generator and its seed.
         train: Rows to learn from; their labels, if any, are never read.
         test: Rows after the training rows; labels, if any, are for reports.
+        continuous: Whether the first test row follows the last training row as rows follow each other.
         causes: Of labelled anomalies of the test rows, as far as they are known; every row of a cause is labelled.
         step_seconds: From one row to the next; None where nobody knows or it varies.
         missing: What was done with empty cells, such as `ffill`; None where the source cannot have any.
@@ -39,6 +40,7 @@ class DataSet:
     source: str
     train: Series
     test: Series
+    continuous: bool = False
     causes: tuple[Cause, ...] = ()
     step_seconds: float | None = None
     missing: str | None = None

@@ -67,6 +67,7 @@ class SmdSpec(Spec):
             source=str(place),
             train=Series(values=train, features=FEATURES),
             test=Series(values=test, features=FEATURES, labels=labels),
+            continuous=True,  # the two halves of one recording
             causes=causes,
             step_seconds=60.0,
             defects=defects,

@@ -54,6 +54,7 @@ class Parts:
         test: All test rows, so that a reported row may have the rows before it in its window.
         selection: Rows of `test` that may choose, or None.
         reported: Rows of `test` that chose nothing.
+        past: Rows right before the test rows, where the two are continuous.
         step_seconds: From one row to the next; None where nobody knows.
     """
 
@@ -62,6 +63,7 @@ class Parts:
     test: Series
     selection: slice | None
     reported: slice
+    past: Series | None = None
     step_seconds: float | None = None
 
 
@@ -104,5 +106,6 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
         test=data.test,
         selection=slice(0, selected) if selected else None,
         reported=slice(reported, len(data.test)),
+        past=data.train if data.continuous else None,
         step_seconds=data.step_seconds,
     )
