@@ -27,7 +27,7 @@ from tsad.panel import PANEL, trivial
 from tsad.spec import parse_overrides
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
-MACHINES = "1-2 1-3 1-6 1-7 2-1 2-3 2-5 2-8 3-2 3-4 3-7 3-10".split()
+MACHINES = ["1-2", "1-3", "1-6", "1-7", "2-1", "2-3", "2-5", "2-8", "3-2", "3-4", "3-7", "3-10"]
 COMMON = {"threshold": {"kind": "ewma"}, "split.gap": 1600}
 DEEP = {"scoring": {"over": "window", "compress": "root", "smooth": {"kind": "mean", "length": 3}}}
 SHORT = {"training.epochs": 5, "window.stride": 8}
@@ -62,7 +62,9 @@ def main() -> None:
     table = summary(by_machine)
     print(f"\nmean over {runs['machine'].nunique()} machines: {', '.join(arguments.machines)}\n")
     print(table.to_string(float_format=lambda value: f"{value:.3f}"))
-    print(f"\nVUS-PR by machine\n\n{by_machine[PRIME].unstack().loc[table.index].to_string(float_format='{:.2f}'.format)}")
+    print(
+        f"\nVUS-PR by machine\n\n{by_machine[PRIME].unstack().loc[table.index].to_string(float_format='{:.2f}'.format)}"
+    )
     if arguments.csv:
         runs.to_csv(arguments.csv, index=False)
 
@@ -75,7 +77,9 @@ def wanted_runs(arguments: argparse.Namespace) -> dict[tuple[str, str], Experime
         for name, (file, own) in DETECTORS.items():
             for seed in range(1 if name == "multiscale" else arguments.seeds):
                 place = {"data.machine": machine, "seed": seed}
-                wanted[name, f"{machine} {seed}"] = read_experiment(EXPERIMENTS / f"{file}.yaml", {**own, **changes, **place})
+                wanted[name, f"{machine} {seed}"] = read_experiment(
+                    EXPERIMENTS / f"{file}.yaml", {**own, **changes, **place}
+                )
         base = wanted["multiscale", f"{machine} 0"]
         wanted |= {(f"panel {name}", f"{machine} 0"): trivial(base, name) for name in PANEL}
     if arguments.only:

@@ -14,14 +14,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROWS = (
     ("errors",),  # rows 0: what every other room may use
-    ("spec", "settings"),
+    ("spec", "settings", "provenance"),
     ("series",),
     ("windows", "masking", "sweep"),
     ("data", "models", "losses", "thresholds", "evaluation"),
     ("training", "scoring"),
     ("detector",),
     ("streaming", "experiment"),
-    ("trial", "results", "panel", "tables", "outlier_detector"),
+    ("trial", "panel", "tables", "outlier_detector", "leaks"),
+    ("assessment",),
+    ("report_page",),
+    ("results",),
     ("tracking", "search", "serving"),
     ("commands",),
     ("cli",),

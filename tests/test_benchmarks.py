@@ -3,24 +3,41 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import kind_of, members
+from tsad.data.synthetic import SyntheticSpec
 from tsad.models import ModelSpec
+from tsad.panel import PANEL
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = ["--steps", "1", "--batch", "4", "--length", "6", "--features", "5", "--device", "cpu"]
 PRECISIONS = ("float32", "bfloat16")
 
 
-@pytest.fixture
-def gpu():
-    """The module benchmarks/gpu.py."""
-    spec = importlib.util.spec_from_file_location("gpu", REPOSITORY / "benchmarks" / "gpu.py")
+def benchmark(name):
+    """Returns the module of a benchmark."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def gpu():
+    """The module benchmarks/gpu.py."""
+    return benchmark("gpu")
+
+
+@pytest.fixture
+def smd(monkeypatch):
+    """The module benchmarks/smd.py, which finds its neighbours beside it."""
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    return benchmark("smd")
 
 
 def test_every_model_runs_in_the_gpu_benchmark_without_mlflow_and_ray():
@@ -95,3 +112,60 @@ def test_the_gpu_benchmark_says_what_it_cannot_do(gpu, capsys, wrong, message):
     with pytest.raises(SystemExit, match="2"):
         gpu.main(wrong)
     assert message in capsys.readouterr().err
+
+
+# --- the table of detectors ---
+
+
+def test_detectors_are_compared_with_the_best_trivial_one_machine_by_machine(smd):
+    vus = {"deep": [0.5, 0.7, 0.4, 0.9, 0.6], "panel l2": [0.4, 0.5, 0.7, 0.5, 0.1], "panel random": [0.1] * 5}
+    runs = [
+        dict.fromkeys(smd.SHOWN, 0.0) | {"name": name, "machine": f"m{place}", smd.PRIME: value}
+        for name, values in vus.items()
+        for place, value in enumerate(values)
+    ]
+    table = smd.summary(pd.DataFrame(runs).groupby(["name", "machine"])[[*smd.SHOWN]].mean())
+    assert table.index.tolist() == ["deep", "panel l2", "panel random"]
+    assert table["VUS-PR"].tolist() == pytest.approx([0.62, 0.44, 0.1])
+    assert table["against l2"]["deep"].startswith("0.180 [")
+    assert table["p"]["deep"] == pytest.approx(10 / 32)
+    assert table["wins"].to_dict() == {"deep": "4/5", "panel l2": "4/5", "panel random": "0/5"}
+
+
+def test_every_detector_of_the_table_runs_on_every_machine_with_the_same_rows_and_threshold(smd, monkeypatch):
+    words = ["smd.py", "--machines", "1-2", "2-8", "--seeds", "2", "--set", "training.epochs=1"]
+    monkeypatch.setattr(sys, "argv", words)
+    wanted = smd.wanted_runs(smd.read_arguments())
+    assert len(wanted) == 2 * (1 + 2 * (len(smd.DETECTORS) - 1) + len(PANEL))
+    assert {case for _, case in wanted} == {"1-2 0", "1-2 1", "2-8 0", "2-8 1"}
+    for (_, case), experiment in wanted.items():
+        assert f"{experiment.data.machine} {experiment.seed}" == case
+        assert experiment.split == wanted["multiscale", "1-2 0"].split
+        assert experiment.threshold.kind == "ewma"
+    assert wanted["lstm", "1-2 0"].training.epochs == 1
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "lstm", "panel l2"])
+    assert {name for name, _ in smd.wanted_runs(smd.read_arguments())} == {"lstm", "panel l2"}
+
+
+# --- the cost of the metrics ---
+
+
+def test_the_cost_of_the_metrics_is_shown_with_and_without_their_reference(monkeypatch, capsys):
+    module, data = benchmark("metrics"), SyntheticSpec(kind="synthetic", rows=400, events=8).load(Path())
+    monkeypatch.setattr(module, "tsb_ad", lambda: None)
+    module.compare(data, repeats=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"synthetic-0: 391 rows, {data.test.labels[9:].sum()} anomalous, ")
+    assert [line.split()[0] for line in lines[3:]] == [*(module.OF_SCORES | module.OF_FLAGS).values()]
+    assert "nan" not in " ".join(lines)
+    module.grow(data.test.labels, [400, 800], repeats=1)
+    assert capsys.readouterr().out.splitlines()[-1].startswith("exponent ")
+
+
+def test_seconds_are_the_median_of_calls_in_turn():
+    calls = []
+    seconds = benchmark("metrics").median_seconds([lambda: calls.append("a"), lambda: calls.append("b")], 3)
+    assert calls == ["a", "b"] * 3
+    assert seconds.shape == (2,)
+    assert (seconds >= 0).all()
+    assert np.isfinite(seconds).all()

@@ -309,14 +309,39 @@ def test_saved_scores_are_evaluated_without_the_rows_that_have_none(tsad, arrays
     assert found["ratio/true"] == 0.5
     assert (found["rows/scored"], found["rows/unscored"]) == (4, 2)
     assert "oracle/best_f1" in out
-    assert "files: out" in out
+    assert "files:  out" in out
+    assert "report: out/report.html" in out
 
 
-def test_metrics_of_flags_are_undefined_without_a_threshold(tsad, arrays, place):
+KEYS = """
+    point/precision point/recall point/f1 oracle/best_f1 ranking/roc_auc ranking/pr_auc ranking/vus_roc ranking/vus_pr event/f1
+    affiliation/f1 range/f1 point_adjusted/f1 pa_k/area ratio/true ratio/predicted window/f1 window/roc_auc window/pr_auc
+"""
+
+
+def test_saved_scores_get_every_metric_and_an_oracle_for_a_threshold(tsad, arrays, place):
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(40) % 17 == 5, 20)
+    code, out, errors = tsad(*arrays(generator.random(800) + 0.4 * labels, labels.astype(int)))
+    assert code == 0
+    found = metrics(place)
+    assert {name for name in KEYS.split() if not 0 <= found[name] <= 1} == set()
+    assert found["point/f1"] == pytest.approx(found["oracle/best_f1"])
+    assert found["labels_used"] == {"training": "nothing", "threshold": "test", "selection": "nothing"}
+    assert found["undefined"] == {"deployable/f1": "labels of these rows chose the flags"}
+    assert errors == ["deployable/f1 is undefined: labels of these rows chose the flags"]
+    assert "deployable/f1" not in found
+    assert "which labels of these rows chose (oracle)" in out
+    for name in ("metrics_best.json", "threshold_sweep.csv", "predictions.csv", "assessment.json", "report.html"):
+        assert (place / "out" / name).stat().st_size > 0
+
+
+def test_metrics_of_windows_are_undefined_where_rows_are_too_few(tsad, arrays, place):
     _, _, errors = tsad(*arrays([0.1, 0.9], [0, 1]))
-    assert metrics(place)["undefined"] == {"point/f1": "no threshold was given"}
-    assert "point/f1" not in metrics(place)
-    assert errors == ["point/f1 is undefined: no threshold was given"]
+    reason = "2 scored rows do not hold windows of 128 rows of both kinds"
+    assert metrics(place)["undefined"]["window/pr_auc"] == reason
+    assert f"window/pr_auc is undefined: {reason}" in errors
+    assert not [name for name in metrics(place) if name.startswith("window/")]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from tsad.data.synthetic import SyntheticSpec
 from tsad.detector import Detector
 from tsad.experiment import Experiment
 from tsad.models.contract import ClosedFormModel
+from tsad.provenance import Provenance
 from tsad.spec import flatten, parse, read_yaml
 
 pytestmark = pytest.mark.slow
@@ -171,7 +172,8 @@ def searched(tmp_path_factory):
         shutil.copy(REPOSITORY / name, folder)
     for name in ("experiments", "search_spaces"):
         shutil.copytree(REPOSITORY / name, folder / name)
-    values = {"trials": TRIALS, "training.epochs": EPOCHS, "seed": SEED}
+    chosen_by_labels = {"search.maximise.kind": "labelled", "split.selection": 0.4}
+    values = {"trials": TRIALS, "training.epochs": EPOCHS, "seed": SEED} | chosen_by_labels
     given = [word for name, value in values.items() for word in ("-P", f"{name}={value}")]
     out = ran(["mlflow", "run", ".", "-e", "search", "--env-manager", "local", *given], folder)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
@@ -181,7 +183,15 @@ def searched(tmp_path_factory):
 def test_the_search_prints_a_line_for_each_trial_then_the_table_the_panel_and_the_way_on(searched):
     for child in searched.children:
         assert searched.out.count(child.info.run_name) >= 2
-    for words in ("pr_auc", "window linear", "chance", "best_f1 is an oracle", "the best trivial detector"):
+    for words in (
+        "vus_pr",
+        "window linear",
+        "chance",
+        "oracle/best_f1",
+        "deployable/f1",
+        "the best trivial one",
+        "those of the selection rows",
+    ):
         assert words in searched.out
     assert re.search(r"champion: +models:/tsad@champion +\(version 1\)", searched.out)
     assert "mlflow ui --backend-store-uri" in searched.out
@@ -227,10 +237,10 @@ def test_every_finished_trial_has_metrics_plots_and_its_detector(searched):
             "ranking/roc_auc",
             "point/f1",
             "value",
-            "selection/ranking/pr_auc",
         }
         assert wanted <= child.data.metrics.keys()
-        assert child.data.metrics["value"] == child.data.metrics["selection/ranking/pr_auc"]
+        assert 0 < child.data.metrics["value"] <= 1  # an average precision, read from no label
+        assert child.data.tags["tsad.labels_used.selection"] == "nothing"
         files = artifacts(searched.client, child.info.run_id)
         assert {
             "detector",
@@ -273,6 +283,18 @@ def test_the_champion_is_the_best_finished_trial(searched):
     assert version.tags["run"] == searched.parent.info.run_id
     for metric in ("ranking/pr_auc", "oracle/best_f1", "point/f1"):
         assert searched.parent.data.metrics[metric] == best.data.metrics[metric]
+
+
+def test_the_champion_carries_whose_labels_chose_it(searched):
+    version = searched.client.get_model_version_by_alias("tsad", "champion")
+    provenance = Detector.load(searched.champion / "detector").provenance
+    assert provenance == Provenance(selection="selection")
+    for tags in (version.tags, searched.parent.data.tags):
+        assert provenance.tags().items() <= tags.items()
+        assert not {"tsad.oracle", "tsad.supervised"} & tags.keys()
+    found = json.loads((searched.champion / "metrics.json").read_text())
+    assert found["labels_used"] == provenance.parts()
+    assert found["deployable/f1"] == found["point/f1"]
 
 
 def test_the_parent_has_the_trivial_panel_the_table_and_the_winner_as_an_experiment(searched, tmp_path):
@@ -546,11 +568,12 @@ def test_l2_on_smd_equals_what_numpy_makes_of_it(smd_folder, tmp_path):
         "data={kind: smd, machine: 1-2}",
         "split={validation: 0.25, selection: 0.0}",
         "window={length: 1}",
-        "scoring={smooth: {kind: mean, length: 10}}",
+        "model={kind: l2}",
+        "scoring={misfit: squared, smooth: {kind: mean, length: 10}, baseline: {kind: none}}",
     ]
     words = [word for change in changes for word in ("--set", change)]
     ran(
-        ["python", "-m", "tsad", "train", REPOSITORY / "experiments/panel/l2.yaml", *words],
+        ["python", "-m", "tsad", "train", REPOSITORY / "experiments/smd_multiscale.yaml", *words],
         tmp_path,
         TSAD_DATA_DIR=smd_folder.resolve(),
     )
@@ -559,9 +582,10 @@ def test_l2_on_smd_equals_what_numpy_makes_of_it(smd_folder, tmp_path):
     train, test = data.train.values.astype(np.float64), data.test.values.astype(np.float64)
     fit = train[: len(train) - round(0.25 * len(train))]
     deviation = fit.std(axis=0)
-    z = np.clip((test - fit.mean(axis=0)) / np.where(deviation > 0, deviation, 1), -50, 50)
+    rows = np.concatenate([train[-9:], test])  # the test rows come right after the training rows
+    z = np.clip((rows - fit.mean(axis=0)) / np.where(deviation > 0, deviation, 1), -50, 50)
     squares = np.square(z).mean(axis=1)
-    smoothed = np.convolve(squares, np.ones(10) / 10, mode="valid")  # row 9 is the first with ten rows behind it
-    by_hand = average_precision(smoothed, data.test.labels[9:])
+    smoothed = np.convolve(squares, np.ones(10) / 10, mode="valid")
+    by_hand = average_precision(smoothed, data.test.labels)
     assert json.loads(found.read_text())["ranking/pr_auc"] == pytest.approx(by_hand, abs=1e-6)
     assert 0.2 < by_hand < 1

@@ -73,6 +73,15 @@ def test_features_are_averaged_or_the_strangest_counts():
 def test_misfits_are_compressed_feature_by_feature():
     series = Series(np.array([[0, 0], [1, 3]], np.float32), ("a", "b"))
     assert scored(series, FirstRow(2), 2, compress="log1p")[1] == pytest.approx((np.log(2) + np.log(10)) / 2)
+    assert scored(series, FirstRow(2), 2, compress="root")[1] == (1 + 3) / 2
+    assert scored(series, FirstRow(2), 2, compress="root", misfit="absolute")[1] == pytest.approx((1 + np.sqrt(3)) / 2)
+
+
+def test_misfits_are_divided_before_they_are_compressed():
+    series = Series(np.array([[0, 0], [2, 6]], np.float32), ("a", "b"))
+    scoring = ScoringSpec(compress="root")
+    found = scores(scoring, series, misfits(FirstRow(2), series, 2, scoring), np.array([1.0, 9.0]))
+    np.testing.assert_array_equal(found.by_feature[1], [2, 2])
 
 
 def test_smoothing_is_the_mean_of_the_scores_up_to_the_row():
@@ -119,7 +128,7 @@ def scorers(draw):
     scoring = ScoringSpec(
         misfit=draw(st.sampled_from(["squared", "absolute"])),
         over=draw(st.sampled_from(["last", "window", "mean"])),
-        compress=draw(st.sampled_from(["none", "log1p"])),
+        compress=draw(st.sampled_from(["none", "log1p", "root"])),
         features=draw(st.sampled_from(["mean", "max"])),
         smooth=MeanSmoothing(kind="mean", length=draw(st.integers(1, 20))),
     )

@@ -5,7 +5,10 @@ from typing import Any
 
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment, Outcome, run
+from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel
+from tsad.models.trivial.principal import PcaErrorSpec
+from tsad.scoring import rows_before
 from tsad.spec import parse, put
 
 _SMOOTH = {"smooth": {"kind": "mean", "length": 10}}
@@ -36,9 +39,14 @@ UNTRAINED = "untrained copy"
 
 
 def trivial(experiment: Experiment, name: str) -> Experiment:
-    """Returns the experiment of a trivial detector, by its name in `PANEL`, on the same rows and with the same threshold."""
+    """Returns the experiment of a trivial detector, by its name in `PANEL`, on the same rows and with the same threshold.
+
+    Its gap is wider where its score looks at more rows than the gap has.
+    """
     values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
-    return parse(Experiment, put(values, {"window.length": 1, **PANEL[name]}), f"trivial detector {name}")
+    wanted = parse(Experiment, put(values, {"window.length": 1, **PANEL[name]}), f"trivial detector {name}")
+    gap = max(wanted.split.gap, rows_before(wanted.scoring, wanted.window.length) + 1)
+    return wanted.model_copy(update={"split": wanted.split.model_copy(update={"gap": gap})})
 
 
 def untrained(experiment: Experiment) -> Experiment:
@@ -48,12 +56,19 @@ def untrained(experiment: Experiment) -> Experiment:
 
 
 def run_panel(experiment: Experiment, data: DataSet) -> dict[str, Outcome]:
-    """Returns the outcome by name of each trivial detector on the rows that `experiment` reports.
+    """Returns the outcome by name of each trivial detector; its `test` scores all test rows, whatever it reports itself.
 
-    A model that is trained by gradient gets an untrained copy of itself beside it.
+    PCA error is left out where it has as many axes as there are features, since it would explain everything. A model that is
+    trained by gradient gets an untrained copy of itself beside it.
     """
+    features = len(data.train.features)
     wanted = {name: trivial(experiment, name) for name in PANEL}
-    model = experiment.model.build(len(data.train.features), experiment.window.length)
+    wanted = {name: each for name, each in wanted.items() if not _explains_all(each.model, features)}
+    model = experiment.model.build(features, experiment.window.length)
     if not isinstance(model, ClosedFormModel):
         wanted[UNTRAINED] = untrained(experiment)
     return {name: run(each, data) for name, each in wanted.items()}
+
+
+def _explains_all(model: ModelSpec, features: int) -> bool:
+    return isinstance(model, PcaErrorSpec) and model.components >= features

@@ -126,10 +126,10 @@ def write_scores(assessment: Assessment, folder: Path) -> None:
 
 def _draw(assessment: Assessment) -> dict[str, Figure]:
     scores, flags, labels = assessment.scores, assessment.flags, assessment.labels
-    levels, title = assessment.levels, assessment.title
+    levels, title, first = assessment.levels, assessment.title, assessment.first_row
     level_from: LabelsUsed = "test" if assessment.provenance.oracle else "nothing"
     plots = {
-        "scores": draw_scores(scores, labels, levels, title, level_from=level_from),
+        "scores": draw_scores(scores, labels, levels, title, first_row=first, level_from=level_from),
         "score_distribution": draw_score_distribution(scores, labels, levels, title, level_from=level_from),
     }
     if assessment.certainty is not None:
@@ -138,18 +138,20 @@ def _draw(assessment: Assessment) -> dict[str, Figure]:
         plots["precision_recall"] = draw_precision_recall(scores, flags, labels, title, others, level_from=level_from)
         plots["f1_vs_threshold"] = draw_f1_vs_threshold(scores, labels, levels, title, level_from=level_from)
     if (rows := assessment.rows) is not None:
-        plots["series"] = draw_series(rows.values, rows.features, labels, flags, scores, title)  # noqa: PD011
+        plots["series"] = draw_series(rows.values, rows.features, labels, flags, scores, title, first_row=first)
         if (estimates := assessment.estimates) is not None:
-            plots["reconstruction"] = draw_reconstruction(rows.values, estimates, scores, rows.features, labels, title)  # noqa: PD011
+            plots["reconstruction"] = draw_reconstruction(
+                rows.values, estimates, scores, rows.features, labels, title, first_row=first
+            )
     return plots
 
 
 def _write_plots(plots: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
-    """Writes `plots/NAME.png` and returns the pictures by name."""
+    """Writes `plots/NAME.png` and returns all pictures there by name, those of the training before included."""
     (folder / "plots").mkdir(exist_ok=True)
     for name, figure in plots.items():
-        figure.savefig(folder / "plots" / f"{name}.png", dpi=110)
-    return {name: (folder / "plots" / f"{name}.png").read_bytes() for name in plots}
+        figure.savefig(folder / "plots" / f"{name}.png", dpi="figure")
+    return {path.stem: path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))}
 
 
 def _best(assessment: Assessment) -> dict[str, object]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from pandas import Series as Column
 from pydantic import Field
 from torch import Tensor
 
@@ -195,5 +195,5 @@ def scores(spec: ScoringSpec, series: Series, misfit: NDArray[np.float64], scale
 
 def _measured(values: NDArray[np.float64], baseline: MedianBaseline) -> NDArray[np.float64]:
     """Returns scores divided by a power of the median of those before them; a median does not depend on where it began."""
-    median = pd.Series(values).rolling(baseline.length).median().shift(1).to_numpy()
+    median = Column(values).rolling(baseline.length).median().shift(1).to_numpy()
     return values / np.where(median == 0, 1.0, median) ** baseline.share

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -52,10 +53,22 @@ def test_a_trial_is_a_child_run_from_its_start_on(store, parent, recorder, candi
         "tsad.generation": "3",
         "tsad.family": "lstm_ae",
         "tsad.parents": "4 9",
+        "tsad.labels_used.training": "nothing",
         "tsad.labels_used.selection": "selection",
         "tsad.labels_used.threshold": "nothing",
     }
     assert wanted.items() <= child.data.tags.items()
+    assert not {"tsad.oracle", "tsad.supervised"} & child.data.tags.keys()
+
+
+def test_a_trial_that_labels_trained_and_flagged_says_so(recorder, candidate, run):
+    tried = candidate(0)
+    changes = {"threshold": {"kind": "best_f1"}, "split.contamination": 0.1}
+    recorder.started(replace(tried, experiment=put(tried.experiment, changes)))
+    tags = run(tried).data.tags
+    found = [tags[f"tsad.labels_used.{part}"] for part in ("training", "threshold", "selection")]
+    assert found == ["development", "test", "selection"]
+    assert (tags["tsad.supervised"], tags["tsad.oracle"]) == ("true", "true")
 
 
 def test_a_trial_shows_its_whole_experiment_and_its_rows(recorder, candidate, run):

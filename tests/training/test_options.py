@@ -9,6 +9,7 @@ import torch
 from tsad.detector import Detector
 from tsad.errors import DataError, SpecError
 from tsad.experiment import Experiment, run
+from tsad.provenance import Provenance
 from tsad.spec import parse, put
 from tsad.training.objective import ObjectiveSpec
 from tsad.training.optimizers import AdamWSpec, ConstantRate, CosineRate, StepRate
@@ -96,16 +97,16 @@ LABELLED = {"objective__terms": [{"kind": "squared_error", "weighting": {"kind":
 
 def test_labels_reach_training_only_from_rows_set_apart_and_are_told(tmp_path):
     outcome = train(split__selection=0.5, **LABELLED)
-    assert outcome.detector.labels_used == "selection"
+    assert outcome.detector.provenance == Provenance(training="development")
     outcome.detector.save(tmp_path)
-    assert Detector.load(tmp_path).labels_used == "selection"
-    assert json.loads((tmp_path / "detector.json").read_text())["scorer_labels_used"] == "selection"
-    assert train(split__selection=0.5).detector.labels_used == "nothing"
-    assert train(split__selection=0.5, split__contamination=0.1).detector.labels_used == "selection"
+    assert Detector.load(tmp_path).provenance == outcome.detector.provenance
+    assert json.loads((tmp_path / "detector.json").read_text())["training_labels"] == "development"
+    assert train(split__selection=0.5).detector.provenance == Provenance()
+    assert train(split__selection=0.5, split__contamination=0.1).detector.provenance.supervised
 
 
 def test_an_oracle_threshold_outweighs_what_else_labels_did():
-    assert train(split__selection=0.5, threshold={"kind": "best_f1"}, **LABELLED).detector.labels_used == "test"
+    assert train(split__selection=0.5, threshold={"kind": "best_f1"}, **LABELLED).detector.provenance.oracle
 
 
 def test_labels_without_rows_set_apart_are_refused():

@@ -24,7 +24,7 @@ class Chance(NamedTuple):
 
 
 def chance(labels: Flags, flagged: float, generator: Generator, draws: int = 20) -> dict[str, Chance]:
-    """Returns the chance level of every metric of a report, by name.
+    """Returns the chance level of every metric that any draw defines, by name, over the draws that define it.
 
     Each draw scores the rows independently and evenly, and flags the given share of them, so it has as many alarms as the
     detector beside which it stands but no idea where. Known values that the draws agree with: ROC-AUC .5, PR-AUC the
@@ -40,7 +40,7 @@ def chance(labels: Flags, flagged: float, generator: Generator, draws: int = 20)
     for _ in range(draws):
         scores = generator.random(len(labels))
         reports.append(evaluate(scores, scores > 1 - flagged, labels).metrics)
-    names = [name for name in reports[0] if not name.startswith("rows/")]
+    names = dict.fromkeys(name for metrics in reports for name in metrics if not name.startswith("rows/"))
     values = {name: [metrics[name] for metrics in reports if name in metrics] for name in names}
     return {
         name: Chance(float(np.mean(drawn)), *np.quantile(drawn, (0.025, 0.975)).tolist())

@@ -81,8 +81,8 @@ def evaluate(
             metrics["deployable/f1"] = metrics["point/f1"]
     if len(values) >= WINDOW:
         metrics |= _of_windows(values, truth, flagged)
-    else:
-        undefined["window/pr_auc"] = f"a window has {WINDOW} rows, but only {len(values)} rows have a score"
+    if "window/pr_auc" not in metrics:
+        undefined["window/pr_auc"] = f"{len(values)} scored rows do not hold windows of {WINDOW} rows of both kinds"
     return Report(metrics, undefined)
 
 

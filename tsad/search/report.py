@@ -52,9 +52,10 @@ def show_comparison(name: str, assessment: Assessment) -> str:
 
 def show_verdict(assessment: Assessment) -> str:
     """Returns a sentence that says whether the detector is worth more than the best trivial one, and which labels chose."""
-    if assessment.certainty is None or assessment.certainty.gain is None:
-        return "Without labelled anomalies in the reported rows, nobody can say whether it beats a trivial detector."
-    return f"{assessment.certainty.gain.sentence}\n{assessment.provenance.sentence}"
+    verdict = "Without labelled anomalies in the reported rows, nobody can say whether it beats a trivial detector."
+    if assessment.certainty is not None and assessment.certainty.gain is not None:
+        verdict = assessment.certainty.gain.sentence
+    return f"{verdict}\n{assessment.provenance.sentence}"
 
 
 def _text(table: pd.DataFrame) -> str:

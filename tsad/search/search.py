@@ -13,7 +13,7 @@ from tsad.search.designers import DesignerSpec
 from tsad.search.designers.contract import check_space
 from tsad.search.designers.evolution import EvolutionSpec
 from tsad.search.designers.grid import GridSpec, combinations
-from tsad.search.objective import MaximiseSpec, MisfitSpec
+from tsad.search.objective import LabelFreeSpec, MaximiseSpec
 from tsad.search.space import Space
 from tsad.spec import Spec, parse, put, read_yaml
 
@@ -60,7 +60,7 @@ class SearchSpec(Spec):
     gpus: float = Field(0, ge=0)
     seed: int = Field(0, ge=0)
     designer: DesignerSpec = EvolutionSpec()
-    maximise: MaximiseSpec = MisfitSpec(kind="misfit")
+    maximise: MaximiseSpec = LabelFreeSpec(kind="label_free")
     asha: AshaSpec | None = AshaSpec()
 
     @model_validator(mode="after")

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from tests.examples import detector_of, sensors
+from tsad.commands.search import _declare
+from tsad.detector import Detector
+from tsad.models.trivial.l2 import L2Spec
+from tsad.provenance import Provenance, worst
+from tsad.scoring import ScoringSpec
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        ((), "nothing"),
+        (("nothing", "nothing"), "nothing"),
+        (("development", "nothing"), "development"),
+        (("development", "selection"), "selection"),
+        (("test", "selection", "nothing"), "test"),
+    ],
+)
+def test_labels_nearer_to_the_report_do_more_harm(used, expected):
+    assert worst(*used) == worst(*reversed(used)) == expected
+
+
+@pytest.mark.parametrize("part", ["training", "threshold", "selection"])
+def test_a_label_of_reported_rows_in_any_part_makes_an_oracle(part):
+    assert Provenance(**{part: "test"}).oracle
+    assert not Provenance(**{part: "selection"}).oracle
+    assert not Provenance().oracle
+
+
+def test_only_labels_in_training_make_it_supervised():
+    assert Provenance(training="development").supervised
+    assert not Provenance(threshold="test", selection="test").supervised
+
+
+def test_tags_name_every_part_and_the_kinds_that_hold():
+    nothing = {f"tsad.labels_used.{part}": "nothing" for part in ("training", "threshold", "selection")}
+    assert Provenance().tags() == nothing
+    assert Provenance("development", "test", "selection").tags() == {
+        "tsad.labels_used.training": "development",
+        "tsad.labels_used.threshold": "test",
+        "tsad.labels_used.selection": "selection",
+        "tsad.supervised": "true",
+        "tsad.oracle": "true",
+    }
+
+
+@pytest.mark.parametrize(
+    ("provenance", "sentence"),
+    [
+        (Provenance(), "No label had a hand in training, threshold or the choice of the detector."),
+        (
+            Provenance(training="development", selection="selection"),
+            "Labels had a hand: those of the development rows in the training; those of the selection rows in the selection; "
+            "none of them of a reported row.",
+        ),
+        (
+            Provenance(threshold="test"),
+            "Labels had a hand: those of the test rows in the threshold; so what its flags are worth is an oracle.",
+        ),
+    ],
+    ids=["none", "harmless", "oracle"],
+)
+def test_the_sentence_says_whose_labels_did_what(provenance, sentence):
+    assert provenance.sentence == sentence
+
+
+def test_a_champion_says_for_good_that_labels_chose_it(tmp_path):
+    series = sensors(100)
+    detector = detector_of(L2Spec(kind="l2"), series, 1, ScoringSpec())
+    detector.save(tmp_path)
+    assert Detector.load(tmp_path).provenance == Provenance()
+    _declare(tmp_path, "selection")
+    declared = Detector.load(tmp_path)
+    assert declared.provenance == Provenance(selection="selection")
+    assert declared.provenance.tags()["tsad.labels_used.selection"] == "selection"
+    np.testing.assert_array_equal(declared.score(series).values, detector.score(series).values)

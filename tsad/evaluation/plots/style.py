@@ -1,0 +1,134 @@
+"""What all pictures share: size, colours, shades, and how a long series is thinned."""
+
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from tsad.evaluation.pointwise import Flags, Floats
+from tsad.provenance import LabelsUsed
+from tsad.series import runs
+
+Legend = Literal["outside lower center", "outside right upper"]
+Values = NDArray[np.floating]
+
+INK, ALARM, QUIET = "#1f4e79", "#d62728", "#767676"
+AMBER, GREEN, PINK = "#e69f00", "#009e73", "#cc79a7"
+WIDTH, DPI = 9.0, 120
+BUCKETS = 1000
+"""Stretches of a thinned series: about the pixels that a picture is wide."""
+
+
+def new_figure(height: float) -> Figure:
+    """Returns an empty figure, `height` inches high."""
+    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+
+
+def finish(figure: Figure, title: str, legend: Legend = "outside lower center") -> Figure:
+    """Returns the figure with its title, its quiet axes, and one legend of all that was labelled, beside the axes."""
+    figure.suptitle(title, fontsize=11)
+    figure.align_ylabels()
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+        axes.set_axisbelow(True)
+    handles = {
+        name: handle for axes in figure.axes for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        columns = 5 if "lower" in legend else 1
+        figure.legend(list(handles.values()), list(handles), loc=legend, ncols=columns, frameon=False, fontsize=9)
+    return figure
+
+
+def empty_figure(title: str, reason: str) -> Figure:
+    """Returns a figure that says why there is nothing to draw."""
+    figure = new_figure(1.6)
+    figure.subplots().text(0.5, 0.5, f"nothing to draw: {reason}", ha="center", va="center", color=QUIET)
+    figure.axes[0].set_axis_off()
+    return finish(figure, title)
+
+
+def undefined(scores: Floats, labels: Flags | None) -> str | None:
+    """Returns why no picture of scores against labels can be drawn, or None if it can."""
+    if labels is None:
+        return "no labels"
+    known = labels[~np.isnan(scores)]
+    if not len(known):
+        return "no row has a score"
+    if known.all() or not known.any():
+        return f"all {len(known)} rows are {'anomalous' if known.all() else 'normal'}"
+    return None
+
+
+def thinned(values: Values) -> NDArray[np.int64]:
+    """Returns the rows, ascending, that have to be drawn: the lowest and highest of each of `BUCKETS` stretches of (T,) values.
+
+    A stretch without a value (NaN) keeps its first row, so that the gap stays. All rows if they are few.
+    """
+    rows = len(values)
+    if rows <= 2 * BUCKETS:
+        return np.arange(rows)
+    size = -(-rows // BUCKETS)
+    count = -(-rows // size)
+    table = np.pad(values, (0, count * size - rows), constant_values=np.nan).reshape(count, size)
+    missing = np.isnan(table)
+    lowest = np.where(missing, np.inf, table).argmin(axis=1)
+    highest = np.where(missing, -np.inf, table).argmax(axis=1)
+    return np.unique(np.stack([lowest, highest]) + np.arange(count) * size)
+
+
+def draw_line(
+    axes: Axes, values: Values, style: str = "-", *, color: str, width: float = 0.8, label: str = "", first: int = 0
+) -> None:
+    """Draws (T,) values over rows `first`, `first` + 1, ..., thinned; few rows get dots, since one alone makes no line."""
+    rows = thinned(values)
+    marker = "." if len(values) < 100 and style == "-" else ""
+    axes.plot(first + rows, values[rows], style, color=color, linewidth=width, marker=marker, label=label)
+
+
+def shade(
+    axes: Axes, flags: Flags | None, *, label: str = "", color: str = ALARM, alpha: float = 0.22, first: int = 0
+) -> None:
+    """Shades the stretches of (T,) flags from bottom to top; a single row of a long series shows too."""
+    spans = [(first + start - 0.5, stop - start) for start, stop in runs(flags)] if flags is not None else []
+    if spans:
+        across = axes.get_xaxis_transform()
+        axes.broken_barh(spans, (0, 1), transform=across, color=color, alpha=alpha, linewidth=1, label=label, zorder=0)
+
+
+def number_rows(axes: Axes, start: int, stop: int) -> None:
+    """Gives an axes the x-axis of rows `start` to `stop` (exclusive)."""
+    axes.set(xlabel="row", xlim=(start - 0.5, stop - 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def is_heavy(scores: Floats) -> bool:
+    """Returns whether scores span so much that only a logarithmic axis shows them: the highest is 50 times the median."""
+    positive = scores[scores > 0]  # a comparison with NaN is False
+    return len(positive) > 0 and bool(positive.max() > 50 * np.median(positive))
+
+
+def lowest_shown(scores: Floats) -> float:
+    """Returns where a logarithmic axis of heavy scores begins: a few scores next to 0 must not take up most of it."""
+    return 0.7 * float(np.quantile(scores[scores > 0], 0.001))
+
+
+def level_name(levels: Floats, level_from: LabelsUsed) -> str:
+    """Returns what a legend calls (T,) levels: "threshold 2.5", or "oracle threshold 1 to 9" if labels of these rows chose it."""
+    ends = sorted({f"{levels.min():.4g}", f"{levels.max():.4g}"}, key=float)
+    return f"{'oracle threshold' if level_from == 'test' else 'threshold'} {' to '.join(ends)}"
+
+
+def mark_levels(axes: Axes, levels: Floats | None, level_from: LabelsUsed) -> None:
+    """Marks (T,) levels on an x-axis of scores: one as a dashed line, several as the band between the lowest and the highest."""
+    if levels is None or not len(levels):
+        return
+    name = level_name(levels, level_from)
+    if levels.min() == levels.max():
+        axes.axvline(levels[0], color="black", linestyle="--", linewidth=1.2, label=name)
+    else:
+        axes.axvspan(levels.min(), levels.max(), color="black", alpha=0.12, linewidth=0, label=name)
