@@ -62,9 +62,7 @@ def main() -> None:
     table = summary(by_machine)
     print(f"\nmean over {runs['machine'].nunique()} machines: {', '.join(arguments.machines)}\n")
     print(table.to_string(float_format=lambda value: f"{value:.3f}"))
-    print(
-        f"\nVUS-PR by machine\n\n{by_machine[PRIME].unstack().loc[table.index].to_string(float_format='{:.2f}'.format)}"
-    )
+    print(f"\nVUS-PR by machine\n\n{prime(by_machine).loc[table.index].to_string(float_format='{:.2f}'.format)}")
     if arguments.csv:
         runs.to_csv(arguments.csv, index=False)
 
@@ -91,7 +89,7 @@ def summary(by_machine: pd.DataFrame) -> pd.DataFrame:
     """Returns a row per detector, the best mean VUS-PR first, compared with the best trivial one."""
     generator = np.random.default_rng(0)
     table = by_machine.groupby("name").mean().rename(columns=SHOWN).sort_values("VUS-PR", ascending=False)
-    values = by_machine[PRIME].unstack()
+    values = prime(by_machine)
     trivial_names = [name for name in table.index if name.startswith("panel ")]
     for name in table.index if trivial_names else []:
         rival = next(each for each in trivial_names if each != name)
@@ -102,6 +100,11 @@ def summary(by_machine: pd.DataFrame) -> pd.DataFrame:
             table.loc[name, "p"] = found.p_value
             table.loc[name, "wins"] = f"{found.wins}/{found.cases}"
     return table
+
+
+def prime(by_machine: pd.DataFrame) -> pd.DataFrame:
+    """Returns VUS-PR, a row per detector and a column per machine."""
+    return by_machine.reset_index().pivot_table(index="name", columns="machine", values=PRIME)
 
 
 def read_arguments() -> argparse.Namespace:

@@ -120,7 +120,7 @@ def rows_after(spec: ScoringSpec, steps: int) -> int:
 
 def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec) -> NDArray[np.float64]:
     """Returns the (T, F) misfit of each row of a scaled series, NaN where no window (for `mean`: not every window) gives one."""
-    total = torch.zeros(series.values.shape, dtype=torch.float64)
+    total = torch.zeros(series.values.shape, dtype=torch.float64)  # noqa: PD011
     count = torch.zeros(len(series), dtype=torch.int64)
     for rows, batch, estimate in _estimated(model, series, window_length):
         difference = estimate.misfit(batch)
@@ -142,11 +142,11 @@ def estimates(model: Model, series: Series, window_length: int) -> NDArray[np.fl
 
     NaN where no window ends; None of a model that has verdicts, since it has no idea what the rows should have been.
     """
-    values = torch.full(series.values.shape, torch.nan, dtype=torch.float64)
+    values = torch.full(series.values.shape, torch.nan, dtype=torch.float64)  # noqa: PD011
     for rows, _, estimate in _estimated(model, series, window_length):
         if estimate.verdict is not None:
             return None
-        values[rows] = estimate.values[: len(rows), -1].double().cpu()
+        values[rows] = estimate.values[: len(rows), -1].double().cpu()  # noqa: PD011
     return values.numpy()
 
 

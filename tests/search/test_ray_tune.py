@@ -27,6 +27,7 @@ BASE = {
     "model": {"kind": "lstm_ae", "hidden": 8, "latent": 3},
     "training": {"epochs": 3, "batch_size": 64, "learning_rate": 1e-2},
 }
+MISFIT = {"kind": "misfit"}
 LEARNS, L2, PCA, TOO_MANY, CRAWLS = range(5)
 CHANGES = (
     {},
@@ -104,7 +105,7 @@ class Searched:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     """Five trials, two side by side; more trials are allowed than the designer has candidates."""
-    spec = {"trials": 9, "parallel": 2, "asha": {"grace": 1, "reduction": 2}}
+    spec = {"trials": 9, "parallel": 2, "maximise": MISFIT, "asha": {"grace": 1, "reduction": 2}}
     return Searched(tmp_path_factory.mktemp("search"), spec, CHANGES)
 
 
@@ -179,7 +180,7 @@ def timeless(values):
 
 
 def experiment_value(searched, changes):
-    return SearchSpec().maximise.value(run(experiment(changes), searched.data))
+    return parse(SearchSpec, {"maximise": MISFIT}, "search").maximise.value(run(experiment(changes), searched.data))
 
 
 @pytest.mark.parametrize("number", [LEARNS, L2, PCA, CRAWLS])

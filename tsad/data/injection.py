@@ -14,13 +14,14 @@ from tsad.errors import DataError
 from tsad.series import Series
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Features = NDArray[np.int64]
 
 Kind = Literal["point", "contextual", "level_shift", "trend", "seasonal", "noise_burst", "flat_line", "decoupling"]
 ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
 
-LENGTHS = (5, 100)
-"""Rows of an event, log-uniform, both reachable; a point is one row."""
+LONGEST = 200
+"""Rows of the longest event, where a recording has ten times as many."""
 AMPLITUDES = (1.0, 8.0)
 """Size of a change in deviations of its feature, log-uniform: from lost in the noise to plain to see."""
 
@@ -49,12 +50,27 @@ class Injected:
     Attributes:
         series: The rows, True in `labels` in every row of an event.
         events: In the order of their rows.
-        inner: (T,) True outside of the margins, where events could come to lie.
+        inner: (T,) True between the margins, where events could come to lie.
     """
 
     series: Series
     events: tuple[Event, ...]
-    inner: NDArray[np.bool_]
+    inner: Flags
+
+    @property
+    def touched(self) -> Flags:
+        """(T,) True in events and in as many rows after each, which a detector with a memory may still find strange."""
+        return self._rows(self.events, echo=1)
+
+    def of(self, kind: Kind) -> Flags:
+        """Returns (T,) True in the events of a kind."""
+        return self._rows([event for event in self.events if event.kind == kind], echo=0)
+
+    def _rows(self, events: Sequence[Event], *, echo: int) -> Flags:
+        rows = np.zeros(len(self.series), bool)
+        for event in events:
+            rows[event.start : event.stop + echo * (event.stop - event.start)] = True
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,20 +163,21 @@ CHANGES: Mapping[Kind, Change] = {
 def inject(series: Series, kinds: Sequence[Kind], share: float, generator: Generator, *, margin: int = 0) -> Injected:
     """Returns a copy of the rows with events in it, the kinds in turn.
 
-    An event lies in one recording, lasts `LENGTHS` rows (at most its kind's part of the anomalous rows and a third of the
-    recording), and touches a random set of features, of any size up to half of them, small sets more often. Between two
-    events lie at least as many rows as the shorter has. Sizes are `AMPLITUDES` times the deviation of the feature, signs
+    A point lasts one row. Any other event lasts, log-uniform, up to a tenth of the longest stretch between margins, at least
+    4 rows and at most `LONGEST`, and no less than a seventh of that. It lies in one recording of three times its length, and
+    between two events lie at least as many rows as the shorter has. It touches a random set of features, of a fifth of
+    those that move up to all, small sets more often. Its size is one of `AMPLITUDES` times the feature's deviation, the sign
     random for each feature.
 
     The deviation is 1.4826 times the median distance from the median, or the standard deviation of a feature that rests
     more than half of the time. A feature that never moves has no size to measure by and is left alone. An event that would
-    change nothing, such as a flat line where the feature was flat, is not made.
+    change nothing, such as a flat line where all its features are flat, is not made.
 
     Args:
         series: (T, F) rows that are taken as normal; labels are not read.
         kinds: At least one; they come in a random order, then again in another.
-        share: Of the rows outside of margins, 0 to 0.3; reached or passed by less than one event, and missed where no
-            more event finds room.
+        share: Of the rows between margins that become anomalous, above 0 and up to 0.3: reached, or passed by less than one
+            event; missed only if no further event finds room or changes anything.
         generator: Draws everything.
         margin: Rows at either end of each recording that no event touches, at most a third of it.
 
@@ -176,15 +193,14 @@ def inject(series: Series, kinds: Sequence[Kind], share: float, generator: Gener
     ground = _Ground(series, margin)
     inner = ~ground.taken
     wanted = share * int(inner.sum())
-    longest = max(LENGTHS[0], min(LENGTHS[1], round(wanted / len(kinds))))
     for kind in _in_turn(kinds, generator, 2 * math.ceil(wanted)):
         if ground.labels.sum() >= wanted:
             break
-        ground.disturb(kind, 1 if kind == "point" else round(_log_uniform((LENGTHS[0], longest), generator)), generator)
+        ground.disturb(kind, generator)
     if not ground.events:
         raise DataError(
-            f"an event needs {LENGTHS[0]} free rows in a recording of {3 * LENGTHS[0]}, outside of margins of {margin}, but "
-            f"none was found in {len(series)} rows; give more rows or a smaller margin"
+            f"none of {list(kinds)} finds room in {len(series)} rows, or changes anything there; give more rows, or ones in "
+            f"which more features move"
         )
     changed = replace(series, values=ground.values, labels=ground.labels)
     return Injected(changed, tuple(sorted(ground.events, key=lambda event: event.start)), inner)
@@ -220,13 +236,18 @@ class _Ground:
         self.values = series.values.copy()
         self.labels = np.zeros(len(series), bool)
         self.taken = np.ones(len(series), bool)
+        stretch = 0
         for first, after in series.recordings():
             edge = min(margin, (after - first) // 3)
             self.taken[first + edge : after - edge] = False
+            stretch = max(stretch, after - first - 2 * edge)
         self.events: list[Event] = []
+        longest = min(LONGEST, max(4, stretch // 10))
+        self._lengths = (max(2, longest // 7), longest)
 
-    def disturb(self, kind: Kind, length: int, generator: Generator) -> None:
+    def disturb(self, kind: Kind, generator: Generator) -> None:
         """Makes an event, if there is room and anything changes."""
+        length = 1 if kind == "point" else round(_log_uniform(self._lengths, generator))
         starts = self._starts(length)
         if not len(starts):
             return
@@ -257,9 +278,8 @@ class _Ground:
         return np.concatenate(found)
 
     def _features(self, generator: Generator) -> Features:
-        most = max(1, len(self._moving) // 2)
-        chosen = generator.choice(self._moving, round(_log_uniform((1, most), generator)), replace=False)
-        return np.sort(chosen)
+        count = round(_log_uniform((max(1, len(self._moving) // 5), len(self._moving)), generator))
+        return np.sort(generator.choice(self._moving, count, replace=False))
 
 
 def _in_turn(kinds: Sequence[Kind], generator: Generator, count: int) -> Iterator[Kind]:

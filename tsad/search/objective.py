@@ -3,13 +3,19 @@
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from tsad.data.injection import ALL_KINDS, Kind, inject
 from tsad.errors import DataError
+from tsad.evaluation.pointwise import pr_auc
 from tsad.experiment import Outcome
 from tsad.provenance import LabelsUsed
 from tsad.scoring import ScoringSpec, misfits
 from tsad.spec import Spec
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 class LabelledSpec(Spec):
@@ -67,5 +73,66 @@ class MisfitSpec(Spec):
         return -float(np.nanmean((scaled * np.square(scorer.scaler.scale))[:, moving] / np.square(deviation[moving])))
 
 
-MaximiseSpec = Annotated[LabelledSpec | MisfitSpec, Field(discriminator="kind")]
+class LabelFreeSpec(Spec):
+    """Mean average precision on validation rows with injected anomalies: no label is read, and no test row.
+
+    Anomalies are put into the raw rows before any scaling and depend on the options here alone, so every candidate meets the
+    same ones, and all are judged on the same rows: `edge` or more from both ends of a recording (at most a third of it).
+    Each kind counts the same in each draw: its rows against the normal ones, but for as many after an event as it has.
+
+    A hint, no proof. Rank correlation with the test PR-AUC (VUS-PR) of 20 closed-form detectors, chance among them, on SMD
+    1-2, 2-1, 2-8, 3-4: 0.07, 0.50, 0.63, 0.40 (-0.13, 0.44, 0.41, 0.57); of the ten of them that `misfit` can rank: -0.32,
+    0.26, 0.30, 0.28, while `misfit` itself has -0.45, -0.02, -0.06, 0.15. The injection was chosen on these machines. It
+    favours detectors of short memory: it picked a ridge forecaster on all four, at 0.27, 0.26, 0.96, 0.81 where the best
+    had 0.51, 0.42, 0.97, 0.84. Where labelled rows can be set apart, `labelled` reads the labels themselves.
+
+    Attributes:
+        kinds: What is injected, in turn.
+        share: Of the judged rows that become anomalous.
+        draws: Injections, each scored once.
+        seed: Of the first injection; the next ones have streams of their own.
+        edge: Rows that a score may look back or ahead, for every candidate; the default of `split.gap`.
+    """
+
+    kind: Literal["label_free"]
+    kinds: tuple[Kind, ...] = Field(ALL_KINDS, min_length=1)
+    share: float = Field(0.1, gt=0, le=0.3)
+    draws: int = Field(3, ge=1)
+    seed: int = Field(0, ge=0)
+    edge: int = Field(100, ge=0)
+
+    @property
+    def labels_used(self) -> LabelsUsed:
+        """Whose labels it reads."""
+        return "nothing"
+
+    def value(self, outcome: Outcome) -> float:
+        """Returns the mean; raises `DataError` if a judged row has no score, or the rows have no room for an event."""
+        found = [value for draw in range(self.draws) for value in self._precisions(outcome, draw)]
+        return float(np.mean(found))
+
+    def _precisions(self, outcome: Outcome, draw: int) -> list[float]:
+        """Returns the average precision of each kind of one draw, its events against the rows that nothing touched."""
+        generator = np.random.default_rng([self.seed, draw])
+        injected = inject(outcome.parts.validation, self.kinds, self.share, generator, margin=self.edge)
+        scores = outcome.detector.score(injected.series).values
+        silent = int(np.isnan(scores[injected.inner]).sum())
+        if silent:
+            reach = outcome.detector.scorer.rows_before + outcome.detector.scorer.rows_after
+            raise DataError(
+                f"maximise: label_free judges every candidate on the same {int(injected.inner.sum())} validation rows, but "
+                f"this one has no score for {silent} of them, since it looks {reach} rows around; set "
+                f"search.maximise.edge={reach} or more and give recordings of {3 * reach} rows, or take a shorter window"
+            )
+        normal = injected.inner & ~injected.touched
+        kinds = {event.kind for event in injected.events}
+        return [_precision(scores, injected.of(kind), normal) for kind in sorted(kinds)]
+
+
+def _precision(scores: Floats, anomalous: Flags, normal: Flags) -> float:
+    rows = anomalous | normal
+    return pr_auc(scores[rows], anomalous[rows])
+
+
+MaximiseSpec = Annotated[LabelFreeSpec | LabelledSpec | MisfitSpec, Field(discriminator="kind")]
 """Everything that a search can be asked to make large."""
