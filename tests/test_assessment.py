@@ -42,7 +42,8 @@ class Case:
         panel = {name: replace(self.panel[name], parts=parts) for name in members}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tsad.assessment, "run_panel", lambda experiment, data: panel)
-            return assess(self.outcome.detector, self.experiment, data, "case")
+            chosen = replace(self.outcome.detector, selection_labels="selection")
+            return assess(chosen, self.experiment, data, "case")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,7 @@ def test_an_assessment_is_of_the_reported_rows(case, assessed):
     np.testing.assert_array_equal(assessed.validation, outcome.validation.values)
     assert assessed.estimates.shape == (188, 6)
     assert assessed.report == outcome.report
+    assert assessed.provenance == Provenance(selection="selection")
     assert assessed.card.name == case.data.name
 
 
