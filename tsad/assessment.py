@@ -11,6 +11,7 @@ from tsad.data.dataset import DataSet
 from tsad.data.split import Parts, split
 from tsad.detector import Detector
 from tsad.evaluation.chance import Chance, chance
+from tsad.evaluation.estimates import estimate_errors
 from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
 from tsad.evaluation.pointwise import Flags, Floats, pr_auc
 from tsad.evaluation.report import Report, evaluate
@@ -127,7 +128,7 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
     levels, rows = detector.threshold.levels(scores.values), parts.reported
     outcomes = run_panel(experiment, data)
     labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
-    found = report(detector, scores, parts, rows)
+    found = _with_errors(report(detector, scores, parts, rows), detector, parts)
     panel = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
     estimates = detector.scorer.estimates(parts.test)
     return Assessment(
@@ -148,6 +149,18 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
         causes=_causes(scores, rows, data),
         card=data_card(data),
     )
+
+
+def _with_errors(found: Report, detector: Detector, parts: Parts) -> Report:
+    """Returns the report with the errors of the estimates of the reported normal rows, in the units of the scaler."""
+    scaler, rows = detector.scorer.scaler, parts.reported
+    estimates = detector.scorer.estimates(parts.test)
+    if estimates is None:
+        return found
+    normal = np.full(len(parts.test), fill_value=True) if parts.test.labels is None else ~parts.test.labels
+    scaled = scaler.apply(parts.test).values[rows][normal[rows]].astype(np.float64)
+    errors = estimate_errors(scaled, ((estimates - scaler.center) / scaler.scale)[rows][normal[rows]])
+    return Report({**found.metrics, **errors}, found.undefined)
 
 
 def _reported(outcome: Outcome, parts: Parts, rows: slice) -> Report:
