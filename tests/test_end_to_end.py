@@ -239,8 +239,8 @@ def test_every_finished_trial_has_metrics_plots_and_its_detector(searched):
             "value",
         }
         assert wanted <= child.data.metrics.keys()
-        assert 0 < child.data.metrics["value"] <= 1  # an average precision, read from no label
-        assert child.data.tags["tsad.labels_used.selection"] == "nothing"
+        assert 0 < child.data.metrics["value"] <= 1  # an average precision of the selection rows
+        assert child.data.tags["tsad.labels_used.selection"] == "selection"
         files = artifacts(searched.client, child.info.run_id)
         assert {
             "detector",

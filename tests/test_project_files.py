@@ -155,7 +155,10 @@ def test_a_dependency_is_locked_within_its_range(wanted):
 
 
 def needed(requirement, seen):
-    """Yields the names that a requirement brings along, as far as they are installed here."""
+    """Yields the names that a requirement brings along, as far as they are installed here.
+
+    What PyTorch's CUDA build brings is left out: the lock holds for its CPU build too.
+    """
     key = (canonicalize_name(requirement.name), tuple(sorted(requirement.extras)))
     if key in seen:
         return
@@ -163,6 +166,8 @@ def needed(requirement, seen):
     yield key[0]
     for line in metadata.requires(requirement.name) or []:
         inner = Requirement(line)
+        if inner.name.startswith(("cuda-", "nvidia-", "triton")):
+            continue
         environments = [{"extra": extra} for extra in ("", *requirement.extras)]
         if inner.marker is None or any(inner.marker.evaluate(environment) for environment in environments):
             yield from needed(inner, seen)
