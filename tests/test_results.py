@@ -132,11 +132,11 @@ def test_what_was_run_can_be_read_back(folder, experiment, outcome, data):
     assert read(folder, "history.json") == []
 
 
-def test_metrics_stand_beside_whose_labels_made_them(folder, outcome):
+def test_metrics_stand_beside_whose_labels_made_them(folder, assessment):
     found = read(folder, "metrics.json")
     assert found.pop("labels_used") == {"training": "nothing", "threshold": "nothing", "selection": "nothing"}
-    assert found.pop("undefined") == dict(outcome.report.undefined)
-    assert found == pytest.approx(outcome.report.metrics)
+    assert found.pop("undefined") == dict(assessment.report.undefined)
+    assert found == pytest.approx(assessment.report.metrics)
     assert found["deployable/f1"] == found["point/f1"]
 
 
