@@ -1,5 +1,6 @@
 """Runs of many experiments side by side, each logged once: what the benchmarks have in common."""
 
+import argparse
 import multiprocessing
 import tempfile
 from collections.abc import Mapping
@@ -57,6 +58,14 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
     logged = _logged(place, to)
     finished = [(*pair, _key(experiment)) for pair, experiment in wanted.items() if _key(experiment) in logged.index]
     return pd.DataFrame([{"name": name, "case": case, **logged.loc[key]} for name, case, key in finished])
+
+
+def add_options(parser: argparse.ArgumentParser, some: str) -> None:
+    """Adds the options of every benchmark of logged runs; `some` are names that its `--only` takes, for its help."""
+    parser.add_argument("--only", nargs="*", help=f"names, such as {some}")
+    parser.add_argument("--parallel", type=int, default=2, help="runs side by side, one thread each")
+    parser.add_argument("--set", nargs="*", default=[], metavar="A.B=VALUE", dest="changes")
+    parser.add_argument("--csv", type=Path, help="write every run's metrics to this file")
 
 
 def fetch(place: Place, benchmark: str, experiment: Experiment, folder: Path) -> Path:

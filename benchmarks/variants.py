@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from logged_runs import complete
+from logged_runs import add_options, complete
 
 from tsad.commands.place import open_place, read_experiment
 from tsad.panel import PANEL, UNTRAINED, trivial, untrained
@@ -61,10 +61,7 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", nargs="+", default=["1-2", "2-1", "2-8", "3-4"])
-    parser.add_argument("--only", nargs="*", help="names of variants, such as smd_lstm or 'panel l2'")
-    parser.add_argument("--parallel", type=int, default=2, help="runs side by side, one thread each")
-    parser.add_argument("--set", nargs="*", default=[], metavar="A.B=VALUE", dest="changes")
-    parser.add_argument("--csv", type=Path, help="write every run's metrics to this file")
+    add_options(parser, "smd_lstm or 'panel l2'")
     return parser.parse_args()
 
 

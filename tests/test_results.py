@@ -12,7 +12,16 @@ from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.evaluation.report import Report
 from tsad.experiment import Experiment, run
 from tsad.panel import PANEL
-from tsad.results import DETECTOR, HEADLINES, headlines, metrics, shown, write_assessment, write_results, write_scores
+from tsad.results import (
+    DETECTOR,
+    HEADLINES,
+    column_name,
+    headlines,
+    metrics,
+    write_assessment,
+    write_results,
+    write_scores,
+)
 from tsad.spec import parse, read_yaml
 
 VALUES = {
@@ -76,8 +85,8 @@ def test_headlines_say_whether_a_label_of_the_reported_rows_chose_the_level():
     assert [name for name in HEADLINES if "best" in name] == ["oracle/best_f1"]
     assert "deployable/f1" in HEADLINES
     assert not {name.partition("/")[0] for name in HEADLINES} & {"point", "point_adjusted", "window"}
-    assert shown("ranking/vus_pr") == "vus_pr"
-    assert shown("oracle/best_f1") == "oracle/best_f1"
+    assert column_name("ranking/vus_pr") == "vus_pr"
+    assert column_name("oracle/best_f1") == "oracle/best_f1"
 
 
 def test_headlines_come_first_and_counts_and_levels_not_at_all():

@@ -1,7 +1,7 @@
 """An assessment: a report, and everything that says how far it can be trusted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,9 +128,11 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
     levels, rows = detector.threshold.levels(scores.values), parts.reported
     outcomes = run_panel(experiment, data)
     labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
-    found = _with_errors(report(detector, scores, parts, rows), detector, parts)
-    panel = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
     estimates = detector.scorer.estimates(parts.test)
+    found = report(detector, scores, parts, rows)
+    if estimates is not None:
+        found = replace(found, metrics={**found.metrics, **_errors(detector, parts, estimates)})
+    panel = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
     return Assessment(
         title=title,
         scores=scores.values[rows],
@@ -151,16 +153,12 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
     )
 
 
-def _with_errors(found: Report, detector: Detector, parts: Parts) -> Report:
-    """Returns the report with the errors of the estimates of the reported normal rows, in the units of the scaler."""
+def _errors(detector: Detector, parts: Parts, estimates: Floats) -> dict[str, float]:
+    """Returns the errors of the estimates of the reported normal rows, in the units of the scaler."""
     scaler, rows = detector.scorer.scaler, parts.reported
-    estimates = detector.scorer.estimates(parts.test)
-    if estimates is None:
-        return found
     normal = np.full(len(parts.test), fill_value=True) if parts.test.labels is None else ~parts.test.labels
     scaled = scaler.apply(parts.test).values[rows][normal[rows]].astype(np.float64)
-    errors = estimate_errors(scaled, ((estimates - scaler.center) / scaler.scale)[rows][normal[rows]])
-    return Report({**found.metrics, **errors}, found.undefined)
+    return estimate_errors(scaled, ((estimates - scaler.center) / scaler.scale)[rows][normal[rows]])
 
 
 def _reported(outcome: Outcome, parts: Parts, rows: slice) -> Report:

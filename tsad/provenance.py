@@ -37,7 +37,12 @@ class Provenance:
     @property
     def oracle(self) -> bool:
         """Whether a label of the reported rows chose anything, so that the numbers of its flags cannot be had in production."""
-        return worst(self.training, self.threshold, self.selection) == "test"
+        return self.worst == "test"
+
+    @property
+    def worst(self) -> LabelsUsed:
+        """The part whose labels do most harm."""
+        return worst(*self.parts().values())
 
     def tags(self) -> dict[str, str]:
         """Returns the run's tags: `tsad.labels_used.PART` for each part, `tsad.supervised` and `tsad.oracle` where they hold."""

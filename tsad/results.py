@@ -46,7 +46,7 @@ SWEPT = 400
 """Levels of the oracle sweep that `threshold_sweep.csv` keeps, evenly many rows apart."""
 
 
-def shown(metric: str) -> str:
+def column_name(metric: str) -> str:
     """Returns a metric's name as tables show it: those that need no level without their prefix."""
     return metric.removeprefix("ranking/")
 
@@ -71,6 +71,17 @@ def metrics(outcome: Outcome) -> dict[str, float]:
         | {f"selection/{name}": chosen[name] for name in HEADLINES if name in chosen}
         | {"cost/seconds": outcome.seconds, "cost/parameters": float(sum(tensor.numel() for tensor in weights))}
     )
+
+
+def assessed_metrics(assessment: Assessment) -> dict[str, float]:
+    """Returns the headlines of an assessment, and those of the trivial detectors under `panel/NAME/`."""
+    trivial = {
+        f"panel/{name}/{metric}": report.metrics[metric]
+        for name, report in assessment.panel.items()
+        for metric in HEADLINES
+        if metric in report.metrics
+    }
+    return headlines(assessment.report) | trivial
 
 
 def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tsad.assessment import Assessment, assess
+from tsad.assessment import assess
 from tsad.commands.place import Place, open_place
 from tsad.commands.watch import Watch
 from tsad.data.dataset import DataSet
@@ -17,7 +17,7 @@ from tsad.detector import Detector
 from tsad.errors import TsadError
 from tsad.experiment import Experiment
 from tsad.provenance import LabelsUsed, Provenance
-from tsad.results import DETECTOR, HEADLINES, headlines, write_assessment
+from tsad.results import DETECTOR, assessed_metrics, write_assessment
 from tsad.search.ray_tune import run_trials
 from tsad.search.report import show_comparison, show_trials, show_verdict, trial_table
 from tsad.search.search import Search, read_search
@@ -95,7 +95,7 @@ def _crown(place: Place, writer: RunWriter, data: DataSet, winner: Trial, folder
     detector = Detector.load(folder / "champion" / DETECTOR)
     assessment = assess(detector, experiment, data, f"{winner.candidate.name} on {data.name}")
     write_assessment(assessment, folder / "champion")
-    writer.metrics(_all_metrics(assessment))
+    writer.metrics(assessed_metrics(assessment))
     writer.files(folder / "champion", "champion")
     for name in ("champion.yaml", "trials.csv"):
         writer.file(folder / name)
@@ -113,17 +113,6 @@ def _crown(place: Place, writer: RunWriter, data: DataSet, winner: Trial, folder
     click.echo(f"{rows}; oracle/... read their labels, deployable/f1 did not:")
     click.echo(f"{comparison}\n\n{verdict}\n")
     return version
-
-
-def _all_metrics(assessment: Assessment) -> dict[str, float]:
-    """Returns the champion's headlines, and the panel's under `panel/NAME/`."""
-    trivial = {
-        f"panel/{name}/{metric}": result.metrics[metric]
-        for name, result in assessment.panel.items()
-        for metric in HEADLINES
-        if metric in result.metrics
-    }
-    return headlines(assessment.report) | trivial
 
 
 def _say_where(place: Place, version: str, folder: Path) -> None:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from tsad.assessment import assess
 from tsad.commands.place import device, open_place, read_experiment
 from tsad.experiment import Progress, run
-from tsad.results import DETECTOR, metrics, write_assessment, write_results
+from tsad.results import DETECTOR, assessed_metrics, metrics, write_assessment, write_results
 from tsad.search.report import show_comparison, show_verdict
 from tsad.serving.registry import log_detector
 from tsad.tracking.runs import leading_run
@@ -47,7 +47,7 @@ def train(path: Path, changes: Mapping[str, Any]) -> None:
         write_results(outcome, experiment, folder, title)
         assessment = assess(outcome.detector, experiment, data, title)
         write_assessment(assessment, folder)
-        writer.metrics(metrics(outcome))
+        writer.metrics(metrics(outcome) | assessed_metrics(assessment))
         writer.files(folder)
         log_detector(writer.run_id, folder / DETECTOR, data.test, tags)
     for name, value in metrics(outcome).items():

@@ -3,19 +3,15 @@
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.data.injection import ALL_KINDS, Kind, inject
 from tsad.errors import DataError
-from tsad.evaluation.pointwise import pr_auc
+from tsad.evaluation.pointwise import Flags, Floats, pr_auc
 from tsad.experiment import Outcome
 from tsad.provenance import LabelsUsed
 from tsad.scoring import ScoringSpec, misfits
 from tsad.spec import Spec
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class LabelledSpec(Spec):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tsad.assessment import Assessment
-from tsad.results import HEADLINES, shown
+from tsad.results import HEADLINES, column_name
 from tsad.spec import flatten
 from tsad.trial import Trial
 
@@ -21,7 +21,7 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
             "trial": trial.candidate.name,
             "state": trial.state,
             "value": trial.value,
-            **{shown(name): trial.metrics.get(name) for name in HEADLINES},
+            **{column_name(name): trial.metrics.get(name) for name in HEADLINES},
             "epochs": trial.epochs,
             "seconds": round(trial.seconds, 1),
             **{path: values.get(path) for path in differing if path != "model.kind"},
@@ -34,7 +34,7 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
 
 def show_trials(table: pd.DataFrame) -> str:
     """Returns the columns of `trial_table` that fit a terminal."""
-    columns = ["trial", "state", "value", *(shown(name) for name in HEADLINES), "epochs", "seconds"]
+    columns = ["trial", "state", "value", *(column_name(name) for name in HEADLINES), "epochs", "seconds"]
     return _text(table[columns])
 
 
@@ -44,7 +44,7 @@ def show_comparison(name: str, assessment: Assessment) -> str:
     if assessment.certainty is not None:
         reports["chance"] = {metric: level.mean for metric, level in assessment.certainty.chance.items()}
     rows = [
-        {"detector": each} | {shown(metric): values.get(metric) for metric in HEADLINES}
+        {"detector": each} | {column_name(metric): values.get(metric) for metric in HEADLINES}
         for each, values in reports.items()
     ]
     return _text(pd.DataFrame(rows))
