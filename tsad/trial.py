@@ -49,6 +49,8 @@ class Trial:
         epochs: Epochs trained; 0 for a closed form.
         metrics: Of its last evaluation.
         reason: Why it was stopped or failed.
+        elapsed: Seconds from the start of the search to its end.
+        reused: The run of an earlier search that it was taken from; empty if it was trained for this one.
     """
 
     candidate: Candidate
@@ -58,6 +60,8 @@ class Trial:
     epochs: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    elapsed: float = 0.0
+    reused: str = ""
 
     @property
     def rank(self) -> tuple[bool, float, int]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tsad.data.average import averaged
 from tsad.data.dataset import Cause, DataSet
 from tsad.errors import DataError, shown
 from tsad.series import Series, runs
@@ -32,10 +33,12 @@ class SmdSpec(Spec):
 
     Attributes:
         machine: Group and number as in the file names, such as "1-2".
+        every: Rows, minutes, that are averaged into one; 1 takes them as they were published.
     """
 
     kind: Literal["smd"]
     machine: str = Field(pattern=r"^\d+-\d+$")
+    every: int = Field(1, ge=1)
 
     def load(self, folder: Path) -> DataSet:
         """Returns the machine's published train and test rows, and what its labellers say caused each anomaly.
@@ -62,8 +65,8 @@ class SmdSpec(Spec):
         causes, defects = _causes(read(f"interpretation_label/{name}"), f"interpretation_label/{name}", labels)
         for defect in defects:
             _logger.warning("%s/%s", place, defect)
-        return DataSet(
-            name=f"smd-{self.machine}",
+        data = DataSet(
+            name=f"smd-{self.machine}" + (f"-every-{self.every}" if self.every > 1 else ""),
             source=str(place),
             train=Series(values=train, features=FEATURES),
             test=Series(values=test, features=FEATURES, labels=labels),
@@ -72,6 +75,7 @@ class SmdSpec(Spec):
             step_seconds=60.0,
             defects=defects,
         )
+        return averaged(data, self.every)
 
 
 def _open(folder: Path) -> tuple[Callable[[str], bytes | None], Path]:

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from tsad.data.average import averaged
+from tsad.data.dataset import Cause, DataSet
+from tsad.series import Series
+
+
+def data_of(rows, *, labels=None, breaks=(), causes=(), times=None):
+    values = np.arange(2 * rows, dtype=np.float32).reshape(rows, 2)
+    labels = None if labels is None else np.isin(np.arange(rows), labels)
+    test = Series(values, ("a", "b"), labels=labels, breaks=breaks, times=times)
+    return DataSet("d", "here", train=Series(values, ("a", "b")), test=test, causes=causes, step_seconds=60.0)
+
+
+def test_rows_are_means_and_a_label_survives():
+    found = averaged(data_of(7, labels=[2]), 3)
+    assert found.test.values.tolist() == [[2, 3], [8, 9]]
+    assert found.train.values.tolist() == [[2, 3], [8, 9]]
+    assert found.test.labels.tolist() == [True, False]
+    assert found.step_seconds == 180
+
+
+def test_no_row_reaches_across_a_break():
+    found = averaged(data_of(8, breaks=(3,)), 2).test
+    assert found.values[:, 0].tolist() == [1, 7, 11]
+    assert found.breaks == (1,)
+
+
+def test_a_recording_that_fills_no_row_is_dropped():
+    found = averaged(data_of(8, breaks=(3, 4)), 2).test
+    assert found.values[:, 0].tolist() == [1, 9, 13]
+    assert found.breaks == (1,)
+
+
+def test_times_are_those_of_the_first_row():
+    times = np.datetime64("2026-01-01T00:00") + np.arange(4).astype("timedelta64[m]")
+    assert averaged(data_of(4, times=times), 2).test.times.tolist() == times[[0, 2]].tolist()
+
+
+@pytest.mark.parametrize(("rows", "stretch"), [((4, 7), (1, 3)), ((0, 1), (0, 1)), ((6, 8), (2, 3))])
+def test_causes_move_with_their_rows(rows, stretch):
+    found = averaged(data_of(9, labels=list(range(*rows)), causes=(Cause(*rows, ("a",)),)), 3)
+    assert found.causes == (Cause(*stretch, ("a",)),)
+    assert found.test.labels[slice(*stretch)].all()
+
+
+def test_every_row_is_the_data_as_it_is():
+    data = data_of(4)
+    assert averaged(data, 1) is data
