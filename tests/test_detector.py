@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.examples import detector_of, from_defaults, members, sensors
 from tests.thresholds.examples import FITTED
@@ -11,6 +12,7 @@ from tsad.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.errors import DataError, DetectorError
 from tsad.models import ModelSpec
 from tsad.models.trivial.principal import PcaErrorSpec
+from tsad.provenance import Provenance
 from tsad.scoring import BATCH, MeanSmoothing, ScoringSpec
 from tsad.series import Series
 
@@ -114,6 +116,33 @@ def test_the_weights_of_another_model_are_refused(spec, series, tmp_path):
     (tmp_path / "other" / WEIGHTS).replace(tmp_path / "one" / WEIGHTS)
     with pytest.raises(DetectorError, match=r"weights must fit .*; description and weights are of different detectors"):
         Detector.load(tmp_path / "one")
+
+
+def test_a_detector_of_the_first_format_is_read_as_it_was_written(tmp_path):
+    description = {
+        "format": "tsad-detector-1",
+        "features": ["a", "b"],
+        "center": [1.0, 2.0],
+        "scale": [2.0, 4.0],
+        "clip": None,
+        "window_length": 1,
+        "model": {"kind": "l2"},
+        "scoring": {"misfit": "squared"},
+        "misfit_scale": [1.0, 0.5],
+        "threshold": {"level": 4.0, "kind": "given"},
+        "training_labels": "nothing",
+        "selection_labels": "selection",
+    }
+    (tmp_path / DESCRIPTION).write_text(json.dumps(description))
+    save_file({"mean": torch.tensor([0.5, 0.0])}, tmp_path / WEIGHTS)
+    detector = Detector.load(tmp_path)
+    found = detector.score(Series(np.array([[2, 2], [4, 10]], dtype=np.float32), ("a", "b")))
+    np.testing.assert_array_equal(
+        found.by_feature, [[0, 0], [1, 8]]
+    )  # ((4 - 1) / 2 - 0.5)^2 and ((10 - 2) / 4)^2 / 0.5
+    assert found.values.tolist() == [0, 4.5]
+    assert detector.flag(found).tolist() == [False, True]
+    assert detector.provenance == Provenance(selection="selection")
 
 
 def test_a_row_without_a_score_is_not_flagged(series):

@@ -103,6 +103,7 @@ def test_a_run_shows_both_parts_of_the_rows_and_what_it_cost(outcome):
     assert {name for name in found if name.startswith("selection/")} == {f"selection/{name}" for name in HEADLINES}
     assert found["cost/parameters"] == 24 + 24 * 3
     assert found["cost/seconds"] == outcome.seconds
+    assert found["cost/latency"] == outcome.latency > 0
 
 
 # --- a run ---

@@ -16,13 +16,15 @@ from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
 from tsad.data.scale import Scaler, ScalerSpec, StandardScalerSpec
 from tsad.data.split import Parts, SplitSpec, split
-from tsad.detector import Detector, Scorer
+from tsad.detector import Detector
+from tsad.ensemble import AnyScorer
 from tsad.errors import DataError
 from tsad.evaluation.report import Report, evaluate
 from tsad.losses.contract import Material
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel, Model
 from tsad.provenance import Provenance
+from tsad.scorer import Scorer
 from tsad.scoring import Scores, ScoringSpec, rows_before
 from tsad.series import Series
 from tsad.spec import Spec
@@ -105,6 +107,7 @@ class Outcome:
         report: On the reported test rows.
         selection: On the test rows set apart for choosing, or None.
         seconds: Wall time of the fit, what a listener did with its progress included.
+        latency: Wall time of scoring the test rows, in milliseconds for 1,000 rows.
     """
 
     detector: Detector
@@ -115,6 +118,7 @@ class Outcome:
     report: Report
     selection: Report | None
     seconds: float
+    latency: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,19 +262,27 @@ def _windows(series: Series, scaler: Scaler, spec: DetectorSpec, device: str) ->
 
 def _conclude(experiment: Experiment, parts: Parts, fitted: _Fitted, start: float) -> Outcome:
     seconds = time.perf_counter() - start
-    scorer = fitted.scorer(experiment, parts.validation)
-    validation, test = scorer.score(parts.validation), scorer.score(parts.test, parts.past)
+    return conclude(experiment, parts, fitted.scorer(experiment, parts.validation), fitted.history, seconds)
+
+
+def conclude(
+    experiment: Experiment, parts: Parts, scorer: AnyScorer, history: tuple[EpochLosses, ...], seconds: float
+) -> Outcome:
+    """Returns what a fitted scorer comes to, with the threshold and the provenance of the experiment."""
+    validation, begin = scorer.score(parts.validation), time.perf_counter()
+    test, end = scorer.score(parts.test, parts.past), time.perf_counter()
     threshold = _threshold(experiment.threshold, validation, test, parts)
     detector = Detector(scorer, threshold, experiment.provenance.training)
     return Outcome(
         detector=detector,
-        history=fitted.history,
+        history=history,
         parts=parts,
         validation=validation,
         test=test,
         report=report(detector, test, parts, parts.reported),
         selection=None if parts.selection is None else report(detector, test, parts, parts.selection),
         seconds=seconds,
+        latency=1e6 * (end - begin) / len(parts.test),
     )
 
 

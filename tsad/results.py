@@ -62,14 +62,17 @@ def headlines(report: Report) -> dict[str, float]:
 def metrics(outcome: Outcome) -> dict[str, float]:
     """Returns the headlines of the reported rows; under `selection/` those of the rows that may choose; the cost.
 
-    `cost/seconds` is the wall time of the fit, `cost/parameters` the numbers in the model's weights.
+    `cost/seconds` is the wall time of the fit, `cost/latency` that of scoring, in milliseconds for 1,000 rows,
+    `cost/parameters` the numbers in the model's weights.
     """
     chosen = {} if outcome.selection is None else outcome.selection.metrics
-    weights = outcome.detector.scorer.model.state_dict().values()
+    cost = {
+        "cost/seconds": outcome.seconds,
+        "cost/latency": outcome.latency,
+        "cost/parameters": float(outcome.detector.scorer.parameters),
+    }
     return (
-        headlines(outcome.report)
-        | {f"selection/{name}": chosen[name] for name in HEADLINES if name in chosen}
-        | {"cost/seconds": outcome.seconds, "cost/parameters": float(sum(tensor.numel() for tensor in weights))}
+        headlines(outcome.report) | {f"selection/{name}": chosen[name] for name in HEADLINES if name in chosen} | cost
     )
 
 

@@ -1,7 +1,10 @@
 """Candidates and trials: what a search proposes and what became of it."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 State = Literal["finished", "stopped", "failed"]
@@ -25,6 +28,11 @@ class Candidate:
     genes: Mapping[str, Any]
     experiment: Mapping[str, Any]
     parents: tuple[int, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of the resolved experiment; equal experiments have equal keys, whatever genes they came from."""
+        return fingerprint(self.experiment)
 
     @property
     def family(self) -> str:
@@ -51,6 +59,7 @@ class Trial:
         reason: Why it was stopped or failed.
         elapsed: Seconds from the start of the search to its end.
         reused: The run of an earlier search that it was taken from; empty if it was trained for this one.
+        node: The machine of the cluster that it ran on; empty if it never reported.
     """
 
     candidate: Candidate
@@ -62,6 +71,7 @@ class Trial:
     reason: str = ""
     elapsed: float = 0.0
     reused: str = ""
+    node: str = ""
 
     @property
     def rank(self) -> tuple[bool, float, int]:
@@ -71,3 +81,8 @@ class Trial:
             -self.value if self.value is not None else float("inf"),
             self.candidate.number,
         )
+
+
+def fingerprint(experiment: Mapping[str, Any]) -> str:
+    """Returns the hash of a resolved experiment; the order of its keys makes no difference."""
+    return hashlib.sha256(json.dumps(experiment, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,7 @@ from tsad.errors import DataError
 from tsad.experiment import Experiment, run
 from tsad.scoring import Scores
 from tsad.search import objective
-from tsad.search.objective import LabelFreeSpec, LabelledSpec, MaximiseSpec, MisfitSpec
+from tsad.search.objective import LabelFreeSpec, LabelledSpec, MaximiseSpec, MisfitSpec, other_values
 from tsad.search.search import SearchSpec
 from tsad.spec import parse, put
 
@@ -280,3 +280,22 @@ def test_a_better_fit_has_a_larger_value(outcome):
     ]
     assert values == sorted(values)
     assert values[0] < values[-1] < 0
+
+
+# --- what the others would have said ---
+
+
+def test_the_objectives_that_were_not_chosen_are_told_beside_the_one_that_was(small_experiment, small_data):
+    outcome = run(small_experiment, small_data)
+    chosen = LabelFreeSpec(kind="label_free", edge=10)
+    found = other_values(chosen, outcome)
+    assert found == {
+        "objective/labelled": LabelledSpec(kind="labelled").value(outcome),
+        "objective/misfit": MisfitSpec(kind="misfit").value(outcome),
+    }
+
+
+def test_an_objective_that_is_not_defined_is_left_out(small_experiment, small_data):
+    alone = parse(Experiment, put(small_experiment.model_dump(mode="json"), {"split.selection": 0}), "no selection")
+    found = other_values(LabelFreeSpec(kind="label_free"), run(alone, small_data))
+    assert found.keys() == {"objective/misfit"}

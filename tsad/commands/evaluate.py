@@ -24,7 +24,7 @@ def evaluate_model(model: str, path: Path, changes: Mapping[str, Any], output: P
     data = experiment.data.load(place.settings.data_dir)
     assessment = assess(detector, experiment, data, f"{model} on {data.name}")
     _write(assessment, output)
-    click.echo(f"{show_comparison(detector.scorer.model_spec.kind, assessment)}\n\n{show_verdict(assessment)}")
+    click.echo(f"{show_comparison(detector.scorer.kind, assessment)}\n\n{show_verdict(assessment)}")
     _say_where(output)
 
 

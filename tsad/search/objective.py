@@ -1,11 +1,13 @@
 """What a search makes large; computed in the same way for every candidate, whatever its genes."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from tsad.data.injection import ALL_KINDS, Kind, inject
+from tsad.ensemble import Ensemble
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import Flags, Floats, pr_auc
 from tsad.experiment import Outcome
@@ -59,8 +61,13 @@ class MisfitSpec(Spec):
         return "nothing"
 
     def value(self, outcome: Outcome) -> float:
-        """Returns the negative mean, so that larger is better."""
+        """Returns the negative mean, so that larger is better; raises `DataError` of an ensemble, which has no one misfit."""
         scorer, parts = outcome.detector.scorer, outcome.parts
+        if isinstance(scorer, Ensemble):
+            raise DataError(
+                f"maximise: misfit is that of one model, but an ensemble has {len(scorer.members)}; maximise label_free or "
+                f"labelled, or search without an ensemble"
+            )
         scaled = misfits(scorer.model, scorer.scaler.apply(parts.validation), scorer.window_length, ScoringSpec())
         deviation = parts.fit.values.std(axis=0, dtype=np.float64)
         moving = deviation > 0
@@ -132,3 +139,17 @@ def _precision(scores: Floats, anomalous: Flags, normal: Flags) -> float:
 
 MaximiseSpec = Annotated[LabelFreeSpec | LabelledSpec | MisfitSpec, Field(discriminator="kind")]
 """Everything that a search can be asked to make large."""
+
+
+def other_values(maximise: MaximiseSpec, outcome: Outcome) -> dict[str, float]:
+    """Returns what the objectives that were not chosen would have said: `objective/KIND` of each that is defined.
+
+    They choose nothing; a report compares all of them with the test metrics.
+    """
+    kinds = (LabelFreeSpec(kind="label_free"), LabelledSpec(kind="labelled"), MisfitSpec(kind="misfit"))
+    found = {}
+    for other in kinds:
+        if other.kind != maximise.kind:
+            with suppress(DataError):  # no rows to choose by, or too few around a score
+                found[f"objective/{other.kind}"] = other.value(outcome)
+    return found
