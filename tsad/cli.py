@@ -57,13 +57,16 @@ def train(experiment: Path, assignments: Sequence[str], extra: Sequence[str]) ->
 @click.option("--parallel", type=_Auto(int), default="auto", help="Trials that run side by side.")
 @click.option("--cpus", type=_Auto(float), default="auto", help="Cores of a trial.")
 @click.option("--gpus", type=_Auto(float), default="auto", help="GPUs of a trial; fractions too.")
+@click.option("--resume", is_flag=True, help="Go on with the newest such search that did not come to its end.")
 @_extra
-def search(space: Path, assignments: Sequence[str], extra: Sequence[str], **options: float | None) -> None:
+def search(
+    space: Path, assignments: Sequence[str], extra: Sequence[str], *, resume: bool, **options: float | None
+) -> None:
     """Search SPACE.yaml; the winner becomes models:/tsad@champion."""
     from tsad.commands.search import search as command
 
     given = {f"search.{name}": value for name, value in options.items() if value is not None}
-    command(space, _changes(assignments, extra) | given)
+    command(space, _changes(assignments, extra) | given, resume=resume)
 
 
 @cli.command(context_settings=_PASS_ON)

@@ -5,8 +5,9 @@ import pytest
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tsad.spec import flatten, put
+from tsad.tracking.archive import TrialArchive
 from tsad.tracking.runs import RunWriter
-from tsad.tracking.search_runs import TrialRecorder
+from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
 from tsad.trial import Candidate, Trial
 
 
@@ -136,4 +137,125 @@ def test_closing_kills_the_runs_that_are_open_and_no_others(store, parent, recor
     recorder.close()
     assert Counter(child.info.status for child in children(store, parent)) == {"FINISHED": 1, "KILLED": 2}
     assert run(done).info.status == "FINISHED"
-    assert run(cut).data.tags["tsad.reason"] == "the search ended before the trial"
+    assert run(cut).data.tags["tsad.reason"] == "the search ended before it"
+
+
+# --- a search that was killed ---
+
+
+@pytest.fixture
+def again(store, parent, small_data):
+    """Returns a recorder of the same search in another session."""
+    return lambda scope="a scope": TrialRecorder(store, parent, small_data, "selection", scope)
+
+
+def test_a_trial_that_is_tried_again_has_one_run_and_each_loss_once(store, parent, recorder, again, candidate):
+    tried = candidate(0)
+    recorder.started(tried)
+    recorder.advanced(tried, 1, {"train/loss": 0.5})
+    recorder.close()
+    second = again()
+    second.started(tried)
+    assert [child.info.status for child in children(store, parent)] == ["RUNNING"]
+    second.advanced(tried, 1, {"train/loss": 0.5})
+    second.advanced(tried, 2, {"train/loss": 0.25})
+    second.ended(Trial(tried, "finished", 0.5, seconds=1.0), None)
+    (child,) = children(store, parent)
+    assert child.info.status == "FINISHED"
+    assert child.data.tags["tsad.reason"] == ""
+    history = store.client.get_metric_history(child.info.run_id, "train/loss")
+    assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.25)]
+
+
+def test_what_ended_before_the_store_heard_of_it_is_written_then(store, parent, recorder, again, candidate, tmp_path):
+    (tmp_path / "scores.npy").write_bytes(b"")
+    told, cut, never = (candidate(number) for number in range(3))
+    recorder.started(told)
+    recorder.ended(Trial(told, "finished", 0.1, seconds=1.0), None)
+    recorder.started(cut)
+    last_update = store.client.get_run(recorder.runs[0]).info.end_time
+    again().catch_up(
+        [
+            (Trial(told, "finished", 0.1, seconds=1.0), None),
+            (Trial(cut, "failed", None, seconds=1.0, reason="ValueError: no"), None),
+            (Trial(never, "finished", 0.3, seconds=1.0), tmp_path),
+        ]
+    )
+    found = {child.data.tags["tsad.trial"]: child for child in children(store, parent)}
+    assert {number: child.info.status for number, child in found.items()} == {
+        "0": "FINISHED",
+        "1": "FAILED",
+        "2": "FINISHED",
+    }
+    assert found["0"].info.end_time == last_update
+    assert found["2"].data.metrics["value"] == 0.3
+    assert [each.path for each in store.client.list_artifacts(found["2"].info.run_id)] == ["scores.npy"]
+
+
+def test_a_run_that_was_made_twice_because_an_answer_was_lost_is_deleted(store, parent, recorder, again, candidate):
+    recorder.started(candidate(0))
+    (first,) = children(store, parent)
+    RunWriter.create(store, store.experiment(), "its double", {"tsad.trial": "0"}, parent)
+    assert again().runs == {0: first.info.run_id}
+    assert [child.info.run_id for child in children(store, parent)] == [first.info.run_id]
+
+
+def test_a_trial_knows_what_it_was_taken_from(recorder, candidate, run):
+    tried = candidate(0)
+    recorder.started(tried)
+    recorder.ended(Trial(tried, "finished", 0.5, seconds=0.0, reused="abc"), None)
+    assert run(tried).data.tags["tsad.reused"] == "abc"
+
+
+def a_search(store, identity, status):
+    writer = RunWriter.create(store, store.experiment(), "s", {"tsad.kind": "search", "tsad.identity": identity})
+    if status != "RUNNING":
+        writer.end(status)
+    return writer.run_id
+
+
+def test_the_newest_search_that_did_not_come_to_its_end_is_gone_on_with(store):
+    assert unfinished(store, "one") is None
+    a_search(store, "one", "KILLED")
+    newest = a_search(store, "one", "RUNNING")
+    a_search(store, "one", "FINISHED")
+    a_search(store, "other", "FAILED")
+    assert unfinished(store, "one") == newest
+
+
+def test_searches_whose_process_is_gone_are_ended_with_their_trials_and_others_are_not(store):
+    dead, alive = a_search(store, "a", "RUNNING"), a_search(store, "b", "RUNNING")
+    trials = {
+        parent: RunWriter.create(store, store.experiment(), "t", {"tsad.trial": "0"}, parent).run_id
+        for parent in (dead, alive)
+    }
+    end_orphans(store, lambda run_id: run_id == dead)
+    statuses = {run_id: store.client.get_run(run_id).info.status for run_id in (dead, alive, *trials.values())}
+    assert statuses == {dead: "KILLED", trials[dead]: "KILLED", alive: "RUNNING", trials[alive]: "RUNNING"}
+
+
+# --- the archive ---
+
+
+def test_a_finished_trial_of_the_same_scope_is_found_with_all_it_left(store, again, candidate, tmp_path):
+    (tmp_path / "scores.npy").write_bytes(b"rows")
+    tried, recorder = candidate(0, generation=2), again()
+    recorder.started(tried)
+    recorder.advanced(tried, 1, {"train/loss": 0.5})
+    ended = Trial(tried, "finished", 0.75, seconds=3.0, epochs=1, metrics={"oracle/best_f1": 0.9})
+    recorder.ended(ended, tmp_path)
+    same = candidate(0)
+    found, folder = TrialArchive(store, "a scope", tmp_path / "reused").find(same)
+    assert found == replace(ended, candidate=same, seconds=0.0, reused=recorder.runs[0])
+    assert (folder / "scores.npy").read_bytes() == b"rows"
+
+
+def test_what_did_not_finish_or_is_of_another_scope_or_experiment_is_not_found(store, again, candidate, tmp_path):
+    recorder = again("ours")
+    for number, state in enumerate(("finished", "stopped", "failed")):
+        recorder.started(candidate(number))
+        recorder.ended(Trial(candidate(number), state, 0.5, seconds=1.0), None)
+    recorder.started(candidate(3))
+    archive, foreign = (TrialArchive(store, scope, tmp_path) for scope in ("ours", "another"))
+    assert [archive.find(candidate(number)) is not None for number in range(5)] == [True, False, False, False, False]
+    assert foreign.find(candidate(0)) is None

@@ -1,129 +1,122 @@
 """`tsad search`: many trials, one champion."""
 
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tsad.assessment import assess
-from tsad.commands.place import Place, open_place
+from tsad.commands.claim import abandoned, claimed
+from tsad.commands.crown import choose_champion, crown, say_where
+from tsad.commands.place import open_place
 from tsad.commands.watch import Watch
 from tsad.data.dataset import DataSet
-from tsad.detector import Detector
 from tsad.errors import TsadError
-from tsad.experiment import Experiment
-from tsad.provenance import LabelsUsed, Provenance
-from tsad.results import DETECTOR, assessed_metrics, write_assessment
+from tsad.provenance import Provenance
+from tsad.search.course import Course
+from tsad.search.journal import Journal
+from tsad.search.nas_report import nas_report
+from tsad.search.plots import search_plots
 from tsad.search.ray_tune import run_trials
-from tsad.search.report import show_comparison, show_trials, show_verdict, trial_table
+from tsad.search.report import show_trials, trial_table
 from tsad.search.search import Search, read_search
-from tsad.serving.registry import MODEL, log_detector, register
-from tsad.spec import parse, write_yaml
+from tsad.tracking.archive import NoArchive, TrialArchive
 from tsad.tracking.runs import RunWriter, leading_run
-from tsad.tracking.search_runs import TrialRecorder
+from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
+from tsad.tracking.store import Store
 from tsad.trial import Trial
 
-Ended = Sequence[tuple[Trial, Path | None]]
+JOURNAL = "journal.jsonl"
 
 
-def search(path: Path, changes: Mapping[str, Any]) -> None:
-    """Runs the search of a YAML file, registers the winner as champion, and says where everything is."""
+def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> None:
+    """Runs the search of a YAML file, registers the winner as champion, and says where everything is.
+
+    Args:
+        path: Of the search space.
+        changes: Put at their paths.
+        resume: Go on with the newest search of the same space, data, designer and code that did not come to its end, if
+            there is one on this machine; nothing that it finished is lost or repeated.
+    """
     wanted = read_search(path, changes)
     place = open_place()
     data = wanted.data.load(place.settings.data_dir)
-    tags = {
+    folders = place.settings.output_dir / "search"
+    with ExitStack() as stack:
+        before = _interrupted(place.store, folders, wanted.identity(data)) if resume else None
+        if before is not None:
+            stack.enter_context(claimed(folders / before))
+        end_orphans(place.store, lambda run_id: abandoned(folders / run_id))
+        name = f"{wanted.name}-{data.name}"
+        writer = stack.enter_context(leading_run(place.store, name, _tags(wanted, data), before))
+        folder = folders / writer.run_id
+        if before is None:
+            stack.enter_context(claimed(folder))
+            writer.inputs(data)
+        writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
+        ended = _run(wanted, data, place.store, folder)
+        _report(wanted, [trial for trial, _ in ended], writer, folder)
+        champion = choose_champion(wanted.spec, ended, data, folder, path)
+        version = crown(writer, data, champion, folder)
+    say_where(place, version, champion, folder)
+
+
+def _interrupted(store: Store, folders: Path, identity: str) -> str | None:
+    """Returns the run of the search to go on with, None if there is none, and says which."""
+    found = unfinished(store, identity)
+    if found is not None and not (folders / found / JOURNAL).is_file():
+        click.echo(f"search {found} cannot be gone on with: its journal is not in {folders / found}")
+        found = None
+    click.echo(f"going on with search {found}" if found else "there is no search to go on with; this is a new one")
+    return found
+
+
+def _tags(wanted: Search, data: DataSet) -> dict[str, str]:
+    return {
         "tsad.kind": "search",
         "tsad.designer": wanted.spec.designer.kind,
+        "tsad.identity": wanted.identity(data),
         **Provenance(selection=wanted.spec.maximise.labels_used).tags(),
     }
-    with leading_run(place.store, f"{wanted.name}-{data.name}", tags) as writer:
-        writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
-        writer.inputs(data)
-        folder = place.settings.output_dir / "search" / writer.run_id
-        recorder = TrialRecorder(place.store, writer.run_id, data, wanted.spec.maximise.labels_used)
-        ended = _run(wanted, data, recorder, folder)
-        if not ended:
-            raise TsadError("a champion needs a finished trial, but no trial ended in time; give more seconds")
-        table = trial_table([trial for trial, _ in ended])
-        click.echo(f"\n{show_trials(table)}\n")
-        table.to_csv(folder / "trials.csv", index=False)
-        winner = _keep_winner(ended, folder, path)
-        _declare(folder / "champion" / DETECTOR, wanted.spec.maximise.labels_used)
-        version = _crown(place, writer, data, winner, folder)
-    _say_where(place, version, folder)
 
 
-def _run(wanted: Search, data: DataSet, recorder: TrialRecorder, folder: Path) -> Ended:
-    designer = wanted.spec.designer.build(wanted.space, wanted.spec.seed)
+def _run(wanted: Search, data: DataSet, store: Store, folder: Path) -> Sequence[tuple[Trial, Path | None]]:
+    """Returns every trial, those of earlier sessions first, with the folder of its files."""
+    spec, scope = wanted.spec, wanted.scope(data)
+    recorder = TrialRecorder(store, folder.name, data, spec.maximise.labels_used, scope)
+    archive = TrialArchive(store, scope, folder / "reused") if spec.reuse else NoArchive()
+    designer = spec.designer.build(wanted.space, spec.seed, spec.minimise)
     click.echo(
-        f"searching {data.name}: {wanted.trials} trials by {wanted.spec.designer.kind}, {wanted.spec.parallel} side by "
-        f"side, {wanted.spec.cpus:g} cores each; maximising {wanted.spec.maximise.kind}"
+        f"searching {data.name}: {wanted.trials} trials by {spec.designer.kind}, {spec.parallel} side by side, "
+        f"{spec.cpus:g} cores each; maximising {spec.maximise.kind}"
     )
     with Watch(recorder, wanted.trials) as watch:
         try:
-            return run_trials(wanted, designer, data, watch, folder / "ray")
+            course = Course(designer, wanted.trials, Journal(folder / JOURNAL), watch, archive)
+            recorder.catch_up(course.ended)
+            watch.skip([trial for trial, _ in course.ended])
+            session = folder / "ray" / str(sum(1 for _ in (folder / "ray").glob("*")))
+            run_trials(wanted, course, data, session)
         finally:
             recorder.close()
+    if not course.ended:
+        raise TsadError("a champion needs a finished trial, but no trial ended in time; give more seconds")
+    return course.ended
 
 
-def _keep_winner(ended: Ended, folder: Path, space: Path) -> Trial:
-    """Copies the winner's files to `folder/champion` and returns its trial."""
-    winner, files = min(ended, key=lambda pair: pair[0].rank)
-    if winner.state != "finished" or files is None:
-        reasons = "; ".join(sorted({trial.reason for trial, _ in ended if trial.reason}))
-        raise TsadError(f"a champion needs a finished trial, but none of {len(ended)} finished ({reasons})")
-    shutil.copytree(files, folder / "champion", ignore=shutil.ignore_patterns(".*"))
-    experiment = parse(Experiment, winner.candidate.experiment, winner.candidate.name)
-    write_yaml(
-        folder / "champion.yaml", experiment, f"tsad train champion.yaml  (won {space}, {winner.candidate.name})"
-    )
-    return winner
-
-
-def _declare(folder: Path, labels_used: LabelsUsed) -> None:
-    """Writes into the saved detector whose labels chose it."""
-    replace(Detector.load(folder), selection_labels=labels_used).save(folder)
-
-
-def _crown(place: Place, writer: RunWriter, data: DataSet, winner: Trial, folder: Path) -> str:
-    """Assesses the winner as it was saved, beside the trivial panel; logs and registers it; returns its version."""
-    experiment = parse(Experiment, winner.candidate.experiment, winner.candidate.name)
-    detector = Detector.load(folder / "champion" / DETECTOR)
-    assessment = assess(detector, experiment, data, f"{winner.candidate.name} on {data.name}")
-    write_assessment(assessment, folder / "champion")
-    writer.metrics(assessed_metrics(assessment))
-    writer.files(folder / "champion", "champion")
-    for name in ("champion.yaml", "trials.csv"):
+def _report(wanted: Search, trials: Sequence[Trial], writer: RunWriter, folder: Path) -> None:
+    """Prints the table of trials; logs it with the report and its plots."""
+    table = trial_table(trials)
+    click.echo(f"\n{show_trials(table)}\n")
+    table.to_csv(folder / "trials.csv", index=False)
+    (folder / "nas_report.txt").write_text(nas_report(trials, wanted.spec, wanted.space, wanted.name), encoding="utf-8")
+    plots = folder / "search_plots"
+    shutil.rmtree(plots, ignore_errors=True)
+    plots.mkdir()
+    for name, figure in search_plots(trials, wanted.spec, wanted.space).items():
+        figure.savefig(plots / f"{name}.png", dpi="figure")
+    writer.files(plots, "search_plots")
+    for name in ("trials.csv", "nas_report.txt"):
         writer.file(folder / name)
-    tags = {"tsad.trial": winner.candidate.name, **detector.provenance.tags()}
-    writer.tags(tags)
-    model = log_detector(writer.run_id, folder / "champion" / DETECTOR, data.test, tags)
-    version = register(model, MODEL, "champion", {"run": writer.run_id} | tags)
-    rows = (
-        f"{data.name}, rows {assessment.first_row}-{assessment.first_row + len(assessment.scores) - 1} of its test part"
-    )
-    comparison = show_comparison(winner.candidate.name, assessment)
-    verdict = show_verdict(assessment)
-    title = f"Champion `{winner.candidate.name}`, {MODEL} version {version}, on {rows}:"
-    writer.note(f"{title}\n\n```\n{comparison}\n```\n\n{verdict}")
-    click.echo(f"{rows}; oracle/... read their labels, deployable/f1 did not:")
-    click.echo(f"{comparison}\n\n{verdict}\n")
-    return version
-
-
-def _say_where(place: Place, version: str, folder: Path) -> None:
-    """Prints the champion's URI and the commands that open the UI and serve it."""
-    uri = place.store.uri
-    folder_of_python = Path(sys.executable).parent
-    shown = (
-        folder_of_python.relative_to(Path.cwd()) if folder_of_python.is_relative_to(Path.cwd()) else folder_of_python
-    )
-    serve = f"models serve -m models:/{MODEL}@champion --env-manager local --port 5001"
-    click.echo(f"champion:  models:/{MODEL}@champion  (version {version})")
-    click.echo(f"again:     {shown}/tsad train {folder / 'champion.yaml'}")
-    click.echo(f"look:      {shown}/mlflow ui --backend-store-uri {uri}")
-    click.echo(f"serve:     MLFLOW_TRACKING_URI={uri} {shown}/mlflow {serve}")

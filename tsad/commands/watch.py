@@ -2,12 +2,12 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from tsad.search.ray_tune import Listener
+from tsad.search.course import Listener
 from tsad.trial import Candidate, Trial
 
 
@@ -44,11 +44,18 @@ class Watch:
         sys.stdout.flush()  # whoever reads a log wants to see it now
         self._bar.update()
 
+    def skip(self, ended: Sequence[Trial]) -> None:
+        """Counts trials that ended before the search was killed."""
+        self._ended.extend(ended)
+        self._bar.update(len(ended))
+
     def _line(self, trial: Trial) -> str:
         count, width = len(self._ended), len(str(self._trials))
         line = f"[{count:>{width}}/{self._trials}] {trial.candidate.name:<24} {trial.state:<8} {trial.seconds:6.1f} s"
         if trial.state == "failed":
             return f"{line}  {trial.reason}"
+        if trial.reused:
+            line = f"{line} of run {trial.reused}"
         best = min(self._ended, key=lambda ended: ended.rank)
         left = (time.monotonic() - self._start) / count * (self._trials - count)
         value = "-" if trial.value is None else f"{trial.value:.4f}"

@@ -1,6 +1,8 @@
 """What every kind of data comes to: rows to learn from and rows to prove it on."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from tsad.series import Series
@@ -45,3 +47,13 @@ class DataSet:
     step_seconds: float | None = None
     missing: str | None = None
     defects: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of features, values, breaks and labels, wherever they came from."""
+        found = hashlib.sha256(str(self.continuous).encode())
+        for series in (self.train, self.test):
+            found.update(repr((series.features, series.breaks, series.values.shape)).encode())
+            found.update(series.values.tobytes())
+            found.update(b"" if series.labels is None else series.labels.tobytes())
+        return found.hexdigest()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 import torch
@@ -22,24 +22,12 @@ from ray.tune.search import Searcher
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment, Outcome, Progress, run
 from tsad.results import metrics, write_results
-from tsad.search.designers.contract import Designer, SpaceExhaustedError
-from tsad.search.objective import MaximiseSpec
+from tsad.search.course import Course
+from tsad.search.designers.contract import SpaceExhaustedError
+from tsad.search.objective import MaximiseSpec, other_values
 from tsad.search.search import AshaSpec, Search, SearchSpec
 from tsad.spec import parse
 from tsad.trial import Candidate, State, Trial
-
-
-class Listener(Protocol):
-    """One who is told of trials, on the driver, in the order of events."""
-
-    def started(self, candidate: Candidate) -> None:
-        """A worker begins."""
-
-    def advanced(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
-        """An epoch has ended."""
-
-    def ended(self, trial: Trial, folder: Path | None) -> None:
-        """A trial has ended; `folder` holds the files of its last evaluation, None if it had none."""
 
 
 @dataclass(frozen=True)
@@ -52,34 +40,31 @@ class _Job:
     device: str
 
 
-def run_trials(
-    wanted: Search, designer: Designer, data: DataSet, listener: Listener, folder: Path
-) -> list[tuple[Trial, Path | None]]:
-    """Runs candidates until the trials or the seconds are used up.
+def run_trials(wanted: Search, course: Course, data: DataSet, folder: Path) -> None:
+    """Runs what the course of a search proposes until its trials or the seconds are used up.
 
     Args:
-        wanted: How many candidates, how long, on how many cores.
-        designer: Proposes candidates.
+        wanted: How long, and on how many cores.
+        course: Proposes candidates and hears of every trial.
         data: Rows for all of them; goes to the workers through Ray's object store.
-        listener: Is told of every trial.
-        folder: Ray Tune's storage for this search; on a cluster, a folder that all nodes share.
+        folder: Ray Tune's storage for this search, absent or empty; on a cluster, a folder that all nodes share.
 
-    Returns:
-        Every trial, in the order of ending, with the folder of its files.
+    Raises:
+        KeyboardInterrupt: if somebody interrupted it; trials that were running have not ended then.
     """
     spec = wanted.spec
     _start_ray(spec)
-    bridge = _Bridge(designer, listener)
+    bridge = _Bridge(course)
     job = _Job(spec.maximise, spec.asha, threads=_threads(spec), device="cuda" if spec.gpus else "cpu")
     trainable = tune.with_parameters(_train, data=data, job=job)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": spec.cpus, "gpu": spec.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=_DesignerSearcher(bridge),
+            search_alg=_CourseSearcher(bridge),
             scheduler=_scheduler(spec.asha),
             num_samples=wanted.trials,
             max_concurrent_trials=spec.parallel,
-            time_budget_s=spec.seconds,
+            time_budget_s=None if spec.seconds is None else max(spec.seconds - course.elapsed, 0.1),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -93,10 +78,9 @@ def run_trials(
     )
     try:
         tuner.fit()
+        bridge.close(spec.seconds)
     finally:
-        bridge.close()
         ray.shutdown()
-    return bridge.ended
 
 
 def _start_ray(spec: SearchSpec) -> None:
@@ -148,6 +132,7 @@ def _train(config: Mapping[str, Any], data: DataSet, job: _Job) -> None:
     torch.set_num_threads(job.threads)
     experiment = parse(Experiment, config["experiment"], "candidate")
     rungs = job.asha.rungs(experiment.training.epochs) if job.asha is not None else ()
+    node = ray.get_runtime_context().get_node_id()[:8]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
 
@@ -157,7 +142,7 @@ def _train(config: Mapping[str, Any], data: DataSet, job: _Job) -> None:
             return found, Checkpoint.from_directory(place)
 
         def on_epoch(progress: Progress) -> None:
-            result = {"epoch": progress.epoch, "losses": dict(progress.losses), "finished": False}
+            result = {"epoch": progress.epoch, "losses": dict(progress.losses), "finished": False, "node": node}
             if progress.epoch in rungs:
                 found, checkpoint = evaluated(progress.outcome())
                 tune.report(result | found | {"rung_value": found["value"]}, checkpoint=checkpoint)
@@ -166,30 +151,34 @@ def _train(config: Mapping[str, Any], data: DataSet, job: _Job) -> None:
 
         outcome = run(experiment, data, on_epoch, device=job.device, checkpoints=folder / "checkpoints")
         found, checkpoint = evaluated(outcome)
+        found["metrics"] |= other_values(job.maximise, outcome)
         # No "rung_value" here: a value at the end must not be compared with those of early epochs.
-        result = {"epoch": len(outcome.history), "losses": {}, "finished": True}
+        result = {"epoch": len(outcome.history), "losses": {}, "finished": True, "node": node}
         tune.report(result | found, checkpoint=checkpoint)
+
+
+_HEARD = ("epoch", "value", "metrics", "finished", "node")
 
 
 class _Bridge:
     """From Tune's trials to ours: who is running, what was last heard, how each ended."""
 
-    def __init__(self, designer: Designer, listener: Listener) -> None:
-        self.designer = designer
-        self.listener = listener
-        self.ended: list[tuple[Trial, Path | None]] = []
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._before = course.elapsed
+        self._clock = time.monotonic()
         self._candidates: dict[str, Candidate] = {}
         self._started: dict[str, float] = {}
         self._last: dict[str, dict[str, Any]] = {}
         self._running: dict[str, Any] = {}
 
-    def __reduce__(self) -> tuple[type, tuple[None, None]]:
+    def __reduce__(self) -> tuple[type, tuple[()]]:
         """Tune pickles its callbacks for a restore that we do not use; what is alive here stays here."""
-        return (_Bridge, (None, None))
+        return (object, ())
 
     def propose(self, trial_id: str) -> Candidate | None:
-        """Asks the designer; None means that it waits."""
-        candidate = self.designer.suggest()
+        """Asks for a candidate; None means to wait."""
+        candidate = self._course.propose()
         if candidate is not None:
             self._candidates[trial_id] = candidate
         return candidate
@@ -198,17 +187,17 @@ class _Bridge:
         """Passes on that a worker begins."""
         self._started[trial_id] = time.monotonic()
         self._running[trial_id] = trial
-        self.listener.started(self._candidates[trial_id])
+        self._course.start(self._candidates[trial_id])
 
     def hear(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Keeps the last evaluation, and passes on the losses."""
         last = self._last.setdefault(trial_id, {})
-        last |= {name: result[name] for name in ("epoch", "value", "metrics", "finished") if name in result}
+        last |= {name: result[name] for name in _HEARD if name in result}
         if result["losses"]:
-            self.listener.advanced(self._candidates[trial_id], result["epoch"], result["losses"])
+            self._course.advance(self._candidates[trial_id], result["epoch"], result["losses"])
 
     def end(self, trial_id: str, error: str | None, folder: Path | None) -> None:
-        """Makes the trial of what was heard; tells designer and listener."""
+        """Makes the trial of what was heard, and passes it on."""
         if trial_id not in self._started:  # its worker died before it began
             self.start(trial_id, None)
         self._running.pop(trial_id)
@@ -218,23 +207,28 @@ class _Bridge:
             candidate=self._candidates[trial_id],
             state=state,
             value=last.get("value"),
-            seconds=time.monotonic() - self._started.get(trial_id, time.monotonic()),
+            seconds=time.monotonic() - self._started[trial_id],
             epochs=last.get("epoch", 0),
             metrics=last.get("metrics", {}),
             reason=error or ("" if state == "finished" else "behind at a rung, or out of time"),
+            elapsed=self._elapsed(),
+            node=last.get("node", ""),
         )
-        self.ended.append((trial, folder))
-        self.designer.update(trial)
-        self.listener.ended(trial, folder)
+        self._course.end(trial, folder)
 
-    def close(self) -> None:
-        """Ends the trials that Tune cut off when time was up, which it tells nobody."""
+    def close(self, seconds: float | None) -> None:
+        """Ends the trials that Tune cut off because the seconds were up, or raises `KeyboardInterrupt`; Tune tells nobody."""
+        if self._running and (seconds is None or self._elapsed() < seconds):
+            raise KeyboardInterrupt
         for trial_id, trial in list(self._running.items()):
             self.end(trial_id, None, _folder(trial))
 
+    def _elapsed(self) -> float:
+        return self._before + time.monotonic() - self._clock
 
-class _DesignerSearcher(Searcher):
-    """A designer as Tune wants it."""
+
+class _CourseSearcher(Searcher):
+    """The course of a search as Tune wants it."""
 
     def __init__(self, bridge: _Bridge) -> None:
         super().__init__(metric="value", mode="max")

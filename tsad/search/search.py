@@ -1,21 +1,26 @@
 """A search: a template of experiments, and how it is to be explored."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from tsad.data import DataSpec
+from tsad.data.dataset import DataSet
 from tsad.errors import SpecError
 from tsad.search.designers import DesignerSpec
 from tsad.search.designers.contract import check_space
 from tsad.search.designers.evolution import EvolutionSpec
 from tsad.search.designers.grid import GridSpec, combinations
+from tsad.search.ensemble import EnsembleSpec
 from tsad.search.objective import LabelFreeSpec, MaximiseSpec
 from tsad.search.space import Space
 from tsad.spec import Spec, parse, put, read_yaml
+from tsad.version import code_version
 
 
 class AshaSpec(Spec):
@@ -50,7 +55,12 @@ class SearchSpec(Spec):
         seed: Of the designer.
         designer: Chooses what to try.
         maximise: What is made large.
+        minimise: Costs that are made small beside it; designers that can look for trials that no other beats in all of
+            them, the report names those, and the champion is the one with the largest value.
         asha: Stops trials that fall behind; None lets all run to their end.
+        ensemble: Which of the best trials make an ensemble that competes with them; None for no ensemble.
+        reuse: Take finished trials of earlier searches instead of training the same once more; only those of equal
+            experiment, data, objective and code are.
     """
 
     trials: int | None = Field(16, ge=1)
@@ -61,7 +71,10 @@ class SearchSpec(Spec):
     seed: int = Field(0, ge=0)
     designer: DesignerSpec = EvolutionSpec()
     maximise: MaximiseSpec = LabelFreeSpec(kind="label_free")
+    minimise: tuple[Literal["cost/parameters", "cost/latency"], ...] = ()
     asha: AshaSpec | None = AshaSpec()
+    ensemble: EnsembleSpec | None = EnsembleSpec()
+    reuse: bool = True
 
     @model_validator(mode="after")
     def _finite(self) -> "SearchSpec":
@@ -93,6 +106,19 @@ class Search:
     space: Space
     data: DataSpec
     trials: int
+
+    def scope(self, data: DataSet) -> str:
+        """Returns a hash of all that decides a trial's result beside its experiment: data, objective, code."""
+        return _hash(data.digest, self.spec.maximise.model_dump(mode="json"), code_version())
+
+    def identity(self, data: DataSet) -> str:
+        """Returns a hash of all that decides what is tried in which order; not of how long and on how many cores."""
+        exploring = self.spec.model_dump(mode="json", include={"seed", "designer", "asha", "minimise"})
+        return _hash(self.scope(data), exploring, self.space.template)
+
+
+def _hash(*values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def read_search(path: Path, changes: Mapping[str, Any]) -> Search:

@@ -120,11 +120,12 @@ class Space:
     """A template of experiments, its genes found and checked once.
 
     Attributes:
+        template: As it was read.
         genes: By address, in the order of the template.
     """
 
     def __init__(self, template: Mapping[str, Any]) -> None:
-        self._template = template
+        self.template = template
         self.genes: dict[str, Gene] = dict(_find(template, ""))
 
     def resolve(self, genes: Genes, generator: Generator | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -136,7 +137,7 @@ class Space:
             MissingGeneError: if an active gene has no value and there is no generator to draw it.
         """
         walk = _Walk(self.genes, genes, generator)
-        values: dict[str, Any] = walk.fill(self._template, "", "")
+        values: dict[str, Any] = walk.fill(self.template, "", "")
         waiting = list(walk.late)
         while ready := [late for late in waiting if _holds(self.genes[late[0]].when, values)]:
             for address, path in ready:  # which may fulfil the conditions of others

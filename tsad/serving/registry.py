@@ -61,6 +61,12 @@ def register(model_uri: str, name: str, alias: str, tags: dict[str, str]) -> str
     return version
 
 
+def version_of(run_id: str, name: str) -> str | None:
+    """Returns the version of `name` that was registered with the tag `run` of a run, None if there is none."""
+    found = MlflowClient().search_model_versions(f"name = '{name}'")
+    return next((str(version.version) for version in found if version.tags.get("run") == run_id), None)
+
+
 def load_detector(model: str) -> Detector:
     """Returns the detector behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder.
 

@@ -37,6 +37,12 @@ class RunWriter:
         run = store.client.create_run(experiment, tags=all_tags, run_name=name)
         return cls(store.client, run.info.run_id)
 
+    @classmethod
+    def reopen(cls, store: Store, run_id: str) -> "RunWriter":
+        """Returns the writer of a run that was cut off, which is RUNNING again."""
+        store.client.update_run(run_id, status="RUNNING")
+        return cls(store.client, run_id)
+
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Logs nested values under their paths.
 
@@ -95,14 +101,22 @@ def _input(data: DataSet, context: str, series: Series) -> DatasetInput:
 
 
 @contextmanager
-def leading_run(store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
+def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str | None = None) -> Iterator[RunWriter]:
     """Opens the run of this command and ends it whatever happens: FINISHED, FAILED (with the reason), or KILLED (Ctrl-C).
 
-    Under `mlflow run` it is the run that MLflow made for the command, else a new one.
+    It is the run `resumed`, which was cut off, if that is given; under `mlflow run` the one that MLflow made for the
+    command, which is tagged with the one that it resumes; else a new one.
     """
     given = os.environ.get("MLFLOW_RUN_ID")
-    writer = RunWriter(store.client, given) if given else RunWriter.create(store, store.experiment(), name, {})
-    writer.tags({MLFLOW_RUN_NAME: name, **tags})
+    if resumed is not None:
+        writer = RunWriter.reopen(store, resumed)
+        if given and given != resumed:
+            RunWriter(store.client, given).tags({"tsad.resumed": resumed})
+    elif given:
+        writer = RunWriter(store.client, given)
+        writer.tags({MLFLOW_RUN_NAME: name, **tags})
+    else:
+        writer = RunWriter.create(store, store.experiment(), name, tags)
     try:
         yield writer
     except KeyboardInterrupt:

@@ -1,8 +1,11 @@
 """The runs of a search: a parent, and a child for each trial, all written here, on the driver."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment
@@ -13,45 +16,66 @@ from tsad.tracking.store import Store
 from tsad.trial import Candidate, Trial
 
 _STATUS = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
+_LOSS = "train/loss"
+_SEARCH = "tags.`tsad.kind` = 'search'"
 
 
 class TrialRecorder:
-    """Writes each trial as a child run: parameters at its start, losses as they come, metrics and files at its end."""
+    """Writes each trial as a child run: parameters at its start, losses as they come, metrics and files at its end.
 
-    def __init__(self, store: Store, parent: str, data: DataSet, labels_used: LabelsUsed) -> None:
+    A trial has one run, however often its search was killed: runs are found again by parent and number.
+
+    Attributes:
+        runs: Run by number.
+    """
+
+    def __init__(self, store: Store, parent: str, data: DataSet, labels_used: LabelsUsed, scope: str = "") -> None:
         self._store = store
-        self._experiment = store.experiment()
+        self._experiment = store.experiment_of(parent)
         self._parent = parent
         self._data = data
         self._labels_used = labels_used
+        self._scope = scope
         self._open: dict[int, RunWriter] = {}
-        self.runs: dict[int, str] = {}
+        self._logged: dict[int, int] = {}
+        self.runs = {number: run.info.run_id for number, run in self._found().items()}
+
+    def catch_up(self, ended: Sequence[tuple[Trial, Path | None]]) -> None:
+        """Writes what the store does not know yet of trials that ended before their search was killed."""
+        found = self._found()
+        for trial, folder in ended:
+            number = trial.candidate.number
+            if number not in found or found[number].info.status != _STATUS[trial.state]:
+                self.started(trial.candidate)
+                self.ended(trial, folder)
 
     def started(self, candidate: Candidate) -> None:
-        """Creates the child run."""
-        experiment = parse(Experiment, candidate.experiment, candidate.name)
-        tags = {
-            "tsad.trial": str(candidate.number),
-            "tsad.generation": str(candidate.generation),
-            "tsad.family": candidate.family,
-            "tsad.parents": " ".join(str(parent) for parent in candidate.parents),
-            **replace(experiment.provenance, selection=self._labels_used).tags(),
-        }
-        writer = RunWriter.create(self._store, self._experiment, candidate.name, tags, self._parent)
+        """Creates the child run, or opens the one that there is."""
+        number = candidate.number
+        if number in self.runs:
+            writer = RunWriter.reopen(self._store, self.runs[number])
+            self._logged[number] = self._store.last_step(writer.run_id, _LOSS)
+        else:
+            writer = RunWriter.create(
+                self._store, self._experiment, candidate.name, self._tags(candidate), self._parent
+            )
+            self.runs[number] = writer.run_id
+        self._open[number] = writer
         writer.parameters(candidate.experiment)
         writer.inputs(self._data)
-        self._open[candidate.number] = writer
-        self.runs[candidate.number] = writer.run_id
 
     def advanced(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
-        """Logs the losses of an epoch in one request."""
-        self._open[candidate.number].metrics(losses, step=epoch)
+        """Logs the losses of an epoch in one request, unless the run has them from before its search was killed."""
+        if epoch > self._logged.get(candidate.number, 0):
+            self._open[candidate.number].metrics(losses, step=epoch)
 
     def ended(self, trial: Trial, folder: Path | None) -> None:
         """Logs metrics and files, and ends the child run."""
         writer = self._open.pop(trial.candidate.number)
         writer.metrics(dict(trial.metrics) | ({} if trial.value is None else {"value": trial.value}))
-        writer.tags({"tsad.state": trial.state, "tsad.reason": trial.reason})
+        writer.tags({"tsad.state": trial.state, "tsad.reason": trial.reason, "tsad.epochs": str(trial.epochs)})
+        origin = {"tsad.reused": trial.reused, "tsad.node": trial.node}
+        writer.tags({name: value for name, value in origin.items() if value})
         if folder is not None:
             writer.files(folder)
         writer.end(_STATUS[trial.state])
@@ -59,6 +83,51 @@ class TrialRecorder:
     def close(self) -> None:
         """Ends child runs whose trials were cut off, as KILLED."""
         for writer in self._open.values():
-            writer.tags({"tsad.state": "stopped", "tsad.reason": "the search ended before the trial"})
-            writer.end("KILLED")
+            _kill(writer)
         self._open.clear()
+        self._found()
+
+    def _tags(self, candidate: Candidate) -> dict[str, str]:
+        experiment = parse(Experiment, candidate.experiment, candidate.name)
+        return {
+            "tsad.trial": str(candidate.number),
+            "tsad.generation": str(candidate.generation),
+            "tsad.family": candidate.family,
+            "tsad.parents": " ".join(str(parent) for parent in candidate.parents),
+            "tsad.key": candidate.key,
+            "tsad.scope": self._scope,
+            **replace(experiment.provenance, selection=self._labels_used).tags(),
+        }
+
+    def _found(self) -> dict[int, Run]:
+        """Returns the child runs by number; of two with one number, made when an answer of the store was lost, the older."""
+        condition = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self._parent}'"
+        found: dict[int, Run] = {}
+        for run in self._store.search(self._experiment, condition):  # oldest first
+            number = int(run.data.tags["tsad.trial"])
+            if number in found:
+                self._store.client.delete_run(run.info.run_id)
+            else:
+                found[number] = run
+        return found
+
+
+def unfinished(store: Store, identity: str) -> str | None:
+    """Returns the newest search of an identity that did not come to its end, None if there is none."""
+    runs = store.search(store.experiment(), f"{_SEARCH} and tags.`tsad.identity` = '{identity}'")
+    return next((str(run.info.run_id) for run in reversed(runs) if run.info.status != "FINISHED"), None)
+
+
+def end_orphans(store: Store, is_dead: Callable[[str], bool]) -> None:
+    """Ends as KILLED the searches that are still RUNNING in the store though their process is gone, with their trials."""
+    experiment = store.experiment()
+    for run in store.search(experiment, f"{_SEARCH} and attributes.status = 'RUNNING'"):
+        if is_dead(run.info.run_id):
+            children = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
+            for each in [*store.search(experiment, children), run]:
+                _kill(RunWriter(store.client, each.info.run_id))
+
+
+def _kill(writer: RunWriter) -> None:
+    writer.tags({"tsad.state": "stopped", "tsad.reason": "the search ended before it"})
+    writer.end("KILLED")

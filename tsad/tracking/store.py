@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from tsad.errors import TsadError
@@ -39,6 +40,25 @@ class Store:
         local = self.uri.startswith("sqlite:///")
         artifacts = Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts" if local else None
         return self.client.create_experiment(EXPERIMENT, artifact_location=artifacts.as_uri() if artifacts else None)
+
+    def experiment_of(self, run_id: str) -> str:
+        """Returns the id of the experiment that a run is in."""
+        return str(self.client.get_run(run_id).info.experiment_id)
+
+    def search(self, experiment: str, condition: str) -> list[Run]:
+        """Returns all runs of an experiment that fulfil a condition, in MLflow's language for it, the oldest first."""
+        found: list[Run] = []
+        page = None
+        while True:
+            runs = self.client.search_runs([experiment], condition, order_by=["attributes.start_time"], page_token=page)
+            found.extend(runs)
+            page = runs.token
+            if not page:
+                return found
+
+    def last_step(self, run_id: str, metric: str) -> int:
+        """Returns the last step at which a run has logged a metric, 0 if it has not."""
+        return max((point.step for point in self.client.get_metric_history(run_id, metric)), default=0)
 
 
 def open_store(uri: str) -> Store:

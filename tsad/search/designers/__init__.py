@@ -4,9 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tsad.search.designers.ageing import AgeingSpec
 from tsad.search.designers.evolution import EvolutionSpec
 from tsad.search.designers.grid import GridSpec
+from tsad.search.designers.optuna import OptunaSpec
 from tsad.search.designers.random import RandomSpec
 
-DesignerSpec = Annotated[EvolutionSpec | GridSpec | RandomSpec, Field(discriminator="kind")]
+DesignerSpec = Annotated[AgeingSpec | EvolutionSpec | GridSpec | OptunaSpec | RandomSpec, Field(discriminator="kind")]
 """Every designer that a YAML can name."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from tsad.errors import SpecError
 from tsad.experiment import Experiment
-from tsad.search.space import Space
+from tsad.search.space import Genes, Space
 from tsad.spec import flatten, parse
 from tsad.trial import Candidate, Trial
 
@@ -21,7 +21,11 @@ class SpaceExhaustedError(Exception):
 
 
 class Designer(Protocol):
-    """A search strategy. It is told of every trial, and decides itself which count."""
+    """A search strategy. It is told of every trial, and decides itself which count.
+
+    What it proposes depends on its seed and on the calls before and on nothing else, no clock, no hash order: a search that
+    was killed goes on by making the same calls again to a fresh designer.
+    """
 
     def suggest(self) -> Candidate | None:
         """Returns a candidate that was not proposed before, or None if it has to wait for running trials.
@@ -40,8 +44,7 @@ class Nursery:
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space
         self.generator = np.random.default_rng(seed)
-        self._keys: set[str] = set()
-        self._count = 0
+        self._born: dict[str, Candidate] = {}
 
     def candidate(self, propose: "Proposal", generation: int) -> Candidate:
         """Returns the first proposal that is new.
@@ -50,21 +53,24 @@ class Nursery:
             SpaceExhaustedError: if many in a row are not.
         """
         for _ in range(_REDRAWS):
-            genes, parents = propose()
-            values, active = self.space.resolve(genes, self.generator)
-            experiment = parse(Experiment, values, "search space").model_dump(mode="json")
-            key = fingerprint(experiment)
-            if key not in self._keys:
-                self._keys.add(key)
-                self._count += 1
-                return Candidate(self._count - 1, generation, active, experiment, parents)
+            candidate, new = self.admit(*propose(), generation)
+            if new:
+                return candidate
         raise SpaceExhaustedError
+
+    def admit(self, genes: Genes, parents: tuple[int, ...] = (), generation: int = 0) -> tuple[Candidate, bool]:
+        """Returns the candidate of some genes, missing ones drawn, and whether it is new; if not, it is the earlier one."""
+        values, active = self.space.resolve(genes, self.generator)
+        experiment = parse(Experiment, values, "search space").model_dump(mode="json")
+        key, count = fingerprint(experiment), len(self._born)
+        candidate = self._born.setdefault(key, Candidate(count, generation, active, experiment, parents))
+        return candidate, candidate.number == count
 
 
 class Proposal(Protocol):
     """Gives genes, complete or not, and the numbers of the candidates they came from."""
 
-    def __call__(self) -> tuple[Mapping[str, Any], tuple[int, ...]]:
+    def __call__(self) -> tuple[Genes, tuple[int, ...]]:
         """Returns genes by address and the parents' numbers."""
 
 

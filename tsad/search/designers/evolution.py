@@ -1,14 +1,27 @@
-"""Evolution by generations: elites, tournament, crossover, mutation (Eiben and Smith 2015, chapters 3 and 5)."""
+"""Evolution by generations: elites, tournament, crossover, mutation (Eiben and Smith 2015, chapters 3 and 5).
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+Children are bred in a pool, and the one that a surrogate promises most of is tried, as in NPENAS (Wei et al. 2020, arXiv
+2003.12857) and BANANAS (White et al., AAAI 2021, arXiv 1910.11858).
+"""
 
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
 from pydantic import Field, model_validator
+from scipy.stats import rankdata
 
+from tsad.search.designers.breeding import mutated, strata
 from tsad.search.designers.contract import Designer, Nursery
-from tsad.search.space import ChoiceGene, Space
+from tsad.search.designers.surrogate import Floats, Surrogate
+from tsad.search.pareto import best_first, comparable, objectives
+from tsad.search.space import Genes, Space
 from tsad.spec import Spec
 from tsad.trial import Candidate, Trial
+
+Child = tuple[Genes, tuple[int, ...]]
+"""Genes by address, complete or not, and the numbers of the parents."""
 
 
 class EvolutionSpec(Spec):
@@ -20,14 +33,20 @@ class EvolutionSpec(Spec):
         tournament: Parents drawn at random, the best of which breeds.
         crossover: Chance that a child has two parents, each gene from either.
         mutation: Chance that a gene of a child changes.
+        immigrants: Chance that a child has no parents: all its genes are drawn.
+        surrogate: Guesses what children are worth before they are tried; `none` tries the first that is bred.
+        pool: Children that are bred for each that is tried, if there is a surrogate.
     """
 
     kind: Literal["evolution"] = "evolution"
-    population: int = Field(6, ge=2)
-    elites: int = Field(3, ge=1)
+    population: int = Field(4, ge=2)
+    elites: int = Field(4, ge=1)
     tournament: int = Field(3, ge=1)
     crossover: float = Field(0.5, ge=0, le=1)
     mutation: float = Field(0.25, gt=0, le=1)
+    immigrants: float = Field(0.1, ge=0, lt=1)
+    surrogate: Literal["none", "gaussian_process"] = "gaussian_process"
+    pool: int = Field(64, ge=2)
 
     @model_validator(mode="after")
     def _some_new(self) -> "EvolutionSpec":
@@ -35,27 +54,30 @@ class EvolutionSpec(Spec):
             raise ValueError(f"elites must not exceed population, but got {self.elites} and {self.population}")
         return self
 
-    def build(self, space: Space, seed: int) -> Designer:
-        """Returns the designer."""
-        return EvolutionDesigner(self, Nursery(space, seed))
+    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+        """Returns the designer; with costs, parents are ranked by front and crowding (`tsad.search.pareto`)."""
+        return EvolutionDesigner(self, Nursery(space, seed), minimise)
 
 
 class EvolutionDesigner:
     """Breeds a generation from the finished trials of the one before and the elites.
 
-    A generation is proposed only when the one before has ended, so what is proposed does not depend on which of the
-    running trials ends first. Stopped and failed trials never breed: their values are not those of a whole training.
+    A generation is proposed only when the one before has ended, and learns from none of its own, so what is proposed does not
+    depend on which of the running trials ends first. Stopped and failed trials never breed: their values are not those of a
+    whole training. The surrogate takes them for as poor as the poorest that finished.
     """
 
-    def __init__(self, spec: EvolutionSpec, nursery: Nursery) -> None:
+    def __init__(self, spec: EvolutionSpec, nursery: Nursery, minimise: Sequence[str]) -> None:
         self._spec = spec
         self._nursery = nursery
+        self._minimise = minimise
         self._generation = 0
         self._born = 0
         self._running: set[int] = set()
-        self._finished: list[Trial] = []
+        self._ended: dict[int, Trial] = {}
         self._parents: list[Trial] = []
-        self._strata = _strata(nursery, spec.population)
+        self._strata = strata(nursery, spec.population)
+        self._surrogate = Surrogate(nursery.space) if spec.surrogate == "gaussian_process" else None
 
     def suggest(self) -> Candidate | None:
         """Returns the next child of the generation, or None while the last of the one before are running."""
@@ -63,61 +85,87 @@ class EvolutionDesigner:
             if self._running:
                 return None
             self._turn()
-        candidate = self._nursery.candidate(self._breed, self._generation)
+        children = self._children()
+        candidate = self._nursery.candidate(lambda: next(children), self._generation)
+        if self._surrogate is not None and self._parents:
+            self._surrogate.believe(candidate.genes)
         self._born += 1
         self._running.add(candidate.number)
         return candidate
 
     def update(self, trial: Trial) -> None:
-        """Takes a finished trial into the generation's balance."""
+        """Takes a trial into the generation's balance."""
         self._running.discard(trial.candidate.number)
-        if trial.state == "finished" and trial.value is not None:
-            self._finished.append(trial)
+        self._ended[trial.candidate.number] = trial
 
     def _turn(self) -> None:
+        """Chooses the parents of the next generation, and teaches the surrogate all that is known."""
+        trials = [self._ended[number] for number in sorted(self._ended)]
+        young = [each for each in trials if each.candidate.generation == self._generation and comparable(each)]
         elites = self._parents[: self._spec.elites]
-        self._parents = sorted(elites + self._finished, key=lambda trial: trial.rank)[: self._spec.population]
-        self._finished = []
+        self._parents = best_first(elites + young, self._minimise)[: self._spec.population]
         self._generation += 1
         self._born = 0
+        if self._surrogate is not None and self._parents:
+            self._surrogate.fit([trial.candidate.genes for trial in trials], self._goals(trials))
 
-    def _breed(self) -> tuple[Mapping[str, Any], tuple[int, ...]]:
-        """Returns genes of a child; without parents, those of the next stratum, or none, so that all are drawn."""
+    def _goals(self, trials: Sequence[Trial]) -> Floats:
+        """Returns what the surrogate learns: the value, or with costs a scalar of this generation (`scalarised`)."""
+        finished = [trial for trial in trials if comparable(trial)]
+        goals = scalarised(objectives(finished, self._minimise), self._nursery.generator)
+        known = {trial.candidate.number: goal for trial, goal in zip(finished, goals, strict=True)}
+        return np.array([known.get(trial.candidate.number, goals.min()) for trial in trials])
+
+    def _children(self) -> Iterator[Child]:
+        """Yields children for ever: as they are bred, or those of a pool in the order of what the surrogate promises."""
+        while True:
+            if self._surrogate is None or not self._parents:
+                yield self._breed()
+                continue
+            pool = [self._grown(self._breed()) for _ in range(self._spec.pool)]
+            promises = self._surrogate.promise([genes for genes, _ in pool])
+            yield from (pool[place] for place in np.argsort(-promises, kind="stable"))
+
+    def _grown(self, child: Child) -> Child:
+        """Returns the child with all genes that it needs and no other."""
+        genes, parents = child
+        return self._nursery.space.resolve(genes, self._nursery.generator)[1], parents
+
+    def _breed(self) -> Child:
+        """Returns a child; without parents, of the next stratum, or without genes, so that all are drawn."""
+        generator = self._nursery.generator
         if not self._parents:
             return (self._strata.pop() if self._strata else {}), ()
-        generator = self._nursery.generator
+        if generator.random() < self._spec.immigrants:
+            return {}, ()
         mother = self._select(self._parents)
-        genes, family = dict(mother.candidate.genes), {mother.candidate.number}
+        genes, family = mother.candidate.genes, [mother.candidate.number]
         others = [parent for parent in self._parents if parent is not mother]
         if others and generator.random() < self._spec.crossover:
-            father = self._select(others)
-            family.add(father.candidate.number)
-            genes = dict(father.candidate.genes) | {
+            father = self._select(others).candidate
+            family = sorted([*family, father.number])
+            theirs = {
                 address: value
                 for address, value in genes.items()
-                if address not in father.candidate.genes or generator.random() < 0.5
+                if address not in father.genes or generator.random() < 0.5
             }
-        return self._mutated(genes), tuple(sorted(family))
+            genes, _ = self._grown(({**father.genes, **theirs}, ()))
+        return mutated(self._nursery, genes, self._spec.mutation), tuple(family)
 
     def _select(self, parents: Sequence[Trial]) -> Trial:
-        rivals = self._nursery.generator.integers(len(parents), size=self._spec.tournament)
-        return min((parents[int(rival)] for rival in rivals), key=lambda trial: trial.rank)
-
-    def _mutated(self, genes: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns genes of which at least one has changed; what a changed choice needs is drawn anew."""
-        generator, space = self._nursery.generator, self._nursery.space
-        _, active = space.resolve(genes, generator)
-        changes = [address for address in active if generator.random() < self._spec.mutation]
-        for address in changes or [str(generator.choice(sorted(active)))]:
-            active[address] = space.genes[address].mutate(active[address], generator)
-        return active
+        """Returns the winner of a tournament; `parents` are best first."""
+        return parents[int(self._nursery.generator.integers(len(parents), size=self._spec.tournament).min())]
 
 
-def _strata(nursery: Nursery, count: int) -> list[dict[str, int]]:
-    """Returns choices for the first generation in which the options of every gene come equally often."""
-    columns = {
-        address: nursery.generator.permutation(count) % len(gene.choice)
-        for address, gene in nursery.space.genes.items()
-        if isinstance(gene, ChoiceGene)
-    }
-    return [{address: int(places[row]) for address, places in columns.items()} for row in range(count)]
+def scalarised(points: Floats, generator: Generator) -> Floats:
+    """Returns one number per point, all to be large: the one objective, or a mixture with weights drawn anew at each call.
+
+    The mixture is ParEGO's (Knowles, IEEE TEC 10(1), 2006, eq. 2), the augmented Chebyshev function with 0.05, on each
+    objective's ranks from 0 to 1 in place of its range, so that no outlier decides; every point of the best front is best
+    for some weights.
+    """
+    if points.shape[1] == 1:
+        return points[:, 0]
+    ranks = rankdata(points, axis=0) / len(points)
+    weighted = generator.dirichlet(np.ones(points.shape[1])) * (ranks - 1)
+    return np.asarray(weighted.min(axis=1) + 0.05 * weighted.sum(axis=1))

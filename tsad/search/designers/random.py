@@ -1,5 +1,6 @@
 """Random search: the rival that every designer has to beat."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from tsad.search.designers.contract import Designer, Nursery
@@ -13,8 +14,8 @@ class RandomSpec(Spec):
 
     kind: Literal["random"]
 
-    def build(self, space: Space, seed: int) -> Designer:
-        """Returns the designer."""
+    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+        """Returns the designer; costs make no difference."""
         return RandomDesigner(Nursery(space, seed))
 
 

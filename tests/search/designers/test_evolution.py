@@ -1,0 +1,140 @@
+"""Evolution by generations: who breeds, what is inherited, what the surrogate adds."""
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from tests.search.designers.playground import SPACE, candidates, drive, finished
+from tsad.search.designers.evolution import EvolutionSpec
+from tsad.search.designers.random import RandomSpec
+from tsad.search.space import Space
+from tsad.spec import parse
+from tsad.trial import Trial
+
+
+def generations(trials):
+    """Returns the trials of each generation by its number."""
+    return {
+        number: list(group)
+        for number, group in itertools.groupby(
+            sorted(trials, key=lambda trial: trial.candidate.number), key=lambda trial: trial.candidate.generation
+        )
+    }
+
+
+def descending(candidate):
+    """Returns a finished trial that is worth less than all before it."""
+    return Trial(candidate, "finished", -float(candidate.number), seconds=1.0, epochs=1)
+
+
+def test_a_generation_waits_for_the_last_of_the_one_before():
+    designer = EvolutionSpec(population=4).build(SPACE, seed=0)
+    first = [designer.suggest() for _ in range(4)]
+    for candidate in first:
+        assert designer.suggest() is None
+        designer.update(finished(candidate))
+    second = [designer.suggest() for _ in range(4)]
+    assert designer.suggest() is None
+    assert [candidate.generation for candidate in first + second] == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_proposals_do_not_depend_on_which_of_the_running_ends_first():
+    spec = EvolutionSpec(population=6)
+    one, other = (
+        [candidate.genes for candidate in candidates(drive(spec.build(SPACE, 0), 30, parallel=parallel))]
+        for parallel in (1, 6)
+    )
+    assert one == other
+
+
+def test_the_first_generation_has_no_parents_and_later_ones_have_one_or_two():
+    trials = drive(EvolutionSpec(population=5, crossover=0.5).build(SPACE, 0), 50)
+    counts = {0: set(), 1: set()}
+    for trial in trials:
+        counts[min(trial.candidate.generation, 1)].add(len(trial.candidate.parents))
+    assert counts == {0: {0}, 1: {1, 2}}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_first_generation_has_every_option_of_the_top_level_choices_equally_often(seed):
+    first = [trial.candidate.experiment for trial in drive(EvolutionSpec(population=6).build(SPACE, seed), 6)]
+    assert set(Counter(values["model"]["kind"] for values in first).values()) == {2}
+    assert set(Counter(values["scoring"]["over"] for values in first).values()) == {2}
+    assert set(Counter(values["scoring"]["misfit"] for values in first).values()) == {3}
+    assert len({values["window"]["length"] for values in first}) == 4
+
+
+def test_elites_stay_parents_however_poor_the_generations_after_them():
+    designer = EvolutionSpec(population=4, elites=1, tournament=1).build(SPACE, seed=0)
+    found = generations(drive(designer, 32, descending))
+    for number in range(2, 8):
+        parents = {parent for trial in found[number] for parent in trial.candidate.parents}
+        before = {trial.candidate.number for trial in found[number - 1]}
+        assert parents <= {0} | before
+    assert any(0 in trial.candidate.parents for trial in found[7])
+
+
+def test_elites_are_not_trained_again():
+    trials = drive(EvolutionSpec(population=4, elites=4).build(SPACE, seed=0), 32, descending)
+    assert [len(group) for group in generations(trials).values()] == [4] * 8
+    assert {parent for trial in trials for parent in trial.candidate.parents} <= {0, 1, 2, 3}
+
+
+def test_the_better_of_a_tournament_breeds():
+    trials = drive(EvolutionSpec(population=8, elites=1, tournament=64, crossover=0).build(SPACE, seed=0), 16)
+    best = min(trials[:8], key=lambda trial: trial.rank)
+    assert {trial.candidate.parents for trial in trials[8:]} == {(best.candidate.number,)}
+
+
+def test_a_child_has_its_parents_genes_but_for_one_mutation():
+    flat = Space(
+        {
+            "data": {"kind": "synthetic"},
+            "model": {
+                "kind": "lstm_ae",
+                "hidden": {"choice": list(range(1, 30))},
+                "latent": {"choice": list(range(1, 30))},
+            },
+            "window": {"length": {"choice": list(range(2, 40))}, "stride": {"choice": list(range(1, 30))}},
+        }
+    )
+    trials = drive(EvolutionSpec(population=10, crossover=0.5, mutation=1e-9).build(flat, seed=0), 60)
+    genes = {trial.candidate.number: trial.candidate.genes for trial in trials}
+    for trial in trials[10:]:
+        inherited = [
+            any(genes[parent][address] == value for parent in trial.candidate.parents)
+            for address, value in trial.candidate.genes.items()
+        ]
+        assert inherited.count(False) <= 1
+
+
+def test_children_of_two_parents_mix_them():
+    trials = drive(EvolutionSpec(population=10, crossover=1, mutation=1e-9).build(SPACE, seed=0), 60)
+    assert all(len(trial.candidate.parents) == 2 for trial in trials[10:])
+
+
+def test_evolution_finds_better_candidates_than_random_search():
+    def best(spec, seed):
+        return max(trial.value for trial in drive(spec.build(SPACE, seed), 48))
+
+    seeds = range(12)
+    evolved = [best(EvolutionSpec(), seed) for seed in seeds]
+    drawn = [best(RandomSpec(kind="random"), seed) for seed in seeds]
+    better = sum(one > other for one, other in zip(evolved, drawn, strict=True))
+    assert sum(evolved) / len(seeds) > sum(drawn) / len(seeds) + 0.2
+    assert better >= 9
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"elites": 7}, "elites must not exceed population, but got 7 and 6"),
+        ({"population": 1}, "population: input should be greater than or equal to 2"),
+        ({"mutation": 0}, "mutation: input should be greater than 0"),
+        ({"crossover": 1.5}, "crossover: input should be less than or equal to 1"),
+    ],
+)
+def test_impossible_breeding_is_refused(values, message):
+    with pytest.raises(Exception, match=message):
+        parse(EvolutionSpec, {"kind": "evolution"} | values, "designer")

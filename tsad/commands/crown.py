@@ -1,0 +1,137 @@
+"""From the trials of a search to the champion in the registry."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from tsad.assessment import assess
+from tsad.commands.place import Place
+from tsad.data.dataset import DataSet
+from tsad.detector import Detector
+from tsad.errors import DataError, DetectorError, TsadError
+from tsad.experiment import Experiment, Outcome
+from tsad.results import DETECTOR, assessed_metrics, write_assessment, write_results
+from tsad.search.ensemble import Chosen, build_ensemble, choose_members, write_ensemble
+from tsad.search.report import show_comparison, show_verdict
+from tsad.search.search import SearchSpec
+from tsad.serving.registry import MODEL, log_detector, register, version_of
+from tsad.spec import write_yaml
+from tsad.tracking.runs import RunWriter
+from tsad.trial import Trial
+
+Ended = Sequence[tuple[Trial, Path | None]]
+
+
+@dataclass(frozen=True)
+class Champion:
+    """Who won a search; the files are in `champion/` of its folder.
+
+    Attributes:
+        name: For tables.
+        trials: Names of the trials that it is made of: one, or the members of an ensemble, best first.
+        experiment: Of the first of them: says which rows are reported.
+        metrics: `value`, what was maximised, and `ensemble/value` if there was an ensemble, whoever won.
+    """
+
+    name: str
+    trials: tuple[str, ...]
+    experiment: Experiment
+    metrics: dict[str, float]
+
+
+def choose_champion(spec: SearchSpec, ended: Ended, data: DataSet, folder: Path, space: Path) -> Champion:
+    """Returns the best finished trial, or the ensemble of the best ones if its value is larger still.
+
+    Writes `champion/` and `champion.yaml` into the folder.
+
+    Raises:
+        TsadError: if no trial finished.
+    """
+    winner, files = min(ended, key=lambda pair: pair[0].rank)
+    if winner.state != "finished" or files is None or winner.value is None:
+        reasons = "; ".join(sorted({trial.reason for trial, _ in ended if trial.reason}))
+        raise TsadError(f"a champion needs a finished trial, but none of {len(ended)} finished ({reasons})")
+    shutil.rmtree(folder / "champion", ignore_errors=True)  # half a one, if the search was killed
+    best = Chosen.read(winner, files)
+    found = _ensemble(spec, ended, data)
+    values = {"value": winner.value} | ({} if found is None else {"ensemble/value": found[2]})
+    if found is not None and found[2] > winner.value:
+        chosen, outcome, value = found
+        name = f"ensemble of {len(chosen)}"
+        write_results(outcome, best.experiment, folder / "champion", f"{name} on {data.name}")
+        (folder / "champion" / "experiment.yaml").unlink()  # that of one member would not make it again
+        write_ensemble(chosen, folder / "champion.yaml")
+        trials = tuple(each.trial.candidate.name for each in chosen)
+        champion = Champion(name, trials, best.experiment, values | {"value": value})
+    else:
+        name = winner.candidate.name
+        shutil.copytree(files, folder / "champion", ignore=shutil.ignore_patterns(".*"))
+        write_yaml(folder / "champion.yaml", best.experiment, f"tsad train champion.yaml  (won {space}, {name})")
+        champion = Champion(name, (name,), best.experiment, values)
+    saved = folder / "champion" / DETECTOR
+    replace(Detector.load(saved), selection_labels=spec.maximise.labels_used).save(saved)
+    return champion
+
+
+def _ensemble(spec: SearchSpec, ended: Ended, data: DataSet) -> tuple[list[Chosen], Outcome, float] | None:
+    """Returns the members of the ensemble of the best trials, what it comes to and its value; None if there cannot be one."""
+    if spec.ensemble is None or spec.maximise.kind == "misfit":  # several models have no misfit in common
+        return None
+    try:
+        chosen = choose_members(ended, data, spec.ensemble)
+        if len(chosen) < 2:
+            return None
+        outcome = build_ensemble(chosen, data)
+        value = spec.maximise.value(outcome)
+    except (DataError, DetectorError) as error:
+        click.echo(f"no ensemble: {error}\n")
+        return None
+    names = ", ".join(each.trial.candidate.name for each in chosen)
+    click.echo(f"ensemble of {names}: value {value:.4f}; best trial: {chosen[0].trial.value or 0:.4f}\n")
+    return chosen, outcome, value
+
+
+def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path) -> str:
+    """Assesses the champion as it was saved, beside the trivial panel; logs and registers it; returns its version."""
+    detector = Detector.load(folder / "champion" / DETECTOR)
+    assessment = assess(detector, champion.experiment, data, f"{champion.name} on {data.name}")
+    write_assessment(assessment, folder / "champion")
+    writer.metrics(assessed_metrics(assessment) | champion.metrics)
+    writer.files(folder / "champion", "champion")
+    writer.file(folder / "champion.yaml")
+    tags = {"tsad.trial": " ".join(champion.trials), **detector.provenance.tags()}
+    writer.tags(tags)
+    version = version_of(writer.run_id, MODEL)
+    if version is None:  # else it was registered before the search was killed
+        model = log_detector(writer.run_id, folder / "champion" / DETECTOR, data.test, tags)
+        version = register(model, MODEL, "champion", {"run": writer.run_id} | tags)
+    last = assessment.first_row + len(assessment.scores) - 1
+    rows = f"{data.name}, rows {assessment.first_row}-{last} of its test part"
+    comparison, verdict = show_comparison(champion.name, assessment), show_verdict(assessment)
+    title = f"Champion `{champion.name}`, {MODEL} version {version}, on {rows}:"
+    writer.note(f"{title}\n\n```\n{comparison}\n```\n\n{verdict}")
+    click.echo(f"{rows}; oracle/... read their labels, deployable/f1 did not:")
+    click.echo(f"{comparison}\n\n{verdict}\n")
+    return version
+
+
+def say_where(place: Place, version: str, champion: Champion, folder: Path) -> None:
+    """Prints the champion's URI and the commands that open the UI and serve it."""
+    uri = place.store.uri
+    folder_of_python = Path(sys.executable).parent
+    shown = (
+        folder_of_python.relative_to(Path.cwd()) if folder_of_python.is_relative_to(Path.cwd()) else folder_of_python
+    )
+    serve = f"models serve -m models:/{MODEL}@champion --env-manager local --port 5001"
+    click.echo(f"champion:  models:/{MODEL}@champion  (version {version})")
+    if len(champion.trials) == 1:
+        click.echo(f"again:     {shown}/tsad train {folder / 'champion.yaml'}")
+    else:
+        click.echo(f"members:   {folder / 'champion.yaml'}")
+    click.echo(f"report:    {folder / 'nas_report.txt'}")
+    click.echo(f"look:      {shown}/mlflow ui --backend-store-uri {uri}")
+    click.echo(f"serve:     MLFLOW_TRACKING_URI={uri} {shown}/mlflow {serve}")

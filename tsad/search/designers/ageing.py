@@ -1,0 +1,63 @@
+"""Ageing evolution, which the source calls regularised (Real et al., AAAI 2019, arXiv 1802.01548, algorithm 1)."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from tsad.search.designers.breeding import mutated, strata
+from tsad.search.designers.contract import Designer, Nursery
+from tsad.search.pareto import best_first, comparable
+from tsad.search.space import Genes, Space
+from tsad.spec import Spec
+from tsad.trial import Candidate, Trial
+
+
+class AgeingSpec(Spec):
+    """How candidates are bred, one by one: the best of a sample has a child, and the oldest dies, however good it is.
+
+    Nothing waits, so with trials side by side what is proposed depends on which of them ends first.
+
+    Attributes:
+        population: Finished trials that live, the youngest; as many candidates are drawn before any is bred.
+        sample: Of those that live, drawn with replacement to choose a parent from.
+    """
+
+    kind: Literal["ageing"]
+    population: int = Field(12, ge=2)
+    sample: int = Field(4, ge=1)
+
+    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+        """Returns the designer; the best of a sample is that of the best front, the loneliest there, if costs are given."""
+        return AgeingDesigner(self, Nursery(space, seed), minimise)
+
+
+class AgeingDesigner:
+    """Keeps a queue of finished trials, youngest last.
+
+    Departures: the first candidates have every option equally often, and no child repeats an earlier candidate.
+    """
+
+    def __init__(self, spec: AgeingSpec, nursery: Nursery, minimise: Sequence[str]) -> None:
+        self._sample = spec.sample
+        self._nursery = nursery
+        self._minimise = minimise
+        self._strata = strata(nursery, spec.population)
+        self._alive: deque[Trial] = deque(maxlen=spec.population)
+
+    def suggest(self) -> Candidate | None:
+        """Returns one of the first generation, or a child; random ones as long as nothing has finished."""
+        return self._nursery.candidate(self._propose, generation=0)
+
+    def update(self, trial: Trial) -> None:
+        """Lets a finished trial live, and the oldest die."""
+        if comparable(trial):
+            self._alive.append(trial)
+
+    def _propose(self) -> tuple[Genes, tuple[int, ...]]:
+        if self._strata or not self._alive:
+            return (self._strata.pop() if self._strata else {}), ()
+        rivals = self._nursery.generator.integers(len(self._alive), size=self._sample)
+        parent = best_first([self._alive[int(rival)] for rival in sorted(set(rivals))], self._minimise)[0].candidate
+        return mutated(self._nursery, parent.genes), (parent.number,)
