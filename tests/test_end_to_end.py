@@ -1,18 +1,12 @@
 """The whole way, as a user goes it: processes, a real search, real servers, real data. Nothing here is quick."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
+from tests.processes import REPOSITORY, answers, environment, free_port, ran, running
 from tsad.data.smd import SmdSpec
 from tsad.data.synthetic import SyntheticSpec
 from tsad.detector import Detector
@@ -33,82 +28,8 @@ from tsad.spec import flatten, parse, read_yaml
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[1]
-PYTHON = Path(sys.executable)
 TRIALS, EPOCHS, SEED = 6, 3, 1
 ROWS = 2000
-
-
-def environment(**changes):
-    """Returns the variables of a fresh shell in which our Python comes first; those that are None are taken away."""
-    ours = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "TSAD_", "RAY_", "TUNE_"))
-    }
-    ours |= {"PATH": f"{PYTHON.parent}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)} | changes
-    return {name: str(value) for name, value in ours.items() if value is not None}
-
-
-def ran(words, folder, **variables):
-    """Returns what a command printed; fails with all of it if it does not exit with 0."""
-    done = subprocess.run(
-        [str(word) for word in words],
-        cwd=folder,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-    )
-    assert done.returncode == 0, f"{words} exited with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
-    return done.stdout
-
-
-def free_port():
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return place.getsockname()[1]
-
-
-@contextmanager
-def running(words, folder, ready, **variables):
-    """Runs a server until the block ends; waits until it answers at `ready`."""
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [str(word) for word in words],
-            cwd=folder,
-            env=environment(**variables),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            wait_for(ready, process, folder / "server.log")
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def wait_for(url, process, log, seconds=120):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the server ended: {log.read_text()[-3000:]}"
-        if answers(url):
-            return
-        time.sleep(0.3)
-    pytest.fail(f"{url} did not answer in {seconds} s: {log.read_text()[-3000:]}")
-
-
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 def post(url, body):
