@@ -121,7 +121,7 @@ def _search(folder: Path, server: Server, arguments: argparse.Namespace, kills: 
         elif victim == "server":
             server.kill(arguments.outage)
         else:
-            _kill_worker(driver.pid, moments)
+            _kill_worker(driver, moments)
     if driver.wait() != 0:
         raise SystemExit(f"the search ended with {driver.returncode}:\n{(folder / 'search.log').read_text()[-3000:]}")
 
@@ -134,8 +134,17 @@ def _start(folder: Path, uri: str, trials: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen([*command, *changes], cwd=folder, env=environment, stdout=log, stderr=log)
 
 
-def _kill_worker(driver: int, moments: random.Random) -> None:
-    """Kills one of the processes below the driver that train, if there is any now."""
+def _kill_worker(driver: subprocess.Popen[bytes], moments: random.Random) -> None:
+    """Kills one of the processes below the driver that train, the next one that there is."""
+    while driver.poll() is None:
+        workers = _training(driver.pid)
+        if workers:
+            os.kill(moments.choice(workers), signal.SIGKILL)
+            return
+        time.sleep(0.2)
+
+
+def _training(driver: int) -> list[int]:
     listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]
     below, grown = {driver}, True
@@ -143,11 +152,7 @@ def _kill_worker(driver: int, moments: random.Random) -> None:
         found = {int(pid) for pid, parent, *_ in rows if int(parent) in below}
         grown = not found <= below
         below |= found
-    workers = [int(pid) for pid, _, *words in rows if int(pid) in below and "ray::ImplicitFunc" in " ".join(words)]
-    if workers:
-        os.kill(moments.choice(workers), signal.SIGKILL)
-    else:
-        print("  no worker trains at this moment", flush=True)
+    return [int(pid) for pid, _, *words in rows if int(pid) in below and "ray::ImplicitFunc" in " ".join(words)]
 
 
 def _trials(uri: str, folder: Path) -> list[Run]:
