@@ -13,7 +13,7 @@ import torch
 from tsad.commands.place import Place
 from tsad.experiment import Experiment, run
 from tsad.results import DETECTOR, metrics, write_results
-from tsad.search.designers.contract import fingerprint
+from tsad.trial import fingerprint
 from tsad.tracking.runs import RunWriter
 
 Wanted = Mapping[tuple[str, str], Experiment]

@@ -137,7 +137,7 @@ class Table(NamedTuple):
         ]
 
 
-def page(assessment: Assessment, plots: Mapping[str, bytes]) -> str:
+def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool = False) -> str:
     """Returns the page, one HTML text that loads nothing: styles are inside, and pictures are data URIs.
 
     What is not known does not appear; where a reader would look for it, a sentence says why.
@@ -145,6 +145,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes]) -> str:
     Args:
         assessment: To be told.
         plots: PNG files by name, those of `CAPTIONS` or others, which come last and are captioned by their names.
+        scheduled: Whether a `schedule.json` tells how it was trained, so that `experiment.yaml` alone does not.
     """
     undefined: dict[str, list[str]] = {}
     for name, reason in assessment.report.undefined.items():
@@ -152,6 +153,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes]) -> str:
     order = [*(name for name in CAPTIONS if name in plots), *(name for name in plots if name not in CAPTIONS)]
     return _TEMPLATES.get_template("report_page.html.jinja").render(
         assessment=assessment,
+        scheduled=scheduled,
         metrics=assessment.report.metrics,
         verdict=_verdict(assessment),
         headline=_table(assessment, HEADLINE),

@@ -28,6 +28,7 @@ from tsad.report_page import page
 from tsad.spec import write_yaml
 from tsad.sweep import sweep
 from tsad.thresholds.percentile import sweep_percentiles
+from tsad.trial import SCHEDULE
 
 DETECTOR = "detector"
 
@@ -129,7 +130,9 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
         (folder / "data_card.json").write_text(assessment.card.model_dump_json(indent=1), encoding="utf-8")
         (folder / "data_card.md").write_text(assessment.card.to_markdown(), encoding="utf-8")
     pictures = _write_plots(_draw(assessment), folder)
-    (folder / "report.html").write_text(page(assessment, pictures), encoding="utf-8")
+    (folder / "report.html").write_text(
+        page(assessment, pictures, scheduled=(folder / SCHEDULE).is_file()), encoding="utf-8"
+    )
 
 
 def write_scores(assessment: Assessment, folder: Path) -> None:

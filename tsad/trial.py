@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+SCHEDULE = "schedule.json"
+"""Among a trial's files if it trained in a population: what was done to its weights, and by whom."""
 State = Literal["finished", "stopped", "failed"]
 """Ran to its end; was ended early (its value is that of an early epoch, or none); raised an error."""
 

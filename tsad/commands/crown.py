@@ -21,7 +21,7 @@ from tsad.search.search import SearchSpec
 from tsad.serving.registry import MODEL, log_detector, register, version_of
 from tsad.spec import write_yaml
 from tsad.tracking.runs import RunWriter
-from tsad.trial import Trial
+from tsad.trial import SCHEDULE, Trial
 
 Ended = Sequence[tuple[Trial, Path | None]]
 
@@ -70,7 +70,9 @@ def choose_champion(spec: SearchSpec, ended: Ended, data: DataSet, folder: Path,
     else:
         name = winner.candidate.name
         shutil.copytree(files, folder / "champion", ignore=shutil.ignore_patterns(".*"))
-        write_yaml(folder / "champion.yaml", best.experiment, f"tsad train champion.yaml  (won {space}, {name})")
+        scheduled = (files / SCHEDULE).is_file()
+        command = "champion/schedule.json and this make it again" if scheduled else "tsad train champion.yaml"
+        write_yaml(folder / "champion.yaml", best.experiment, f"{command}  (won {space}, {name})")
         champion = Champion(name, (name,), best.experiment, values)
     saved = folder / "champion" / DETECTOR
     replace(Detector.load(saved), selection_labels=spec.maximise.labels_used).save(saved)
@@ -128,7 +130,9 @@ def say_where(place: Place, version: str, champion: Champion, folder: Path) -> N
     )
     serve = f"models serve -m models:/{MODEL}@champion --env-manager local --port 5001"
     click.echo(f"champion:  models:/{MODEL}@champion  (version {version})")
-    if len(champion.trials) == 1:
+    if (folder / "champion" / SCHEDULE).is_file():
+        click.echo(f"schedule:  {folder / 'champion' / SCHEDULE}")
+    elif len(champion.trials) == 1:
         click.echo(f"again:     {shown}/tsad train {folder / 'champion.yaml'}")
     else:
         click.echo(f"members:   {folder / 'champion.yaml'}")

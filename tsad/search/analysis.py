@@ -58,11 +58,11 @@ def incumbents(trials: Sequence[Trial]) -> list[Trial]:
 def drawn_at_random(trials: Sequence[Trial], spec: SearchSpec) -> list[Trial]:
     """Returns the trials of generation 0 without parents, in the order of ending; none if the designer draws none.
 
-    A grid enumerates and a sampler that keeps no parents models, so neither says anything of random search; later candidates
+    A grid enumerates, a sampler that keeps no parents models, members of a population copy: no random search. Later candidates
     without parents may have been picked out of many. The first generation of evolution is spread evenly over the options of
     each gene, which is a little better than random.
     """
-    if spec.designer.kind not in ("random", "evolution", "ageing"):
+    if spec.pbt is not None or spec.designer.kind not in ("random", "evolution", "ageing"):
         return []
     return [trial for trial in in_order(trials) if not trial.candidate.parents and not trial.candidate.generation]
 

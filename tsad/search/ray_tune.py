@@ -3,10 +3,11 @@
 Workers train and report; the driver alone talks to the designer and, through a listener, to whoever records the trials.
 """
 
+import json
 import logging
 import os
+import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +17,20 @@ import ray
 import torch
 from ray import tune
 from ray.tune import Checkpoint
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
 
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment, Outcome, Progress, run
 from tsad.results import metrics, write_results
+from tsad.search.bridge import Bridge, files
 from tsad.search.course import Course
-from tsad.search.designers.contract import SpaceExhaustedError
+from tsad.search.designers.contract import Nursery, SpaceExhaustedError
 from tsad.search.objective import MaximiseSpec, other_values
-from tsad.search.search import AshaSpec, Search, SearchSpec
-from tsad.spec import parse
-from tsad.trial import Candidate, State, Trial
+from tsad.search.population import Explorer, Leg, extended, read_schedule, write_schedule
+from tsad.search.search import AshaSpec, PbtSpec, Search, SearchSpec
+from tsad.spec import parse, write_yaml
+from tsad.trial import Candidate
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class _Job:
     """What a worker needs beside the candidate."""
 
     maximise: MaximiseSpec
-    asha: AshaSpec | None
+    rungs: AshaSpec | PbtSpec | None
     threads: int
     device: str
 
@@ -52,26 +55,23 @@ def run_trials(wanted: Search, course: Course, data: DataSet, folder: Path) -> N
     Raises:
         KeyboardInterrupt: if somebody interrupted it; trials that were running have not ended then.
     """
-    spec = wanted.spec
+    spec, bridge = wanted.spec, Bridge(course)
+    members = [] if spec.pbt is None else [_member(candidate) for candidate in bridge.population()]
+    if spec.pbt is not None and not members:
+        return  # all had ended before the search was killed
     _start_ray(spec)
-    bridge = _Bridge(course)
-    job = _Job(spec.maximise, spec.asha, threads=_threads(spec), device="cuda" if spec.gpus else "cpu")
+    job = _Job(spec.maximise, spec.asha or spec.pbt, _threads(spec), device="cuda" if spec.gpus else "cpu")
     trainable = tune.with_parameters(_train, data=data, job=job)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": spec.cpus, "gpu": spec.gpus}),
-        tune_config=tune.TuneConfig(
-            search_alg=_CourseSearcher(bridge),
-            scheduler=_scheduler(spec.asha),
-            num_samples=wanted.trials,
-            max_concurrent_trials=spec.parallel,
-            time_budget_s=None if spec.seconds is None else max(spec.seconds - course.elapsed, 0.1),
-            reuse_actors=True,
-        ),
+        param_space={"member": tune.grid_search(members)} if members else None,
+        tune_config=_tune_config(wanted, bridge, course.elapsed),
         run_config=tune.RunConfig(
             name=folder.name,
             storage_path=str(folder.parent.resolve()),
             callbacks=[_TrialCallback(bridge)],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            # A member of a population may go on with what its donor has left behind.
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=None if members else 1),
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),
@@ -81,6 +81,25 @@ def run_trials(wanted: Search, course: Course, data: DataSet, folder: Path) -> N
         bridge.close(spec.seconds)
     finally:
         ray.shutdown()
+
+
+def _tune_config(wanted: Search, bridge: Bridge, elapsed: float) -> tune.TuneConfig:
+    """Returns how Tune gets, orders and stops trials.
+
+    Of a population all members wait in Tune's queue from the start, and the cores alone limit how many run: Tune's limit of
+    trials side by side counts those that pause, and its population takes no searcher beside it.
+    """
+    spec = wanted.spec
+    return tune.TuneConfig(
+        search_alg=_CourseSearcher(bridge) if spec.pbt is None else None,
+        scheduler=_scheduler(wanted),
+        num_samples=wanted.trials if spec.pbt is None else 1,
+        max_concurrent_trials=spec.parallel if spec.pbt is None else None,
+        time_budget_s=None if spec.seconds is None else max(spec.seconds - elapsed, 0.1),
+        reuse_actors=True,
+        trial_name_creator=_name,
+        trial_dirname_creator=_name,
+    )
 
 
 def _start_ray(spec: SearchSpec) -> None:
@@ -113,140 +132,127 @@ def _threads(spec: SearchSpec) -> int:
     return max(1, int(spec.cpus))
 
 
-def _scheduler(asha: AshaSpec | None) -> TrialScheduler:
-    """Returns ASHA on the value at rungs; the value at the end has another name, so that ASHA never compares with it."""
-    if asha is None:
+def _scheduler(wanted: Search) -> TrialScheduler:
+    """Returns what decides at rungs; the value at the end has another name, so that it is never compared with theirs."""
+    spec = wanted.spec
+    if spec.pbt is not None:
+        explore = Explorer(Nursery(wanted.space, spec.seed))
+        return PopulationBasedTraining(
+            time_attr="epoch",
+            metric="rung_value",
+            mode="max",
+            perturbation_interval=spec.pbt.every,
+            quantile_fraction=spec.pbt.share,
+            custom_explore_fn=lambda donor: {"member": explore(donor["member"]["genes"])},
+            log_config=False,
+            require_attrs=False,  # between rungs there is no value
+        )
+    if spec.asha is None:
         return FIFOScheduler()  # type: ignore[no-untyped-call]
     return AsyncHyperBandScheduler(
         time_attr="epoch",
         metric="rung_value",
         mode="max",
-        grace_period=asha.grace,
-        reduction_factor=asha.reduction,
+        grace_period=spec.asha.grace,
+        reduction_factor=spec.asha.reduction,
         max_t=1_000_000,
     )
 
 
+def _member(candidate: Candidate) -> dict[str, Any]:
+    """Returns a candidate as Tune passes it on to a worker; Tune reads the name once, and a copy has none."""
+    return {"name": candidate.name, "genes": dict(candidate.genes), "experiment": dict(candidate.experiment)}
+
+
+def _name(trial: Any) -> str:
+    return str(trial.config["member"]["name"])
+
+
 def _train(config: Mapping[str, Any], data: DataSet, job: _Job) -> None:
-    """Runs in a worker: one candidate, reported after each epoch, evaluated at each rung and at the end."""
+    """Runs in a worker: one candidate, from its start or from a checkpoint."""
     torch.set_num_threads(job.threads)
-    experiment = parse(Experiment, config["experiment"], "candidate")
-    rungs = job.asha.rungs(experiment.training.epochs) if job.asha is not None else ()
-    node = ray.get_runtime_context().get_node_id()[:8]
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+        _Work(config["member"], data, job, Path(place)).run()
 
-        def evaluated(outcome: Outcome) -> tuple[dict[str, Any], Any]:
-            write_results(outcome, experiment, folder, f"{config['name']} on {data.name}")
-            found = {"value": job.maximise.value(outcome), "metrics": metrics(outcome)}
-            return found, Checkpoint.from_directory(place)
 
-        def on_epoch(progress: Progress) -> None:
-            result = {"epoch": progress.epoch, "losses": dict(progress.losses), "finished": False, "node": node}
-            if progress.epoch in rungs:
-                found, checkpoint = evaluated(progress.outcome())
-                tune.report(result | found | {"rung_value": found["value"]}, checkpoint=checkpoint)
-            else:
-                tune.report(result)
+class _Work:
+    """One candidate in a worker: reported after each epoch, evaluated at each rung and at the end."""
 
-        outcome = run(experiment, data, on_epoch, device=job.device, checkpoints=folder / "checkpoints")
-        found, checkpoint = evaluated(outcome)
-        found["metrics"] |= other_values(job.maximise, outcome)
+    def __init__(self, member: Mapping[str, Any], data: DataSet, job: _Job, folder: Path) -> None:
+        self._member, self._data, self._job, self._folder = member, data, job, folder
+        self._experiment = parse(Experiment, member["experiment"], "candidate")
+        training = self._experiment.training
+        self._rungs = () if job.rungs is None else job.rungs.rungs(training.epochs)
+        self._name = tune.get_context().get_trial_name()
+        self._node = ray.get_runtime_context().get_node_id()[:8]
+        self._done, legs = _take_over(tune.get_checkpoint(), folder)
+        self._legs = extended(legs, self._done, self._name, training)
+
+    def run(self) -> None:
+        """Trains from where the folder stands, and reports."""
+        checkpoints = self._folder / "checkpoints"
+        device = self._job.device
+        outcome = run(self._experiment, self._data, self._on_epoch, device=device, checkpoints=checkpoints, resume=True)
+        found = self._evaluated(outcome)
+        found["metrics"] |= other_values(self._job.maximise, outcome)
         # No "rung_value" here: a value at the end must not be compared with those of early epochs.
-        result = {"epoch": len(outcome.history), "losses": {}, "finished": True, "node": node}
-        tune.report(result | found, checkpoint=checkpoint)
+        self._report({"epoch": len(outcome.history), "losses": {}, "finished": True} | found, evaluated=True)
+
+    def _on_epoch(self, progress: Progress) -> None:
+        if progress.epoch <= self._done:
+            return  # told before the checkpoint was made
+        result = {"epoch": progress.epoch, "losses": dict(progress.losses), "finished": False}
+        at_rung = progress.epoch in self._rungs
+        if at_rung:
+            found = self._evaluated(progress.outcome())
+            result |= found | {"rung_value": found["value"]}
+        self._report(result, evaluated=at_rung)
+
+    def _evaluated(self, outcome: Outcome) -> dict[str, Any]:
+        """Writes the files of a run, and returns what is to be told of it."""
+        write_results(outcome, self._experiment, self._folder, f"{self._name} on {self._data.name}")
+        if isinstance(self._job.rungs, PbtSpec):
+            write_schedule(self._legs, self._folder)
+            heading = "How the training ended; schedule.json tells how it went, and both make it again."
+            write_yaml(self._folder / "experiment.yaml", self._experiment, heading)
+        described = {name: self._member[name] for name in ("genes", "experiment")}
+        return described | {"value": self._job.maximise.value(outcome), "metrics": metrics(outcome)}
+
+    def _report(self, result: dict[str, Any], *, evaluated: bool) -> None:
+        checkpoint = Checkpoint.from_directory(self._folder) if evaluated else None
+        tune.report(result | {"node": self._node}, checkpoint=checkpoint)
 
 
-_HEARD = ("epoch", "value", "metrics", "finished", "node")
-
-
-class _Bridge:
-    """From Tune's trials to ours: who is running, what was last heard, how each ended."""
-
-    def __init__(self, course: Course) -> None:
-        self._course = course
-        self._before = course.elapsed
-        self._clock = time.monotonic()
-        self._candidates: dict[str, Candidate] = {}
-        self._started: dict[str, float] = {}
-        self._last: dict[str, dict[str, Any]] = {}
-        self._running: dict[str, Any] = {}
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Tune pickles its callbacks for a restore that we do not use; what is alive here stays here."""
-        return (object, ())
-
-    def propose(self, trial_id: str) -> Candidate | None:
-        """Asks for a candidate; None means to wait."""
-        candidate = self._course.propose()
-        if candidate is not None:
-            self._candidates[trial_id] = candidate
-        return candidate
-
-    def start(self, trial_id: str, trial: Any) -> None:
-        """Passes on that a worker begins."""
-        self._started[trial_id] = time.monotonic()
-        self._running[trial_id] = trial
-        self._course.start(self._candidates[trial_id])
-
-    def hear(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Keeps the last evaluation, and passes on the losses."""
-        last = self._last.setdefault(trial_id, {})
-        last |= {name: result[name] for name in _HEARD if name in result}
-        if result["losses"]:
-            self._course.advance(self._candidates[trial_id], result["epoch"], result["losses"])
-
-    def end(self, trial_id: str, error: str | None, folder: Path | None) -> None:
-        """Makes the trial of what was heard, and passes it on."""
-        if trial_id not in self._started:  # its worker died before it began
-            self.start(trial_id, None)
-        self._running.pop(trial_id)
-        last = self._last.get(trial_id, {})
-        state: State = "failed" if error is not None else "finished" if last.get("finished") else "stopped"
-        trial = Trial(
-            candidate=self._candidates[trial_id],
-            state=state,
-            value=last.get("value"),
-            seconds=time.monotonic() - self._started[trial_id],
-            epochs=last.get("epoch", 0),
-            metrics=last.get("metrics", {}),
-            reason=error or ("" if state == "finished" else "behind at a rung, or out of time"),
-            elapsed=self._elapsed(),
-            node=last.get("node", ""),
-        )
-        self._course.end(trial, folder)
-
-    def close(self, seconds: float | None) -> None:
-        """Ends the trials that Tune cut off because the seconds were up, or raises `KeyboardInterrupt`; Tune tells nobody."""
-        if self._running and (seconds is None or self._elapsed() < seconds):
-            raise KeyboardInterrupt
-        for trial_id, trial in list(self._running.items()):
-            self.end(trial_id, None, _folder(trial))
-
-    def _elapsed(self) -> float:
-        return self._before + time.monotonic() - self._clock
+def _take_over(checkpoint: Checkpoint | None, folder: Path) -> tuple[int, list[Leg]]:
+    """Copies the state of a training into a folder; returns its epochs and its legs, none if there is none."""
+    if checkpoint is None:
+        return 0, []
+    with checkpoint.as_directory() as source:
+        left = Path(source)
+        shutil.copytree(left / "checkpoints", folder / "checkpoints")
+        return len(json.loads((left / "history.json").read_text(encoding="utf-8"))), read_schedule(left)
 
 
 class _CourseSearcher(Searcher):
     """The course of a search as Tune wants it."""
 
-    def __init__(self, bridge: _Bridge) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         super().__init__(metric="value", mode="max")
         self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Returns the configuration of a trial, None to wait, or FINISHED."""
         try:
-            candidate = self._bridge.propose(trial_id)
+            candidate = self._bridge.propose()
         except SpaceExhaustedError:
             return str(Searcher.FINISHED)
-        return None if candidate is None else {"name": candidate.name, "experiment": dict(candidate.experiment)}
+        return None if candidate is None else {"member": _member(candidate)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: FBT001, FBT002
         """Does nothing: the callback hears of the end with all that is to be said about it."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Does nothing; see `_Bridge.__reduce__`."""
+        """Does nothing; see `Bridge.__reduce__`."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Does nothing."""
@@ -255,30 +261,26 @@ class _CourseSearcher(Searcher):
 class _TrialCallback(tune.Callback):
     """Tune's events, passed to the bridge."""
 
-    def __init__(self, bridge: _Bridge) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker begins."""
-        self._bridge.start(trial.trial_id, trial)
+        self._bridge.start(str(trial), trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """A report has come."""
-        self._bridge.hear(trial.trial_id, result)
+        self._bridge.hear(str(trial), result)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ran to its end or was stopped."""
-        self._bridge.end(trial.trial_id, None, _folder(trial))
+        self._bridge.end(str(trial), files(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial raised, or its worker died."""
-        self._bridge.end(trial.trial_id, _reason(trial), _folder(trial))
-
-
-def _folder(trial: Any) -> Path | None:
-    return Path(trial.checkpoint.path) if trial.checkpoint is not None else None
+        self._bridge.end(str(trial), files(trial), error=_reason(trial))
 
 
 def _reason(trial: Any) -> str:

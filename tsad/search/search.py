@@ -16,8 +16,10 @@ from tsad.search.designers import DesignerSpec
 from tsad.search.designers.contract import check_space
 from tsad.search.designers.evolution import EvolutionSpec
 from tsad.search.designers.grid import GridSpec, combinations
+from tsad.search.designers.random import RandomSpec
 from tsad.search.ensemble import EnsembleSpec
 from tsad.search.objective import LabelFreeSpec, MaximiseSpec
+from tsad.search.population import changeable
 from tsad.search.space import Space
 from tsad.spec import Spec, parse, put, read_yaml
 from tsad.version import code_version
@@ -43,6 +45,35 @@ class AshaSpec(Spec):
         return tuple(found)
 
 
+class PbtSpec(Spec):
+    """Population based training (Jaderberg et al., arXiv 1711.09846): the worst copy the best, and go on with a change.
+
+    All trials are one population. Every few epochs a trial is compared with the last values of those that have not ended.
+    Among the worst it takes over the whole training of one of the best: its experiment, weights, optimizer's moments, losses
+    and generators; then some of the genes under `training` change (`tsad.search.population`). Only those can in
+    mid-training, `epochs` and `patience` cannot. Nobody waits, so who copies whom depends on who is first; Ray draws the donor.
+
+    So a trial comes to a schedule, not to a candidate. `schedule.json` among its files holds it; its `experiment.yaml` and
+    its line in tables are those of the last leg, the parameters of its run those that it began with, and `cost/seconds` is
+    that of the last leg. After a kill, trials that had not ended begin anew from epoch 0, as a population of their own.
+
+    Departures: the value compared is that of the best weights so far, which the detector would have, not of the current.
+    A changed number moves as mutation moves it, not by a factor of 0.8 or 1.2. On a cluster, members run wherever there is
+    room: `parallel` limits those on one machine alone.
+
+    Attributes:
+        every: Epochs between two comparisons; a trial that trains no longer than this copies nobody.
+        share: Of the population that copies, and of those that are copied; one at least.
+    """
+
+    every: int = Field(ge=1)
+    share: float = Field(0.25, gt=0, le=0.5)
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Returns the epochs before the last at which trials are compared, ascending."""
+        return tuple(range(self.every, epochs, self.every))
+
+
 class SearchSpec(Spec):
     """How a space is explored: the section `search` of a search space.
 
@@ -53,14 +84,16 @@ class SearchSpec(Spec):
         cpus: Cores, and threads, of a trial.
         gpus: GPUs of a trial, fractions too.
         seed: Of the designer.
-        designer: Chooses what to try.
+        pbt: Makes the trials one population that trains its schedules; None trains each candidate on its own.
+        designer: Chooses what to try; with `pbt`, random if not given.
         maximise: What is made large.
         minimise: Costs that are made small beside it; designers that can look for trials that no other beats in all of
             them, the report names those, and the champion is the one with the largest value.
-        asha: Stops trials that fall behind; None lets all run to their end.
+        asha: Stops trials that fall behind; None lets all run to their end, and so does `pbt` if it is not given.
         ensemble: Which of the best trials make an ensemble that competes with them; None for no ensemble.
         reuse: Take finished trials of earlier searches instead of training the same once more; only those of equal
-            experiment, data, objective and code are.
+            experiment, data, objective and code are, and none with `pbt`, since what becomes of a member depends on the
+            others.
     """
 
     trials: int | None = Field(16, ge=1)
@@ -69,18 +102,40 @@ class SearchSpec(Spec):
     cpus: float = Field(1, gt=0)
     gpus: float = Field(0, ge=0)
     seed: int = Field(0, ge=0)
-    designer: DesignerSpec = EvolutionSpec()
+    pbt: PbtSpec | None = None
+    designer: DesignerSpec = Field(
+        default_factory=lambda given: RandomSpec(kind="random") if given.get("pbt") else EvolutionSpec()
+    )
     maximise: MaximiseSpec = LabelFreeSpec(kind="label_free")
     minimise: tuple[Literal["cost/parameters", "cost/latency"], ...] = ()
-    asha: AshaSpec | None = AshaSpec()
+    asha: AshaSpec | None = Field(default_factory=lambda given: None if given.get("pbt") else AshaSpec())
     ensemble: EnsembleSpec | None = EnsembleSpec()
-    reuse: bool = True
+    reuse: bool = Field(default_factory=lambda given: given.get("pbt") is None)
 
     @model_validator(mode="after")
     def _finite(self) -> "SearchSpec":
         if self.trials is None and not isinstance(self.designer, GridSpec):
             raise ValueError(
                 f"trials must be a number for the designer {self.designer.kind}; only grid has an end of its own"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_population(self) -> "SearchSpec":
+        if self.pbt is None:
+            return self
+        if self.asha is not None:
+            raise ValueError("pbt and asha exclude each other, since none of a population is stopped; set asha: null")
+        if self.reuse:
+            raise ValueError("pbt takes no trial of another search into its population; set reuse: false")
+        if self.trials is not None and self.trials < 2:
+            raise ValueError(f"pbt needs a population of 2 or more, but got trials={self.trials}; set trials: 8")
+        designer = self.designer
+        at_once = isinstance(designer, EvolutionSpec) and designer.population >= (self.trials or 0)
+        if not (at_once or isinstance(designer, RandomSpec | GridSpec)):
+            raise ValueError(
+                f"pbt needs all trials at once, but the designer {designer.kind} waits for the first to end; take random, "
+                f"grid, or evolution with a population of trials={self.trials} or more"
             )
         return self
 
@@ -108,8 +163,9 @@ class Search:
     trials: int
 
     def scope(self, data: DataSet) -> str:
-        """Returns a hash of all that decides a trial's result beside its experiment: data, objective, code."""
-        return _hash(data.digest, self.spec.maximise.model_dump(mode="json"), code_version())
+        """Returns a hash of all that decides a trial's result beside its experiment: data, objective, code, population."""
+        population = () if self.spec.pbt is None else (self.spec.pbt.model_dump(mode="json"),)
+        return _hash(data.digest, self.spec.maximise.model_dump(mode="json"), code_version(), *population)
 
     def identity(self, data: DataSet) -> str:
         """Returns a hash of all that decides what is tried in which order; not of how long and on how many cores."""
@@ -135,7 +191,17 @@ def read_search(path: Path, changes: Mapping[str, Any]) -> Search:
     try:
         space = Space(values)
         check_space(space)
+        if spec.pbt is not None:
+            _check_population(space)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
     count = sum(1 for _ in combinations(space, {})) if isinstance(spec.designer, GridSpec) else spec.trials
     return Search(path.stem, spec, space, data, min(count or 1, spec.trials or count or 1))
+
+
+def _check_population(space: Space) -> None:
+    if not changeable(space):
+        raise SpecError(
+            f"search.pbt needs a gene of two values or more under training, other than epochs and patience, but the genes "
+            f"are {', '.join(space.genes)}; make training.learning_rate one, for example"
+        )

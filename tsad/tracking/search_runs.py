@@ -13,7 +13,7 @@ from tsad.provenance import LabelsUsed
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.store import Store
-from tsad.trial import Candidate, Trial
+from tsad.trial import SCHEDULE, Candidate, Trial
 
 _STATUS = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 _LOSS = "train/loss"
@@ -78,6 +78,8 @@ class TrialRecorder:
         writer.tags({name: value for name, value in origin.items() if value})
         if folder is not None:
             writer.files(folder)
+            if (folder / SCHEDULE).is_file():
+                writer.tags({"tsad.schedule": (folder / SCHEDULE).read_text(encoding="utf-8")})
         writer.end(_STATUS[trial.state])
 
     def close(self) -> None:

@@ -18,12 +18,12 @@ from tests.search.designers.playground import (
 )
 from tsad.experiment import Experiment
 from tsad.search.designers import DesignerSpec
-from tsad.search.designers.contract import Nursery, SpaceExhaustedError, check_space, fingerprint
+from tsad.search.designers.contract import Nursery, SpaceExhaustedError, check_space
 from tsad.search.designers.evolution import EvolutionSpec
 from tsad.search.designers.optuna import OptunaSpec
 from tsad.search.space import Space
 from tsad.spec import parse
-from tsad.trial import Trial
+from tsad.trial import Trial, fingerprint
 
 DESIGNERS = {spec.kind: spec for spec in map(from_defaults, members(DesignerSpec))} | {
     "optuna nsga2": OptunaSpec(kind="optuna", sampler="nsga2"),

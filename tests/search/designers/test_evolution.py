@@ -3,10 +3,11 @@
 import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from tests.search.designers.playground import SPACE, candidates, drive, finished
-from tsad.search.designers.evolution import EvolutionSpec
+from tests.search.designers.playground import SPACE, candidates, drive, finished, worth
+from tsad.search.designers.evolution import EvolutionSpec, scalarised
 from tsad.search.designers.random import RandomSpec
 from tsad.search.space import Space
 from tsad.spec import parse
@@ -49,7 +50,7 @@ def test_proposals_do_not_depend_on_which_of_the_running_ends_first():
 
 
 def test_the_first_generation_has_no_parents_and_later_ones_have_one_or_two():
-    trials = drive(EvolutionSpec(population=5, crossover=0.5).build(SPACE, 0), 50)
+    trials = drive(EvolutionSpec(population=5, crossover=0.5, immigrants=0).build(SPACE, 0), 50)
     counts = {0: set(), 1: set()}
     for trial in trials:
         counts[min(trial.candidate.generation, 1)].add(len(trial.candidate.parents))
@@ -82,7 +83,9 @@ def test_elites_are_not_trained_again():
 
 
 def test_the_better_of_a_tournament_breeds():
-    trials = drive(EvolutionSpec(population=8, elites=1, tournament=64, crossover=0).build(SPACE, seed=0), 16)
+    trials = drive(
+        EvolutionSpec(population=8, elites=1, tournament=64, crossover=0, immigrants=0).build(SPACE, seed=0), 16
+    )
     best = min(trials[:8], key=lambda trial: trial.rank)
     assert {trial.candidate.parents for trial in trials[8:]} == {(best.candidate.number,)}
 
@@ -99,7 +102,7 @@ def test_a_child_has_its_parents_genes_but_for_one_mutation():
             "window": {"length": {"choice": list(range(2, 40))}, "stride": {"choice": list(range(1, 30))}},
         }
     )
-    trials = drive(EvolutionSpec(population=10, crossover=0.5, mutation=1e-9).build(flat, seed=0), 60)
+    trials = drive(EvolutionSpec(population=10, crossover=0.5, mutation=1e-9, immigrants=0).build(flat, seed=0), 60)
     genes = {trial.candidate.number: trial.candidate.genes for trial in trials}
     for trial in trials[10:]:
         inherited = [
@@ -110,26 +113,71 @@ def test_a_child_has_its_parents_genes_but_for_one_mutation():
 
 
 def test_children_of_two_parents_mix_them():
-    trials = drive(EvolutionSpec(population=10, crossover=1, mutation=1e-9).build(SPACE, seed=0), 60)
+    trials = drive(EvolutionSpec(population=10, crossover=1, mutation=1e-9, immigrants=0).build(SPACE, seed=0), 60)
     assert all(len(trial.candidate.parents) == 2 for trial in trials[10:])
 
 
-def test_evolution_finds_better_candidates_than_random_search():
-    def best(spec, seed):
-        return max(trial.value for trial in drive(spec.build(SPACE, seed), 48))
+def test_the_surrogate_finds_better_candidates_than_breeding_alone_and_that_better_than_random():
+    specs = (EvolutionSpec(), EvolutionSpec(surrogate="none"), RandomSpec(kind="random"))
+    guided, bred, drawn = (
+        np.array([max(trial.value for trial in drive(spec.build(SPACE, seed), 32)) for seed in range(10)])
+        for spec in specs
+    )
+    assert guided.mean() > bred.mean() + 0.1
+    assert bred.mean() > drawn.mean() + 0.1
+    assert (guided > drawn).sum() >= 9
 
-    seeds = range(12)
-    evolved = [best(EvolutionSpec(), seed) for seed in seeds]
-    drawn = [best(RandomSpec(kind="random"), seed) for seed in seeds]
-    better = sum(one > other for one, other in zip(evolved, drawn, strict=True))
-    assert sum(evolved) / len(seeds) > sum(drawn) / len(seeds) + 0.2
-    assert better >= 9
+
+def test_immigrants_have_no_parents():
+    trials = drive(EvolutionSpec(population=5, immigrants=0.5, surrogate="none").build(SPACE, 0), 105)
+    without = sum(trial.candidate.parents == () for trial in trials[5:])
+    assert 35 <= without <= 65
+
+
+@pytest.mark.parametrize("state", ["failed", "stopped"])
+def test_the_surrogate_leads_away_from_what_does_not_finish(state):
+    def end(candidate):
+        if candidate.experiment["scoring"]["misfit"] == "squared":
+            return Trial(candidate, state, None, seconds=1.0)
+        return Trial(candidate, "finished", candidate.number % 7, seconds=1.0)
+
+    def share(spec):
+        tried = [drive(spec.build(SPACE, seed), 40, end)[20:] for seed in range(4)]
+        return np.mean([each.state == state for trials in tried for each in trials])
+
+    assert share(EvolutionSpec(immigrants=0.5)) < share(EvolutionSpec(immigrants=0.5, surrogate="none")) - 0.1
+
+
+def test_with_costs_the_search_covers_the_front():
+    def end(candidate):
+        length = candidate.experiment["window"]["length"]
+        return Trial(candidate, "finished", worth(candidate) + length / 16, 1.0, metrics={"cost": float(length)})
+
+    def lengths(minimise):
+        trials = drive(EvolutionSpec().build(SPACE, 0, minimise), 48, end)
+        return Counter(trial.candidate.experiment["window"]["length"] for trial in trials[16:])
+
+    assert lengths([])[64] > 24 > lengths(["cost"])[64]
+    assert min(lengths(["cost"])[length] for length in (8, 16, 32, 64)) >= 2
+
+
+def test_one_objective_is_learnt_as_it_is_and_two_are_mixed_by_rank():
+    generator = np.random.default_rng(0)
+    assert scalarised(np.array([[3.0], [1.0]]), generator).tolist() == [3.0, 1.0]
+    points = np.array([[1.0, 9], [2, 8], [900, 7], [1, 1]])
+    found = np.array([scalarised(points, generator) for _ in range(200)])
+    assert set(found.argmax(axis=1)) == {0, 1, 2}  # each point of the front is best for some weights, no other ever is
+    weights = np.random.default_rng(5).dirichlet(np.ones(2))
+    # ranks over count: [1.5, 4], [3, 3], [4, 2], [1.5, 1] of 4; less 1, the worse one plus 0.05 of the sum
+    short = weights * np.array([[-0.625, 0], [-0.25, -0.25], [0, -0.5], [-0.625, -0.75]])
+    expected = short.min(axis=1) + 0.05 * short.sum(axis=1)
+    assert scalarised(points, np.random.default_rng(5)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"elites": 7}, "elites must not exceed population, but got 7 and 6"),
+        ({"elites": 7}, "elites must not exceed population, but got 7 and 4"),
         ({"population": 1}, "population: input should be greater than or equal to 2"),
         ({"mutation": 0}, "mutation: input should be greater than 0"),
         ({"crossover": 1.5}, "crossover: input should be less than or equal to 1"),

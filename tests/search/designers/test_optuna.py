@@ -90,5 +90,5 @@ def test_tpe_finds_better_candidates_than_random_search():
 
 
 def test_a_sampler_that_is_not_there_is_refused():
-    with pytest.raises(Exception, match="sampler: input should be 'tpe' or 'nsga2', but got cmaes"):
+    with pytest.raises(Exception, match="sampler: input should be 'tpe' or 'nsga2', but got 'cmaes'"):
         parse(OptunaSpec, {"kind": "optuna", "sampler": "cmaes"}, "designer")

@@ -29,7 +29,7 @@ class AgeingSpec(Spec):
     sample: int = Field(4, ge=1)
 
     def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
-        """Returns the designer; the best of a sample is that of the best front, the loneliest there, if costs are given."""
+        """Returns the designer; with costs, those that live are ranked by front and crowding (`tsad.search.pareto`)."""
         return AgeingDesigner(self, Nursery(space, seed), minimise)
 
 
@@ -58,6 +58,6 @@ class AgeingDesigner:
     def _propose(self) -> tuple[Genes, tuple[int, ...]]:
         if self._strata or not self._alive:
             return (self._strata.pop() if self._strata else {}), ()
-        rivals = self._nursery.generator.integers(len(self._alive), size=self._sample)
-        parent = best_first([self._alive[int(rival)] for rival in sorted(set(rivals))], self._minimise)[0].candidate
+        best = int(self._nursery.generator.integers(len(self._alive), size=self._sample).min())
+        parent = best_first(self._alive, self._minimise)[best].candidate
         return mutated(self._nursery, parent.genes), (parent.number,)

@@ -1,7 +1,5 @@
 """What every designer does: propose candidates, and learn what became of them."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -11,7 +9,7 @@ from tsad.errors import SpecError
 from tsad.experiment import Experiment
 from tsad.search.space import Genes, Space
 from tsad.spec import flatten, parse
-from tsad.trial import Candidate, Trial
+from tsad.trial import Candidate, Trial, fingerprint
 
 _REDRAWS = 200
 
@@ -72,11 +70,6 @@ class Proposal(Protocol):
 
     def __call__(self) -> tuple[Genes, tuple[int, ...]]:
         """Returns genes by address and the parents' numbers."""
-
-
-def fingerprint(experiment: Mapping[str, Any]) -> str:
-    """Returns the hash of a resolved experiment; equal experiments have equal hashes, whatever genes they came from."""
-    return hashlib.sha256(json.dumps(experiment, sort_keys=True).encode()).hexdigest()
 
 
 def check_space(space: Space, draws: int = 50) -> None:

@@ -28,7 +28,7 @@ class EvolutionSpec(Spec):
     """How candidates are bred.
 
     Attributes:
-        population: Candidates in a generation.
+        population: Candidates in a generation; if it is smaller than the trials side by side, some cores idle.
         elites: Best parents so far that stay parents beside the next generation; they are not trained again.
         tournament: Parents drawn at random, the best of which breeds.
         crossover: Chance that a child has two parents, each gene from either.

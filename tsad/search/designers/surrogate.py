@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 from tsad.search.space import ChoiceGene, Gene, Genes, Space
@@ -14,15 +15,17 @@ Floats = NDArray[np.float64]
 
 _NOISE = 0.1
 _PRIOR_DEVIATION = 1.0
+_REACH = 1000.0
+_LEAST = 1e-9
 
 
 class Surrogate:
     """A Gaussian process with the kernel exp(-sum over genes of weight x distance); each gene has a weight of its own.
 
-    Two different options of a gene are at distance 1, numbers at the distance of their places from 0 to 1, and a gene that is
-    active in one of the two only counts 1. Weights and noise are those of the largest marginal likelihood under a lognormal
-    prior. They are sought by doubling and halving one at a time: each `fit` goes over them once, from where the last one
-    ended, so it costs little however many trials there are.
+    Two different options of a gene are at distance 1, numbers at the distance of their places between the smallest, 0, and
+    the largest, 1, and a number that is active in one of the two only is 1 from the middle one, 1.5 from the ends. Weights
+    and noise are those of the largest marginal likelihood under a lognormal prior. They are sought by doubling and halving
+    one at a time: each `fit` goes over them once, from where the last one ended, so it costs little.
     """
 
     def __init__(self, space: Space) -> None:
@@ -45,18 +48,23 @@ class Surrogate:
             for step in (2.0, 0.5):
                 tried = self._scales.copy()
                 tried[place] *= step
+                if not 1 / _REACH <= tried[place] / self._start[place] <= _REACH:
+                    continue  # without noise, what lies close together makes the kernel matrix singular
                 if (found := self._likelihood(distances, tried)) > best:
                     best, self._scales = found, tried
                     break
-        self._factorise()
+        self._factor = _factor(distances, self._scales)
+        self._white = solve_triangular(self._factor, self._goals, lower=True, check_finite=False)
 
     def believe(self, genes: Genes) -> None:
         """Takes its own guess for the value of a candidate that was not tried yet, so that the next one goes elsewhere."""
         new = self._encoded([genes])
-        mean, _ = self._guess(new)
+        shadow = self._shadow(new)
+        edge = np.sqrt(np.maximum(1 + self._scales[-1] - np.square(shadow).sum(axis=0), _LEAST))
+        self._goals = np.append(self._goals, self._white @ shadow)
+        self._factor = np.block([[self._factor, np.zeros_like(shadow)], [shadow.T, edge]])
+        self._white = np.append(self._white, 0.0)  # a guess brings no surprise
         self._columns = [np.vstack(pair) for pair in zip(self._columns, new, strict=True)]
-        self._goals = np.append(self._goals, mean)
-        self._factorise()
 
     def promise(self, genes: Sequence[Genes]) -> Floats:
         """Returns the improvement over the best value so far that is to be expected of each (Jones et al. 1998, eq. 15)."""
@@ -67,15 +75,15 @@ class Surrogate:
 
     def _guess(self, columns: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Returns posterior means and standard deviations, in the units of the goals."""
-        across = np.exp(-np.tensordot(self._scales[:-1], _distances(self._columns, columns), 1))
-        shadow = solve_triangular(self._factor, across, lower=True, check_finite=False)
+        shadow = self._shadow(columns)
         signal = (self._white @ self._white + 1) / (len(self._white) + 1)
-        variance = np.maximum(1 - np.square(shadow).sum(axis=0), 1e-9) * signal
+        variance = np.maximum(1 - np.square(shadow).sum(axis=0), _LEAST) * signal
         return self._white @ shadow, np.sqrt(variance)
 
-    def _factorise(self) -> None:
-        self._factor = _factor(_distances(self._columns, self._columns), self._scales)
-        self._white = solve_triangular(self._factor, self._goals, lower=True, check_finite=False)
+    def _shadow(self, columns: Sequence[Floats]) -> Floats:
+        """Returns the solution of factor x shadow = kernel of what is known and others, shape (known, others)."""
+        across = np.exp(-np.tensordot(self._scales[:-1], _distances(self._columns, columns), 1))
+        return np.asarray(solve_triangular(self._factor, across, lower=True, check_finite=False))
 
     def _likelihood(self, distances: Floats, scales: Floats) -> float:
         """Returns the log marginal likelihood, the variance of the signal integrated out, plus the log prior of the scales."""
@@ -101,7 +109,7 @@ def _factor(distances: Floats, scales: Floats) -> Floats:
 
 def _distances(one: Sequence[Floats], other: Sequence[Floats]) -> Floats:
     """Returns the distances of all pairs by gene, shape (genes, one, other)."""
-    return np.stack([np.abs(a[:, None] - b[None]).sum(axis=2) for a, b in zip(one, other, strict=True)])
+    return np.stack([cdist(a, b, "cityblock") for a, b in zip(one, other, strict=True)])
 
 
 def _columns(gene: Gene, value: float | None) -> list[float]:

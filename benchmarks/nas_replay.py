@@ -1,0 +1,270 @@
+"""Every designer on a space that was tabulated whole: how far the best it has found is behind the best there is.
+
+    OMP_NUM_THREADS=1 python benchmarks/nas_replay.py --repeats 200 --processes 2 --plot nas_replay.png
+    OMP_NUM_THREADS=1 python benchmarks/nas_replay.py --landscapes 20
+
+A search is replayed by looking its candidates up in the table of benchmarks/nas_table.py. Regret is the best value of the
+table minus the best found so far, in units of the table's best minus its median, so that data sets count equally: 0 is the
+best configuration, 1 an average one. Regret in the test metric is that of the configuration a search would have crowned,
+against the best test metric of the table, in the same units. `exact` is the expectation of random search, worked out.
+Bands are 95 % intervals of the mean over repeats; pairs share seed and data set. With --parallel 2, two candidates are out
+at any time and end after their measured seconds. With --landscapes, functions of the genes are drawn in place of the table.
+"""
+
+import argparse
+import heapq
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tsad.search.designers import DesignerSpec
+from tsad.search.designers.ageing import AgeingSpec
+from tsad.search.designers.evolution import EvolutionSpec
+from tsad.search.designers.grid import combinations
+from tsad.search.designers.optuna import OptunaSpec
+from tsad.search.designers.random import RandomSpec
+from tsad.search.space import Space
+from tsad.spec import flatten, read_yaml
+from tsad.trial import Trial
+
+HERE = Path(__file__).resolve().parent
+SPACE = HERE.parent / "search_spaces" / "recurrent_288.yaml"
+DESIGNERS: Mapping[str, DesignerSpec] = {
+    "random": RandomSpec(kind="random"),
+    "ageing": AgeingSpec(kind="ageing"),
+    "nsga2": OptunaSpec(kind="optuna", sampler="nsga2"),
+    "tpe": OptunaSpec(kind="optuna"),
+    "evolution, no surrogate": EvolutionSpec(surrogate="none"),
+    "evolution": EvolutionSpec(),
+}
+"""All but the grid, whose one order says nothing."""
+RIVALS = ("random", "tpe")
+SHOWN = (8, 16, 32, 64)
+BUDGET = 64
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What every configuration of a space is worth on one data set.
+
+    Attributes:
+        name: Of the data set.
+        space: The space, all of whose genes are active in every configuration.
+        value: Shape (configurations,); what is maximised, in the order of `combinations`.
+        test: Shape (configurations,); the test metric.
+        seconds: Shape (configurations,); how long each took.
+    """
+
+    name: str
+    space: Space
+    value: Floats
+    test: Floats
+    seconds: Floats
+
+
+def main() -> None:
+    arguments = read_arguments()
+    values = read_yaml(SPACE)
+    values.pop("search", None)
+    space = Space(values)
+    if arguments.landscapes:
+        tables = list(landscapes(space, arguments.landscapes))
+    else:
+        tables = read_tables(arguments.table, space, arguments.value, arguments.test)
+    names = [name for name in DESIGNERS if name in (arguments.only or DESIGNERS)]
+    jobs = [(name, table, seed, arguments) for name in names for table in tables for seed in range(arguments.repeats)]
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        found = iter(pool.map(_job, jobs, chunksize=4))
+        places = {
+            (name, table.name): np.stack([next(found) for _ in range(arguments.repeats)])
+            for name in names
+            for table in tables
+        }
+    curves = {
+        kind: {key: regrets(table, places[key], kind) for table in tables for key in places if key[1] == table.name}
+        for kind in ("value", "test")
+    }
+    report(tables, curves, arguments.repeats)
+    if arguments.plot:
+        draw(tables, curves["value"]).savefig(arguments.plot, dpi=120)
+
+
+def read_tables(path: Path, space: Space, value: str, test: str) -> list[Table]:
+    """Returns a table for each data set of a parquet file; raises `ValueError` if a configuration is missing."""
+    wanted = pd.DataFrame(
+        {address.split(".")[-1]: flatten(space.resolve(genes)[0])[address] for address in space.genes}
+        for genes in combinations(space, {})
+    )
+    tables = []
+    for name, rows in pd.read_parquet(path).groupby("data"):
+        found = wanted.merge(rows, how="left", on=list(wanted.columns), validate="one_to_one")
+        missing = int(found[value].isna().sum())
+        if missing:
+            raise ValueError(f"{path}: a table must have all {len(wanted)} configurations, but {name} lacks {missing}")
+        columns = (found[column].to_numpy(dtype=float) for column in (value, test, "cost/seconds"))
+        tables.append(Table(str(name), space, *columns))
+    return tables
+
+
+def landscapes(space: Space, count: int) -> Iterator[Table]:
+    """Yields tables of four families: genes that add up, with pairs, a rotated bowl on ladders, a slope with a cliff."""
+    places = np.array([list(genes.values()) for genes in combinations(space, {})])
+    ladder = places / np.maximum(places.max(axis=0), 1)
+    genes = places.shape[1]
+    for family in ("additive", "pairs", "bowl", "cliff"):
+        for seed in range(count):
+            generator = np.random.default_rng([seed, len(family)])
+            weights = genes * generator.dirichlet(np.full(genes, 0.8))
+            noise = 0.15 * generator.standard_normal(len(places))
+            if family == "bowl":
+                turned = (ladder - generator.random(genes)) @ (
+                    generator.standard_normal((genes, genes)) * weights[:, None]
+                )
+                values = -np.square(turned).sum(axis=1)
+            elif family == "cliff":
+                slope, edge = (ladder * weights @ generator.standard_normal((genes, 2))).T
+                values = np.where(edge > np.quantile(edge, 0.6), slope.min() - 3 * slope.std(), slope)
+            else:
+                values = sum(weights[gene] * generator.standard_normal(9)[places[:, gene]] for gene in range(genes))
+                for one in range(genes if family == "pairs" else 0):
+                    for other in range(one):
+                        effect = np.sqrt(weights[one] * weights[other]) * generator.standard_normal((9, 9))
+                        values += 0.6 * effect[places[:, one], places[:, other]]
+            values = values / values.std() + noise
+            yield Table(f"{family} {seed}", space, values, values, np.ones(len(values)))
+
+
+def _job(job: tuple[str, Table, int, argparse.Namespace]) -> Places:
+    name, table, seed, arguments = job
+    return replay(DESIGNERS[name], table, seed, arguments.trials, arguments.parallel)
+
+
+def replay(spec: DesignerSpec, table: Table, seed: int, trials: int, parallel: int) -> Places:
+    """Returns the places in the table of the configurations that a search tries, in the order of their ending."""
+    designer, order = spec.build(table.space, seed), {}
+    for place, genes in enumerate(combinations(table.space, {})):
+        order[tuple(genes.items())] = place
+    running: list[tuple[float, int, int, Any]] = []
+    ended, clock, started = [], 0.0, 0
+    while len(ended) < trials:
+        while len(running) < parallel and started < trials and (candidate := designer.suggest()) is not None:
+            place = order[tuple((address, candidate.genes[address]) for address in table.space.genes)]
+            heapq.heappush(running, (clock + table.seconds[place], candidate.number, place, candidate))
+            started += 1
+        clock, _, place, candidate = heapq.heappop(running)
+        designer.update(Trial(candidate, "finished", float(table.value[place]), float(table.seconds[place])))
+        ended.append(place)
+    return np.array(ended)
+
+
+def regrets(table: Table, places: Places, kind: str) -> Floats:
+    """Returns the scaled regret of the best so far, by `value`, or of it in `test`; shape (repeats, trials)."""
+    found = table.value[places]
+    best = np.array([[row[: count + 1].argmax() for count in range(len(row))] for row in found])
+    crowned = np.take_along_axis(places, best, axis=1)
+    worth = getattr(table, kind)
+    return np.asarray((worth.max() - worth[crowned]) / _unit(worth))
+
+
+def exact_random(values: Floats, trials: int) -> Floats:
+    """Returns the expected scaled regret of 1, 2, ... draws without replacement, shape (trials,)."""
+    ascending, count = np.sort(values), len(values)
+    below = np.arange(count)
+    expected, chance_none_above = [], np.ones(count + 1)  # that all draws are among the lowest 0, 1, ... values
+    for drawn in range(trials):
+        chance_none_above = chance_none_above * np.clip(np.arange(count + 1) - drawn, 0, None) / (count - drawn)
+        expected.append(ascending @ (chance_none_above[below + 1] - chance_none_above[below]))
+    return np.asarray((ascending[-1] - np.array(expected)) / _unit(values))
+
+
+def _unit(values: Floats) -> float:
+    return float(values.max() - np.median(values))
+
+
+def report(tables: Sequence[Table], curves: Mapping[str, Mapping[tuple[str, str], Floats]], repeats: int) -> None:
+    """Prints a table for every data set, unless they are many, and one over all."""
+    groups = {table.name: [table] for table in tables} if len(tables) <= 8 else {}
+    for title, group in (groups | {f"all {len(tables)} data sets": list(tables)}).items():
+        print(f"\n{title}: mean regret of {repeats} repeats, 0 is the best of the table and 1 its median\n")
+        print(summary(group, curves).to_string())
+
+
+def summary(tables: Sequence[Table], curves: Mapping[str, Mapping[tuple[str, str], Floats]]) -> pd.DataFrame:
+    """Returns a row per designer: regrets averaged over the data sets, repeat by repeat."""
+    mean = {
+        kind: {
+            name: np.mean([found[name, table.name] for table in tables], axis=0)
+            for name in dict.fromkeys(name for name, _ in found)
+        }
+        for kind, found in curves.items()
+    }
+    trials = next(iter(mean["value"].values())).shape[1]
+    shown = [count for count in SHOWN if count <= trials]
+    middle = shown[-2:][0]
+    exact = np.mean([exact_random(table.value, max(trials, BUDGET)) for table in tables], axis=0)
+    rows = {"exact": {f"at {count}": f"{exact[count - 1]:.3f}" for count in shown}}
+    for name, curve in mean["value"].items():
+        reached = np.flatnonzero(curve.mean(axis=0) <= exact[BUDGET - 1])
+        rows[name] = {f"at {count}": interval(curve[:, count - 1]) for count in shown}
+        rows[name] |= {f"reaches random's {BUDGET}": str(reached[0] + 1) if reached.size else f"> {trials}"}
+        for rival in RIVALS:
+            if rival in mean["value"] and rival != name:
+                gap = curve[:, middle - 1] - mean["value"][rival][:, middle - 1]
+                rows[name][f"minus {rival}, at {middle}"] = interval(gap)
+        rows[name][f"test, at {shown[-1]}"] = interval(mean["test"][name][:, shown[-1] - 1])
+    columns = dict.fromkeys(column for row in reversed(rows.values()) for column in row)
+    return pd.DataFrame(rows).T.reindex(columns=list(columns)).fillna("")
+
+
+def interval(sample: Floats) -> str:
+    """Returns mean and half the width of its 95 % interval."""
+    return f"{sample.mean():.3f} +- {1.96 * sample.std(ddof=1) / np.sqrt(len(sample)):.3f}"
+
+
+def draw(tables: Sequence[Table], curves: Mapping[tuple[str, str], Floats]) -> Figure:
+    """Returns mean regret over trials with its band, a panel per data set."""
+    figure = Figure(figsize=(1 + 4 * len(tables), 3.8), layout="constrained")
+    panels = np.ravel(figure.subplots(1, len(tables), sharey=True))
+    for axes, table in zip(panels, tables, strict=True):
+        for place, name in enumerate(dict.fromkeys(name for name, _ in curves)):
+            curve = curves[name, table.name]
+            trials, mean = np.arange(1, curve.shape[1] + 1), curve.mean(axis=0)
+            band = 1.96 * curve.std(axis=0, ddof=1) / np.sqrt(len(curve))
+            axes.plot(trials, mean, color=f"C{place}", label=name)
+            axes.fill_between(trials, mean - band, mean + band, color=f"C{place}", alpha=0.15, linewidth=0)
+        axes.plot(trials, exact_random(table.value, len(trials)), "--", color="grey", label="random, exact")
+        axes.set(title=table.name, xlabel="trials", yscale="log", ylim=(0.003, 1.5))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#e6e6e6")
+    panels[0].set_ylabel("regret (0 best, 1 median)")
+    panels[-1].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, default=HERE / "nas_288.parquet")
+    parser.add_argument("--landscapes", type=int, default=0, help="functions of each family, in place of the table")
+    parser.add_argument("--value", default="value", help="column that is maximised: value or misfit")
+    parser.add_argument("--test", default="ranking/vus_pr", help="column that is regretted beside it")
+    parser.add_argument("--only", nargs="+", choices=DESIGNERS)
+    parser.add_argument("--trials", type=int, default=96)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--parallel", type=int, default=1, help="candidates that are out at any time")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--plot", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
