@@ -13,8 +13,8 @@ import torch
 from tsad.commands.place import Place
 from tsad.experiment import Experiment, run
 from tsad.results import DETECTOR, metrics, write_results
-from tsad.trial import fingerprint
 from tsad.tracking.runs import RunWriter
+from tsad.trial import fingerprint
 
 Wanted = Mapping[tuple[str, str], Experiment]
 """Experiments by name and case (a machine, a share)."""

@@ -1,7 +1,6 @@
 """What every designer does: propose candidates, and learn what became of them."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
