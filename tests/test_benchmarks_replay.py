@@ -40,6 +40,7 @@ def test_random_search_is_worked_out_exactly(replays):
     assert replays.exact_random(values, 4) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_replayed_random_search_is_as_exact_random_says(replays, space):
     table = next(replays.landscapes(space, 1))
     places = np.stack([replays.replay(RandomSpec(kind="random"), table, seed, 16, 1) for seed in range(60)])
@@ -86,6 +87,7 @@ def test_landscapes_differ_and_can_be_drawn_again(replays, space):
     assert all(np.array_equal(one.value, other.value) for one, other in zip(once, again, strict=True))
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_every_designer_and_draws(replays, monkeypatch, capsys, tmp_path):
     words = ["--landscapes", "1", "--repeats", "2", "--trials", "16", "--processes", "1", "--parallel", "2"]
     picture = tmp_path / "replay.png"

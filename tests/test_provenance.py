@@ -1,8 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.examples import detector_of, sensors
-from tsad.commands.search import _declare
 from tsad.detector import Detector
 from tsad.models.trivial.l2 import L2Spec
 from tsad.provenance import Provenance, worst
@@ -72,7 +73,7 @@ def test_a_champion_says_for_good_that_labels_chose_it(tmp_path):
     detector = detector_of(L2Spec(kind="l2"), series, 1, ScoringSpec())
     detector.save(tmp_path)
     assert Detector.load(tmp_path).provenance == Provenance()
-    _declare(tmp_path, "selection")
+    replace(detector, selection_labels="selection").save(tmp_path)
     declared = Detector.load(tmp_path)
     assert declared.provenance == Provenance(selection="selection")
     assert declared.provenance.tags()["tsad.labels_used.selection"] == "selection"

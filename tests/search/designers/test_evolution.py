@@ -117,6 +117,7 @@ def test_children_of_two_parents_mix_them():
     assert all(len(trial.candidate.parents) == 2 for trial in trials[10:])
 
 
+@pytest.mark.slow
 def test_the_surrogate_finds_better_candidates_than_breeding_alone_and_that_better_than_random():
     specs = (EvolutionSpec(), EvolutionSpec(surrogate="none"), RandomSpec(kind="random"))
     guided, bred, drawn = (
@@ -134,6 +135,7 @@ def test_immigrants_have_no_parents():
     assert 35 <= without <= 65
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 def test_the_surrogate_leads_away_from_what_does_not_finish(state):
     def end(candidate):
@@ -148,6 +150,7 @@ def test_the_surrogate_leads_away_from_what_does_not_finish(state):
     assert share(EvolutionSpec(immigrants=0.5)) < share(EvolutionSpec(immigrants=0.5, surrogate="none")) - 0.1
 
 
+@pytest.mark.slow
 def test_with_costs_the_search_covers_the_front():
     def end(candidate):
         length = candidate.experiment["window"]["length"]

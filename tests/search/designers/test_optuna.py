@@ -81,6 +81,7 @@ def test_it_says_nothing(spec, caplog, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_tpe_finds_better_candidates_than_random_search():
     def best(spec, seed):
         return max(trial.value for trial in drive(spec.build(SPACE, seed), 48, finished))

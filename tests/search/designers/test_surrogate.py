@@ -80,6 +80,7 @@ def test_it_ranks_candidates_that_it_has_not_seen():
     assert values[np.argsort(-promises)[:8]].mean() > np.sort(values)[-16:].mean()
 
 
+@pytest.mark.slow
 def test_a_function_without_noise_can_be_learnt_for_ever():
     surrogate = Surrogate(SPACE)
     genes = [each.genes for each in candidates(drive(RandomSpec(kind="random").build(SPACE, 0), 150))]
