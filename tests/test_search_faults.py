@@ -18,6 +18,7 @@ from tsad.data.synthetic import SyntheticSpec
 pytestmark = pytest.mark.slow
 
 TRIALS = 6
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 SPACE = """
 search: {parallel: 2, designer: {kind: random}, asha: null, maximise: {kind: misfit}, ensemble: null, TRIALS}
 data: {kind: csv, path: train.csv, test_path: test.csv, label: label}
@@ -156,12 +157,14 @@ def node(folder, *options):
     folder.mkdir()
     words = [str(PYTHON.parent / "ray"), "start", "--block", "--num-cpus=1", "--disable-usage-stats", *options]
     with (folder / "node.log").open("w") as log:
-        process = subprocess.Popen(words, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            words, cwd=folder, env=environment(**TOKEN), stdout=log, stderr=log, start_new_session=True
+        )
         try:
-            yield process
+            yield
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def test_the_same_command_runs_on_the_nodes_of_a_cluster(place, tmp_path):
@@ -171,7 +174,7 @@ def test_the_same_command_runs_on_the_nodes_of_a_cluster(place, tmp_path):
         node(tmp_path / "one", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"),
         node(tmp_path / "other", f"--address={address}", "--node-ip-address=127.0.0.1"),
     ):
-        out = ran(place.command, place.folder, RAY_ADDRESS=address)
+        out = ran(place.command, place.folder, RAY_ADDRESS=address, **TOKEN)
     assert "champion:  models:/tsad@champion" in out
     (search,) = place.searches()
     trials = place.trials(search)

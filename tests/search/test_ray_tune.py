@@ -205,7 +205,7 @@ def test_trained_trials_leave_checkpoints_and_a_loss_plot(searched, number, trai
 
 def test_a_search_out_of_time_ends_every_trial_it_started(tmp_path):
     endless = {"training.epochs": 100_000, "training.patience": 100_000}
-    searched = Searched(tmp_path, {"trials": 2, "parallel": 2, "seconds": 12, "asha": {"grace": 1}}, [endless])
+    searched = Searched(tmp_path, {"trials": 2, "parallel": 2, "seconds": 25, "asha": {"grace": 1}}, [endless])
     assert [kind for kind, *_ in searched.witness.events if kind != "advanced"] == ["started", "ended"]
     assert searched.trials[0].state == "stopped"
     assert "time" in searched.trials[0].reason
