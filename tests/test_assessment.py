@@ -109,6 +109,7 @@ def test_the_gain_is_over_the_best_trivial_detector(assessed):
     assert gain.difference.low < gain.difference.value < gain.difference.high
 
 
+@pytest.mark.slow
 def test_a_gain_compares_the_rows_that_all_of_them_score(case):
     experiment = parse(
         Experiment, put(VALUES, {"split.selection": 0.0, "model": {"kind": "l2"}, "window.length": 1}), "l2"

@@ -40,6 +40,7 @@ def smd(monkeypatch):
     return benchmark("smd")
 
 
+@pytest.mark.slow
 def test_every_model_runs_in_the_gpu_benchmark_without_mlflow_and_ray():
     code = (
         "import runpy, sys\n"

@@ -176,6 +176,7 @@ def test_labels_that_had_a_hand_in_any_member_had_one_in_it(chosen, small_data):
     assert (detector.training_labels, detector.selection_labels) == ("development", "selection")
 
 
+@pytest.mark.slow
 def test_it_is_saved_and_assessed_as_any_detector(chosen, small_data, tmp_path):
     outcome = build_ensemble(chosen, small_data)
     outcome.detector.save(tmp_path / "champion")

@@ -23,6 +23,7 @@ from tsad.tracking.runs import RunWriter
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated:pandas.errors.Pandas4Warning")
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_logged_registered_and_served_without_pickling(tmp_path, monkeypatch):
     clear_environment(monkeypatch)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")

@@ -116,6 +116,7 @@ def test_labels_without_rows_set_apart_are_refused():
         train(**LABELLED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "learning_rate"),
     [
