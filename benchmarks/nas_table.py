@@ -4,7 +4,7 @@
 
 Every configuration is trained as a search would train it, to its end, and valued by both objectives that read no label and
 by the test metrics. Dropout has no effect on one layer, so those rows are copies of the one that was trained: 216 trainings
-a data set. `benchmarks/nas.py` replays searches on the table. Each result is written at once to OUTPUT.jsonl; started
+a data set. `benchmarks/nas_replay.py` replays searches on the table. Each result is written at once to OUTPUT.jsonl; started
 again, the benchmark goes on from there.
 """
 
