@@ -118,6 +118,7 @@ def _start_ray(spec: SearchSpec) -> None:
         ray.init(runtime_env=environment, log_to_driver=False)
     else:
         ray.init(
+            address="local",  # never another that runs here, or that left its address behind when it was killed
             num_cpus=max(1, round(spec.parallel * spec.cpus)),
             num_gpus=torch.cuda.device_count() if spec.gpus else 0,
             include_dashboard=False,
