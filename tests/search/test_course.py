@@ -170,3 +170,10 @@ def test_a_trial_of_an_earlier_search_is_not_run_and_counts(tmp_path):
     reused = {trial.candidate.number: bool(trial.reused) for trial, _ in whole.ended}
     assert reused == {number: number % 2 == 1 for number in range(TRIALS)}
     assert [witness.events.count(("ended", number)) for number in range(TRIALS)] == [1] * TRIALS
+
+
+def test_a_trial_of_an_earlier_search_ends_when_it_is_taken(tmp_path):
+    whole = course(tmp_path, RandomSpec(kind="random"), Earlier())
+    whole.end(finished(whole.propose(), elapsed=7.5), None)
+    whole.propose()
+    assert [(trial.candidate.number, trial.elapsed) for trial, _ in whole.ended] == [(0, 7.5), (1, 7.5)]

@@ -23,7 +23,9 @@ FEWEST = 12
 """Finished trials below which nothing is said of genes."""
 FEWEST_PAIRS = 4
 """Finished trials below which nothing is said of a rank correlation."""
-OBJECTIVES = ("objective/label_free", "objective/misfit")
+VALUE = "value"
+"""What was maximised."""
+OBJECTIVES = ("objective/label_free", "objective/labelled", "objective/misfit")
 """Metrics of a trial that say what another search would have maximised."""
 _TREES, _REPEATS, _FOLDS, _PERMUTATIONS, _RESAMPLES = 20, 3, 5, 4, 1000
 
@@ -118,19 +120,21 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> Interva
     return interval(float(found[0]), found[1:])
 
 
-def correlations(trials: Sequence[Trial]) -> dict[str, tuple[Interval, int]]:
-    """Returns the rank correlation of the value with each headline metric and other objective, and how many trials it is of.
+def correlations(trials: Sequence[Trial], objective: str = VALUE) -> dict[str, tuple[Interval, int]]:
+    """Returns the rank correlation of an objective with each headline metric and other objective, and how many trials it is of.
 
     Over finished trials with both; what `rank_correlation` leaves undefined is left out.
+
+    Args:
+        trials: In any order.
+        objective: What was maximised, or one of `OBJECTIVES`.
     """
+    told = [{**trial.metrics, VALUE: trial.value} for trial in valued(trials)]
     found = {}
     for name in (*HEADLINES, *OBJECTIVES):
-        pairs = [
-            (value, trial.metrics[name])
-            for trial in valued(trials)
-            if (value := trial.value) is not None and math.isfinite(trial.metrics.get(name, math.nan))
-        ]
-        correlation = rank_correlation(*zip(*pairs, strict=True)) if pairs else None
+        both = [(each[objective], each[name]) for each in told if objective in each and name in each]
+        pairs = [pair for pair in both if np.isfinite(pair).all()]
+        correlation = rank_correlation(*zip(*pairs, strict=True)) if pairs and name != objective else None
         if correlation is not None:
             found[name] = (correlation, len(pairs))
     return found

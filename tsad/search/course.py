@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -76,8 +77,9 @@ class Course:
             known = self._archive.find(candidate)
             if known is None:
                 return candidate
+            trial, folder = known
             self.start(candidate)
-            self.end(*known)
+            self.end(replace(trial, elapsed=self.elapsed), folder)
         raise SpaceExhaustedError
 
     def start(self, candidate: Candidate) -> None:

@@ -10,6 +10,7 @@ from tsad.results import HEADLINES, column_name
 from tsad.search.analysis import (
     FEWEST,
     FEWEST_PAIRS,
+    OBJECTIVES,
     best_of,
     correlations,
     drawn_at_random,
@@ -183,14 +184,19 @@ def _correlations(trials: Sequence[Trial]) -> str:
         return (
             f"Unknown: it takes {FEWEST_PAIRS} finished trials that have a test metric and differ in it and in value."
         )
-    rows = [[column_name(name), r.value, f"{r.low:.3f} to {r.high:.3f}", n] for name, (r, n) in found.items()]
+    others = {name: of for name in OBJECTIVES if (of := correlations(trials, name))}
+    rows = [
+        [column_name(name), r.value, f"{r.low:.3f} to {r.high:.3f}", n]
+        + [of[name][0].value if name in of else None for of in others.values()]
+        for name, (r, n) in found.items()
+    ]
     note = (
         "Spearman's rank correlation of the maximised value with what else was measured, over all finished trials, with a 95 % "
         "bootstrap interval. The metrics of the test rows read test labels, afterwards, and chose nothing: a correlation "
         "near 0 means that the search was led by something else than what counts. objective/... is what other searches "
-        "would maximise."
+        "would maximise; its column is the correlation that it has itself."
     )
-    return f"{_table(['metric', 'correlation', '95 %', 'trials'], rows)}\n{_wrapped(note)}"
+    return f"{_table(['metric', 'correlation', '95 %', 'trials', *others], rows)}\n{_wrapped(note)}"
 
 
 def _random(trials: Sequence[Trial], spec: SearchSpec) -> str:

@@ -1,4 +1,4 @@
-"""Trials on Ray Tune. The only module that knows of Ray.
+"""Trials on Ray Tune. Beside Optuna's designer, the only module that knows of Ray.
 
 Workers train and report; the driver alone talks to the designer and, through a listener, to whoever records the trials.
 """
