@@ -129,11 +129,11 @@ def correlations(trials: Sequence[Trial], objective: str = VALUE) -> dict[str, t
         trials: In any order.
         objective: What was maximised, or one of `OBJECTIVES`.
     """
-    told = [{**trial.metrics, VALUE: trial.value} for trial in valued(trials)]
+    told = [{**trial.metrics, **({} if trial.value is None else {VALUE: trial.value})} for trial in valued(trials)]
     found = {}
     for name in (*HEADLINES, *OBJECTIVES):
         both = [(each[objective], each[name]) for each in told if objective in each and name in each]
-        pairs = [pair for pair in both if np.isfinite(pair).all()]
+        pairs = [(first, second) for first, second in both if math.isfinite(first + second)]
         correlation = rank_correlation(*zip(*pairs, strict=True)) if pairs and name != objective else None
         if correlation is not None:
             found[name] = (correlation, len(pairs))
