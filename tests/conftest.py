@@ -1,6 +1,8 @@
 """What many tests start from."""
 
+import logging
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from tests.examples import sensors
+from tsad.cli import main
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment
 from tsad.series import Series
@@ -54,3 +57,35 @@ def smd_folder() -> Path:
     if not any((folder / place).exists() for place in places):
         pytest.skip(f"SMD is not in {folder}; set TSAD_DATA_DIR to the folder that holds it")
     return folder
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty working folder and no settings but the defaults; whatever logging was opened is closed."""
+    for name in ("MLFLOW_TRACKING_URI", "TSAD_TRACKING_URI", "TSAD_DATA_DIR", "TSAD_DEVICE", "TSAD_OUTPUT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    loggers = [logging.getLogger(name) for name in ("tsad", "mlflow", "alembic")]
+    before = [(logger, logger.handlers[:], logger.propagate) for logger in loggers]
+    yield tmp_path
+    for logger, handlers, propagate in before:
+        for handler in set(logger.handlers) - set(handlers):
+            handler.close()
+        logger.handlers[:], logger.propagate = handlers, propagate
+
+
+@pytest.fixture
+def tsad(monkeypatch, capsys):
+    """Runs a command; returns its exit code, what it printed, and the lines of its errors."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["tsad", *(str(word) for word in words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err.splitlines()
+
+    return command

@@ -1,6 +1,10 @@
 import pytest
 
-from tsad.commands.crown import choose_champion
+from tests.stores import clear_environment, opened
+from tsad import panel
+from tsad.commands import crown as crowning
+from tsad.commands.crown import choose_champion, crown, say_where
+from tsad.commands.place import Place
 from tsad.detector import Detector
 from tsad.ensemble import Ensemble
 from tsad.errors import TsadError
@@ -8,7 +12,10 @@ from tsad.experiment import Experiment, run
 from tsad.results import DETECTOR, write_results
 from tsad.scorer import Scorer
 from tsad.search.search import SearchSpec
+from tsad.serving.registry import versions
+from tsad.settings import Settings
 from tsad.spec import parse, put, read_yaml
+from tsad.tracking.runs import RunWriter
 from tsad.trial import Candidate, Trial
 
 LABELLED = {"kind": "labelled"}
@@ -89,3 +96,51 @@ def test_without_a_finished_trial_there_is_no_champion(ended, small_data, tmp_pa
     failed = ended((0.1, 0.1, 0.1))[-1:]
     with pytest.raises(TsadError, match=r"none of 1 finished \(ValueError: no\)"):
         choose_champion(search_of(), failed, small_data, tmp_path / "search", tmp_path / "space.yaml")
+
+
+@pytest.fixture
+def crowned(chosen, small_data, tmp_path_factory, monkeypatch, capsys):
+    """Returns what became of a winner, what its run's note says, and what was printed."""
+    clear_environment(monkeypatch)
+    store = opened(tmp_path_factory.getbasetemp() / "store")
+    # what takes seconds and is proved elsewhere: the model that MLflow serves, plots, most of the panel
+    monkeypatch.setattr(crowning, "log_detector", lambda run_id, folder, series, tags: folder.as_uri())
+    monkeypatch.setattr(crowning, "write_assessment", lambda assessment, folder: None)
+    monkeypatch.setattr(panel, "PANEL", {name: panel.PANEL[name] for name in ("random", "l2")})
+
+    def became(name):
+        champion, _, folder = chosen((0.5, 1.0, 0.2), register=name)
+        writer = RunWriter.create(store, store.experiment(), "a search", {})
+        found = crown(writer, small_data, champion, folder, search_of(register=name))
+        say_where(Place(Settings(), store), found, champion, folder)
+        run = store.client.get_run(writer.run_id)
+        return found, run.data.tags, capsys.readouterr().out
+
+    return became
+
+
+def test_the_winner_becomes_the_first_champion_and_everybody_is_told_what_it_beats(crowned):
+    found, tags, out = crowned("tsad-crowned")
+    (version,) = versions("tsad-crowned")
+    assert version.aliases == ("champion",)
+    assert (tags["tsad.gate"], version.tags["tsad.gate"]) == ("first", "first")
+    assert tags["tsad.beats_trivial"] == version.tags["tsad.beats_trivial"]
+    assert tags["tsad.beats_trivial"] in {"yes", "perhaps", "no"}
+    assert "best trivial detector" in found.decision.text == version.description
+    assert tags["mlflow.note.content"].startswith(
+        "Winner `g00-window_linear-001`, tsad-crowned version 1, on synthetic-0"
+    )
+    for told in (tags["mlflow.note.content"], out):
+        assert found.decision.text in told
+    assert "champion:  models:/tsad-crowned@champion  (version 1)\n" in out
+    assert "models serve -m models:/tsad-crowned@champion" in out
+
+
+def test_without_a_name_nothing_is_registered_and_the_files_remain(crowned, tmp_path):
+    found, tags, out = crowned(None)
+    assert found is None
+    assert "tsad.gate" not in tags
+    assert tags["mlflow.note.content"].startswith("Winner `g00-window_linear-001`, on synthetic-0")
+    assert f"detector:  {tmp_path / 'search' / 'champion' / DETECTOR}\n" in out
+    assert "models:/" not in out
+    assert Detector.load(tmp_path / "search" / "champion" / DETECTOR).scorer.kind == "window_linear"

@@ -172,7 +172,11 @@ def test_every_finished_trial_has_metrics_plots_and_its_detector(searched):
             "scores.npy",
             "labels.npy",
         } <= files
-        assert artifacts(searched.client, child.info.run_id, "detector") == {"detector.json", "weights.safetensors"}
+        assert artifacts(searched.client, child.info.run_id, "detector") == {
+            "detector.json",
+            "profile.json",
+            "weights.safetensors",
+        }
 
 
 def test_trained_trials_have_loss_curves_and_checkpoints(searched, tmp_path):

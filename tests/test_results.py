@@ -115,6 +115,7 @@ def test_a_run_leaves_every_file_that_is_promised(folder):
     assert files == {
         "experiment.yaml",
         "detector/detector.json",
+        "detector/profile.json",
         "detector/weights.safetensors",
         "history.json",
         "rows.json",

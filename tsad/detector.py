@@ -1,7 +1,9 @@
 """What was learned: everything between a row and its flag, in one value that saves as JSON and safetensors."""
 
+import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +65,15 @@ class Detector:
         """Whose labels had a hand in it, part by part; it is saved with the detector."""
         return Provenance(self.training_labels, self.threshold.labels_used, self.selection_labels)
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that is saved: two detectors that share it give the same scores and flags."""
+        found = hashlib.sha256(json.dumps(self._described(), sort_keys=True).encode())
+        for name, tensor in sorted(self.scorer.tensors.items()):
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
     def score(self, series: Series, past: Series | None = None) -> Scores:
         """Returns one score per row, as `Scorer.score`."""
         return self.scorer.score(series, past)
@@ -80,16 +91,19 @@ class Detector:
         They are `weights.safetensors` of one scorer; `weights.safetensors` and `reference.safetensors` in `member-0/`,
         `member-1/`, ... of an ensemble.
         """
+        self.scorer.save(folder)
+        (folder / DESCRIPTION).write_text(json.dumps(self._described(), indent=1), encoding="utf-8")
+
+    def _described(self) -> dict[str, Any]:
+        """Returns all but the tensors."""
         flagging = _Flagging(
             threshold=self.threshold, training_labels=self.training_labels, selection_labels=self.selection_labels
         )
-        described = {
+        return {
             "format": SEVERAL if isinstance(self.scorer, Ensemble) else SINGLE,
             **self.scorer.describe().model_dump(mode="json"),
             **flagging.model_dump(mode="json"),
         }
-        self.scorer.save(folder)
-        (folder / DESCRIPTION).write_text(json.dumps(described, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> "Detector":

@@ -62,12 +62,15 @@ class Member:
         return cls(scorer, values)
 
     def score(self, series: Series) -> Scores:
-        """Returns the surprises of rows; `by_feature` holds each feature's share of its row's, equal ones if all are 0."""
-        found = self.scorer.score(series)
+        """Returns the surprises of rows, as `measured` measures the scorer's scores."""
+        return self.measured(self.scorer.score(series))
+
+    def measured(self, found: Scores) -> Scores:
+        """Returns the surprises of scores; `by_feature` holds each feature's share of its row's, equal ones if all are 0."""
         values = surprise(found.values, self.reference)
         total = found.by_feature.sum(axis=1, keepdims=True)
         shares = np.divide(
-            found.by_feature, total, out=np.full_like(found.by_feature, 1 / len(series.features)), where=total != 0
+            found.by_feature, total, out=np.full_like(found.by_feature, 1 / found.by_feature.shape[1]), where=total != 0
         )
         return Scores(values, shares * values[:, None])
 
@@ -135,6 +138,15 @@ class Ensemble:
         return sum(member.scorer.parameters for member in self.members)
 
     @property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that was fitted and is saved as tensors, by member and name."""
+        found: dict[str, torch.Tensor] = {}
+        for place, member in enumerate(self.members):
+            found |= {f"{place}.{name}": tensor for name, tensor in member.scorer.tensors.items()}
+            found[f"{place}.reference"] = torch.from_numpy(member.reference)
+        return found
+
+    @property
     def rows_before(self) -> int:
         """Rows that a recording must have before its first scored row."""
         return max(member.scorer.rows_before for member in self.members)
@@ -150,8 +162,7 @@ class Ensemble:
             return score_after(past, series, self.rows_before, self.score)
         needed = self.rows_before + self.rows_after + 1
         check_rows(series, self.features, needed, f"{len(self.members)} members with a window and smoothing each")
-        found = [member.score(series) for member in self.members]
-        return Scores(_mean([each.values for each in found]), _mean([each.by_feature for each in found]))
+        return mean_of([member.score(series) for member in self.members])
 
     def estimates(self, series: Series) -> NDArray[np.float64] | None:
         """Returns the (T, F) mean of the estimates of those members that have any, NaN where one has none; None without any.
@@ -209,6 +220,11 @@ def surprise(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDA
     excess = (upper[upper > start] - start).mean()
     beyond = np.maximum(scores - levels[-1], 0) / excess * np.log10(np.e)
     return np.asarray(np.interp(scores, levels, surprises) + beyond)
+
+
+def mean_of(found: Sequence[Scores]) -> Scores:
+    """Returns the mean of what members found for the same rows, NaN where one has none."""
+    return Scores(_mean([each.values for each in found]), _mean([each.by_feature for each in found]))
 
 
 def _mean(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

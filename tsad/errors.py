@@ -23,6 +23,6 @@ class TrainingError(TsadError):
 
 def shown(cell: object, length: int = 80) -> str:
     """Returns a value as it stands in an error: plain (`nan`, not `np.float64(nan)`), and cut if it is long."""
-    item = getattr(cell, "item", None)
-    text = repr(item() if callable(item) else cell)
+    plain = getattr(cell, "tolist", None)
+    text = repr(plain() if callable(plain) else cell)
     return text if len(text) <= length else text[: length - 3] + "..."

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tsad.assessment import Assessment, Certainty
+from tsad.drift import Profile
 from tsad.evaluation.plots import (
     draw_f1_vs_threshold,
     draw_losses,
@@ -91,12 +92,14 @@ def assessed_metrics(assessment: Assessment) -> dict[str, float]:
 def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title: str) -> None:
     """Writes what a run came to.
 
-    `experiment.yaml`, `detector/`, `history.json` (losses per epoch), `metrics.json`, `scores.npy` and `labels.npy` (all
-    test rows, NaN = no score), `rows.json` (which of them chose and which are reported), `plots/`.
+    `experiment.yaml`, `detector/` (with `profile.json`, what drift is measured by), `history.json` (losses per epoch),
+    `metrics.json`, `scores.npy` and `labels.npy` (all test rows, NaN = no score), `rows.json` (which of them chose and which
+    are reported), `plots/`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_yaml(folder / "experiment.yaml", experiment, "tsad train experiment.yaml")
     outcome.detector.save(folder / DETECTOR)
+    Profile.of(outcome.detector, outcome.parts.fit, outcome.validation).save(folder / DETECTOR)
     history = [losses.curves() | {"epoch": losses.epoch} for losses in outcome.history]
     _write_json(folder / "history.json", history)
     _write_report(outcome.report, outcome.detector.provenance.parts(), folder)

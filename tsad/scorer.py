@@ -86,7 +86,12 @@ class Scorer:
     @property
     def parameters(self) -> int:
         """Numbers in the model's weights."""
-        return sum(tensor.numel() for tensor in self.model.state_dict().values())
+        return sum(tensor.numel() for tensor in self.tensors.values())
+
+    @property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The weights by name."""
+        return dict(self.model.state_dict())
 
     @property
     def rows_before(self) -> int:
@@ -142,7 +147,7 @@ class Scorer:
 
     def save(self, folder: Path) -> None:
         """Writes `weights.safetensors` into `folder`, made if absent."""
-        save_weights(self.model.state_dict(), folder / WEIGHTS)
+        save_weights(self.tensors, folder / WEIGHTS)
 
     @classmethod
     def restore(cls, description: ScorerDescription, folder: Path, source: str, device: str) -> "Scorer":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -15,11 +15,16 @@ from torch import Tensor
 from tsad.models.contract import Estimate, Model
 from tsad.series import Series
 from tsad.spec import Spec
-from tsad.windows import cut
+from tsad.windows import Windows, cut
 
 BATCH = 128
 """Windows in a scoring batch. Every batch has this size, the last one filled up, so that a window meets the same
-arithmetic wherever it stands: pieces of a series get the scores of the whole."""
+arithmetic wherever it stands: pieces of a series get the scores of the whole. Only a stream does without the filling."""
+
+Number = TypeVar("Number", bound=np.generic)
+
+_FEW = 16
+"""Rows up to which a median of each is cheaper than one that rolls over them all."""
 
 
 class NoSmoothing(Spec):
@@ -120,9 +125,26 @@ def rows_after(spec: ScoringSpec, steps: int) -> int:
 
 def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec) -> NDArray[np.float64]:
     """Returns the (T, F) misfit of each row of a scaled series, NaN where no window (for `mean`: not every window) gives one."""
-    total = torch.zeros(series.values.shape, dtype=torch.float64)  # noqa: PD011
-    count = torch.zeros(len(series), dtype=torch.int64)
-    for rows, batch, estimate in _estimated(model, series, window_length):
+    total, count = misfit_sums(model, cut(series, window_length), spec)
+    needed = rows_after(spec, model.steps) + 1
+    total[count < needed] = torch.nan
+    values: NDArray[np.float64] = (total / needed).numpy()
+    return values
+
+
+def misfit_sums(model: Model, windows: Windows, spec: ScoringSpec, fill_to: int = BATCH) -> tuple[Tensor, Tensor]:
+    """Returns the (T, F) float64 sums of the misfits that windows give rows, and (T,) how many misfits each is the sum of.
+
+    Args:
+        model: Estimates the windows.
+        windows: Of T scaled rows.
+        spec: Says which rows a window has misfits for: all that it estimates (`mean`), or its last one.
+        fill_to: Windows that a batch is filled up to, at most `BATCH`. A window in a smaller batch may meet other
+            arithmetic: its estimate differs by about 1e-7 of its size.
+    """
+    total = torch.zeros(windows.rows.shape, dtype=torch.float64)
+    count = torch.zeros(len(windows.rows), dtype=torch.int64)
+    for rows, batch, estimate in _estimated(model, windows, fill_to):
         difference = estimate.misfit(batch)
         misfit = (difference.square() if spec.misfit == "squared" else difference.abs()).double().cpu()[: len(rows)]
         if spec.over == "mean":
@@ -131,10 +153,7 @@ def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec)
         else:
             total[rows] = misfit[:, -1] if spec.over == "last" else misfit.mean(dim=1)
         count.index_add_(0, rows, torch.ones_like(rows))
-    steps = model.steps if spec.over == "mean" else 1
-    total[count < steps] = torch.nan
-    values: NDArray[np.float64] = (total / steps).numpy()
-    return values
+    return total, count
 
 
 def estimates(model: Model, series: Series, window_length: int) -> NDArray[np.float64] | None:
@@ -143,7 +162,7 @@ def estimates(model: Model, series: Series, window_length: int) -> NDArray[np.fl
     NaN where no window ends; None of a model that has verdicts, since it has no idea what the rows should have been.
     """
     values = torch.full(series.values.shape, torch.nan, dtype=torch.float64)  # noqa: PD011
-    for rows, _, estimate in _estimated(model, series, window_length):
+    for rows, _, estimate in _estimated(model, cut(series, window_length)):
         if estimate.verdict is not None:
             return None
         values[rows] = estimate.values[: len(rows), -1].double().cpu()  # noqa: PD011
@@ -151,14 +170,13 @@ def estimates(model: Model, series: Series, window_length: int) -> NDArray[np.fl
 
 
 @torch.no_grad()
-def _estimated(model: Model, series: Series, window_length: int) -> Iterator[tuple[Tensor, Tensor, Estimate]]:
-    """Yields the last row of each of B windows, (B,), the `BATCH` windows that they are the first of, and their estimate."""
-    windows = cut(series, window_length)
+def _estimated(model: Model, windows: Windows, fill_to: int = BATCH) -> Iterator[tuple[Tensor, Tensor, Estimate]]:
+    """Yields the last row of each of B windows, (B,), the `fill_to` or more that they are the first of, and their estimate."""
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     for first in range(0, len(windows), BATCH):
         places = torch.arange(first, min(first + BATCH, len(windows)))
-        filled = torch.nn.functional.pad(places, (0, BATCH - len(places)), value=int(places[-1]))
-        batch = windows.take(filled).to(device)
+        missing = max(0, fill_to - len(places))
+        batch = windows.take(torch.nn.functional.pad(places, (0, missing), value=int(places[-1]))).to(device)
         yield windows.ends[places], batch, model(batch)
 
 
@@ -176,24 +194,61 @@ def feature_scale(spec: ScoringSpec, validation_misfits: NDArray[np.float64]) ->
 
 def scores(spec: ScoringSpec, series: Series, misfit: NDArray[np.float64], scale: NDArray[np.float64]) -> Scores:
     """Returns the scores of rows from their (T, F) misfits and the (F,) divisors."""
+    by_feature, raw = rated(spec, misfit, scale)
+    parts = [over_time(spec, raw[first:after], Past.none(spec))[0] for first, after in series.recordings()]
+    return Scores(values=np.concatenate(parts), by_feature=by_feature)
+
+
+def rated(
+    spec: ScoringSpec, misfit: NDArray[np.float64], scale: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns what each feature gives, (T, F), and what they come to, (T,), before smoothing; each row by itself."""
     by_feature = misfit / scale
     if spec.compress == "log1p":
         by_feature = np.log1p(by_feature)
     elif spec.compress == "root":
         by_feature = np.sqrt(by_feature)
-    raw = by_feature.mean(axis=1) if spec.features == "mean" else by_feature.max(axis=1)
-    values = np.full(len(series), np.nan)
-    for first, after in series.recordings():
-        if after - first >= spec.smooth.length:
-            values[first + spec.smooth.length - 1 : after] = sliding_window_view(
-                raw[first:after], spec.smooth.length
-            ).mean(axis=1)
-        if isinstance(spec.baseline, MedianBaseline):
-            values[first:after] = _measured(values[first:after], spec.baseline)
-    return Scores(values=values, by_feature=by_feature)
+    return by_feature, by_feature.mean(axis=1) if spec.features == "mean" else by_feature.max(axis=1)
 
 
-def _measured(values: NDArray[np.float64], baseline: MedianBaseline) -> NDArray[np.float64]:
-    """Returns scores divided by a power of the median of those before them; a median does not depend on where it began."""
-    median = Column(values).rolling(baseline.length).median().shift(1).to_numpy()
-    return values / np.where(median == 0, 1.0, median) ** baseline.share
+class Past(NamedTuple):
+    """What smoothing and baseline need of the rows before, NaN where the recording had none.
+
+    Attributes:
+        raw: (smooth.length - 1,) the last numbers before smoothing.
+        smoothed: (baseline.length,) the last ones after it.
+    """
+
+    raw: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, spec: ScoringSpec) -> "Past":
+        """Returns that of the first row of a recording."""
+        return cls(np.full(spec.smooth.length - 1, np.nan), np.full(spec.baseline.length, np.nan))
+
+
+def over_time(spec: ScoringSpec, raw: NDArray[np.float64], past: Past) -> tuple[NDArray[np.float64], Past]:
+    """Returns the (T,) scores of rows from their numbers before smoothing, and the past of the row after them."""
+    if not len(raw):
+        return raw, past
+    raw = np.concatenate([past.raw, raw])
+    smoothed = sliding_window_view(raw, spec.smooth.length).mean(axis=1)
+    values, before = smoothed, np.concatenate([past.smoothed, smoothed])
+    if isinstance(spec.baseline, MedianBaseline):
+        median = _medians(before[:-1], spec.baseline.length)
+        values = smoothed / np.where(median == 0, 1.0, median) ** spec.baseline.share
+    return values, Past(last(raw, len(past.raw)), last(before, len(past.smoothed)))
+
+
+def last(rows: NDArray[Number], count: int) -> NDArray[Number]:
+    """Returns a copy of the last rows, so that no view keeps the others in memory; all if they are not more than `count`."""
+    return rows[max(0, len(rows) - count) :].copy()
+
+
+def _medians(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Returns the median of each `length` neighbours, NaN if one is NaN or infinite; the same bits by either way."""
+    if len(values) - length < _FEW:
+        known = np.where(np.isinf(values), np.nan, values)
+        return np.asarray(np.median(sliding_window_view(known, length), axis=1))
+    return Column(values).rolling(length).median().to_numpy()[length - 1 :]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ByteSize, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -21,10 +21,16 @@ class Settings(BaseSettings):
     """MLflow tracking and registry. `mlflow run` sets `MLFLOW_TRACKING_URI`, which therefore goes first."""
 
     data_dir: Path = Path("data")
-    """Folder that holds `ServerMachineDataset/`, `OmniAnomaly-master/` or `OmniAnomaly-master.zip`."""
+    """Folder that holds `ServerMachineDataset/`, `OmniAnomaly-master/` or `OmniAnomaly-master.zip`, and `cicddos2019/`."""
 
     output_dir: Path = Path("outputs")
     """Folder for checkpoints, search states, winners and the log file."""
+
+    cache_dir: Path | None = None
+    """Folder for data that was loaded before; without one, `cache/` in the output folder."""
+
+    cache_size: ByteSize = ByteSize(4 * 10**9)
+    """What the cache may take, such as `500MB`; 0 turns it off."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models run; `auto` takes CUDA if there is one."""

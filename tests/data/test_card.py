@@ -193,7 +193,7 @@ def test_a_step_may_vary_by_a_hundredth(tmp_path, late, step):
 
 
 def test_rows_of_one_time_have_no_step(tmp_path):
-    assert csv(tmp_path, [pd.Timestamp("2024-03-01")] * 10).step_seconds is None
+    assert csv(tmp_path, [pd.Timestamp("2024-03-01")] * 10, duplicates="keep").step_seconds is None
 
 
 def test_a_csv_without_times_has_no_step(tmp_path):

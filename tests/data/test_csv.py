@@ -3,9 +3,14 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tsad.data.csv import CsvSpec
-from tsad.errors import DataError
+from tsad.data.csv import CsvSpec, read_table, to_times
+from tsad.data.five_features import FIVE, five_features
+from tsad.data.times import TimeForm
+from tsad.errors import DataError, SpecError
+from tsad.spec import parse
 
 ROWS = 10
 
@@ -44,7 +49,7 @@ def test_a_file_is_cut_in_time_into_train_and_test(tmp_path, suffix):
     assert (len(data.train), len(data.test)) == (7, 3)
     np.testing.assert_array_equal(data.test.values, np.array([[1.75, 1], [2, 2], [2.25, 0]], np.float32))
     assert data.test.labels.tolist() == [False, True, True]
-    assert data.test.times.tolist() == table()["at"][7:].to_numpy().tolist()
+    np.testing.assert_array_equal(data.test.times, table()["at"][7:].to_numpy())
 
 
 def test_the_second_file_is_the_test(tmp_path):
@@ -99,7 +104,7 @@ def with_cells(column, rows, value):
     [
         (
             with_cells("cpu", [3, 6], None),
-            "column 'cpu' has 2 empty cells, first at row 3; fill them (data.missing=ffill in an experiment) or drop their rows",
+            "column 'cpu' has 2 empty cells, first at row 3; set data.missing=ffill, or drop their rows",
         ),
         (
             with_cells("cpu", [6], "n/k"),
@@ -107,11 +112,11 @@ def with_cells(column, rows, value):
         ),
         (
             with_cells("disk", [2], "Infinity"),
-            "column 'disk' has 1 infinite cells, first at row 2; replace them or drop their rows",
+            "column 'disk' has 1 infinite cells, first at row 2; set data.empty=[inf] data.missing=ffill, or replace them",
         ),
         (
             with_cells("disk", [2], 1e39),
-            "column 'disk' has 1 infinite cells, first at row 2; replace them or drop their rows",
+            "column 'disk' has 1 infinite cells, first at row 2; set data.empty=",
         ),
         (
             {"anomaly": [0] * 5 + [2] * 5},
@@ -122,7 +127,7 @@ def with_cells(column, rows, value):
         (with_cells("at", [0], "soon"), "time column 'at' must hold timestamps, but row 0 has 'soon'"),
         (
             with_cells("at", [5], pd.Timestamp("2023-01-01")),
-            "time column 'at' must ascend, but row 5 is before the row above",
+            "times must ascend, but row 5 is before the row above",
         ),
     ],
 )
@@ -138,7 +143,9 @@ def test_timestamps_are_no_feature(tmp_path):
         load(path, time=None)
 
 
-@pytest.mark.parametrize("keys", [{"label": "alarm"}, {"time": "alarm"}, {"features": ("cpu", "alarm")}])
+@pytest.mark.parametrize(
+    "keys", [{"label": "alarm"}, {"time": "alarm"}, {"features": ("cpu", "alarm")}, {"ignore": ("alarm",)}]
+)
 def test_an_absent_column_is_answered_with_those_that_are_there(tmp_path, keys):
     path = write(table(), tmp_path / "load.csv")
     with pytest.raises(DataError, match=r"load\.csv: has no column 'alarm'; it has \['at', 'cpu', 'disk', 'anomaly'\]"):
@@ -179,3 +186,176 @@ def test_a_table_of_an_unknown_format_is_refused(tmp_path):
     (tmp_path / "a.xlsx").write_bytes(b"")
     with pytest.raises(DataError, match=r"a\.xlsx: a table must be a \.csv or \.parquet file"):
         load(tmp_path / "a.xlsx")
+
+
+# --- tables alone ---
+
+
+def test_a_table_keeps_the_types_of_its_cells(tmp_path):
+    (tmp_path / "a.csv").write_text("whole,number,truth,word,empty\n1,1.5,true,a,\n2,,False,b,NA\n")
+    found = read_table(tmp_path / "a.csv")
+    assert found.to_dict("list") | {"number": [], "empty": []} == {
+        "whole": [1, 2],
+        "number": [],
+        "truth": [True, False],
+        "word": ["a", "b"],
+        "empty": [],
+    }
+    assert found["whole"].dtype == np.int64
+    assert found["number"].isna().tolist() == [False, True]
+    assert found["empty"].isna().all()
+
+
+def test_numbers_are_read_to_the_last_bit(tmp_path):
+    numbers = np.random.default_rng(0).standard_normal(500) * 10.0 ** np.arange(-250, 250)
+    large = 2**62 + np.arange(500)
+    path = write(pd.DataFrame({"number": numbers, "large": large}), tmp_path / "a.csv")
+    found = read_table(path)
+    np.testing.assert_array_equal(found["number"], numbers)
+    np.testing.assert_array_equal(found["large"], large)
+
+
+def test_a_table_with_a_problem_is_refused_whole(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3\n")
+    with pytest.raises(DataError, match=r"a\.csv: is not a csv table \(1 rows have .*, first row 1 with 1 \('3'\)"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_the_index_of_a_parquet_file_is_a_column(tmp_path):
+    table().set_index("at").to_parquet(tmp_path / "a.parquet")
+    assert set(read_table(tmp_path / "a.parquet").columns) == set(table().columns)
+
+
+# --- times ---
+
+
+def moments(cells, **form):
+    return (
+        to_times(pd.Series(cells, name="at"), "load.csv", TimeForm(**form)).astype("datetime64[s]").astype(str).tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "form", "moment"),
+    [
+        ("2024-03-01 04:05:06", {}, "2024-03-01T04:05:06"),
+        ("2024-03-01T04:05:06.25", {}, "2024-03-01T04:05:06"),
+        ("2024-03-01", {}, "2024-03-01T00:00:00"),
+        ("2024-03-01T04:05:06Z", {}, "2024-03-01T04:05:06"),
+        ("2024-03-01T04:05:06+01:00", {}, "2024-03-01T03:05:06"),
+        ("3/4/2024 05:06", {"day_first": True}, "2024-04-03T05:06:00"),
+        ("3/4/2024 05:06", {"day_first": False}, "2024-03-04T05:06:00"),
+        ("31/5/2024", {}, "2024-05-31T00:00:00"),
+        ("5-31-2024", {}, "2024-05-31T00:00:00"),
+        ("03.04.24 05h06", {"time_format": "%d.%m.%y %Hh%M"}, "2024-04-03T05:06:00"),
+        (20240403, {"time_format": "%Y%m%d"}, "2024-04-03T00:00:00"),
+        (1_709_266_706, {}, "2024-03-01T04:18:26"),
+        (1_709_266_706.5, {}, "2024-03-01T04:18:26"),
+        (1_709_266_706_500, {}, "2024-03-01T04:18:26"),
+        (1_709_266_706_500_000, {}, "2024-03-01T04:18:26"),
+        (1_709_266_706_500_000_000, {}, "2024-03-01T04:18:26"),
+        (90, {"time_format": "s"}, "1970-01-01T00:01:30"),
+        ("2024-07-01 12:00", {"time_zone": "Europe/Berlin"}, "2024-07-01T10:00:00"),
+        ("2024-07-01 12:00", {"time_zone": "UTC+02:00"}, "2024-07-01T10:00:00"),
+        (1_709_266_706, {"time_format": "s", "time_zone": "UTC+01:00"}, "2024-03-01T03:18:26"),
+    ],
+)
+def test_a_moment_is_read_in_every_form(cell, form, moment):
+    assert moments([cell], **form) == [moment]
+
+
+def test_nanoseconds_are_kept():
+    (found,) = to_times(pd.Series([1_709_266_706_123_456_789], name="at"), "load.csv")
+    assert found == np.datetime64("2024-03-01T04:18:26.123456789")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("time_zone", "Mars/Olympus", "time_zone: must be the name of a time zone such as Europe/Berlin"),
+        ("time_format", "hours", "time_format: must be s, ms, us or ns, or a strptime format"),
+        ("resample", {"step": "often"}, "resample.step: string should match pattern"),
+        ("separator", "::", "separator: input should be"),
+        ("gap", 1.0, "gap: input should be greater than or equal to 1.5"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused(key, value, message):
+    with pytest.raises(SpecError, match=message):
+        parse(CsvSpec, {"kind": "csv", "path": "load.csv", key: value}, "data")
+
+
+@pytest.mark.parametrize(
+    ("how", "values"),
+    [
+        ("mean", [[0.25, 1], [1, 1], [1.75, 1], [2.25, 0]]),
+        ("last", [[0.5, 2], [1.25, 2], [2, 2], [2.25, 0]]),
+        ("max", [[0.5, 2], [1.25, 2], [2, 2], [2.25, 0]]),
+    ],
+)
+def test_rows_are_made_into_one_by_the_stated_rule(tmp_path, how, values):
+    path = write(table(), tmp_path / "load.csv")
+    data = load(path, resample={"step": "3min", "how": how}, test_ratio=0.25)
+    np.testing.assert_array_equal(np.concatenate([data.train.values, data.test.values]), np.array(values, np.float32))
+    assert data.test.labels.tolist() == [True]
+    assert data.train.labels.tolist() == [False, False, True]
+    assert data.step_seconds == 180
+    assert data.test.times[0] == np.datetime64("2024-03-01T00:09")
+
+
+def test_bins_without_a_row_are_filled_up_to_the_gap_and_a_break_beyond_it(tmp_path):
+    at = pd.Timestamp("2024-03-01") + pd.to_timedelta([0, 1, 4, 5, 6, 30, 31, 32, 33, 34], unit="min")
+    path = write(table(at=at), tmp_path / "load.csv")
+    data = load(path, resample={"step": "1min"}, missing="ffill", test_ratio=0.1)
+    assert data.train.breaks == (7,)
+    assert data.train.values[:, 0].tolist() == [0, 0.25, 0.25, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
+    assert "2 empty rows were put where 1 gaps were" in "".join(data.defects)
+
+
+# --- one feature as five ---
+
+
+def test_five_features_by_hand():
+    found = five_features(np.array([1.0, 3.0, 2.0, 6.0, 4.0]), period=2)
+    np.testing.assert_allclose(
+        found,
+        [
+            [1, 1, 0, 0, 0],
+            [3, 2, 0, 2, 1],
+            [2, 2.5, 0, -1, 0.5],  # season: x - trend at row 0, which is 0
+            [6, 4, 1, 4, 2],  # at row 1: 1
+            [4, 5, -0.25, -2, 1],  # at rows 2 and 0: -0.5 and 0
+        ],
+    )
+
+
+@given(st.integers(1, 59), st.integers(2, 30))
+def test_no_feature_of_five_knows_a_row_to_come(row, period):
+    values = np.random.default_rng(0).standard_normal(60)
+    other = np.concatenate([values[:row], values[row:] + 9])
+    np.testing.assert_array_equal(five_features(values, period)[:row], five_features(other, period)[:row])
+    halves = np.concatenate([five_features(part, period) for part in (values[:row], values[row:])])
+    np.testing.assert_array_equal(five_features(values, period, breaks=(row,)), halves)
+
+
+def test_a_single_feature_becomes_five_if_asked_to(tmp_path):
+    path = write(table(), tmp_path / "load.csv")
+    assert load(path, features=("cpu",)).train.features == ("cpu",)
+    data = load(path, features=("cpu",), univariate="five_features", period=3)
+    assert data.train.features == FIVE
+    np.testing.assert_allclose(data.test.values[:, 0], np.arange(5, 10) / 4)
+    assert load(path, univariate="five_features").train.features == ("cpu", "disk")
+
+
+# --- two files ---
+
+
+def test_a_column_left_out_of_the_training_rows_is_left_out_of_the_test_rows(tmp_path):
+    path = write(table(**with_cells("disk", [2], None)), tmp_path / "train.csv")
+    data = load(path, test_path=write(table(), tmp_path / "test.csv"), missing="drop_column")
+    assert data.train.features == data.test.features == ("cpu",)
+
+
+def test_a_problem_of_the_second_file_names_it(tmp_path):
+    path = write(table(), tmp_path / "train.csv")
+    with pytest.raises(DataError, match=r"test\.csv: column 'cpu' has 1 empty cells, first at row 2"):
+        load(path, test_path=write(table(**with_cells("cpu", [2], None)), tmp_path / "test.csv"))

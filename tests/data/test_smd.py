@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsad.data.dataset import Cause
+from tsad.data.dataset import Cause, Unit
 from tsad.data.smd import FEATURES, SmdSpec
+from tsad.data.split import SplitSpec, split
 from tsad.errors import DataError
 from tsad.series import runs
 from tsad.spec import parse
@@ -139,10 +140,104 @@ def test_an_archive_with_damaged_content_is_refused(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("machine", ["1", "machine-1-2", "../1-2", "1-2/../../x"])
+@pytest.mark.parametrize(
+    "machine", ["1", "machine-1-2", "../1-2", "1-2/../../x", [], ["1-2", "all"], ["1-2", "1-2"], ""]
+)
 def test_a_machine_is_named_by_two_numbers(machine):
-    with pytest.raises(Exception, match="machine: string should match pattern"):
+    with pytest.raises(
+        Exception, match=r'machine: must be a machine by group and number \("1-2"\), a list of different'
+    ):
         parse(SmdSpec, {"kind": "smd", "machine": machine}, "data")
+
+
+# --- several machines ---
+
+
+@pytest.fixture
+def several(tmp_path):
+    """A folder with the machines 1-2, 1-10 and 2-1, whose rows differ."""
+    for seed, machine in enumerate(("1-2", "1-10", "2-1"), start=10):
+        files = machine_files(machine) | {
+            f"train/machine-{machine}.txt": lines(TRAIN + seed, seed=seed),
+            f"interpretation_label/machine-{machine}.txt": "4-7:2\n",
+        }
+        lay_out(tmp_path, files)
+    return tmp_path
+
+
+def test_several_machines_lie_end_to_end_with_breaks_and_causes_in_place(several):
+    data = parse(SmdSpec, {"kind": "smd", "machine": ["2-1", "1-2"]}, "data").load(several)
+    one, other = load(several, "2-1"), load(several, "1-2")
+    assert (data.name, data.continuous, data.train.breaks, data.test.breaks) == ("smd-2-1+1-2", False, (24,), (10,))
+    assert data.units == (Unit("2-1", 0, 0), Unit("1-2", 24, 10))
+    assert data.causes == (Cause(4, 7, ("f02",)), Cause(14, 17, ("f02",)))
+    for part in ("train", "test"):
+        pieces = [getattr(each, part) for each in (one, other)]
+        np.testing.assert_array_equal(getattr(data, part).values, np.concatenate([piece.values for piece in pieces]))
+    np.testing.assert_array_equal(data.test.labels, np.concatenate([one.test.labels, other.test.labels]))
+
+
+@pytest.mark.parametrize("layout", ["flat", "zip"])
+def test_all_are_those_that_are_there_in_the_order_of_their_numbers(tmp_path, layout):
+    lay_out(tmp_path, machine_files("2-1") | machine_files("1-10") | machine_files("1-2"), layout)
+    spec = SmdSpec(kind="smd", machine="all", every=3)
+    assert spec.machines(tmp_path) == ("1-2", "1-10", "2-1")
+    data = spec.load(tmp_path)
+    assert (data.name, len(data.train), data.train.breaks) == ("smd-1-2+1-10+2-1-every-3", 12, (4, 8))
+
+
+def test_one_of_several_is_that_one_itself(several):
+    assert (
+        parse(SmdSpec, {"kind": "smd", "machine": ["1-10"]}, "data").load(several).digest
+        == load(several, "1-10").digest
+    )
+
+
+def test_without_a_machine_all_are_none(tmp_path):
+    (tmp_path / FOLDER / "train").mkdir(parents=True)
+    with pytest.raises(DataError, match="must hold machines of SMD, but holds none"):
+        load(tmp_path, "all")
+
+
+def test_each_machine_can_be_scaled_by_its_own_training_rows(several):
+    data = SmdSpec(kind="smd", machine=("1-2", "2-1"), scale_each=True).load(several)
+    edge = data.units[1].train
+    for first, after in ((0, edge), (edge, len(data.train))):
+        np.testing.assert_allclose(data.train.values[first:after].mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(data.train.values[first:after].std(axis=0), 1, atol=1e-5)
+    raw = load(several, "2-1")
+    center, scale = raw.train.values.mean(axis=0, dtype=np.float64), raw.train.values.std(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(data.test.values[10:], (raw.test.values - center) / scale, atol=1e-5)
+    assert [defect for defect in data.defects if "scaled" in defect] == [
+        f"smd-{name}: rows are scaled by mean and deviation of its own training rows, those of validation among them"
+        for name in ("1-2", "2-1")
+    ]
+
+
+def test_every_machine_has_rows_to_fit_and_to_validate(several):
+    data = SmdSpec(kind="smd", machine=("1-2", "2-1")).load(several)  # 22 and 24 training rows
+    parts = split(data, SplitSpec(validation=0.5, gap=2), reach=2)
+    train = data.train.values
+    np.testing.assert_array_equal(parts.fit.values, np.concatenate([train[:11], train[22:34]]))
+    np.testing.assert_array_equal(parts.validation.values, np.concatenate([train[13:22], train[36:46]]))
+    assert (parts.fit.breaks, parts.validation.breaks, parts.past) == ((11,), (9,), None)
+    assert parts.reported == slice(0, 20)
+
+
+def test_rows_that_choose_are_those_of_one_machine(several):
+    data = SmdSpec(kind="smd", machine="all").load(several)
+    with pytest.raises(
+        DataError, match=r"got split\.selection=0\.5 and 3 recordings; set split\.selection=0, or take one"
+    ):
+        split(data, SplitSpec(selection=0.5, gap=2), reach=2)
+
+
+def test_a_machine_too_short_to_validate_is_noticed(several):
+    with pytest.raises(DataError, match="the validation part must hold the 5 rows of one score, but has 1 "):
+        split(SmdSpec(kind="smd", machine="all").load(several), SplitSpec(validation=0.25, gap=5), reach=5)
+
+
+# --- as published ---
 
 
 def test_the_published_machine_1_2_has_its_published_shape(smd_folder):

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsad.data.synthetic import SyntheticSpec
+from tsad.data.five_features import FIVE, five_features
+from tsad.data.injection import ALL_KINDS
+from tsad.data.synthetic import FiveFeaturesSpec, KindsSpec, SingleAnomalySpec, SyntheticSpec
 from tsad.errors import SpecError
 from tsad.series import runs
 from tsad.spec import parse
@@ -73,3 +75,85 @@ def test_every_labelled_event_differs_from_normal(seed):
 def test_every_event_needs_room():
     with pytest.raises(SpecError, match="every event needs 50 test rows, but got rows=500 and events=11"):
         parse(SyntheticSpec, {"kind": "synthetic", "rows": 500, "events": 11}, "data")
+
+
+# --- the three generators ---
+
+SPECS = [
+    SingleAnomalySpec(kind="synthetic_sensors", rows=400),
+    FiveFeaturesSpec(kind="synthetic_five", rows=400),
+    KindsSpec(kind="synthetic_kinds", rows=800),
+]
+every_generator = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+
+
+def labelled(data):
+    """Returns the rows that the kinds name."""
+    rows = np.zeros(len(data.test), bool)
+    for start, stop, _ in data.kinds:
+        rows[start:stop] = True
+    return rows
+
+
+def test_the_built_in_series_is_the_one_that_it_always_was():
+    assert SyntheticSpec(kind="synthetic").load(Path()).digest.startswith("d05a8148d7626715")
+    assert load(seed=3, features=5).digest.startswith("e4710ef19516b82e")
+
+
+@every_generator
+def test_a_generator_gives_the_same_rows_again_and_others_for_another_seed(spec):
+    data = spec.load(Path())
+    assert spec.load(Path()).digest == data.digest
+    assert spec.model_copy(update={"seed": 1}).load(Path()).digest != data.digest
+
+
+@every_generator
+def test_a_generator_makes_the_stated_rows_and_labels_each_by_its_kind(spec):
+    data = spec.load(Path())
+    assert len(data.train) == len(data.test) == spec.rows
+    assert data.train.labels is None
+    assert 0 < data.test.labels.mean() < 0.3
+    np.testing.assert_array_equal(labelled(data), data.test.labels)
+    assert [(cause.start, cause.stop) for cause in data.causes] == [(start, stop) for start, stop, _ in data.kinds]
+
+
+def test_the_one_anomaly_is_where_and_as_large_as_asked_for():
+    flat = {"kind": "synthetic_sensors", "rows": 200, "features": 5, "start": 60, "length": 7, "seed": 2}
+    data, still = (SingleAnomalySpec(**flat, magnitude=size).load(Path()) for size in (4.0, 0.0))
+    rise = data.test.values - still.test.values
+    moved = [data.test.features.index(name) for name in data.causes[0].features]
+    assert len(moved) == 3
+    assert runs((rise != 0).any(axis=1)) == [(60, 67)] == runs(data.test.labels)
+    np.testing.assert_allclose(
+        rise[60:67, moved], 4 * np.tile(data.train.values[:, moved].std(axis=0), (7, 1)), rtol=1e-3
+    )
+    assert not np.delete(rise, moved, axis=1).any()
+
+
+def test_an_anomaly_beyond_the_rows_is_refused():
+    with pytest.raises(
+        SpecError, match="must end within the rows, but got start=90, length=20 and rows=100; let it start"
+    ):
+        parse(SingleAnomalySpec, {"kind": "synthetic_sensors", "rows": 100, "start": 90, "length": 20}, "data")
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_one_kind_alone_can_be_asked_for(kind):
+    data = KindsSpec(kind="synthetic_kinds", rows=400, kinds=(kind,)).load(Path())
+    assert {name for *_, name in data.kinds} == {kind}
+
+
+def test_all_kinds_come_and_their_share_is_the_stated_one():
+    data = KindsSpec(kind="synthetic_kinds", rows=4000, ratio=0.12).load(Path())
+    assert {name for *_, name in data.kinds} == set(ALL_KINDS)
+    assert 0.12 <= data.test.labels.mean() < 0.13
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.1])
+def test_the_five_features_are_those_of_the_base(ratio):
+    data = FiveFeaturesSpec(kind="synthetic_five", rows=600, ratio=ratio, period=12).load(Path())
+    base = np.concatenate([data.train.values, data.test.values])[:, 0].astype(float)
+    expected = five_features(base, 12).astype(np.float32)
+    assert data.test.features == FIVE
+    np.testing.assert_array_equal(data.test.values, expected[600:])
+    assert ratio <= data.test.labels.mean() < ratio + 0.07

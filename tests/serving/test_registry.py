@@ -2,7 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -12,13 +12,24 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 
+from tests.examples import sensors
 from tests.stores import clear_environment, opened
 from tsad.data.dataset import DataSet
 from tsad.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.errors import DetectorError
 from tsad.experiment import Experiment, run
 from tsad.results import DETECTOR
-from tsad.serving.registry import load_detector, log_detector, register
+from tsad.serving.promotion import champion, promote
+from tsad.serving.registry import (
+    load_detector,
+    log_detector,
+    model_folder,
+    register,
+    requirements,
+    resolve,
+    sample_of,
+    versions,
+)
 from tsad.spec import parse
 from tsad.tables import flag_table
 from tsad.tracking.runs import RunWriter
@@ -75,7 +86,9 @@ def logged(tmp_path_factory):
         writer = RunWriter.create(store, store.experiment(), "logs a detector", {})
         writer.files(folder, DETECTOR)
         uri = log_detector(writer.run_id, folder, data.test, {"tsad.trial": "g00-lstm_ae-000"})
-        version = register(uri, NAME, "champion", {"run": writer.run_id})
+        writer.metrics({"ranking/pr_auc": 0.5})
+        version = register(uri, NAME, {"run": writer.run_id})
+        promote(NAME, version)
         writer.end()
         yield Logged(store, writer.run_id, uri, version, folder, data, detector)
 
@@ -111,11 +124,42 @@ def test_the_model_carries_its_code_and_no_bytecode(fetched):
     assert not [path for path in carried if path.suffix == ".pyc"]
 
 
+def test_the_model_carries_rows_to_show(logged):
+    found = model_folder(f"models:/{NAME}@champion")
+    assert found.served
+    assert found.detector == found.path / "artifacts" / DETECTOR
+    pd.testing.assert_frame_equal(
+        pd.read_csv(found.sample).astype(np.float32), table(logged.data.test).astype(np.float32)
+    )
+
+
+def test_a_detector_that_is_no_model_has_no_rows_to_show(logged):
+    found = model_folder(str(logged.folder))
+    assert (found.path, found.detector, found.sample, found.served) == (logged.folder, logged.folder, None, False)
+
+
+def test_rows_to_show_are_those_around_the_first_anomaly_with_their_times():
+    series = sensors(3000)
+    assert sample_of(series).to_numpy().tolist() == series.values[:1000].tolist()
+    labels, times = np.zeros(3000, bool), np.datetime64("2026-01-01", "s") + np.arange(3000)
+    for anomaly, first in ((1700, 1200), (100, 0), (2990, 2000)):
+        labels[:] = False
+        labels[anomaly:] = True
+        shown = sample_of(replace(series, labels=labels, times=times))
+        assert list(shown.columns) == ["time", *series.features]
+        assert shown["time"].tolist() == times[first : first + 1000].tolist()
+        assert shown["s0"].tolist() == series.values[first : first + 1000, 0].tolist()
+
+
 def test_the_signature_names_the_features_in_their_order_and_what_comes_out(logged, loaded):
     signature = loaded.metadata.signature
     assert tuple(signature.inputs.input_names()) == logged.data.test.features
     assert {kind.name for kind in signature.inputs.input_types()} == {"double"}
     assert signature.outputs.input_names() == ["score", "flag"]
+    assert {param.name: (param.dtype.name, param.default) for param in signature.params} == {
+        "threshold": ("double", None),
+        "explain": ("long", 0),
+    }
 
 
 def test_the_input_example_is_long_enough_for_scores(logged, loaded, fetched):
@@ -126,8 +170,36 @@ def test_the_input_example_is_long_enough_for_scores(logged, loaded, fetched):
 
 def test_requirements_are_pinned_to_versions_that_an_index_has(fetched):
     lines = (fetched / "requirements.txt").read_text().split()
-    assert {"torch", "mlflow", "safetensors"} <= {line.partition("==")[0] for line in lines}
+    assert lines == requirements()
     assert all("==" in line and "+" not in line for line in lines)
+
+
+@pytest.mark.slow
+def test_requirements_are_what_loading_and_scoring_import(fetched):
+    code = """
+import ast, sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import tsad.serving.served_detector
+files = [Path(module.__file__) for name, module in sys.modules.items() if name.split(".")[0] == "tsad"]
+found = set()
+for node in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
+    names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+    names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+    found |= {name.split(".")[0] for name in names}
+distributions = packages_distributions()
+names = {tuple(distributions[name]) for name in found - sys.stdlib_module_names - {"tsad"}}
+print(*sorted("mlflow" if "mlflow" in each else each[0].lower() for each in names))
+print(len(files), all(path.is_relative_to(sys.argv[1]) for path in files))
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(fetched / "code")], capture_output=True, text=True, check=True
+    )
+    imported, files = done.stdout.splitlines()
+    assert int(files.split()[0]) > 40
+    assert files.split()[1] == "True"
+    assert imported.split() == sorted(line.partition("==")[0] for line in requirements())
 
 
 def test_a_registered_version_has_its_alias_run_and_tags(logged):
@@ -139,11 +211,32 @@ def test_a_registered_version_has_its_alias_run_and_tags(logged):
     assert model.tags["tsad.trial"] == "g00-lstm_ae-000"
 
 
-def test_the_alias_moves_to_the_version_registered_last(logged):
+def test_the_registry_lists_its_versions_the_newest_first(logged):
     name = "tsad-registered-twice"
-    versions = [register(logged.uri, name, "champion", {}) for _ in range(2)]
-    assert versions == ["1", "2"]
-    assert int(logged.store.client.get_model_version_by_alias(name, "champion").version) == 2
+    assert versions(name) == []
+    assert [register(logged.uri, name, {"which": which}) for which in ("first", "second")] == ["1", "2"]
+    assert champion(name) is None
+    promote(name, "1")
+    second, first = versions(name)
+    assert (second.version, second.aliases, second.tags) == ("2", (), {"which": "second"})
+    assert (first.version, first.aliases, first.tags) == ("1", ("champion",), {"which": "first"})
+    assert first.run_id == logged.run_id
+    assert first.metrics == {"ranking/pr_auc": 0.5}
+    assert first.created.startswith("20")
+    assert first.created.endswith("+00:00")
+    assert [each.version for each in versions(name, newest=1)] == ["2"]
+
+
+def test_a_version_is_found_by_number_and_by_alias(logged):
+    assert resolve(f"models:/{NAME}/{logged.version}") == resolve(f"models:/{NAME}@champion") == (NAME, logged.version)
+
+
+@pytest.mark.parametrize(
+    "model", ["models:/tsad", "runs:/abc/detector", "outputs/champion", "models:/a/b/1", "models:/a@"]
+)
+def test_what_is_no_version_of_the_registry_is_not_looked_for(model):
+    with pytest.raises(DetectorError, match=r"is models:/NAME/VERSION or models:/NAME@alias, but got "):
+        resolve(model)
 
 
 # --- what it says ---
@@ -171,6 +264,41 @@ def test_order_and_number_of_columns_do_not_matter(logged, loaded):
     first, *rest = logged.rows.columns
     turned = logged.rows[[*rest, first]].assign(comment=1.0)
     pd.testing.assert_frame_equal(loaded.predict(turned), loaded.predict(logged.rows))
+
+
+def test_a_request_may_set_the_level_and_ask_for_an_explanation(logged, loaded):
+    level = float(np.nanmedian(logged.detector.score(logged.data.test).values))
+    found = loaded.predict(logged.rows, params={"threshold": level, "explain": 2})
+    expected = flag_table(logged.detector, logged.rows, "input", top=2, level=level)
+    pd.testing.assert_frame_equal(found, expected)
+    assert list(found.columns) == ["score", "flag", "feature_1", "share_1", "feature_2", "share_2"]
+    assert found["flag"].sum() == (len(found) - BEFORE) // 2
+    assert found["feature_1"].isna().sum() == BEFORE
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"threshold": "high"},
+        {"threshold": [1.0]},
+        {"threshold": np.nan},
+        {"explain": 1.5},
+        {"explain": -1},
+        {"explain": "all"},
+    ],
+    ids=str,
+)
+def test_parameters_that_mean_nothing_are_answered_with_400(logged, loaded, params):
+    with pytest.raises(MlflowException, match=next(iter(params))) as caught:
+        loaded.predict(logged.rows, params=params)
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_a_column_that_comes_twice_is_answered_with_400(logged, loaded):
+    twice = pd.concat([logged.rows, logged.rows[["sensor_01"]]], axis=1)
+    with pytest.raises(MlflowException, match="sensor_01") as caught:
+        loaded.predict(twice)
+    assert caught.value.get_http_status_code() == 400
 
 
 @pytest.mark.parametrize(
@@ -258,8 +386,31 @@ def test_a_model_of_somebody_else_is_refused(logged, tmp_path):
         load_detector(str(tmp_path))
 
 
-def test_a_detector_without_its_weights_is_refused(logged, tmp_path):
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / WEIGHTS).unlink(), r"weights\.safetensors: must be a safetensors file"),
+        (lambda folder: cut(folder / WEIGHTS, 0.5), r"weights\.safetensors: must be a safetensors file"),
+        (lambda folder: cut(folder / WEIGHTS, 0.99), r"weights\.safetensors: must be a safetensors file"),
+        (
+            lambda folder: cut(folder / DESCRIPTION, 0.5),
+            r"detector\.json: must be JSON, but .*; save the detector again",
+        ),
+        (lambda folder: (folder / DESCRIPTION).write_bytes(b"\xff\xfe"), r"detector\.json: must be JSON, but"),
+        (
+            lambda folder: (folder / DESCRIPTION).write_text("[]"),
+            r"detector\.json: must hold a mapping, but holds list",
+        ),
+        (lambda folder: (folder / DESCRIPTION).write_text("{}"), r"detector\.json: .*format: field required"),
+    ],
+    ids=["no weights", "half the weights", "last weights cut", "half a JSON", "no text", "a list", "an empty mapping"],
+)
+def test_a_damaged_detector_is_refused_and_the_file_named(logged, tmp_path, damage, message):
     shutil.copytree(logged.folder, tmp_path / DETECTOR)
-    (tmp_path / DETECTOR / WEIGHTS).unlink()
-    with pytest.raises(DetectorError, match=r"weights\.safetensors: must be a safetensors file"):
+    damage(tmp_path / DETECTOR)
+    with pytest.raises(DetectorError, match=message):
         load_detector(str(tmp_path))
+
+
+def cut(path, share):
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])

@@ -117,3 +117,35 @@ def test_an_error_does_not_show_rows_that_are_not_at_fault(answer, series):
     with pytest.raises(MlflowException) as caught:
         answer(empty_at(table(series), 5, "s4", "high"))
     assert len(str(caught.value)) < 400
+
+
+def test_a_request_may_set_the_level(detector, series):
+    scores = detector.score(series).values
+    level = float(np.nanmedian(scores))
+    found = served(detector).predict(None, table(series), {"threshold": level})
+    np.testing.assert_array_equal(found["flag"], scores > level)
+    assert served(detector).predict(None, table(series), {"threshold": None})["flag"].sum() < found["flag"].sum()
+
+
+def test_a_request_may_ask_which_features_made_the_score(detector, series):
+    found = served(detector).predict(None, table(series), {"explain": 6})
+    by_feature = detector.score(series).by_feature[BEFORE:]
+    np.testing.assert_array_equal(found["feature_1"][BEFORE:], np.array(series.features)[by_feature.argmax(axis=1)])
+    shares = found[[f"share_{place}" for place in range(1, 7)]][BEFORE:].astype(float)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    assert (found["feature_1"][:BEFORE].isna()).all()
+    assert list(served(detector).predict(None, table(series), {"explain": 0}).columns) == ["score", "flag"]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"colour": 1}, r"params are threshold and explain, but got \['colour'\]"),
+        ({"threshold": np.inf}, "threshold: level: input should be a finite number, but got inf"),
+        ({"explain": -1}, "features as wanted explain a row, but not -1"),
+    ],
+)
+def test_parameters_that_mean_nothing_are_a_client_error(detector, series, params, message):
+    with pytest.raises(MlflowException, match=message) as caught:
+        served(detector).predict(None, table(series), params)
+    assert caught.value.get_http_status_code() == 400

@@ -15,6 +15,7 @@ from tsad.models.lstm_ae import LstmAutoencoderSpec
 from tsad.models.trivial.l2 import L2Spec
 from tsad.results import DETECTOR
 from tsad.scoring import MeanSmoothing, ScoringSpec
+from tsad.serving.promotion import promote
 from tsad.serving.registry import load_detector, log_detector, register
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.tracking.runs import RunWriter
@@ -35,7 +36,7 @@ def test_an_ensemble_is_logged_registered_and_served_without_pickling(tmp_path, 
     detector.save(tmp_path / DETECTOR)
     writer = RunWriter.create(store, store.experiment(), "logs an ensemble", {})
     uri = log_detector(writer.run_id, tmp_path / DETECTOR, series, {})
-    register(uri, "tsad-ensemble", "champion", {})
+    promote("tsad-ensemble", register(uri, "tsad-ensemble", {}))
     writer.end()
 
     rows = pd.DataFrame(series.values.astype(float), columns=list(series.features))

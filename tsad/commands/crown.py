@@ -1,4 +1,4 @@
-"""From the trials of a search to the champion in the registry."""
+"""From the trials of a search to the winner, and on to the registry."""
 
 import shutil
 import sys
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from tsad.assessment import assess
+from tsad.assessment import Assessment, assess
+from tsad.commands.gate import Contest, Decision, decide, settle
 from tsad.commands.place import Place
 from tsad.data.dataset import DataSet
 from tsad.detector import Detector
@@ -16,9 +17,11 @@ from tsad.errors import DataError, DetectorError, TsadError
 from tsad.experiment import Experiment, Outcome
 from tsad.results import DETECTOR, assessed_metrics, write_assessment, write_results
 from tsad.search.ensemble import Chosen, build_ensemble, choose_members, write_ensemble
+from tsad.search.objective import LabelFreeSpec
 from tsad.search.report import show_comparison, show_verdict
 from tsad.search.search import SearchSpec
-from tsad.serving.registry import MODEL, log_detector, register, version_of
+from tsad.serving.promotion import CHALLENGER, CHAMPION, challenge, decided
+from tsad.serving.registry import log_detector, register, version_of
 from tsad.spec import write_yaml
 from tsad.tracking.runs import RunWriter
 from tsad.trial import SCHEDULE, Trial
@@ -28,7 +31,7 @@ Ended = Sequence[tuple[Trial, Path | None]]
 
 @dataclass(frozen=True)
 class Champion:
-    """Who won a search; the files are in `champion/` of its folder.
+    """Who won a search; the files are in `champion/` of its folder, also where another stays champion of the registry.
 
     Attributes:
         name: For tables.
@@ -97,39 +100,115 @@ def _ensemble(spec: SearchSpec, ended: Ended, data: DataSet) -> tuple[list[Chose
     return chosen, outcome, value
 
 
-def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path) -> str:
-    """Assesses the champion as it was saved, beside the trivial panel; logs and registers it; returns its version."""
+@dataclass(frozen=True)
+class Registered:
+    """The version that a search's winner became.
+
+    Attributes:
+        name: Of the registered model.
+        version: Of it.
+        decision: What the gate decided.
+    """
+
+    name: str
+    version: str
+    decision: Decision
+
+    @property
+    def uri(self) -> str:
+        """Where the winner is found."""
+        return f"models:/{self.name}@{CHALLENGER if self.decision.verdict == 'kept' else CHAMPION}"
+
+
+def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path, spec: SearchSpec) -> Registered | None:
+    """Assesses the winner as it was saved, beside the trivial panel, logs it, registers it, and sends it to the gate.
+
+    Args:
+        writer: Of the search's run.
+        data: Of the search.
+        champion: The winner; not yet that of the registered model.
+        folder: Of the search.
+        spec: Says what it is registered as, and what the gate asks of it.
+
+    Returns:
+        What it became; None if nothing was to be registered.
+    """
     detector = Detector.load(folder / "champion" / DETECTOR)
     assessment = assess(detector, champion.experiment, data, f"{champion.name} on {data.name}")
     write_assessment(assessment, folder / "champion")
     writer.metrics(assessed_metrics(assessment) | champion.metrics)
     writer.files(folder / "champion", "champion")
     writer.file(folder / "champion.yaml")
-    tags = {"tsad.trial": " ".join(champion.trials), **detector.provenance.tags()}
+    tags = {"tsad.trial": " ".join(champion.trials), "tsad.beats_trivial": _beats(assessment)}
+    tags |= detector.provenance.tags()
     writer.tags(tags)
-    version = version_of(writer.run_id, MODEL)
-    if version is None:  # else it was registered before the search was killed
-        model = log_detector(writer.run_id, folder / "champion" / DETECTOR, data.test, tags)
-        version = register(model, MODEL, "champion", {"run": writer.run_id} | tags)
     last = assessment.first_row + len(assessment.scores) - 1
     rows = f"{data.name}, rows {assessment.first_row}-{last} of its test part"
     comparison, verdict = show_comparison(champion.name, assessment), show_verdict(assessment)
-    title = f"Champion `{champion.name}`, {MODEL} version {version}, on {rows}:"
-    writer.note(f"{title}\n\n```\n{comparison}\n```\n\n{verdict}")
     click.echo(f"{rows}; oracle/... read their labels, deployable/f1 did not:")
     click.echo(f"{comparison}\n\n{verdict}\n")
-    return version
+    became, title = None, f"Winner `{champion.name}`"
+    if spec.registered is not None:
+        injection = spec.maximise if spec.maximise.kind == "label_free" else LabelFreeSpec(kind="label_free")
+        contest = Contest(data, champion.experiment.split, spec.gate, injection)
+        became = enter(writer, contest, folder, spec.registered, tags)
+        title += f", {became.name} version {became.version}"
+        verdict += f"\n\n{became.decision.text}"
+        click.echo(f"{became.decision.text}\n")
+    writer.note(f"{title}, on {rows}:\n\n```\n{comparison}\n```\n\n{verdict}")
+    return became
 
 
-def say_where(place: Place, version: str, champion: Champion, folder: Path) -> None:
-    """Prints the champion's URI and the commands that open the UI and serve it."""
+def enter(writer: RunWriter, contest: Contest, folder: Path, name: str, tags: dict[str, str]) -> Registered:
+    """Registers the winner and sends it to the gate; what was done before the search was killed is not done again."""
+    saved = folder / "champion" / DETECTOR
+    version = version_of(writer.run_id, name)
+    if version is None:
+        model = log_detector(writer.run_id, saved, contest.data.test, tags)
+        version = register(model, name, {"run": writer.run_id} | tags)
+    before = decided(name, version)
+    if before is not None:
+        return Registered(name, version, Decision(*before))
+    challenge(name, version)
+    try:
+        decision = decide(name, version, Detector.load(saved), contest)
+    except TsadError as error:
+        decision = Decision("kept", f"Version {version} stays challenger: {error}.")
+    if decision.verdict == "first":
+        decision = replace(decision, text=f"{decision.text} {_BEATS[tags['tsad.beats_trivial']]}")
+    settle(name, version, decision, writer, folder)
+    return Registered(name, version, decision)
+
+
+_BEATS = {
+    "yes": "It beats the best trivial detector.",
+    "perhaps": "It does not surely beat the best trivial detector.",
+    "no": "It does not beat the best trivial detector.",
+    "unknown": "Nobody can say whether it beats a trivial detector.",
+}
+
+
+def _beats(assessment: Assessment) -> str:
+    """Returns whether the detector is worth more than the best trivial one, in a word of `_BEATS`."""
+    gain = None if assessment.certainty is None else assessment.certainty.gain
+    if gain is None:
+        return "unknown"
+    if gain.difference.low > 0:
+        return "yes"
+    return "perhaps" if gain.value > gain.rival_value else "no"
+
+
+def say_where(place: Place, became: Registered | None, champion: Champion, folder: Path) -> None:
+    """Prints where the winner is and the commands that make it again, open the UI and serve it."""
     uri = place.store.uri
     folder_of_python = Path(sys.executable).parent
     shown = (
         folder_of_python.relative_to(Path.cwd()) if folder_of_python.is_relative_to(Path.cwd()) else folder_of_python
     )
-    serve = f"models serve -m models:/{MODEL}@champion --env-manager local --port 5001"
-    click.echo(f"champion:  models:/{MODEL}@champion  (version {version})")
+    if became is None:
+        click.echo(f"detector:  {folder / 'champion' / DETECTOR}")
+    else:
+        click.echo(f"{became.uri.rpartition('@')[2] + ':':<10} {became.uri}  (version {became.version})")
     if (folder / "champion" / SCHEDULE).is_file():
         click.echo(f"schedule:  {folder / 'champion' / SCHEDULE}")
     elif len(champion.trials) == 1:
@@ -138,4 +217,6 @@ def say_where(place: Place, version: str, champion: Champion, folder: Path) -> N
         click.echo(f"members:   {folder / 'champion.yaml'}")
     click.echo(f"report:    {folder / 'nas_report.txt'}")
     click.echo(f"look:      {shown}/mlflow ui --backend-store-uri {uri}")
-    click.echo(f"serve:     MLFLOW_TRACKING_URI={uri} {shown}/mlflow {serve}")
+    if became is not None:
+        serve = f"models serve -m {became.uri} --env-manager local --port 5001"
+        click.echo(f"serve:     MLFLOW_TRACKING_URI={uri} {shown}/mlflow {serve}")

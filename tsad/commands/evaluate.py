@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsad.assessment import Assessment, assess, assess_scores
-from tsad.commands.place import open_place, read_experiment, read_settings
+from tsad.commands.place import load_data, open_place, read_experiment, read_settings
 from tsad.errors import DataError
 from tsad.results import write_assessment, write_scores
 from tsad.search.report import show_comparison, show_verdict
@@ -21,7 +21,7 @@ def evaluate_model(model: str, path: Path, changes: Mapping[str, Any], output: P
     experiment = read_experiment(path, changes)
     place = open_place()
     detector = load_detector(model)
-    data = experiment.data.load(place.settings.data_dir)
+    data = load_data(experiment.data, place.settings)
     assessment = assess(detector, experiment, data, f"{model} on {data.name}")
     _write(assessment, output)
     click.echo(f"{show_comparison(detector.scorer.kind, assessment)}\n\n{show_verdict(assessment)}")

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from tsad.data import DataSpec
+from tsad.data.cache import Cache
+from tsad.data.dataset import DataSet
 from tsad.errors import SpecError
 from tsad.experiment import Experiment
 from tsad.settings import Settings
@@ -57,6 +60,16 @@ def open_place() -> Place:
     """Returns the place, its tracking store ready for use."""
     settings = read_settings()
     return Place(settings, open_store(settings.tracking_uri))
+
+
+def open_cache(settings: Settings) -> Cache:
+    """Returns the cache of loaded data."""
+    return Cache(settings.cache_dir or settings.output_dir / "cache", settings.cache_size)
+
+
+def load_data(spec: DataSpec, settings: Settings) -> DataSet:
+    """Returns the data that a YAML describes, from the cache if it was loaded before."""
+    return open_cache(settings).load(spec, settings.data_dir)
 
 
 def device(settings: Settings) -> str:

@@ -10,13 +10,13 @@ import click
 
 from tsad.commands.claim import abandoned, claimed
 from tsad.commands.crown import choose_champion, crown, say_where
-from tsad.commands.place import open_place
+from tsad.commands.place import load_data, open_place
 from tsad.commands.watch import Watch
 from tsad.data.dataset import DataSet
 from tsad.errors import TsadError
 from tsad.provenance import Provenance
 from tsad.search.course import Course
-from tsad.search.journal import Journal
+from tsad.search.journal import JOURNAL, Journal
 from tsad.search.nas_report import nas_report
 from tsad.search.plots import search_plots
 from tsad.search.ray_tune import run_trials
@@ -28,11 +28,9 @@ from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
 from tsad.tracking.store import Store
 from tsad.trial import Trial
 
-JOURNAL = "journal.jsonl"
-
 
 def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> None:
-    """Runs the search of a YAML file, registers the winner as champion, and says where everything is.
+    """Runs the search of a YAML file, registers the winner, champion if it passes the gate, and says where everything is.
 
     Args:
         path: Of the search space.
@@ -42,7 +40,7 @@ def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> N
     """
     wanted = read_search(path, changes)
     place = open_place()
-    data = wanted.data.load(place.settings.data_dir)
+    data = load_data(wanted.data, place.settings)
     folders = place.settings.output_dir / "search"
     with ExitStack() as stack:
         before = _interrupted(place.store, folders, wanted.identity(data)) if resume else None
@@ -59,8 +57,8 @@ def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> N
         ended = _run(wanted, data, place.store, folder)
         _report(wanted, [trial for trial, _ in ended], writer, folder)
         champion = choose_champion(wanted.spec, ended, data, folder, path)
-        version = crown(writer, data, champion, folder)
-    say_where(place, version, champion, folder)
+        became = crown(writer, data, champion, folder, wanted.spec)
+    say_where(place, became, champion, folder)
 
 
 def _interrupted(store: Store, folders: Path, identity: str) -> str | None:

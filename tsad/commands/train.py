@@ -1,59 +1,101 @@
-"""`tsad train`: one experiment, one run."""
+"""`tsad train`: one experiment, one run; or one run for each machine."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 from tqdm import tqdm
 
-from tsad.assessment import assess
-from tsad.commands.place import device, open_place, read_experiment
-from tsad.experiment import Progress, run
+from tsad.assessment import Assessment, assess
+from tsad.commands.place import Place, device, load_data, open_place, read_experiment
+from tsad.data.dataset import DataSet
+from tsad.data.smd import SmdSpec
+from tsad.errors import SpecError
+from tsad.experiment import Experiment, Outcome, Progress, run
 from tsad.results import DETECTOR, assessed_metrics, metrics, write_assessment, write_results
 from tsad.search.report import show_comparison, show_verdict
 from tsad.serving.registry import log_detector
-from tsad.tracking.runs import leading_run
+from tsad.tracking.runs import RunWriter, leading_run, run_below
 
-_logger = logging.getLogger(__name__)
+_SHOWN = ("ranking/vus_pr", "ranking/pr_auc", "ranking/roc_auc", "oracle/best_f1", "deployable/f1", "event/f1")
 
 
-def train(path: Path, changes: Mapping[str, Any]) -> None:
-    """Trains the experiment of a YAML file, and logs everything it came to."""
+def train(path: Path, changes: Mapping[str, Any], *, each_machine: bool = False) -> None:
+    """Trains the experiment of a YAML file, and logs everything it came to.
+
+    Args:
+        path: Of the experiment.
+        changes: Put at their paths.
+        each_machine: Train a detector for each of `data.machine` in a run of its own, all below one run with their means.
+    """
     experiment = read_experiment(path, changes)
     place = open_place()
-    data = experiment.data.load(place.settings.data_dir)
-    tags = {
-        "tsad.kind": "train",
-        "tsad.family": experiment.model.kind,
-        **experiment.provenance.tags(),
-    }
-    with leading_run(place.store, f"{path.stem}-{data.name}", tags) as writer:
-        folder = place.settings.output_dir / "train" / writer.run_id
-        writer.parameters(experiment.model_dump(mode="json"))
-        writer.inputs(data)
-        with tqdm(total=experiment.training.epochs, unit="epoch", desc=experiment.model.kind, disable=None) as bar:
-
-            def on_epoch(progress: Progress) -> None:
-                writer.metrics(progress.losses, step=progress.epoch)
-                bar.set_postfix(
-                    {name: f"{value:.4g}" for name, value in progress.losses.items() if name.endswith("/loss")}
-                )
-                bar.update()
-
-            outcome = run(experiment, data, on_epoch, device=device(place.settings), checkpoints=folder / "checkpoints")
-        title = f"{experiment.model.kind} on {data.name}"
-        write_results(outcome, experiment, folder, title)
-        assessment = assess(outcome.detector, experiment, data, title)
-        write_assessment(assessment, folder)
-        writer.metrics(metrics(outcome) | assessed_metrics(assessment))
-        writer.files(folder)
-        log_detector(writer.run_id, folder / DETECTOR, data.test, tags)
+    if each_machine:
+        _train_each(path, experiment, place)
+        return
+    data = load_data(experiment.data, place.settings)
+    with leading_run(place.store, f"{path.stem}-{data.name}", _tags(experiment)) as writer:
+        outcome, assessment = _trained(experiment, data, place, writer)
     for name, value in metrics(outcome).items():
         click.echo(f"{name:<28} {value:.4f}")
     click.echo(f"\n{show_comparison(experiment.model.kind, assessment)}\n\n{show_verdict(assessment)}\n")
     click.echo(f"threshold: {outcome.detector.threshold.method}")
-    click.echo(f"files:     {folder}")
+    click.echo(f"files:     {_folder(place, writer)}")
     click.echo(f"run:       runs:/{writer.run_id}  (detector: runs:/{writer.run_id}/{DETECTOR})")
     click.echo(f"look:      mlflow ui --backend-store-uri {place.settings.tracking_uri}")
+
+
+def _train_each(path: Path, experiment: Experiment, place: Place) -> None:
+    spec = experiment.data
+    if not isinstance(spec, SmdSpec):
+        raise SpecError(f"--each-machine trains on machines of SMD, but data.kind is {spec.kind}; leave it out")
+    rows = {}
+    tags = _tags(experiment)
+    with leading_run(place.store, f"{path.stem}-each-machine", {**tags, "tsad.kind": "train-each"}) as parent:
+        parent.parameters(experiment.model_dump(mode="json"))
+        for machine in spec.machines(place.settings.data_dir):
+            one = experiment.model_copy(update={"data": spec.model_copy(update={"machine": machine})})
+            data = load_data(one.data, place.settings)
+            with run_below(parent, place.store, f"{path.stem}-{data.name}", tags) as writer:
+                outcome, assessment = _trained(one, data, place, writer)
+            rows[machine] = metrics(outcome) | assessed_metrics(assessment)
+            click.echo(f"{machine:>6}  runs:/{writer.run_id}/{DETECTOR}")
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        parent.metrics({str(name): value for name, value in table.mean().dropna().items()})
+    table.loc["mean"] = table.mean()
+    click.echo(f"\n{table[[name for name in _SHOWN if name in table]].to_string(float_format='{:.3f}'.format)}\n")
+    click.echo(f"run:       runs:/{parent.run_id}, with a run for each machine below it")
+    click.echo(f"look:      mlflow ui --backend-store-uri {place.settings.tracking_uri}")
+
+
+def _trained(experiment: Experiment, data: DataSet, place: Place, writer: RunWriter) -> tuple[Outcome, Assessment]:
+    """Returns what an experiment comes to, logged by `writer` with its detector."""
+    folder, tags = _folder(place, writer), _tags(experiment)
+    writer.parameters(experiment.model_dump(mode="json"))
+    writer.inputs(data)
+    with tqdm(total=experiment.training.epochs, unit="epoch", desc=experiment.model.kind, disable=None) as bar:
+
+        def on_epoch(progress: Progress) -> None:
+            writer.metrics(progress.losses, step=progress.epoch)
+            bar.set_postfix({name: f"{value:.4g}" for name, value in progress.losses.items() if name.endswith("/loss")})
+            bar.update()
+
+        outcome = run(experiment, data, on_epoch, device=device(place.settings), checkpoints=folder / "checkpoints")
+    title = f"{experiment.model.kind} on {data.name}"
+    write_results(outcome, experiment, folder, title)
+    assessment = assess(outcome.detector, experiment, data, title)
+    write_assessment(assessment, folder)
+    writer.metrics(metrics(outcome) | assessed_metrics(assessment))
+    writer.files(folder)
+    log_detector(writer.run_id, folder / DETECTOR, data.test, tags)
+    return outcome, assessment
+
+
+def _tags(experiment: Experiment) -> dict[str, str]:
+    return {"tsad.kind": "train", "tsad.family": experiment.model.kind, **experiment.provenance.tags()}
+
+
+def _folder(place: Place, writer: RunWriter) -> Path:
+    return place.settings.output_dir / "train" / writer.run_id

@@ -4,9 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tsad.data.cicddos2019 import CicDdos2019Spec
 from tsad.data.csv import CsvSpec
 from tsad.data.smd import SmdSpec
-from tsad.data.synthetic import SyntheticSpec
+from tsad.data.synthetic import FiveFeaturesSpec, KindsSpec, SingleAnomalySpec, SyntheticSpec
 
-DataSpec = Annotated[SmdSpec | CsvSpec | SyntheticSpec, Field(discriminator="kind")]
+DataSpec = Annotated[
+    SmdSpec | CicDdos2019Spec | CsvSpec | SyntheticSpec | SingleAnomalySpec | FiveFeaturesSpec | KindsSpec,
+    Field(discriminator="kind"),
+]
 """Every kind of data that a YAML can name."""

@@ -1,170 +1,194 @@
 """Anybody's CSV or Parquet file."""
 
-import warnings
-from collections.abc import Sequence
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.data.dataset import DataSet
+from tsad.data.empty_cells import EmptyCells, filled
+from tsad.data.findings import Blocked, Findings, Problem
+from tsad.data.five_features import FIVE, five_features
+from tsad.data.regular import OrderForm, Rows, in_time, step_seconds
+from tsad.data.table_cells import read, read_table
+from tsad.data.table_text import TextForm
+from tsad.data.times import TimeForm, read_times, to_times
+from tsad.data.values import numbers, read_labels, read_values, to_values
 from tsad.errors import DataError, shown
 from tsad.series import Series
 from tsad.spec import Spec
 
+__all__ = ["CsvSpec", "Inspection", "read_table", "to_times", "to_values"]
 
-class CsvSpec(Spec):
-    """One file cut in time into training and test rows, or one file for each.
+_logger = logging.getLogger(__name__)
+
+_LABELS = {"label", "labels", "anomaly", "is_anomaly", "attack", "is_attack", "class", "target", "outlier"}
+
+
+class ColumnsForm(Spec):
+    """Which column is what.
 
     Attributes:
-        path: CSV (with a header) or Parquet file, relative to the working folder.
+        features: Columns to use, in this order; all others than `time`, `label` and `ignore` if not given.
+        ignore: Columns that are left alone, such as texts: a text has no natural number, so none is made up.
+        label: Column of 0 (normal) and 1 (anomalous), or false and true.
+        normal: What the label column holds where a row is normal, such as `BENIGN`; everything else is then an anomaly.
+        univariate: What becomes of a single feature: `as_is`, or the `five_features` base, trend, seasonality, momentum,
+            volatility of `tsad.data.five_features`. They are the detector's columns then, for whoever scores rows too;
+            that is why it has to be asked for.
+        period: Rows of a season, for the five features.
+    """
+
+    features: tuple[str, ...] | None = Field(None, min_length=1)
+    ignore: tuple[str, ...] = ()
+    label: str | None = None
+    normal: str | None = None
+    univariate: Literal["as_is", "five_features"] = "as_is"
+    period: int = Field(24, ge=2)
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What reading came to.
+
+    Attributes:
+        problems: All that were found; none if there is a data set.
+        repairs: What was mended or taken for granted.
+        data: The rows, or None.
+    """
+
+    problems: tuple[Problem, ...]
+    repairs: tuple[str, ...]
+    data: DataSet | None
+
+
+class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
+    """One file cut in time into training and test rows, or one file for each.
+
+    What is read is mended only as it says here; every repair is counted, logged as a warning, and kept among the data set's
+    `defects`. Rows are counted from 0 below the header. The order of repairs: lines, cells, times, sorting, rows of one
+    time, resampling, gaps, empty cells.
+
+    Attributes:
+        path: CSV or Parquet file, relative to the working folder.
         test_path: File of the test rows; without one, the last `test_ratio` of `path` is the test.
         test_ratio: Share of the rows of `path` that become the test if there is no `test_path`.
-        features: Columns to use; all others than `time` and `label` if not given.
-        time: Column of timestamps, ascending.
-        label: Column of 0 (normal) and 1 (anomalous).
-        missing: What to do with empty cells: `error`, or `ffill` (the last value above).
     """
 
     kind: Literal["csv"]
     path: Path
     test_path: Path | None = None
     test_ratio: float = Field(0.5, gt=0, lt=1)
-    features: tuple[str, ...] | None = Field(None, min_length=1)
-    time: str | None = None
-    label: str | None = None
-    missing: Literal["error", "ffill"] = "error"
 
     def load(self, folder: Path) -> DataSet:
         """Returns the rows of the file or files; raises `DataError` naming file, column, row and the way out."""
-        rows = self._series(self.path)
-        if self.test_path is not None:
-            train, test = rows, self._series(self.test_path)
-            if test.features != train.features:
-                raise DataError(f"{self.test_path}: must have the features {train.features}, but has {test.features}")
-        else:
-            edge = len(rows) - round(len(rows) * self.test_ratio)
-            train, test = rows.part(0, edge), rows.part(edge, len(rows))
+        found = self.inspect()
+        if found.data is None:
+            problem, *others = found.problems
+            more = f" ({len(others)} more problems: tsad data check {self.path})" if others else ""
+            raise DataError(f"{problem}{more}")
+        for repair in found.repairs:
+            _logger.warning("%s", repair)
+        return found.data
+
+    def inspect(self) -> Inspection:
+        """Returns the rows, or every problem that stands in their way."""
+        findings = Findings(str(self.path))
+        try:
+            rows, features = self._rows(findings)
+            test = None if self.test_path is None else self._test_rows(features, findings)
+            data = self._cut(rows, test, features, findings)
+        except Blocked as error:
+            findings.problems.append(error.problem)
+        return Inspection(tuple(findings.problems), tuple(findings.repairs), None if findings.problems else data)
+
+    def _rows(self, findings: Findings) -> tuple[Rows, tuple[str, ...]]:
+        """Returns the rows of the file that the findings are about, mended, and the names of their features."""
+        table = read(Path(findings.source), self, findings)
+        if not len(table):
+            findings.stop("has no rows below its first line", way="give a file with rows")
+        features = self._features(table, findings)
+        rows = Rows(
+            cells=read_values(table, features, self.empty, findings),
+            numbers=table.index.to_numpy(),
+            labels=None if self.label is None else read_labels(table[self.label], self.normal, findings),
+            times=None if self.time is None else read_times(table[self.time], self, findings),
+        )
+        return filled(in_time(rows, self, findings), features, self, findings)
+
+    def _test_rows(self, features: tuple[str, ...], findings: Findings) -> Rows:
+        kept = self if self.missing != "drop_column" else self.model_copy(update={"features": features})
+        rows, found = kept._rows(findings.about(str(self.test_path)))
+        if found != features:
+            findings.about(str(self.test_path)).problem(
+                f"must have the features {features}, but has {found}", way="name those of both in data.features"
+            )
+        return rows
+
+    def _features(self, table: pd.DataFrame, findings: Findings) -> tuple[str, ...]:
+        special = [column for column in (self.time, self.label) if column is not None]
+        named = [*special, *self.ignore]
+        if self.features is not None and set(named) & set(self.features):
+            findings.stop(
+                f"time, label and ignored columns must not be features, but {named} and {list(self.features)} share one",
+                way="leave it out of one of them",
+            )
+        features = self.features or tuple(column for column in table.columns if column not in set(named))
+        absent = [column for column in (*features, *named) if column not in table.columns]
+        if absent:
+            findings.stop(
+                f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", way="name one of them"
+            )
+        if not features:
+            findings.stop(
+                "must have a column beside time, label and ignored ones, but has none", way="name fewer of them"
+            )
+        if self.features is None:
+            self._judge_names(table, features, findings)
+        return features
+
+    def _judge_names(self, table: pd.DataFrame, features: tuple[str, ...], findings: Findings) -> None:
+        """Notes columns that nobody named and that tell what they must not: the answer, or the number of the row."""
+        for name in features:
+            if self.label is None and name.lower() in _LABELS and np.isin(numbers(table[name])[0], (0, 1)).all():
+                findings.problem(
+                    f"column {name!r} holds 0 and 1 and is called like a label; as a feature it would tell the answer",
+                    {"label": name},
+                    "name the features in data.features",
+                )
+            if name.startswith("unnamed_") and len(table) > 1 and (np.diff(numbers(table[name])[0]) == 1).all():
+                findings.problem(
+                    f"column {name!r} counts the rows and says nothing else",
+                    {"ignore": [name]},
+                    "name the features in data.features",
+                )
+
+    def _cut(self, rows: Rows, test: Rows | None, features: tuple[str, ...], findings: Findings) -> DataSet:
+        series = self._series(rows, features)
+        edge = len(series) if test is not None else len(series) - round(len(series) * self.test_ratio)
+        if test is None and edge in {0, len(series)}:
+            findings.stop(
+                f"must hold rows to learn from and rows to be proved on, but has {len(series)} for both at test_ratio "
+                f"{self.test_ratio:g}",
+                way="give more rows",
+            )
+        later = series.part(edge, len(series)) if test is None else self._series(test, features)
         return DataSet(
             name=self.path.stem,
             source=str(self.path),
-            train=train,
-            test=test,
-            step_seconds=_step_seconds(train, test),
+            train=series.part(0, edge),
+            test=later,
+            step_seconds=step_seconds(*(part for part in (rows, test) if part is not None)),
             missing=self.missing,
+            defects=tuple(findings.repairs),
         )
 
-    def _series(self, path: Path) -> Series:
-        table = read_table(path)
-        special = [column for column in (self.time, self.label) if column is not None]
-        if self.features is not None and set(special) & set(self.features):
-            raise DataError(
-                f"{path}: time and label must not be features, but {special} and {list(self.features)} share one"
-            )
-        features = self.features or tuple(str(column) for column in table.columns if column not in special)
-        if not features:
-            raise DataError(f"{path}: must have a column beside time and label, but has none")
-        absent = [column for column in (*features, *special) if column not in table.columns]
-        if absent:
-            raise DataError(f"{path}: has no column {absent[0]!r}; it has {[str(column) for column in table.columns]}")
-        return Series(
-            values=to_values(table, features, str(path), self.missing),
-            features=features,
-            labels=None if self.label is None else _labels(table[self.label], path),
-            times=None if self.time is None else _times(table[self.time], path),
-        )
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Returns the columns of a `.csv` or `.parquet` file; raises `DataError` if it cannot be read as one."""
-    if not path.is_file():
-        raise DataError(f"{path}: cannot be read (No such file); give the path of a .csv or .parquet file")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".csv":
-            return pd.read_csv(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: is not a {path.suffix[1:]} table ({' '.join(str(error).split())})") from None
-    raise DataError(f"{path}: a table must be a .csv or .parquet file; rename or convert it")
-
-
-def to_values(table: pd.DataFrame, features: Sequence[str], source: str, missing: str = "error") -> NDArray[np.float32]:
-    """Returns the (T, F) float32 values of the named columns, in that order.
-
-    Raises:
-        DataError: if a column is absent, or a cell is text, empty (unless `missing` fills it) or infinite.
-    """
-    columns = []
-    for name in features:
-        if name not in table.columns:
-            raise DataError(f"{source}: column {name!r} is missing; it has {[str(column) for column in table.columns]}")
-        timed = pd.api.types.is_datetime64_any_dtype(table[name])  # which pandas would turn into nanoseconds
-        column = pd.to_numeric(table[name].astype(str) if timed else table[name], errors="coerce")
-        text = column.isna() & table[name].notna()
-        if text.any():
-            row = int(text.to_numpy().argmax())
-            raise DataError(
-                f"{source}: column {name!r} must hold numbers, but has {int(text.sum())} other cells, first at row {row} "
-                f"({shown(table[name].iloc[row])}); correct them or leave the column out of the features"
-            )
-        if missing == "ffill":
-            column = column.ffill()
-        values = column.to_numpy(np.float64)
-        fill = "give them a value" if missing == "ffill" else "fill them (data.missing=ffill in an experiment)"
-        empty, infinite = np.isnan(values), np.abs(values) > np.finfo(np.float32).max
-        for bad, what, cure in (
-            (empty, "empty", f"{fill} or drop their rows"),
-            (infinite, "infinite", "replace them or drop their rows"),
-        ):
-            if bad.any():
-                raise DataError(
-                    f"{source}: column {name!r} has {int(bad.sum())} {what} cells, first at row {int(bad.argmax())}; {cure}"
-                )
-        columns.append(values.astype(np.float32))
-    return np.stack(columns, axis=1) if columns else np.empty((len(table), 0), np.float32)
-
-
-def _labels(column: pd.Series, path: Path) -> NDArray[np.bool_]:
-    wrong = ~column.isin([0, 1, False, True]).to_numpy()
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise DataError(
-            f"{path}: label column {column.name!r} must hold 0 or 1, but has {int(wrong.sum())} other cells, first at row "
-            f"{row} ({shown(column.iloc[row])})"
-        )
-    return column.to_numpy().astype(bool)
-
-
-def _times(column: pd.Series, path: Path) -> NDArray[np.datetime64]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # pandas says which parser it takes; wrong cells are named below
-        times = pd.to_datetime(column, errors="coerce", utc=True)
-    wrong = times.isna().to_numpy()
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise DataError(
-            f"{path}: time column {column.name!r} must hold timestamps, but row {row} has {shown(column.iloc[row])}"
-        )
-    if not times.is_monotonic_increasing:
-        row = int((times.diff() < pd.Timedelta(0)).to_numpy().argmax())
-        raise DataError(
-            f"{path}: time column {column.name!r} must ascend, but row {row} is before the row above; sort the file"
-        )
-    return times.dt.tz_localize(None).to_numpy()
-
-
-def _step_seconds(*parts: Series) -> float | None:
-    """Returns the median time between rows, None without times or if a difference departs from it by more than 1 %."""
-    steps = [np.diff(part.times) / np.timedelta64(1, "s") for part in parts if part.times is not None]
-    seconds = np.concatenate(steps) if steps else np.empty(0)
-    if not len(seconds):
-        return None
-    step = float(np.median(seconds))
-    return step if step > 0 and (np.abs(seconds - step) <= 0.01 * step).all() else None
+    def _series(self, rows: Rows, features: tuple[str, ...]) -> Series:
+        values, names = rows.cells, features
+        if self.univariate == "five_features" and len(features) == 1:
+            values, names = five_features(values[:, 0], self.period, rows.breaks), FIVE
+        return Series(values.astype(np.float32), names, rows.labels, rows.breaks, rows.times)

@@ -22,6 +22,34 @@ class Cause(NamedTuple):
     features: tuple[str, ...]
 
 
+class Kind(NamedTuple):
+    """What sort of anomaly some of the test rows are, such as an attack by its name.
+
+    Attributes:
+        start: Its first row.
+        stop: The row after its last.
+        name: As whoever labelled it calls it.
+    """
+
+    start: int
+    stop: int
+    name: str
+
+
+class Unit(NamedTuple):
+    """One of several things whose recordings lie one after the other in a data set, such as a machine.
+
+    Attributes:
+        name: Of the machine.
+        train: Its first training row; its last is before the first of the next unit.
+        test: Its first test row, likewise.
+    """
+
+    name: str
+    train: int
+    test: int
+
+
 @dataclass(frozen=True, eq=False)
 class DataSet:
     """A training series and a test series of the same features.
@@ -33,6 +61,8 @@ class DataSet:
         test: Rows after the training rows; labels, if any, are for reports.
         continuous: Whether the first test row follows the last training row as rows follow each other.
         causes: Of labelled anomalies of the test rows, as far as they are known; every row of a cause is labelled.
+        kinds: Of anomalies of the test rows, as far as they are known, by first row; two kinds may share rows.
+        units: What the rows are of, in order, if of several things: each of them is cut in time by itself.
         step_seconds: From one row to the next; None where nobody knows or it varies.
         missing: What was done with empty cells, such as `ffill`; None where the source cannot have any.
         defects: What is known to be wrong with the data and was not mended, one sentence each.
@@ -44,14 +74,16 @@ class DataSet:
     test: Series
     continuous: bool = False
     causes: tuple[Cause, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+    units: tuple[Unit, ...] = ()
     step_seconds: float | None = None
     missing: str | None = None
     defects: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
-        """A hash of features, values, breaks and labels, wherever they came from."""
-        found = hashlib.sha256(str(self.continuous).encode())
+        """A hash of features, values, breaks, units and labels, wherever they came from."""
+        found = hashlib.sha256(f"{self.continuous}{self.units or ''}".encode())
         for series in (self.train, self.test):
             found.update(repr((series.features, series.breaks, series.values.shape)).encode())
             found.update(series.values.tobytes())

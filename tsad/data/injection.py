@@ -160,11 +160,19 @@ CHANGES: Mapping[Kind, Change] = {
 """What each kind does to the rows of an event."""
 
 
-def inject(series: Series, kinds: Sequence[Kind], share: float, generator: Generator, *, margin: int = 0) -> Injected:
+def inject(
+    series: Series,
+    kinds: Sequence[Kind],
+    share: float,
+    generator: Generator,
+    *,
+    margin: int = 0,
+    longest: int = LONGEST,
+) -> Injected:
     """Returns a copy of the rows with events in it, the kinds in turn.
 
     A point lasts one row. Any other event lasts, log-uniform, up to a tenth of the longest stretch between margins, at least
-    4 rows and at most `LONGEST`, and no less than a seventh of that. It lies in one recording of three times its length, and
+    4 rows and at most `longest`, and no less than a seventh of that. It lies in one recording of three times its length, and
     between two events lie at least as many rows as the shorter has. It touches a random set of features, of a fifth of
     those that move up to all, small sets more often. Its size is one of `AMPLITUDES` times the feature's deviation, the sign
     random for each feature.
@@ -180,6 +188,7 @@ def inject(series: Series, kinds: Sequence[Kind], share: float, generator: Gener
             event; missed only if no further event finds room or changes anything.
         generator: Draws everything.
         margin: Rows at either end of each recording that no event touches, at most a third of it.
+        longest: Rows of the longest event, at least 4.
 
     Raises:
         ValueError: if there is no kind, or the share is not in its range.
@@ -190,7 +199,7 @@ def inject(series: Series, kinds: Sequence[Kind], share: float, generator: Gener
             f"injection needs a kind and a share above 0 and up to 0.3, but got kinds={list(kinds)} and share={share}; "
             f"take some of {', '.join(ALL_KINDS)} and a share such as 0.1"
         )
-    ground = _Ground(series, margin)
+    ground = _Ground(series, margin, longest)
     inner = ~ground.taken
     wanted = share * int(inner.sum())
     for kind in _in_turn(kinds, generator, 2 * math.ceil(wanted)):
@@ -224,7 +233,7 @@ class _Ground:
         events: Those made so far.
     """
 
-    def __init__(self, series: Series, margin: int) -> None:
+    def __init__(self, series: Series, margin: int, longest: int) -> None:
         self._series = series
         self._deviation = deviations(series.values)
         self._moving = np.flatnonzero(self._deviation)
@@ -242,7 +251,7 @@ class _Ground:
             self.taken[first + edge : after - edge] = False
             stretch = max(stretch, after - first - 2 * edge)
         self.events: list[Event] = []
-        longest = min(LONGEST, max(4, stretch // 10))
+        longest = min(longest, max(4, stretch // 10))
         self._lengths = (max(2, longest // 7), longest)
 
     def disturb(self, kind: Kind, generator: Generator) -> None:

@@ -6,16 +6,19 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tsad.data.average import averaged
 from tsad.data.dataset import Cause, DataSet
+from tsad.data.joined import joined
+from tsad.data.scale import StandardScalerSpec
 from tsad.errors import DataError, shown
 from tsad.series import Series, runs
 from tsad.spec import Spec
@@ -24,24 +27,56 @@ _logger = logging.getLogger(__name__)
 
 _FOLDER = "ServerMachineDataset"
 _ARCHIVE = "OmniAnomaly-master"
+PARTS = ("train", "test", "test_label", "interpretation_label")
+"""Folders of the published set; each has a file for every machine."""
+_NAME = re.compile(r"\d+-\d+", re.ASCII)
 FEATURES = tuple(f"f{column:02d}" for column in range(1, 39))
 """Names of the 38 columns; the published files have none. Column numbers start at 1, as in the interpretation labels."""
 
 
 class SmdSpec(Spec):
-    """One machine of SMD.
+    """One machine of SMD, or several for one detector.
+
+    The rows of several machines lie one after the other, with a break between them, and each machine is cut in time by
+    itself. One scaler is fitted on the training rows of all, unless each machine is scaled here.
 
     Attributes:
-        machine: Group and number as in the file names, such as "1-2".
+        machine: Group and number as in the file names, such as "1-2"; a list of them; or "all" that are there.
         every: Rows, minutes, that are averaged into one; 1 takes them as they were published.
+        scale_each: Scale each machine to mean 0 and deviation 1 of its own training rows, clipped at 50. A detector of
+            such rows scores rows that were scaled likewise; set `scaler: {kind: none}` to scale them once only.
     """
 
     kind: Literal["smd"]
-    machine: str = Field(pattern=r"^\d+-\d+$")
+    machine: str | tuple[str, ...]
     every: int = Field(1, ge=1)
+    scale_each: bool = False
+
+    @field_validator("machine")
+    @classmethod
+    def _named(cls, machine: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = (machine,) if isinstance(machine, str) else machine
+        wrong = [name for name in names if not _NAME.fullmatch(name)]
+        if machine != "all" and (wrong or not names or len(set(names)) < len(names)):
+            raise ValueError('must be a machine by group and number ("1-2"), a list of different ones, or "all"')
+        return machine
+
+    def machines(self, folder: Path) -> tuple[str, ...]:
+        """Returns the machines by name, those that are in the folder for "all"."""
+        if self.machine == "all":
+            return tuple(_machines(_open(folder)[1]))
+        return (self.machine,) if isinstance(self.machine, str) else self.machine
+
+    def sources(self, folder: Path) -> tuple[Path, ...]:
+        """Returns the archive, or the files of the machines; raises `DataError` if neither is there."""
+        place = _open(folder)[1]
+        if place.is_file():
+            return (place,)
+        paths = [place / part / f"machine-{name}.txt" for name in self.machines(folder) for part in PARTS]
+        return tuple(path for path in paths if path.is_file())
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the machine's published train and test rows, and what its labellers say caused each anomaly.
+        """Returns the published train and test rows, and what its labellers say caused each anomaly.
 
         A cause has labelled rows only. A line of `interpretation_label/` whose rows are not exactly a labelled segment keeps
         those of its rows that are labelled; without one, or if it cannot be read or names a column that is none, it is left
@@ -54,28 +89,43 @@ class SmdSpec(Spec):
         Raises:
             DataError: if the files are missing, or are not what was published (columns, numbers, labels, lengths).
         """
-        read, place = _open(folder)
-        name = f"machine-{self.machine}.txt"
-        if read(f"train/{name}") is None:
-            found = ", ".join(_machines(place)) or "none"
-            raise DataError(f"{place}: has no train/{name}; machines found there: {found}")
-        train = _rows(read(f"train/{name}"), f"{place}/train/{name}")
-        test = _rows(read(f"test/{name}"), f"{place}/test/{name}")
-        labels = _labels(read(f"test_label/{name}"), f"{place}/test_label/{name}", len(test))
-        causes, defects = _causes(read(f"interpretation_label/{name}"), f"interpretation_label/{name}", labels)
-        for defect in defects:
-            _logger.warning("%s/%s", place, defect)
-        data = DataSet(
-            name=f"smd-{self.machine}" + (f"-every-{self.every}" if self.every > 1 else ""),
-            source=str(place),
-            train=Series(values=train, features=FEATURES),
-            test=Series(values=test, features=FEATURES, labels=labels),
-            continuous=True,  # the two halves of one recording
-            causes=causes,
-            step_seconds=60.0,
-            defects=defects,
-        )
-        return averaged(data, self.every)
+        loaded = [averaged(_machine(folder, name), self.every) for name in self.machines(folder)]
+        if not loaded:
+            raise DataError(f"{folder}: must hold machines of SMD, but holds none; see `tsad download smd --help`")
+        data = joined([_scaled(each) for each in loaded] if self.scale_each else loaded, "smd")
+        return data if self.every == 1 else replace(data, name=f"{data.name}-every-{self.every}")
+
+
+def _machine(folder: Path, machine: str) -> DataSet:
+    read, place = _open(folder)
+    name = f"machine-{machine}.txt"
+    if read(f"train/{name}") is None:
+        found = ", ".join(_machines(place)) or "none"
+        raise DataError(f"{place}: has no train/{name}; machines found there: {found}")
+    train = _rows(read(f"train/{name}"), f"{place}/train/{name}")
+    test = _rows(read(f"test/{name}"), f"{place}/test/{name}")
+    labels = _labels(read(f"test_label/{name}"), f"{place}/test_label/{name}", len(test))
+    causes, defects = _causes(read(f"interpretation_label/{name}"), f"interpretation_label/{name}", labels)
+    for defect in defects:
+        _logger.warning("%s/%s", place, defect)
+    return DataSet(
+        name=f"smd-{machine}",
+        source=str(place),
+        train=Series(values=train, features=FEATURES),
+        test=Series(values=test, features=FEATURES, labels=labels),
+        continuous=True,  # the two halves of one recording
+        causes=causes,
+        step_seconds=60.0,
+        defects=defects,
+    )
+
+
+def _scaled(data: DataSet) -> DataSet:
+    scaler = StandardScalerSpec().fit(data.train)
+    defect = (
+        f"{data.name}: rows are scaled by mean and deviation of its own training rows, those of validation among them"
+    )
+    return replace(data, train=scaler.apply(data.train), test=scaler.apply(data.test), defects=(*data.defects, defect))
 
 
 def _open(folder: Path) -> tuple[Callable[[str], bytes | None], Path]:

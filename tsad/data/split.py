@@ -1,11 +1,13 @@
 """Cuts in time: rows to fit on, rows to validate on, rows that choose, rows that are reported."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pydantic import Field, model_validator
 
 from tsad.data.contamination import contaminate
 from tsad.data.dataset import DataSet
+from tsad.data.joined import end_to_end
 from tsad.errors import DataError
 from tsad.series import Series
 from tsad.spec import Spec
@@ -83,12 +85,17 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
             f"split.gap must be at least the rows that one score looks at (window and smoothing), but got gap={spec.gap} and "
             f"{reach} rows; set split.gap={reach} or more, or take a shorter window"
         )
-    fitted = len(data.train) - round(len(data.train) * spec.validation)
+    if data.units and spec.selection:
+        raise DataError(
+            f"{data.name}: rows that may choose are the first ones of one recording, but got split.selection={spec.selection} "
+            f"and {len(data.units)} recordings; set split.selection=0, or take one at a time"
+        )
+    fit, validation = _trained(data, spec)
     selected = round(len(data.test) * spec.selection)
     reported = selected + spec.gap if selected else 0
     needed = {
-        "fit": fitted,
-        "validation": len(data.train) - fitted - spec.gap,
+        "fit": min(len(piece) for piece in fit),
+        "validation": min(len(piece) for piece in validation),
         "reported": len(data.test) - reported,
     } | ({"selection": selected} if selected else {})
     for name, rows in needed.items():
@@ -97,15 +104,26 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
                 f"{data.name}: the {name} part must hold the {reach} rows of one score, but has {max(rows, 0)} "
                 f"(train {len(data.train)}, test {len(data.test)}, gap {spec.gap}); give more rows or change split"
             )
-    fit = data.train.part(0, fitted)
+    clean = end_to_end(fit)
     if spec.contamination:
-        fit = contaminate(fit, data.test.part(0, selected), spec.contamination, reach - 1)
+        clean = contaminate(clean, data.test.part(0, selected), spec.contamination, reach - 1)
     return Parts(
-        fit=fit,
-        validation=data.train.part(fitted + spec.gap, len(data.train)),
+        fit=clean,
+        validation=end_to_end(validation),
         test=data.test,
         selection=slice(0, selected) if selected else None,
         reported=slice(reported, len(data.test)),
         past=data.train if data.continuous else None,
         step_seconds=data.step_seconds,
     )
+
+
+def _trained(data: DataSet, spec: SplitSpec) -> tuple[list[Series], list[Series]]:
+    """Returns the fit rows and the validation rows of each unit; a part for which there are no rows is empty."""
+    edges = [*([unit.train for unit in data.units] or [0]), len(data.train)]
+    fit, validation = [], []
+    for first, after in pairwise(edges):
+        cut = after - round((after - first) * spec.validation)
+        fit.append(data.train.part(first, cut))
+        validation.append(data.train.part(min(cut + spec.gap, after), after))
+    return fit, validation

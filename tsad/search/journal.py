@@ -13,6 +13,9 @@ from pydantic.dataclasses import dataclass as checked
 from tsad.errors import TsadError
 from tsad.trial import Candidate, Trial
 
+JOURNAL = "journal.jsonl"
+"""Its name in the folder of a search."""
+
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -68,11 +71,15 @@ class Journal:
         if not self.path.is_file():
             return []
         content = self.path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
+        whole = _whole(content)
         if len(whole) < len(content):
             with self.path.open("r+b") as file:
                 file.truncate(len(whole))
         return list(self._events(whole))
+
+    def glance(self) -> list[Event]:
+        """Returns the events so far, as `read`, and leaves the file alone: for one who looks on while another writes."""
+        return list(self._events(_whole(self.path.read_bytes()))) if self.path.is_file() else []
 
     def _events(self, content: bytes) -> Iterator[Event]:
         for number, line in enumerate(content.splitlines(), start=1):
@@ -83,3 +90,8 @@ class Journal:
                     f"{self.path}: line {number} must be an event of a search, but {error.errors()[0]['msg']}; search "
                     f"without --resume"
                 ) from None
+
+
+def _whole(content: bytes) -> bytes:
+    """Returns the lines that have an end."""
+    return content[: content.rfind(b"\n") + 1]

@@ -7,12 +7,14 @@ import numpy as np
 from pydantic import Field
 
 from tsad.data.injection import ALL_KINDS, Kind, inject
+from tsad.detector import Detector
 from tsad.ensemble import Ensemble
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import Flags, Floats, pr_auc
 from tsad.experiment import Outcome
 from tsad.provenance import LabelsUsed
 from tsad.scoring import ScoringSpec, misfits
+from tsad.series import Series
 from tsad.spec import Spec
 
 
@@ -111,17 +113,24 @@ class LabelFreeSpec(Spec):
 
     def value(self, outcome: Outcome) -> float:
         """Returns the mean; raises `DataError` if a judged row has no score, or the rows have no room for an event."""
-        found = [value for draw in range(self.draws) for value in self._precisions(outcome, draw)]
-        return float(np.mean(found))
+        return float(np.mean(self.precisions(outcome.detector, outcome.parts.validation)))
 
-    def _precisions(self, outcome: Outcome, draw: int) -> list[float]:
+    def precisions(self, detector: Detector, rows: Series) -> list[float]:
+        """Returns the average precision of each kind in each draw, the same ones for every detector, in the same order.
+
+        Raises:
+            DataError: if a judged row has no score, or the rows have no room for an event.
+        """
+        return [value for draw in range(self.draws) for value in self._precisions(detector, rows, draw)]
+
+    def _precisions(self, detector: Detector, rows: Series, draw: int) -> list[float]:
         """Returns the average precision of each kind of one draw, its events against the rows that nothing touched."""
         generator = np.random.default_rng([self.seed, draw])
-        injected = inject(outcome.parts.validation, self.kinds, self.share, generator, margin=self.edge)
-        scores = outcome.detector.score(injected.series).values
+        injected = inject(rows, self.kinds, self.share, generator, margin=self.edge)
+        scores = detector.score(injected.series).values
         silent = int(np.isnan(scores[injected.inner]).sum())
         if silent:
-            reach = outcome.detector.scorer.rows_before + outcome.detector.scorer.rows_after
+            reach = detector.scorer.rows_before + detector.scorer.rows_after
             raise DataError(
                 f"maximise: label_free judges every candidate on the same {int(injected.inner.sum())} validation rows, but "
                 f"this one has no score for {silent} of them, since it looks {reach} rows around; set "

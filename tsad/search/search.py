@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
@@ -18,6 +18,7 @@ from tsad.search.designers.evolution import EvolutionSpec
 from tsad.search.designers.grid import GridSpec, combinations
 from tsad.search.designers.random import RandomSpec
 from tsad.search.ensemble import EnsembleSpec
+from tsad.search.gate import GateSpec
 from tsad.search.objective import LabelFreeSpec, MaximiseSpec
 from tsad.search.population import changeable
 from tsad.search.space import Space
@@ -94,7 +95,12 @@ class SearchSpec(Spec):
         reuse: Take finished trials of earlier searches instead of training the same once more; only those of equal
             experiment, data, objective and code are, and none with `pbt`, since what becomes of a member depends on the
             others.
+        registered: Model in the registry that the winner becomes the next version of; None registers nothing, the files of
+            the winner and its run stay. In YAML it is `register`, a name that classes have taken.
+        gate: What the winner is asked before it becomes champion of that model.
     """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     trials: int | None = Field(16, ge=1)
     seconds: float | None = Field(None, gt=0)
@@ -111,6 +117,8 @@ class SearchSpec(Spec):
     asha: AshaSpec | None = Field(default_factory=lambda given: None if given.get("pbt") else AshaSpec())
     ensemble: EnsembleSpec | None = EnsembleSpec()
     reuse: bool = Field(default_factory=lambda given: given.get("pbt") is None)
+    registered: str | None = Field("tsad", alias="register", pattern=r"^[\w.-]+$")
+    gate: GateSpec = GateSpec()
 
     @model_validator(mode="after")
     def _finite(self) -> "SearchSpec":

@@ -10,12 +10,21 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from tsad.detector import Detector
-from tsad.errors import TsadError
-from tsad.tables import flag_table
+from tsad.errors import DataError, TsadError
+from tsad.tables import at_level, flag_table
+
+PARAMETERS = ("threshold", "explain")
+"""What a request may set, beside its rows."""
 
 
 class ServedDetector(PythonModel):
-    """Rows in time order in, `score` and `flag` per row out."""
+    """Rows in time order in, `score` and `flag` per row out.
+
+    Attributes:
+        detector: What scores and flags.
+    """
+
+    detector: Detector
 
     def load_context(self, context: PythonModelContext) -> None:
         """Loads the detector that the artifact `detector` holds."""
@@ -27,14 +36,24 @@ class ServedDetector(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Returns one row per row: `score` (None where the rows before it are too few) and `flag`.
+        """Returns one row per row: `score` (None where the rows around it are too few) and `flag`.
+
+        Args:
+            context: Not needed.
+            model_input: Rows that have the detector's features as columns.
+            params: `threshold`, a level that flags instead of the detector's own; `explain`, how many features are named
+                that had most to do with each score, in columns `feature_1`, `share_1`, and so on.
 
         Raises:
-            MlflowException: INVALID_PARAMETER_VALUE, answered as status 400, naming the column and row at fault, or how
-                many rows are needed.
+            MlflowException: INVALID_PARAMETER_VALUE, answered as status 400, naming the parameter, the column and row at
+                fault, or how many rows are needed.
         """
+        given = params or {}
         try:
-            return flag_table(self.detector, model_input, "input")
+            if unknown := sorted(given.keys() - PARAMETERS):  # MLflow drops them before they come here; others do not
+                raise DataError(f"params are {' and '.join(PARAMETERS)}, but got {unknown}")
+            detector = at_level(self.detector, given.get("threshold"), "threshold")
+            return flag_table(detector, model_input, "input", top=given.get("explain") or 0)
         except TsadError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
 

@@ -117,6 +117,16 @@ def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str |
         writer.tags({MLFLOW_RUN_NAME: name, **tags})
     else:
         writer = RunWriter.create(store, store.experiment(), name, tags)
+    yield from _ended(writer)
+
+
+@contextmanager
+def run_below(parent: RunWriter, store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
+    """Opens a child of a run of this command, and ends it as `leading_run` does."""
+    yield from _ended(RunWriter.create(store, store.experiment(), name, tags, parent.run_id))
+
+
+def _ended(writer: RunWriter) -> Iterator[RunWriter]:
     try:
         yield writer
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tsad.evaluation.plots.style import (
@@ -13,6 +12,7 @@ from tsad.evaluation.plots.style import (
     draw_line,
     empty_figure,
     finish,
+    name_panel,
     new_figure,
     number_rows,
     shade,
@@ -67,7 +67,7 @@ def draw_reconstruction(
         draw_line(axes, estimates[stretch, feature], color=ALARM, width=1.2, label="reconstruction", first=first)
         if labels is not None:
             shade(axes, labels[stretch], label="labelled anomaly", alpha=0.15, first=first)
-        _name(axes, features[feature])
+        name_panel(axes, features[feature])
     number_rows(panels[-1], first, first_row + stretch.stop)
     return finish(figure, title)
 
@@ -105,13 +105,13 @@ def draw_series(
     panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (name, line, color) in zip(panels, lines, strict=False):
         draw_line(axes, line, color=color, first=first_row)
-        _name(axes, name)
+        name_panel(axes, name)
     for axes in panels:
         shade(axes, labels, label="labelled anomaly", first=first_row)
     if flags is not None:
         shade(panels[-1], flags, label="flagged", color="black", alpha=1, first=first_row)
         panels[-1].set_yticks([])
-        _name(panels[-1], "flags")
+        name_panel(panels[-1], "flags")
     number_rows(panels[-1], first_row, first_row + len(values))
     return finish(figure, title)
 
@@ -125,11 +125,3 @@ def _stretch(scores: Floats, labels: Flags | None) -> slice:
     start, stop = next((event for event in events if event[0] <= highest < event[1]), (highest, highest + 1))
     margin = max(MARGIN, stop - start)
     return slice(max(0, start - margin), min(len(scores), stop + margin))
-
-
-def _name(axes: Axes, name: str) -> None:
-    """Writes a name beside a small panel, shortened if it is long."""
-    shown = name if len(name) <= 20 else f"{name[:9]}…{name[-10:]}"
-    axes.set_ylabel(shown, rotation=0, ha="right", va="center", fontsize=9)
-    axes.tick_params(labelsize=8)
-    axes.locator_params(axis="y", nbins=3)

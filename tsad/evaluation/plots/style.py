@@ -1,5 +1,6 @@
 """What all pictures share: size, colours, shades, and how a long series is thinned."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -70,11 +71,16 @@ def thinned(values: Values) -> NDArray[np.int64]:
     A stretch without a value (NaN) keeps its first row, so that the gap stays. All rows if they are few.
     """
     rows = len(values)
-    if rows <= 2 * BUCKETS:
-        return np.arange(rows)
-    size = -(-rows // BUCKETS)
-    count = -(-rows // size)
-    table = np.pad(values, (0, count * size - rows), constant_values=np.nan).reshape(count, size)
+    return np.arange(rows) if rows <= 2 * BUCKETS else extremes(values, -(-rows // BUCKETS))
+
+
+def extremes(values: Values, size: int) -> NDArray[np.int64]:
+    """Returns the rows, ascending, of the lowest and highest of each stretch of `size` of (T,) values; the last is shorter.
+
+    A stretch without a value (NaN) keeps its first row, so that the gap stays.
+    """
+    count = -(-len(values) // size)
+    table = np.pad(values, (0, count * size - len(values)), constant_values=np.nan).reshape(count, size)
     missing = np.isnan(table)
     lowest = np.where(missing, np.inf, table).argmin(axis=1)
     highest = np.where(missing, -np.inf, table).argmax(axis=1)
@@ -84,17 +90,39 @@ def thinned(values: Values) -> NDArray[np.int64]:
 def draw_line(
     axes: Axes, values: Values, style: str = "-", *, color: str, width: float = 0.8, label: str = "", first: int = 0
 ) -> None:
-    """Draws (T,) values over rows `first`, `first` + 1, ..., thinned; few rows get dots, since one alone makes no line."""
+    """Draws (T,) values over rows `first`, `first` + 1, ..., thinned."""
     rows = thinned(values)
+    draw_points(axes, first + rows, values[rows], style, color=color, width=width, label=label)
+
+
+def draw_points(
+    axes: Axes,
+    rows: NDArray[np.int64],
+    values: Values,
+    style: str = "-",
+    *,
+    color: str,
+    width: float = 0.8,
+    label: str = "",
+) -> None:
+    """Draws values over their rows; few get dots, since one alone makes no line."""
     marker = "." if len(values) < 100 and style == "-" else ""
-    axes.plot(first + rows, values[rows], style, color=color, linewidth=width, marker=marker, label=label)
+    axes.plot(rows, values, style, color=color, linewidth=width, marker=marker, label=label)
 
 
 def shade(
     axes: Axes, flags: Flags | None, *, label: str = "", color: str = ALARM, alpha: float = 0.22, first: int = 0
 ) -> None:
     """Shades the stretches of (T,) flags from bottom to top; a single row of a long series shows too."""
-    spans = [(first + start - 0.5, stop - start) for start, stop in runs(flags)] if flags is not None else []
+    found = [] if flags is None else [(first + start, first + stop) for start, stop in runs(flags)]
+    shade_rows(axes, found, label=label, color=color, alpha=alpha)
+
+
+def shade_rows(
+    axes: Axes, stretches: Sequence[tuple[int, int]], *, label: str = "", color: str = ALARM, alpha: float = 0.22
+) -> None:
+    """Shades stretches of rows, each given by its first row and the row after its last."""
+    spans = [(start - 0.5, stop - start) for start, stop in stretches]
     if spans:
         across = axes.get_xaxis_transform()
         axes.broken_barh(spans, (0, 1), transform=across, color=color, alpha=alpha, linewidth=1, label=label, zorder=0)
@@ -104,6 +132,14 @@ def number_rows(axes: Axes, start: int, stop: int) -> None:
     """Gives an axes the x-axis of rows `start` to `stop` (exclusive)."""
     axes.set(xlabel="row", xlim=(start - 0.5, stop - 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def name_panel(axes: Axes, name: str) -> None:
+    """Writes a name beside a small panel, shortened if it is long."""
+    shown = name if len(name) <= 20 else f"{name[:9]}…{name[-10:]}"
+    axes.set_ylabel(shown, rotation=0, ha="right", va="center", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.locator_params(axis="y", nbins=3)
 
 
 def is_heavy(scores: Floats) -> bool:

@@ -1,19 +1,17 @@
 """A built-in series that needs no download: coupled sensors with labelled anomalies of several kinds."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tsad.data.dataset import Cause, DataSet
+from tsad.data.injection import CHANGES, Kind, Site
+from tsad.data.synthetic.sensors import Values, sensor_names, sensors
 from tsad.series import Series
 from tsad.spec import Spec
-
-Values = NDArray[np.float64]
 
 
 class SyntheticSpec(Spec):
@@ -50,8 +48,8 @@ class SyntheticSpec(Spec):
     def load(self, folder: Path) -> DataSet:
         """Returns the series; the same spec gives the same rows on every machine."""
         generator = np.random.default_rng(self.seed)
-        values, drivers = self._sensors(generator)
-        names = tuple(f"sensor_{place:02d}" for place in range(self.features))
+        values, drivers = sensors(2 * self.rows, self.features, self.noise, generator)
+        names = sensor_names(self.features)
         test, causes = self._disturbed(values[self.rows :], drivers[self.rows :], names, generator)
         labels = np.zeros(self.rows, bool)
         for start, stop, _ in causes:
@@ -64,63 +62,37 @@ class SyntheticSpec(Spec):
             causes=tuple(causes),
         )
 
-    def _sensors(self, generator: Generator) -> tuple[Values, Values]:
-        """Returns (2 rows, F) values and the (2 rows, F) noiseless part of them."""
-        time = np.arange(2 * self.rows)[:, None]
-        periods = np.array([24.0, 59.3, 143.7])  # without a common multiple, so that no other time looks the same
-        gains = generator.uniform(0.3, 1.0, (3, self.features))
-        phases = generator.uniform(0, 2 * np.pi, (3, self.features))
-        waves = [np.sin(2 * np.pi * time / period + phase) for period, phase in zip(periods, phases, strict=True)]
-        drivers = np.einsum("ptf,pf->tf", np.stack(waves), gains)
-        return drivers + self.noise * generator.standard_normal(drivers.shape), drivers
-
     def _disturbed(
         self, values: Values, drivers: Values, names: tuple[str, ...], generator: Generator
     ) -> tuple[Values, list[Cause]]:
         values, causes = values.copy(), []
         room = len(values) // self.events
         for event in range(self.events):
-            kind, change = list(_CHANGES.items())[event % len(_CHANGES)]
+            kind = _KINDS[event % len(_KINDS)]
             length = 1 if kind == "point" else int(generator.integers(8, max(9, min(40, room // 2))))
             start = event * room + int(generator.integers(room // 8, max(room // 8 + 1, room - length)))
             rows = slice(start, start + length)
-            sensors = generator.choice(self.features, size=max(1, self.features // 4), replace=False)
-            values[rows, sensors] = change(values[rows, sensors], drivers[:, sensors], start, generator)
-            causes.append(Cause(start, start + length, tuple(names[sensor] for sensor in sorted(sensors))))
+            moved = generator.choice(self.features, size=max(1, self.features // 4), replace=False)
+            if kind == "decoupling":
+                values[rows, moved] = _elsewhere(values[rows, moved], drivers[:, moved], start, generator)
+            else:
+                height = _heights(kind, len(moved), generator)
+                values[rows, moved] = CHANGES[kind](Site(values[:, moved], start, length, height), generator)
+            causes.append(Cause(start, start + length, tuple(names[sensor] for sensor in sorted(moved))))
         return values, causes
 
 
-def _signs(rows: Values, generator: Generator) -> Values:
-    signs: Values = generator.choice([-1.0, 1.0], size=rows.shape[1])
-    return signs
+def _heights(kind: Kind, count: int, generator: Generator) -> Values:
+    """Returns the (count,) size of a change; points and shifts go up or down, each sensor by itself."""
+    signs = generator.choice([-1.0, 1.0], size=count) if kind in {"point", "level_shift"} else np.ones(count)
+    return {"point": 3.0, "level_shift": 1.5, "noise_burst": 0.8}.get(kind, 0.0) * signs
 
 
-def _point(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    return rows + 3.0 * _signs(rows, generator)
-
-
-def _level_shift(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    return rows + 1.5 * _signs(rows, generator)
-
-
-def _noise_burst(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    return rows + 0.8 * generator.standard_normal(rows.shape)
-
-
-def _flat_line(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    return rows[:1].repeat(len(rows), axis=0)
-
-
-def _decoupling(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
+def _elsewhere(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
+    """Returns rows that follow the drivers of another time, at least 12 rows away from `start`; the noise stays."""
     sources = np.arange(len(drivers) - len(rows) + 1)
     source = int(generator.choice(sources[np.abs(sources - start) >= 12]))
     return rows - drivers[start : start + len(rows)] + drivers[source : source + len(rows)]
 
 
-_CHANGES: Mapping[str, Callable[[Values, Values, int, Generator], Values]] = {
-    "point": _point,
-    "level_shift": _level_shift,
-    "noise_burst": _noise_burst,
-    "flat_line": _flat_line,
-    "decoupling": _decoupling,
-}
+_KINDS: tuple[Kind, ...] = ("point", "level_shift", "noise_burst", "flat_line", "decoupling")

@@ -1,0 +1,101 @@
+"""The service in a thread of the tests, with a detector that needs no training."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+import tests.stores  # noqa: F401 (imports MLflow without its warnings)
+from tests.examples import detector_of, sensors
+from tsad.detector import Detector
+from tsad.drift import Profile
+from tsad.models.trivial.principal import PcaErrorSpec
+from tsad.scoring import ScoringSpec
+from tsad.series import Series
+from tsad.serving.guard import Rules
+from tsad.serving.jobs import Runner
+from tsad.serving.model import open_model
+from tsad.serving.service import Limits, Surroundings, create_app
+
+LENGTH = 4
+NO_SEARCH = Runner(("false",), {}, lambda folder: [])
+"""Fails whatever it is to search."""
+
+
+def saved_detector(folder: Path) -> tuple[Detector, Series]:
+    """Returns a detector of six sensors, saved with its profile, and rows of them that it has not seen."""
+    rows = sensors(800)
+    train, test = rows.part(0, 700), rows.part(700, 800)
+    detector = detector_of(PcaErrorSpec(kind="pca_error", components=2), train, LENGTH, ScoringSpec())
+    detector.save(folder)
+    Profile.of(detector, train, detector.score(train)).save(folder)
+    return detector, test
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        """The value that it holds."""
+        return json.loads(self.content)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks a service; each request has a connection of its own, as a stranger's would."""
+
+    port: int
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Returns the answer; a body that is no text or bytes goes as JSON. Header names have `_` for `-`."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None and not isinstance(body, str | bytes):
+            body, given = json.dumps(body), {"Content-Type": "application/json", **given}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body.encode() if isinstance(body, str) else body, given)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """Returns the answer to GET."""
+        return self.ask("GET", path, **headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        """Returns the answer to POST."""
+        return self.ask("POST", path, body, **headers)
+
+
+@contextmanager
+def service(
+    detector: Path, state: Path, rules: Rules | None = None, limits: Limits | None = None, runner: Runner = NO_SEARCH
+) -> Iterator[Client]:
+    """Runs the service of a saved detector until the block ends."""
+    state.mkdir(parents=True, exist_ok=True)
+    surroundings = Surroundings(state, runner, lambda done: None)
+    app = create_app(open_model(str(detector), state), surroundings, rules or Rules(), limits or Limits())
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_config=None, server_header=False, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the service ended before it began"
+            threading.Event().wait(0.01)
+        yield Client(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,268 @@
+"""The service as a user starts it: killed in mid-stream, searching, beside the other ways to score, and fuzzed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+import tests.stores  # noqa: F401 (imports MLflow without its warnings)
+from tests.examples import detector_of
+from tests.processes import PYTHON, environment, free_port, ran, wait_for
+from tests.serving.services import Client, saved_detector
+from tsad.data.smd import SmdSpec
+from tsad.detector import Detector
+from tsad.models.lstm_ae import LstmAutoencoderSpec
+from tsad.scoring import MeanSmoothing, ScoringSpec
+from tsad.series import Series
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def started(folder, *words, **variables):
+    """Runs `tsad serve` in a folder; returns a client and the process."""
+    port, log = free_port(), folder / "server.log"
+    with log.open("a") as output:
+        process = subprocess.Popen(
+            [str(PYTHON), "-m", "tsad", "serve", *map(str, words), "--port", str(port)],
+            cwd=folder,
+            env=environment(**variables),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/ping", process, log)
+            yield Client(port), process
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("place")
+    saved_detector(folder / "detector")
+    return folder
+
+
+def floats(values):
+    return np.array(values, float)
+
+
+# --- streams ---
+
+
+def test_a_service_that_is_killed_in_mid_stream_goes_on_as_if_nothing_had_happened(folder):
+    detector, rows = Detector.load(folder / "detector"), saved_detector(folder / "again")[1]
+    found, stream = [], None
+
+    def push(client, first, stop):
+        answer = client.post(f"{stream}/rows", {"rows": rows.values[first:stop].tolist(), "after": first})
+        assert answer.status == 200, answer.content
+        found.append(answer.json)
+
+    with started(folder, "detector") as (client, process):
+        stream = f"/api/streams/{client.post('/api/streams').json['id']}"
+        for first in range(0, 45, 9):
+            push(client, first, first + 9)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with started(folder, "detector") as (client, _):
+        assert client.get(stream).json["rows"] == 45
+        again = client.post(f"{stream}/rows", {"rows": rows.values[36:45].tolist(), "after": 36})
+        assert (again.status, again.json["rows_total"]) == (409, 45)
+        for first in range(45, 100, 11):
+            push(client, first, first + 11)
+    whole = detector.score(rows)
+    np.testing.assert_allclose(floats([value for part in found for value in part["score"]]), whole.values, rtol=1e-6)
+    assert [value for part in found for value in part["flag"]] == detector.flag(whole).tolist()
+
+
+def test_the_stream_of_another_model_cannot_go_on(folder):
+    rows = saved_detector(folder / "again")[1]
+    other = detector_of(LstmAutoencoderSpec(kind="lstm_ae", hidden=4, latent=2), rows, 4, ScoringSpec())
+    other.save(folder / "other")
+    with started(folder, "detector") as (client, _):
+        stream = f"/api/streams/{client.post('/api/streams').json['id']}"
+    with started(folder, "other") as (client, _):
+        answer = client.get(stream)
+        assert answer.status == 409
+        assert "delete it and open another" in answer.json["message"]
+        assert client.ask("DELETE", stream).status == 204
+
+
+def test_one_state_serves_one_service(folder):
+    with started(folder, "detector"):
+        words = [str(PYTHON), "-m", "tsad", "serve", "detector", "--port", "0"]
+        second = subprocess.run(
+            words, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=120
+        )
+    assert second.returncode == 1
+    assert "one process at a time" in second.stderr
+
+
+def test_a_token_is_read_from_the_environment(folder):
+    with started(folder, "detector", TSAD_TOKEN="open sesame") as (client, _):
+        assert client.get("/api/model").status == 401
+        assert client.get("/api/model", Authorization="Bearer open sesame").status == 200
+
+
+# --- searches ---
+
+
+def waited(client, url, seconds=300):
+    deadline = time.monotonic() + seconds
+    while (job := client.get(url).json)["state"] in {"queued", "running"}:
+        assert time.monotonic() < deadline, job
+        time.sleep(0.5)
+    return job
+
+
+def processes_in(folder):
+    """Returns the command lines of processes whose working folder is below `folder`."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cwd").readlink().is_relative_to(folder):
+                found.append((place / "cmdline").read_text())
+    return found
+
+
+def test_a_small_search_answers_registers_and_is_seen_in_the_store(tmp_path, folder):
+    with started(tmp_path, folder / "detector") as (client, _):
+        answer = client.post("/train_predict", {"use_synthetic": True, "sigma": 3})
+        found = waited(client, answer.json["url"])["result"] if answer.status == 202 else answer.json
+        assert len(found["y_pred"]) == 1000
+        assert found["count"] == len(found["anomalies"]) > 0
+        assert found["anomaly_eval"]["f1_score"] > 0.2
+        assert found["search_summary"]["configs_evaluated"] >= 4
+        accepted = client.post("/api/searches", {"series": "synthetic", "trials": 2})
+        assert accepted.status == 202
+        job = waited(client, accepted.json["url"])
+    assert job["state"] == "finished", job
+    assert job["progress"]["done"] == job["progress"]["total"] == 2
+    client = MlflowClient(uri := f"sqlite:///{tmp_path / 'mlflow.db'}", uri)
+    assert client.get_model_version_by_alias("tsad", "champion").tags["run"] == job["result"]["run_id"]
+    run = found["report_path"].removeprefix("runs:/").split("/")[0]
+    assert "nas_report.txt" in {artifact.path for artifact in client.list_artifacts(run)}
+    with started(tmp_path) as (served, _):
+        assert served.get("/api/model").json["name"] == "tsad"
+        assert [version["aliases"] for version in served.get("/api/versions").json] == [["champion"]]
+        assert {series["name"] for series in served.get("/api/series").json} == {"sample", "synthetic"}
+        assert served.get("/api/drift").json["state"] == "unknown"
+        sample = served.get("/api/series/sample").json
+        assert served.post("/api/score", {"columns": sample["columns"], "rows": sample["rows"]}).json["events"]
+
+
+def searching(client):
+    """Starts a search that takes long, waits for its first trial, and returns its address."""
+    url = client.post("/api/searches", {"series": "synthetic", "trials": 64}).json["url"]
+    deadline = time.monotonic() + 120
+    while not client.get(url).json["progress"]["trials"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return url
+
+
+def left_running(folder):
+    client = MlflowClient(uri := f"sqlite:///{folder / 'mlflow.db'}", uri)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    return [run.info.run_id for run in client.search_runs(experiments) if run.info.status == "RUNNING"]
+
+
+def test_a_cancelled_search_ends_and_leaves_no_run_running(tmp_path, folder):
+    with started(tmp_path, folder / "detector") as (client, _):
+        url = searching(client)
+        assert client.ask("DELETE", url).json["state"] == "cancelled"
+        deadline = time.monotonic() + 40
+        while processes_in(tmp_path / "outputs"):
+            assert time.monotonic() < deadline, processes_in(tmp_path / "outputs")
+            time.sleep(0.2)
+        assert left_running(tmp_path) == []
+
+
+def test_a_search_dies_with_a_service_that_is_killed(tmp_path, folder):
+    with started(tmp_path, folder / "detector") as (client, process):
+        searching(client)
+        assert processes_in(tmp_path / "outputs")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 40
+        while processes_in(tmp_path / "outputs"):
+            assert time.monotonic() < deadline, processes_in(tmp_path / "outputs")
+            time.sleep(0.2)
+
+
+# --- one machine, every way to score ---
+
+
+def test_every_way_to_score_a_machine_gives_the_same_scores(tmp_path, smd_folder):
+    data = SmdSpec(kind="smd", machine="1-2").load(smd_folder)
+    scoring = ScoringSpec(over="window", compress="log1p", smooth=MeanSmoothing(kind="mean", length=10))
+    detector = detector_of(
+        LstmAutoencoderSpec(kind="lstm_ae", hidden=16, latent=4), data.train.part(0, 2000), 32, scoring
+    )
+    detector.save(tmp_path / "detector")
+    rows = Series(data.test.values[:3000], data.test.features)
+    expected = detector.score(rows).values
+    table = pd.DataFrame(rows.values.astype(float), columns=list(rows.features))
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    ran([PYTHON, "-m", "tsad", "score", "detector", "rows.csv", "--output", "scored.csv"], tmp_path)
+    ways = {"score": pd.read_csv(tmp_path / "scored.csv")["score"].to_numpy()}
+    with started(tmp_path, "detector") as (client, _):
+        split = {"dataframe_split": {"columns": list(rows.features), "data": table.to_numpy().tolist()}}
+        ways["invocations"] = floats([row["score"] for row in client.post("/invocations", split).json["predictions"]])
+        text = (tmp_path / "rows.csv").read_text()
+        ways["api"] = floats(client.post("/api/score", text, Content_Type="text/csv").json["score"])
+        stream, found = f"/api/streams/{client.post('/api/streams').json['id']}", []
+        for first in range(0, 3000, 257):
+            body = {"rows": table.to_numpy()[first : first + 257].tolist(), "after": first}
+            found += client.post(f"{stream}/rows", body).json["score"]
+        ways["stream"] = floats(found)
+    assert np.isfinite(expected).sum() > 2900
+    for name, scores in ways.items():
+        np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+# --- fuzz ---
+
+
+def test_no_request_that_openapi_describes_or_forbids_breaks_the_service(folder):
+    with started(folder, "detector", "--wait", "0") as (client, _):
+        words = [
+            str(PYTHON.parent / "schemathesis"),
+            "run",
+            f"http://127.0.0.1:{client.port}/openapi.json",
+            "--checks=not_a_server_error,content_type_conformance,response_headers_conformance",
+            "--exclude-path=/train_predict",
+            "--exclude-path=/api/searches",
+            "--max-examples=60",
+            "--seed=1",
+            "--no-color",
+        ]
+        done = subprocess.run(
+            words, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=500
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        assert client.get("/ping").status == 200
+
+
+def test_an_address_that_is_taken_is_said_in_one_line(folder):
+    with started(folder, "detector") as (client, _):
+        words = [sys.executable, "-m", "tsad", "serve", "detector", "--state", "elsewhere", "--port", str(client.port)]
+        second = subprocess.run(
+            words, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=120
+        )
+    assert second.returncode == 1
+    assert f"cannot listen at 127.0.0.1:{client.port}" in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1, json.dumps(second.stderr)

@@ -1,0 +1,16 @@
+"""Drift: whether rows and scores still look like those that a detector learned from, and what to do about its threshold."""
+
+from tsad.drift.profile import PROFILE, ColumnDrift, Comparison, Drift, Profile, drift, most_moved
+from tsad.drift.recalibration import recalibrated, threshold_spec
+
+__all__ = [
+    "PROFILE",
+    "ColumnDrift",
+    "Comparison",
+    "Drift",
+    "Profile",
+    "drift",
+    "most_moved",
+    "recalibrated",
+    "threshold_spec",
+]

@@ -1,0 +1,258 @@
+"""Whether rows still look like those that a detector learned from, and its scores like those of validation rows."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from tsad.detector import Detector
+from tsad.drift.reference import Floats, Reference, Tally
+from tsad.errors import DataError, DetectorError
+from tsad.scoring import Scores
+from tsad.series import Series, runs
+from tsad.spec import Spec
+
+PROFILE = "profile.json"
+"""Stands beside `detector.json`."""
+
+State = Literal["usual", "moved", "unknown"]
+"""As blocks of the reference were; further from it than they; too few rows, here or there, to tell."""
+
+
+class Profile(Spec):
+    """What a detector learned from looked like; no label is read.
+
+    Attributes:
+        format: Of the file.
+        inputs: The rows that it was fitted on, one column per feature.
+        scores: Its scores of the validation rows, one column.
+        alarms: Share of them that it flagged.
+    """
+
+    format: Literal["tsad-profile-1"] = "tsad-profile-1"
+    inputs: Reference
+    scores: Reference
+    alarms: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _has_scores(self) -> Self:
+        if len(self.scores.columns) != 1:
+            raise ValueError("scores are one column")
+        return self
+
+    @classmethod
+    def of(cls, detector: Detector, fit: Series, validation: Scores) -> Self:
+        """Returns the profile of a detector.
+
+        Args:
+            detector: Gave the scores.
+            fit: Rows that it was fitted on.
+            validation: Scores of later rows.
+
+        Raises:
+            DataError: if there is no score.
+        """
+        known = ~np.isnan(validation.values)
+        if not known.any():
+            raise DataError(f"a profile needs scores, but none of {len(known)} rows has one; give more rows")
+        edges = np.cumsum([0, *(stop - start for start, stop in runs(known))]).tolist()  # once those without are gone
+        return cls(
+            inputs=Reference.of(fit.features, fit.values, list(fit.recordings())),
+            scores=Reference.of(["score"], validation.values[known, None], list(pairwise(edges))),
+            alarms=float(detector.flag(validation)[known].mean()),
+        )
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(column.name for column in self.inputs.columns)
+
+    def save(self, folder: Path) -> None:
+        """Writes `profile.json`."""
+        (folder / PROFILE).write_text(self.model_dump_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Returns the profile that `save` wrote, None if there is none; raises `DetectorError` if it is damaged."""
+        path = folder / PROFILE
+        if not path.exists():
+            return None
+        try:
+            return cls.model_validate_json(path.read_bytes(), strict=True)
+        except (OSError, ValidationError) as error:
+            raise DetectorError(f"{path}: must be the profile of a detector, but {_first(error)}") from None
+
+
+def _first(error: OSError | ValidationError) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror})"
+    item = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}; train again, or make one of normal rows"
+
+
+class ColumnDrift(Spec):
+    """How one column stands to its reference.
+
+    Attributes:
+        name: Of the feature, or `score`.
+        state: What the distance says beside the usual one.
+        distance: Kolmogorov-Smirnov's, from 0 (alike) to 1 (no value shared). It alone decides.
+        usual: How far blocks of the reference were at most, and a margin; None if there are too few rows to tell.
+        stability_index: Of ten bins, for those who know it; its customary limits are for independent rows.
+        mean: Of the rows.
+        reference_mean: Of the reference.
+        repeats: Share of rows that are equal to the row before; 1 of a sensor that is stuck.
+        reference_repeats: The same of the reference.
+    """
+
+    name: str
+    state: State
+    distance: float
+    usual: float | None
+    stability_index: float
+    mean: float
+    reference_mean: float
+    repeats: float
+    reference_repeats: float
+
+
+class Drift(Spec):
+    """What came of a comparison.
+
+    Attributes:
+        rows: That were compared.
+        state: `moved` if a feature or the scores have moved; `unknown` if there are too few rows to tell.
+        features: In the order of the profile.
+        scores: None if no row had a score.
+        alarms: Share of scored rows that were flagged; None likewise.
+        expected_alarms: Share of the validation rows that were.
+        message: All of this in a sentence or two.
+    """
+
+    rows: int
+    state: State
+    features: tuple[ColumnDrift, ...]
+    scores: ColumnDrift | None
+    alarms: float | None
+    expected_alarms: float
+    message: str
+
+
+class Comparison:
+    """Rows and scores that are compared with a profile, piece by piece, in bounded memory and without a sample drawn.
+
+    Args:
+        profile: What they are compared with.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.inputs = Tally(profile.inputs)
+        self.scores = Tally(profile.scores)
+        self._judged = self._flagged = 0
+
+    def take_rows(self, values: NDArray[np.floating]) -> None:
+        """Takes (n, F) finite rows, which follow those before; raises `DataError` if they are not of as many features."""
+        if values.ndim != 2 or values.shape[1] != len(self.profile.features):
+            raise DataError(f"rows must be (n, {len(self.profile.features)}), but got {values.shape}")
+        self.inputs.take(values)
+
+    def take_scores(self, scores: Floats, flags: NDArray[np.bool_] | None = None) -> None:
+        """Takes (n,) scores, NaN where there is none, and their flags, if known; they may come later than their rows."""
+        known = ~np.isnan(scores)
+        self.scores.take(scores[known, None])
+        if flags is not None:
+            self._judged += int(known.sum())
+            self._flagged += int(flags[known].sum())
+
+    def drift(self) -> Drift:
+        """Returns how all that was taken compares; raises `DataError` if no row was."""
+        if not self.inputs.rows:
+            raise DataError("a comparison needs rows, but got none; take some first")
+        features = tuple(_compare(self.inputs, place) for place in range(len(self.profile.features)))
+        scores = _compare(self.scores, 0) if self.scores.rows else None
+        states = {column.state for column in (*features, scores) if column is not None}
+        state: State = "moved" if "moved" in states else "unknown" if "unknown" in states else "usual"
+        return Drift(
+            rows=self.inputs.rows,
+            state=state,
+            features=features,
+            scores=scores,
+            alarms=self._flagged / self._judged if self._judged else None,
+            expected_alarms=self.profile.alarms,
+            message=_message(self.inputs, state, features, scores),
+        )
+
+
+def drift(
+    profile: Profile,
+    rows: NDArray[np.floating],
+    scores: Floats | None = None,
+    flags: NDArray[np.bool_] | None = None,
+) -> Drift:
+    """Returns how rows that follow each other, and their scores, compare with what a detector learned from.
+
+    Args:
+        profile: Of the detector.
+        rows: (T, F) finite.
+        scores: (T,) NaN where there is none; None if nobody knows.
+        flags: (T,) of the scores; None likewise.
+
+    Raises:
+        DataError: if there is no row, or they are not of as many features.
+    """
+    comparison = Comparison(profile)
+    comparison.take_rows(rows)
+    if scores is not None:
+        comparison.take_scores(scores, flags)
+    return comparison.drift()
+
+
+def _compare(tally: Tally, place: int) -> ColumnDrift:
+    column, distance = tally.reference.columns[place], tally.distance(place)
+    usual = tally.reference.usual(place, tally.rows)
+    state: State = "unknown" if usual is None else "moved" if distance > usual else "usual"
+    return ColumnDrift(
+        name=column.name,
+        state=state,
+        distance=distance,
+        usual=usual,
+        stability_index=tally.stability_index(place),
+        mean=tally.mean(place),
+        reference_mean=column.mean,
+        repeats=tally.repeats(place),
+        reference_repeats=column.repeats,
+    )
+
+
+def _message(inputs: Tally, state: State, features: tuple[ColumnDrift, ...], scores: ColumnDrift | None) -> str:
+    """Returns what people are told."""
+    moved = most_moved([column for column in features if column.state == "moved"])
+    lengths = inputs.reference.lengths
+    if moved:
+        names = ", ".join(f"{each.name} ({each.distance:.2f}, usually up to {each.usual:.2f})" for each in moved[:3])
+        found = f"{len(moved)} of {len(features)} features moved: {names}{', ...' if len(moved) > 3 else ''}"
+    elif state == "unknown" and not lengths:
+        found = f"the detector learned from {inputs.reference.rows} rows, too few to say what is usual"
+    elif any(column.state == "unknown" for column in features):
+        found = f"{inputs.rows} rows are too few to tell, at least {lengths[0]} are needed"
+    else:
+        found = f"no feature of {inputs.rows} rows is further from the training rows than blocks of them usually were"
+    if scores is None:
+        return f"{found}; no row has a score."
+    said = {"usual": "are as usual", "moved": "moved", "unknown": "are too few to tell"}[scores.state]
+    return f"{found}; the scores {said}."
+
+
+def most_moved(columns: Sequence[ColumnDrift]) -> list[ColumnDrift]:
+    """Returns the columns as people look at them: by state, moved ones first, then by their distance in usual distances."""
+    order = ("moved", "unknown", "usual")
+
+    def strangeness(column: ColumnDrift) -> float:
+        return column.distance / max(column.usual or 0.0, 1e-6)
+
+    return sorted(columns, key=lambda column: (order.index(column.state), -strangeness(column)))

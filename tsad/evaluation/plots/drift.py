@@ -1,0 +1,58 @@
+"""Rows beside the reference that they are compared with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tsad.evaluation.plots.style import ALARM, INK, QUIET, empty_figure, finish, new_figure
+from tsad.evaluation.pointwise import Floats
+
+COLUMNS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Two distributions of one column.
+
+    Attributes:
+        title: What stands above its panel.
+        moved: Whether it has moved.
+        values: (K,) ascending.
+        reference: (2 K,) shares of the reference below, and up to, each of them in turn.
+        found: (2 K,) those of the rows.
+        ends: Lowest and highest value of the rows.
+    """
+
+    title: str
+    moved: bool
+    values: Floats
+    reference: Floats
+    found: Floats
+    ends: tuple[float, float]
+
+
+def draw_drift(compared: Sequence[Compared], title: str) -> Figure:
+    """Returns one panel per column: the share of rows at or below each value, of the reference and of the rows.
+
+    The distance of the two is the largest vertical gap between the lines.
+    """
+    if not compared:
+        return empty_figure(title, "no column")
+    lines = -(-len(compared) // COLUMNS)
+    figure = new_figure(0.9 + 2.0 * lines)
+    panels = figure.subplots(lines, COLUMNS, sharey=True, squeeze=False).ravel()
+    for axes, each in zip(panels, compared, strict=False):
+        low, high = min(each.values[0], each.ends[0]), max(each.values[-1], each.ends[1])
+        margin = 0.05 * (high - low) or 0.5
+        at = np.concatenate([[low - margin, low], each.values.repeat(2), [high, high + margin]])
+        for shares, color, name in ((each.reference, QUIET, "reference"), (each.found, INK, "rows")):
+            axes.plot(at, np.concatenate([[0, 0], shares, [1, 1]]), color=color, label=name)
+        axes.set_title(each.title, fontsize=9, color=ALARM if each.moved else "black")
+        axes.set(ylim=(-0.03, 1.03), xlim=(at[0], at[-1]))
+        axes.tick_params(labelsize=8)
+    for axes in panels[len(compared) :]:
+        axes.set_visible(False)
+    figure.supylabel("share of rows at or below", fontsize=9)
+    return finish(figure, title)

@@ -1,0 +1,72 @@
+"""What Prometheus reads: requests, how long they took, rows, and the model in service."""
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+TEXT = CONTENT_TYPE_LATEST
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Counts:
+    """The measures of one application; two applications in one process do not share them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "tsad_requests", "Requests answered.", ["endpoint", "method", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "tsad_request_seconds", "From request to answer.", ["endpoint"], buckets=_SECONDS, registry=self.registry
+        )
+        self.rows = Counter("tsad_rows_scored", "Rows that got a score.", ["endpoint"], registry=self.registry)
+        self.flags = Counter("tsad_rows_flagged", "Rows that were flagged.", ["endpoint"], registry=self.registry)
+        self.model = Gauge(
+            "tsad_model_info", "The model in service.", ["name", "version", "kind"], registry=self.registry
+        )
+
+    def measure(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """Adds a measure that is read when somebody asks."""
+        Gauge(name, meaning, registry=self.registry).set_function(read)
+
+    def scored(self, endpoint: str, rows: int, flagged: int) -> None:
+        """Counts rows that got a score, and those of them that were flagged."""
+        self.rows.labels(endpoint).inc(rows)
+        self.flags.labels(endpoint).inc(flagged)
+
+    def text(self) -> bytes:
+        """Returns all measures as Prometheus reads them."""
+        return generate_latest(self.registry)
+
+
+class Counting:
+    """An ASGI application around another that counts its answers, refusals of whatever stands between included."""
+
+    def __init__(self, app: ASGIApp, counts: Counts) -> None:
+        self._app = app
+        self._counts = counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request; passes on whatever is no request of HTTP."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 499
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            # the path of the route, so that nobody can make endless names by asking for them
+            endpoint = getattr(scope.get("route"), "path", "other")
+            self._counts.requests.labels(endpoint, _METHODS.get(scope["method"], "other"), str(status)).inc()
+            self._counts.seconds.labels(endpoint).observe(time.perf_counter() - start)
+
+
+_METHODS = {name: name for name in ("GET", "HEAD", "POST", "DELETE", "OPTIONS")}

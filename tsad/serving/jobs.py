@@ -1,0 +1,286 @@
+"""Searches that the service runs, one after another, each in a process and a folder of its own."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from tsad.serving.refusal import Refusal
+from tsad.trial import Candidate, Trial
+
+State = Literal["queued", "running", "finished", "failed", "cancelled"]
+
+Look = Callable[[Path], Sequence[tuple[Candidate, Trial | None]]]
+"""Returns the candidates that a search in the folder has proposed so far, each with its trial if that has ended."""
+
+SPACE, LOG, OUTPUTS = "space.yaml", "search.log", "outputs"
+_KEPT = 50
+"""Jobs that have ended and can still be asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Runner:
+    """How a search is run.
+
+    Attributes:
+        words: Of the command, run in the folder of the job, where `space.yaml` lies.
+        environment: Its variables; `TSAD_OUTPUT_DIR` comes beside them.
+        look: Reads how far it is.
+    """
+
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    look: Look
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a job is to do.
+
+    Attributes:
+        kind: For people: `search` or `train_predict`.
+        space: The search space, as plain values; files that it names lie beside it.
+        prepare: Writes those files into the folder.
+        conclude: Makes the result out of the folder of a search that came to its end.
+    """
+
+    kind: str
+    space: Mapping[str, Any]
+    prepare: Callable[[Path], None]
+    conclude: Callable[[Path], Mapping[str, Any]]
+
+    @property
+    def trials(self) -> int:
+        """How many candidates it tries."""
+        return int(self.space["search"]["trials"])
+
+
+@dataclass(eq=False)
+class Job:
+    """A task and what became of it."""
+
+    id: str
+    task: Task
+    folder: Path
+    state: State = "queued"
+    began: float | None = None
+    seconds: float = 0.0
+    result: Mapping[str, Any] | None = None
+    error: str | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    leash: asyncio.StreamWriter | None = None
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """How many jobs, how long.
+
+    Attributes:
+        queued: Jobs that may wait; more are refused.
+        seconds: Of a running job.
+    """
+
+    queued: int = 8
+    seconds: float = 3600.0
+
+
+class Jobs:
+    """Runs one job at a time. Jobs live as long as this process: their folders are emptied when it starts again.
+
+    Args:
+        folder: Of theirs; whatever is in it is removed.
+        runner: Runs each of them.
+        limits: How many, how long.
+    """
+
+    def __init__(self, folder: Path, runner: Runner, limits: JobLimits) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        self._folder = folder
+        self._runner = runner
+        self._limits = limits
+        self._jobs: dict[str, Job] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait."""
+        return len(self._waiting())
+
+    def submit(self, task: Task) -> Job:
+        """Returns the job of a task, which begins when those before it have ended; raises `Refusal` if too many wait."""
+        if self.queued >= self._limits.queued:
+            raise Refusal(429, f"{self.queued} jobs wait already, no more may; ask again later", {"Retry-After": "60"})
+        number = uuid.uuid4().hex
+        job = self._jobs[number] = Job(number, task, self._folder / number)
+        self._forget()
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run_all())
+        return job
+
+    def find(self, number: str) -> Job:
+        """Returns a job; raises `Refusal` if there is none of that id."""
+        job = self._jobs.get(number)
+        if job is None:
+            raise Refusal(404, f"there is no job {number[:40]!r}; a service that was restarted has forgotten its jobs")
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Ends a job that has not ended; one that runs is given a little time for it."""
+        if job.state in {"queued", "running"}:
+            self._end(job, "cancelled", error="somebody cancelled it")
+        if job.leash is not None:
+            job.leash.close()
+
+    async def close(self) -> None:
+        """Cancels all jobs and waits for the end of the one that runs."""
+        for job in self._jobs.values():
+            self.cancel(job)
+        if self._running is not None:
+            await self._running
+
+    def described(self, job: Job) -> dict[str, Any]:
+        """Returns what `/api/jobs/ID` answers."""
+        waiting = self._waiting()
+        return {
+            "id": job.id,
+            "kind": job.task.kind,
+            "state": job.state,
+            "url": f"/api/jobs/{job.id}",
+            "position": waiting.index(job) + 1 if job in waiting else 0,
+            "seconds": round(
+                job.seconds if job.ended.is_set() or job.began is None else time.monotonic() - job.began, 1
+            ),
+            "progress": _progress(self._runner.look(job.folder), job.task.trials),
+            "result": job.result,
+            "error": job.error,
+        }
+
+    def all(self) -> list[dict[str, Any]]:
+        """Returns what `/api/jobs` answers, the newest first."""
+        return [self.described(job) for job in reversed(list(self._jobs.values()))]
+
+    def _waiting(self) -> list[Job]:
+        return [job for job in list(self._jobs.values()) if job.state == "queued"]
+
+    def _forget(self) -> None:
+        ended = [job for job in self._jobs.values() if job.ended.is_set() and job.leash is None]
+        for job in ended[: max(0, len(ended) - _KEPT)]:
+            del self._jobs[job.id]
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+    async def _run_all(self) -> None:
+        while waiting := self._waiting():
+            job = waiting[0]
+            job.state, job.began = "running", time.monotonic()
+            try:
+                await self._run(job)
+            except Exception as error:  # a task that cannot be prepared or concluded ends its job and no other
+                self._end(job, "failed", error=f"{type(error).__name__}: {error}")
+
+    async def _run(self, job: Job) -> None:
+        await asyncio.to_thread(_prepare, job)
+        words = (sys.executable, "-m", "tsad.serving.leash", *self._runner.words)
+        with (job.folder / LOG).open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                cwd=job.folder,
+                env={**self._runner.environment, "TSAD_OUTPUT_DIR": str(job.folder / OUTPUTS)},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        job.leash = process.stdin
+        if job.state == "cancelled" and job.leash is not None:
+            job.leash.close()
+        try:
+            status = await asyncio.wait_for(process.wait(), self._limits.seconds)
+        except TimeoutError:
+            self._end(job, "failed", error=f"a job must end within {self._limits.seconds:g} s; try fewer candidates")
+            self.cancel(job)
+            status = await process.wait()
+        job.leash = None
+        if job.state != "running":
+            return
+        if status:
+            self._end(job, "failed", error=_last_line(job.folder / LOG))
+        else:
+            self._end(job, "finished", result=await asyncio.to_thread(job.task.conclude, job.folder))
+
+    def _end(
+        self, job: Job, state: State, *, result: Mapping[str, Any] | None = None, error: str | None = None
+    ) -> None:
+        job.seconds = 0.0 if job.began is None else time.monotonic() - job.began
+        job.state, job.result, job.error = state, result, error
+        job.ended.set()
+
+
+def search_runner(tracking_uri: str, data_dir: Path, look: Look) -> Runner:
+    """Returns what runs `tsad search`, tracked where the service is."""
+    return Runner((sys.executable, "-m", "tsad", "search", SPACE), _variables(tracking_uri, data_dir), look)
+
+
+def _variables(tracking_uri: str, data_dir: Path) -> dict[str, str]:
+    """Returns the environment of this process without the service's own settings, its token among them."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TSAD_", "MLFLOW_RUN", "MLFLOW_EXPERIMENT"))
+    }
+    return kept | {
+        "MLFLOW_TRACKING_URI": _absolute(tracking_uri),
+        "TSAD_DATA_DIR": str(data_dir),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+
+
+def _absolute(tracking_uri: str) -> str:
+    """Returns the URI of a SQLite file by its absolute path, any other as it is."""
+    path = tracking_uri.removeprefix("sqlite:///")
+    return tracking_uri if path == tracking_uri else f"sqlite:///{Path(path).resolve()}"
+
+
+def _prepare(job: Job) -> None:
+    job.folder.mkdir(parents=True)
+    job.task.prepare(job.folder)
+    values = json.loads(json.dumps(job.task.space))
+    (job.folder / SPACE).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def _progress(seen: Sequence[tuple[Candidate, Trial | None]], total: int) -> dict[str, Any]:
+    values = [trial.value for _, trial in seen if trial is not None and trial.value is not None]
+    return {
+        "done": sum(trial is not None for _, trial in seen),
+        "total": total,
+        "best": max(values, default=None),
+        "trials": [
+            {
+                "name": candidate.name,
+                "state": "running" if trial is None else trial.state,
+                "value": trial and trial.value,
+                "genes": {address: _chosen(candidate.experiment, address) for address in candidate.genes},
+            }
+            for candidate, trial in seen
+        ],
+    }
+
+
+def _chosen(experiment: Any, address: str) -> Any:
+    """Returns what a gene came to: the value at its address, the kind of a section, None where an option has no such place."""
+    for name in address.split("."):
+        experiment = experiment.get(name) if isinstance(experiment, Mapping) else None
+    return experiment.get("kind") if isinstance(experiment, Mapping) else experiment
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "the search ended without a word")

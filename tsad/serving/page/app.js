@@ -1,0 +1,46 @@
+/** The page: which view is seen, and what each shows first. */
+
+import { ask } from "./api.js";
+import { find, tell } from "./dom.js";
+import { openDrift } from "./drift.js";
+import { openModel } from "./model.js";
+import "./predict.js";
+import { openScore } from "./score.js";
+import { openSearch, refresh } from "./search.js";
+
+const VIEWS = ["score", "model", "search", "drift"];
+const FIRST = { model: openModel, search: openSearch, drift: openDrift };
+const AGAIN = { ...FIRST, search: refresh };
+const opened = new Set();
+
+function go() {
+  const asked = location.hash.slice(1);
+  if (asked === "main") return;
+  const view = VIEWS.includes(asked) ? asked : VIEWS[0];
+  for (const name of VIEWS) {
+    find(`#view-${name}`).hidden = name !== view;
+    const link = find(`nav a[href="#${name}"]`);
+    if (name === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  (opened.has(view) ? AGAIN : FIRST)[view]?.();
+  opened.add(view);
+}
+
+async function start() {
+  try {
+    const model = await ask("/api/model");
+    find("#in-use").textContent = model.name ? `${model.name} version ${model.version}` : model.kind;
+    await openScore(model);
+  } catch (error) {
+    tell(find("#score-status"), error.message, true);
+  }
+}
+
+window.addEventListener("hashchange", go);
+find(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  find("#main").focus();
+});
+go();
+start();

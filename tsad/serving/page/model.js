@@ -1,0 +1,83 @@
+/** The view of the model in use and of the versions beside it. */
+
+import { ask } from "./api.js";
+import { clock, element, even, facts, figure, find, table, tell } from "./dom.js";
+
+const COMPARED = ["ranking/vus_pr", "ranking/pr_auc", "deployable/f1", "event/f1", "affiliation/f1", "oracle/best_f1"];
+const PANEL = /^panel\/([^/]+)\/(.+)$/;
+const ORACLE = "Oracle: this figure read the labels of the very rows that it is reported on; no one reaches it in operation.";
+
+/** Asks for the model and its versions and shows them. */
+export async function openModel() {
+  const line = find("#model-status");
+  try {
+    const [model, versions] = await Promise.all([ask("/api/model"), ask("/api/versions")]);
+    showModel(model);
+    showVersions(versions, model.version);
+  } catch (error) {
+    tell(line, error.message, true);
+  }
+}
+
+function showModel(model) {
+  find("#model").replaceChildren(facts([
+    ["Name", model.name ? `${model.name}, version ${model.version}` : "a saved detector, not from a registry"],
+    ["Kind", model.kind],
+    ["Loaded from", element("code", {}, model.uri)],
+    ["Threshold", `${model.threshold.method}: ${figure(model.threshold.level)}`],
+    ["Labels used", labels(model.labels_used)],
+    ["Features", `${model.features.length}: ${model.features.join(", ")}`],
+    ["Rows of context", `${model.rows_before} before and ${model.rows_after} after each row`],
+  ]), element("h2", {}, "Metrics"), metrics(model.metrics));
+}
+
+function labels(used) {
+  const said = Object.entries(used).map(([name, whose]) => [name.replace("tsad.labels_used.", ""), String(whose)]);
+  if (said.every(([, whose]) => whose === "nothing")) return "none: no label had a hand in training, threshold or choice";
+  return said.map(([part, whose]) => `${part}: ${whose === "nothing" ? "none" : `labels of ${whose}`}`).join("; ");
+}
+
+function metrics(values) {
+  const own = Object.entries(values).filter(([name]) => !PANEL.test(name));
+  if (!own.length) return element("p", { className: "hint" }, "None are recorded with it.");
+  const rival = bestTrivial(values);
+  const headings = ["Metric", "Value", ...(rival.size ? ["Best trivial detector"] : [])];
+  const lines = own.sort(([one], [other]) => rank(one) - rank(other) || one.localeCompare(other)).map(([name, value]) =>
+    [metric(name), even(value), ...(rival.size ? [rivalCell(rival.get(name))] : [])]);
+  const parts = [table("Metrics", headings, lines, [1, 2])];
+  if (own.some(([name]) => isOracle(name))) parts.push(element("p", { className: "hint" }, ORACLE));
+  return element("div", { className: "narrow" }, ...parts);
+}
+
+/** The largest value of each metric among the trivial detectors on the same rows. */
+function bestTrivial(values) {
+  const best = new Map();
+  for (const [name, value] of Object.entries(values)) {
+    const [, detector, measured] = PANEL.exec(name) ?? [];
+    if (detector && !(best.get(measured)?.value >= value)) best.set(measured, { name: detector, value });
+  }
+  return best;
+}
+
+const rivalCell = (found) => (found ? element("span", {}, even(found.value), element("small", {}, found.name)) : null);
+
+const isOracle = (name) => name.startsWith("oracle/");
+
+const rank = (name) => (COMPARED.includes(name) ? COMPARED.indexOf(name) : COMPARED.length + isOracle(name));
+
+const metric = (name) => (isOracle(name)
+  ? element("span", { className: "oracle", title: ORACLE }, name) : name);
+
+function showVersions(versions, current) {
+  if (!versions.length) {
+    find("#versions").replaceChildren(element("p", { className: "hint" }, "The service runs from a folder; there is no registry to list."));
+    return;
+  }
+  const compared = COMPARED.filter((name) => versions.some(({ metrics: values }) => name in values));
+  const lines = versions.map(({ version, aliases, created, run_id: run, metrics: values }) => [
+    element("span", {}, version, version === current ? " (in use)" : ""),
+    element("span", {}, ...aliases.map((alias) => element("span", { className: alias === "champion" ? "tag main" : "tag" }, alias))),
+    element("span", { className: "number" }, clock(created).replace(/:\d\d(\.\d+)?(?= |$|\+)/, "")), ...compared.map((name) => (name in values ? even(values[name]) : null)), element("code", { title: run }, (run ?? "").slice(0, 8)),
+  ]);
+  find("#versions").replaceChildren(table("Versions", ["Version", "Aliases", "Created", ...compared.map(metric), "Run"], lines, compared.map((_, place) => place + 3)));
+}

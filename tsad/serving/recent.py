@@ -1,0 +1,115 @@
+"""The rows that were scored lately: whether they have drifted, and a threshold fitted to their scores."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from tsad.drift import Profile, drift, recalibrated
+from tsad.errors import DataError
+from tsad.serving.model import Served, described
+from tsad.thresholds import FittedThreshold
+
+MOST, LEAST = 20_000, 100
+"""Rows that are kept at most, and scores that a threshold is fitted to at least."""
+
+LOG, THRESHOLD = "recalibrations.jsonl", "threshold.json"
+_FITTED: TypeAdapter[FittedThreshold] = TypeAdapter(FittedThreshold)
+
+Note = Callable[[Mapping[str, Any]], None]
+
+
+class Recent:
+    """The rows that `/api/score` and streams scored lately, oldest first, whoever sent them.
+
+    Args:
+        served: The model that scored them.
+        folder: Of the log and of the threshold, which survive the service.
+        note: Told of each recalibration, beside the log.
+    """
+
+    def __init__(self, served: Served, folder: Path, note: Note) -> None:
+        self._served = served
+        self._folder = folder
+        self._note = note
+        self._profile = Profile.load(served.origin.folder.detector)
+        self._digest = served.detector.digest
+        self._lock = threading.Lock()
+        self._rows: deque[NDArray[np.float32]] = deque()
+        self._scores: deque[NDArray[np.float64]] = deque()
+        self._restore()
+
+    def take(self, rows: NDArray[np.float32], scores: NDArray[np.float64]) -> None:
+        """Takes (n, F) rows and the (m,) scores that became known with them."""
+        with self._lock:
+            _keep(self._rows, rows)
+            _keep(self._scores, scores[~np.isnan(scores)])
+
+    def drift(self) -> dict[str, Any]:
+        """Returns what `/api/drift` answers."""
+        rows, scores = self._now()
+        if self._profile is None or not len(rows):
+            why = (
+                "no rows were scored yet"
+                if self._profile is not None
+                else "the model has no profile.json to compare with"
+            )
+            return {"rows": len(rows), "state": "unknown", "features": [], "scores": None, "message": why}
+        found = drift(self._profile, rows, scores).model_dump(mode="json")
+        return {name: found[name] for name in ("rows", "state", "features", "scores", "message")}
+
+    def recalibrate(self) -> dict[str, Any]:
+        """Fits the threshold to the recent scores, logs that, and returns what `/api/recalibrate` answers.
+
+        Raises:
+            DataError: if there are too few scores.
+            DetectorError: if the threshold has no rule to be fitted by without labels.
+        """
+        with self._lock:
+            scores = np.concatenate([*self._scores, np.empty(0)])
+            if len(scores) < LEAST:
+                raise DataError(
+                    f"a threshold needs at least {LEAST} recent scores, but there are {len(scores)}; score rows first"
+                )
+            before = self._served.detector.threshold
+            after = recalibrated(self._served.detector, scores).threshold
+            kept = {"digest": self._digest, "threshold": after.model_dump(mode="json")}
+            whole = self._folder / f".{THRESHOLD}"
+            whole.write_text(json.dumps(kept), encoding="utf-8")
+            whole.replace(self._folder / THRESHOLD)
+            self._served.recalibrate(after)
+            done = {"before": described(before), "after": described(after), "rows": len(scores)}
+            with (self._folder / LOG).open("a", encoding="utf-8") as log:
+                log.write(
+                    json.dumps({"time": datetime.now(UTC).isoformat(), "model": self._served.origin.uri, **done}) + "\n"
+                )
+        self._note(done)
+        return done
+
+    def _now(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        features = len(self._served.detector.scorer.features)
+        with self._lock:
+            rows = np.concatenate([np.empty((0, features), np.float32), *self._rows])
+            return rows, np.concatenate([np.empty(0), *self._scores])
+
+    def _restore(self) -> None:
+        """Takes up the threshold of before the service ended, if it was of the same detector."""
+        path = self._folder / THRESHOLD
+        if path.is_file():
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["digest"] == self._digest:
+                self._served.recalibrate(_FITTED.validate_python(kept["threshold"]))
+
+
+def _keep(kept: deque[NDArray[Any]], new: NDArray[Any]) -> None:
+    """Appends, and lets go of what is not needed for the last `MOST`."""
+    kept.append(new[-MOST:])
+    while sum(map(len, kept)) - len(kept[0]) >= MOST:
+        kept.popleft()

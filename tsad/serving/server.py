@@ -1,0 +1,33 @@
+"""The socket that the service listens at."""
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from tsad.errors import TsadError
+
+
+def listen(app: ASGIApp, host: str, port: int, ready: Callable[[int], None]) -> None:
+    """Serves an application in this process until a signal ends it.
+
+    Args:
+        app: What to serve.
+        host: Address to listen at.
+        port: 0 for a free one.
+        ready: Told the port before the first request is taken.
+
+    Raises:
+        TsadError: if the address is taken or not one of this machine.
+    """
+    try:
+        place = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise TsadError(f"cannot listen at {host}:{port} ({error.strerror}); give another --port or --host") from None
+    with place:
+        ready(place.getsockname()[1])
+        config = uvicorn.Config(
+            app, log_config=None, server_header=False, access_log=False, timeout_graceful_shutdown=10
+        )
+        uvicorn.Server(config).run(sockets=[place])

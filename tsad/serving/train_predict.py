@@ -1,0 +1,194 @@
+"""`POST /train_predict`: a series in, the forecasts of a forecaster that a small search chose, and what it did not expect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from tsad.data.dataset import DataSet
+from tsad.data.split import Parts, SplitSpec, split
+from tsad.data.synthetic import SyntheticSpec
+from tsad.detector import Detector
+from tsad.errors import DataError
+from tsad.evaluation.pointwise import precision_recall_f1
+from tsad.experiment import Experiment
+from tsad.models.recurrent_forecaster import RecurrentForecasterSpec
+from tsad.series import Series
+from tsad.serving.jobs import Look, Task
+from tsad.serving.searches import ROWS, SPACES, run_of
+from tsad.serving.verdicts import numbers
+from tsad.spec import Spec, parse, put, read_yaml
+
+LEAST_ROWS, MOST_ROWS = 100, 20_000
+_WINDOWS, _BATCHES, _EPOCHS = 800, 100, 30
+"""Windows of an epoch at most, batches of a trial at about, epochs at most: so that a search takes about a minute."""
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class Question(Spec):
+    """The body: a series, or none and `use_synthetic`.
+
+    Attributes:
+        y_true: 100 to 20,000 finite numbers, oldest first.
+        use_synthetic: Take a generated series with labelled anomalies instead.
+        sigma: Standard deviations above the mean at which a residual becomes an anomaly.
+    """
+
+    y_true: tuple[float, ...] | None = Field(None, min_length=LEAST_ROWS, max_length=MOST_ROWS)
+    use_synthetic: bool = False
+    sigma: float = Field(3.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_series(self) -> Self:
+        if (self.y_true is not None) == self.use_synthetic:
+            raise ValueError("give y_true, or use_synthetic: true, and not both")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A series and what is asked of it.
+
+    Attributes:
+        values: (T,).
+        labels: (T,) True where it is anomalous; None where nobody knows.
+        test_ratio: Share of the rows, the last ones, that the search does not see.
+        sigma: Standard deviations above the mean residual.
+    """
+
+    values: NDArray[np.float32]
+    labels: NDArray[np.bool_] | None
+    test_ratio: float
+    sigma: float
+
+    @property
+    def length(self) -> int:
+        """Rows in a window; few rows have room for short ones only."""
+        return 16 if len(self.values) >= 400 else 8
+
+    def parts(self) -> Parts:
+        """Returns the rows that a candidate is fitted and judged on, cut as the search will cut them."""
+        series = Series(self.values[:, None], ("value",))
+        edge = len(series) - round(len(series) * self.test_ratio)
+        data = DataSet("rows", ROWS, series.part(0, edge), series.part(edge, len(series)))
+        return split(data, SplitSpec(gap=self.length), self.length)
+
+
+def task_of(question: Question, look: Look) -> Task:
+    """Returns the task of a question.
+
+    Args:
+        question: What was asked.
+        look: Reads the trials of a search.
+
+    Raises:
+        DataError: if a number of the series is beyond 3.4e38, or the rows to learn from are all equal.
+    """
+    case = _case(question)
+    space = read_yaml(SPACES / "train_predict.yaml")
+    fitted = case.parts().fit
+    if not np.ptp(fitted.values):
+        raise DataError(f"y_true must vary, but its first {len(fitted)} values are all {fitted.values[0, 0]:g}")
+    stride = ceil(len(fitted) / _WINDOWS)
+    batches = ceil(len(fitted) / stride / space["training"]["batch_size"])
+    changes = {
+        "data": {"kind": "csv", "path": ROWS, "test_ratio": case.test_ratio},
+        "window": {"length": case.length, "stride": stride},
+        "split.gap": case.length,
+        "training.epochs": min(_EPOCHS, ceil(_BATCHES / batches)),
+        "threshold.factor": case.sigma,
+    }
+    return Task("train_predict", put(space, changes), partial(_write, case), partial(_conclude, case, look))
+
+
+def _case(question: Question) -> _Case:
+    if question.y_true is not None:
+        wild = [place for place, value in enumerate(question.y_true) if abs(value) > _LARGEST]
+        if wild:
+            raise DataError(
+                f"y_true must hold numbers up to {_LARGEST:.2g}, but number {wild[0]} is {question.y_true[wild[0]]}"
+            )
+        return _Case(np.array(question.y_true, np.float32), None, 0.25, question.sigma)
+    made = SyntheticSpec(kind="synthetic", rows=500, features=2, events=10).load(Path())
+    labels = np.zeros(2 * len(made.test), bool)
+    for cause in made.causes:
+        if made.test.features[0] in cause.features:
+            labels[len(made.train) + cause.start : len(made.train) + cause.stop] = True
+    values = np.concatenate([made.train.values[:, 0], made.test.values[:, 0]])
+    return _Case(values, labels, 0.5, question.sigma)
+
+
+def _write(case: _Case, folder: Path) -> None:
+    np.savetxt(folder / ROWS, case.values, fmt="%.9g", header="value", comments="")
+
+
+def _conclude(case: _Case, look: Look, folder: Path) -> Mapping[str, Any]:
+    """Returns the answer, from the files of the search."""
+    run = run_of(folder)
+    experiment = parse(Experiment, read_yaml(run / "champion" / "experiment.yaml"), "champion")
+    detector = Detector.load(run / "champion" / "detector")
+    found = detector.scorer.estimates(Series(case.values[:, None], ("value",)))
+    if found is None:
+        raise DataError(f"the search must choose a forecaster, but chose {detector.scorer.kind}")
+    predicted = found[:, 0]
+    ended = [candidate for candidate, trial in look(folder) if trial is not None]
+    return {
+        **_answer(case, predicted),
+        "nas_config": _configuration(experiment),
+        "report_path": f"runs:/{run.name}/nas_report.txt",
+        "search_summary": {
+            "generations": 1 + max(candidate.generation for candidate in ended),
+            "configs_evaluated": len(ended),
+        },
+    }
+
+
+def _answer(case: _Case, predicted: NDArray[np.float64]) -> dict[str, Any]:
+    """Returns forecasts, anomalies and errors; the threshold is the mean of all absolute residuals + sigma deviations."""
+    residuals = np.abs(case.values - predicted)
+    known = residuals[~np.isnan(residuals)]
+    threshold = float(known.mean() + case.sigma * known.std())
+    flags = residuals > threshold
+    train = len(case.values) - round(len(case.values) * case.test_ratio)
+    validation = residuals[train - len(case.parts().validation) : train]
+    return {
+        "y_pred": numbers(predicted),
+        "anomalies": np.flatnonzero(flags).tolist(),
+        "count": int(flags.sum()),
+        "threshold": threshold,
+        "metrics": {
+            "mae": float(known.mean()),
+            "rmse": _root_mean_square(known),
+            "val_rmse": _root_mean_square(validation),
+        },
+        "anomaly_eval": None if case.labels is None else _evaluated(flags, case.labels, residuals),
+    }
+
+
+def _evaluated(flags: NDArray[np.bool_], labels: NDArray[np.bool_], residuals: NDArray[np.float64]) -> dict[str, float]:
+    """Returns how flags agree with labels in the rows that have a forecast."""
+    known = ~np.isnan(residuals)
+    return dict(zip(("precision", "recall", "f1_score"), precision_recall_f1(flags[known], labels[known]), strict=True))
+
+
+def _configuration(experiment: Experiment) -> dict[str, Any]:
+    model = experiment.model
+    if not isinstance(model, RecurrentForecasterSpec):
+        raise DataError(f"the search must choose a recurrent forecaster, but chose {model.kind}")
+    return {
+        "cell_type": model.cell,
+        "layers": model.layers,
+        "hidden": model.hidden,
+        "dropout": model.dropout,
+        "learning_rate": experiment.training.learning_rate,
+    }
+
+
+def _root_mean_square(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.square(values).mean()))

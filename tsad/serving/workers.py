@@ -1,0 +1,44 @@
+"""Work that takes long, away from the event loop, a little of it side by side."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from tsad.serving.refusal import Refusal
+
+T = TypeVar("T")
+
+
+class Workers:
+    """Lets requests that score wait for their turn.
+
+    Args:
+        most: Requests that are scored side by side, each on one thread.
+        waiting: Requests that may wait; more are refused.
+    """
+
+    def __init__(self, most: int, waiting: int = 64) -> None:
+        self._most = most
+        self._room = most + waiting
+        self._free = asyncio.Semaphore(most)
+        self._inside = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return max(0, self._inside - self._most)
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Returns what `work` returns, from a thread; raises `Refusal` if too many wait."""
+        return await self.take(asyncio.to_thread, work, *arguments)
+
+    async def take(self, start: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """Returns what that returns which `start` starts, in its turn; raises `Refusal` if too many wait."""
+        if self._inside >= self._room:
+            raise Refusal(503, f"{self.waiting} requests wait already; send again later", {"Retry-After": "1"})
+        self._inside += 1
+        try:
+            async with self._free:
+                return await start(*arguments)
+        finally:
+            self._inside -= 1

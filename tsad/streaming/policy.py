@@ -1,0 +1,128 @@
+"""What a stream does about rows that come late and rows that do not come, and how closely it repeats the batch."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tsad.errors import DataError
+from tsad.scoring import BATCH
+from tsad.spec import Spec
+
+Times = NDArray[np.datetime64]
+
+
+class Arrangement(NamedTuple):
+    """What becomes of the n rows of a push, of which k are kept.
+
+    Attributes:
+        kept: (n,) True where a row is not dropped.
+        held: (k,) int64, how often the row before is repeated first.
+        restarts: (k,) True where a new recording begins.
+        latest: Nanoseconds since 1970 of the last row that had a time; None if none ever had.
+    """
+
+    kept: NDArray[np.bool_]
+    held: NDArray[np.int64]
+    restarts: NDArray[np.bool_]
+    latest: int | None
+
+
+class StreamPolicy(Spec):
+    """What to do about time, and how closely to repeat the batch.
+
+    Without `step_seconds` times are looked at for their order only, and may be left out. With it each row needs one. A row
+    that comes more than 1 + tolerance steps after the one before follows a gap; one that comes early is simply the next row.
+
+    Attributes:
+        step_seconds: Time from row to row.
+        late: A row whose time is not after that of every row before it, or is NaT: `refuse` the push, or `drop` the row.
+        gap: `restart`: a new recording begins, of which the first rows have no score. `hold`: the last row is repeated in
+            place of the missing ones; the repeats are scored, and the threshold meets them, but they get no verdict.
+        longest_hold: Missing rows up to which `hold` holds; a longer gap is a restart.
+        tolerance: Steps that a row may be late before it follows a gap.
+        fill_to: Windows that a model is given at once, at least; the last one is repeated if there are fewer. A product of
+            small matrices is rounded differently, so estimates may differ from the batch's by 1e-7 of a scaled row, which
+            a score shows where estimates are almost perfect. 128 leaves no difference; 1 is fastest.
+    """
+
+    step_seconds: float | None = Field(None, ge=1e-9)
+    late: Literal["refuse", "drop"] = "refuse"
+    gap: Literal["restart", "hold"] = "restart"
+    longest_hold: int = Field(10, ge=1, le=1000)
+    tolerance: float = Field(0.5, ge=0)
+    fill_to: int = Field(4, ge=1, le=BATCH)
+
+    def arrange(self, times: Times | None, rows: int, latest: int | None) -> Arrangement:
+        """Returns what becomes of rows.
+
+        Args:
+            times: (rows,) or None.
+            rows: In this push.
+            latest: Nanoseconds since 1970 of the last row before them, None if there is none to follow.
+
+        Raises:
+            DataError: if times are missing or cannot be read, or a row is late and the policy refuses it.
+        """
+        if times is None:
+            if self.step_seconds is not None and rows:
+                raise DataError(
+                    f"rows of a stream with step_seconds={self.step_seconds:g} need times, but {rows} rows came without; "
+                    f"send their times, or leave step_seconds out"
+                )
+            return Arrangement(np.ones(rows, bool), np.zeros(rows, np.int64), np.zeros(rows, bool), latest)
+        moments = _nanoseconds(times)
+        kept = self._in_order(times, moments, latest)
+        moments = moments[kept]
+        held, restarts = self._gaps(moments, latest)
+        return Arrangement(kept, held, restarts, int(moments[-1]) if len(moments) else latest)
+
+    def _in_order(self, times: Times, moments: NDArray[np.int64], latest: int | None) -> NDArray[np.bool_]:
+        """Returns True where a time is after all before; NaT, the smallest number of all, never is."""
+        before = np.maximum.accumulate(np.concatenate([[_NOT_A_TIME if latest is None else latest], moments]))[:-1]
+        kept = moments > before
+        if self.late == "refuse" and not kept.all():
+            row = int(np.argmin(kept))
+            raise DataError(
+                f"times must ascend, but row {row} of this push has {_shown(moments[row])}, which is not after "
+                f"{_shown(before[row])} ({int((~kept).sum())} of {len(times)} rows are late); sort the rows, or set "
+                f"late to 'drop'"
+            )
+        return kept
+
+    def _gaps(self, moments: NDArray[np.int64], latest: int | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        held, restarts = np.zeros(len(moments), np.int64), np.zeros(len(moments), bool)
+        if self.step_seconds is None or not len(moments):
+            return held, restarts
+        before = np.concatenate([[moments[0] if latest is None else latest], moments[:-1]])
+        passed = (moments - before).view(np.uint64)  # centuries do not fit into int64, and none is negative
+        steps = passed / (self.step_seconds * 1e9)
+        gap = steps > 1 + self.tolerance
+        missing = np.maximum(np.round(steps) - 1, 0)
+        holds = gap & (missing <= self.longest_hold) & (self.gap == "hold")
+        held[holds] = missing[holds]
+        return held, gap & ~holds
+
+
+_NOT_A_TIME = int(np.iinfo(np.int64).min)
+
+
+def _nanoseconds(times: Times) -> NDArray[np.int64]:
+    """Returns nanoseconds since 1970, the smallest int64 of NaT."""
+    if not np.issubdtype(times.dtype, np.datetime64):
+        raise DataError(f"times must be datetime64, but got {times.dtype}; convert them with pandas.to_datetime")
+    found = times.astype("datetime64[ns]")
+    wrong = (found.astype(times.dtype) != times) & ~np.isnat(times)  # NumPy wraps without a word
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"times must be whole nanoseconds of the years 1678 to 2261, but row {row} of this push has {times[row]}; "
+            f"send times in seconds or nanoseconds of those years"
+        )
+    return found.view(np.int64)
+
+
+def _shown(moment: np.int64) -> str:
+    return str(pd.Timestamp(int(moment)))

@@ -1,0 +1,244 @@
+"""A stream: a detector that gets its rows little by little and gives the scores and flags of the batch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsad.detector import Detector
+from tsad.errors import DataError, DetectorError
+from tsad.scoring import Scores
+from tsad.series import Series
+from tsad.spec import parse
+from tsad.streaming import saved
+from tsad.streaming.course import AnyCourse, no_scores, start
+from tsad.streaming.policy import Arrangement, StreamPolicy, Times
+from tsad.thresholds import FittedThreshold
+
+PIECE = 4096
+"""Rows that are scored at once: a longer push needs no more memory than its rows and its verdicts."""
+
+_REPEAT = -1
+"""The number of a repeated row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """What has become final with one push: n rows, oldest first.
+
+    Attributes:
+        rows: (n,) int64, their numbers, 0 for the first row of the stream; rows that were dropped have none.
+        scores: (n,) float64, NaN where there is none: at the beginning of a recording and, with `over: mean`, at its end.
+        levels: (n,) float64, above which a score is flagged.
+        flags: (n,) bool.
+        by_feature: (n, F) float64, as `Scores.by_feature`.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    levels: NDArray[np.float64]
+    flags: NDArray[np.bool_]
+    by_feature: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def none(cls, features: int) -> "Verdicts":
+        """Returns no verdict at all."""
+        nothing = np.empty(0)
+        return cls(np.empty(0, np.int64), nothing, nothing, np.empty(0, bool), np.empty((0, features)))
+
+    def then(self, *others: "Verdicts") -> "Verdicts":
+        """Returns these and those that follow."""
+        parts = (self, *others)
+        return Verdicts(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.levels for part in parts]),
+            np.concatenate([part.flags for part in parts]),
+            np.concatenate([part.by_feature for part in parts]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Standing:
+    """Where a stream stands; a push makes a new one, so one that fails changes nothing.
+
+    Attributes:
+        course: Of the scorer, in the present recording.
+        threshold: That the next final row meets.
+        waiting: (W,) int64, numbers of the rows whose score is not known yet.
+        rows: Pushed and kept so far.
+        dropped: Late ones.
+        latest: Nanoseconds since 1970 of the last row that had a time.
+        newest: (1, F) the last row of the recording, (0, F) where it has none yet.
+    """
+
+    course: AnyCourse
+    threshold: FittedThreshold
+    waiting: NDArray[np.int64]
+    rows: int
+    dropped: int
+    latest: int | None
+    newest: NDArray[np.float32]
+
+    @classmethod
+    def first(cls, detector: Detector) -> "_Standing":
+        nothing = np.empty((0, len(detector.scorer.features)), np.float32)
+        return cls(start(detector.scorer), detector.threshold, np.empty(0, np.int64), 0, 0, None, nothing)
+
+    def walk(self, series: Series, numbers: NDArray[np.int64], fill_to: int) -> tuple[Verdicts, "_Standing"]:
+        """Returns the verdicts that rows with these numbers make final."""
+        scores, course = self.course.walk(series, fill_to)
+        return self._judged(scores, np.concatenate([self.waiting, numbers]), course)
+
+    def end(self, detector: Detector) -> tuple[Verdicts, "_Standing"]:
+        """Returns the verdicts of the rows that wait, which never get a score, and the beginning of a new recording."""
+        scores = no_scores(len(self.waiting), len(detector.scorer.features))
+        return self._judged(scores, self.waiting, start(detector.scorer))
+
+    def _judged(self, scores: Scores, numbers: NDArray[np.int64], course: AnyCourse) -> tuple[Verdicts, "_Standing"]:
+        final = len(scores.values)
+        levels, threshold = self.threshold.walk(scores.values)
+        told = numbers[:final] != _REPEAT
+        verdicts = Verdicts(
+            rows=numbers[:final][told],
+            scores=scores.values[told],
+            levels=levels[told],
+            flags=(scores.values > levels)[told],
+            by_feature=scores.by_feature[told],
+        )
+        return verdicts, replace(self, course=course, threshold=threshold, waiting=numbers[final:].copy())
+
+
+class Stream:
+    """Gives the rows of a detector their verdicts as they come.
+
+    Scores and flags are those of `Detector.score` and `Detector.flag` on all rows at once, with a break where a recording
+    began, whatever the chunks; docs/streaming.md says how exactly. Its memory does not grow. Not for several threads at once.
+
+    Args:
+        detector: Scores and flags; the threshold starts from its saved state.
+        policy: What to do about late rows and gaps.
+    """
+
+    def __init__(self, detector: Detector, policy: StreamPolicy | None = None) -> None:
+        self.detector = detector
+        self.policy = policy or StreamPolicy()
+        self._standing = _Standing.first(detector)
+
+    @property
+    def rows(self) -> int:
+        """Rows pushed so far, without those that were dropped."""
+        return self._standing.rows
+
+    @property
+    def dropped(self) -> int:
+        """Late rows that were dropped."""
+        return self._standing.dropped
+
+    def push(self, values: NDArray[np.float32], times: Times | None = None) -> Verdicts:
+        """Takes rows in and returns the verdicts that are final now: of the rows up to `rows_after` before the last one.
+
+        Args:
+            values: (n, F) float32, finite, columns in the order of the detector's features; n may be 0.
+            times: (n,) of the rows; may be left out unless the policy says `step_seconds`.
+
+        Raises:
+            DataError: if rows or times are not as they must be, or late; the stream is then as it was before.
+        """
+        features = self.detector.scorer.features
+        if values.ndim == 2 and values.shape[1] != len(features):
+            raise DataError(
+                f"rows must have the {len(features)} features {list(features)}, in this order, but got {values.shape[1]} columns"
+            )
+        series = Series(values, features, times=times)
+        before = self._standing
+        plan = self.policy.arrange(times, len(series), before.latest)
+        if not len(before.newest):
+            plan.held[:1] = 0  # a recording that begins has no row to repeat
+        if not plan.kept.all():
+            series = Series(values[plan.kept], features)
+        standing, found = before, [Verdicts.none(len(features))]
+        for restarts, numbers, rows in _pieces(series, plan, before):
+            if restarts:
+                verdicts, standing = standing.end(self.detector)
+                found.append(verdicts)
+            verdicts, standing = standing.walk(rows, numbers, self.policy.fill_to)
+            found.append(verdicts)
+        self._standing = replace(
+            standing,
+            rows=before.rows + len(series),
+            dropped=before.dropped + len(values) - len(series),
+            latest=plan.latest,
+            newest=series.values[-1:].copy() if len(series) else before.newest,
+        )
+        return found[0].then(*found[1:])
+
+    def finish(self) -> Verdicts:
+        """Returns the verdicts of the last `rows_after` rows, which get no score; a row pushed later begins a new recording."""
+        verdicts, standing = self._standing.end(self.detector)
+        self._standing = replace(standing, newest=standing.newest[:0])
+        return verdicts
+
+    def save(self, folder: Path) -> None:
+        """Writes `stream.safetensors` into `folder`, made if absent; a kill leaves the file of before or the new one."""
+        now, fitted = self._standing, self.detector.threshold
+        moved = {name for name in type(fitted).model_fields if getattr(now.threshold, name) != getattr(fitted, name)}
+        note = saved.Note(
+            detector=self.detector.digest,
+            policy=self.policy,
+            threshold=now.threshold.model_dump(mode="json", include=moved),
+            seen=now.course.seen,
+            rows=now.rows,
+            dropped=now.dropped,
+            latest=now.latest,
+        )
+        saved.write(folder, note, now.course.arrays() | {"waiting": now.waiting, "newest": now.newest})
+
+    @classmethod
+    def load(cls, folder: Path, detector: Detector) -> "Stream":
+        """Returns the stream that `save` wrote, which goes on as if nothing had happened.
+
+        Raises:
+            DetectorError: if the file is missing, damaged, or of a stream of another detector.
+        """
+        note, arrays = saved.read(folder)
+        if note.detector != detector.digest:
+            raise DetectorError(
+                f"{folder}: the state must be of this detector, {detector.digest[:12]}, but is of {note.detector[:12]}; "
+                f"load it with the one it was saved with, or begin anew"
+            )
+        fitted = detector.threshold
+        stream = cls(detector, note.policy)
+        stream._standing = _Standing(
+            course=start(detector.scorer).at(note.seen, arrays),
+            threshold=parse(type(fitted), fitted.model_dump(mode="json") | note.threshold, str(folder)),
+            waiting=arrays["waiting"],
+            rows=note.rows,
+            dropped=note.dropped,
+            latest=note.latest,
+            newest=arrays["newest"],
+        )
+        return stream
+
+
+def _pieces(series: Series, plan: Arrangement, before: _Standing) -> Iterator[tuple[bool, NDArray[np.int64], Series]]:
+    """Yields whether a recording begins, and the numbers and values of rows, repeats among them, in bounded pieces."""
+    ends = np.cumsum(plan.held + 1)  # where each row stands among rows and repeats, plus 1
+    for first in range(0, int(ends[-1]) if len(ends) else 0, PIECE):
+        places = np.arange(first, min(first + PIECE, int(ends[-1])))
+        rows = np.searchsorted(ends, places, side="right")
+        real = places == ends[rows] - 1
+        source = rows - ~real
+        values = series.values[source]
+        values[source < 0] = before.newest
+        numbers = np.where(real, before.rows + rows, _REPEAT)
+        edges = [0, *np.flatnonzero(real & plan.restarts[rows]), len(places)]
+        for place, (begin, after) in enumerate(pairwise(edges)):
+            if begin < after:
+                yield place > 0, numbers[begin:after], Series(values[begin:after], series.features)
