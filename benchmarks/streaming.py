@@ -60,6 +60,8 @@ def main() -> None:
     arguments = parser.parse_args()
     policy = StreamPolicy(fill_to=arguments.fill_to)
 
+    if arguments.rows:  # first, since nothing before it may raise the peak
+        print(memory_line(policy, arguments.rows, arguments.chunk), flush=True)
     print(
         f"{'detector':22}{'median ms':>11}{'p99 ms':>9}{'batch ms':>10}{'ratio':>7}{'difference':>12}{'state KiB':>11}"
     )

@@ -73,6 +73,13 @@ def test_of_few_values_the_distance_is_that_of_scipy(values):
     assert tallied(one(first), second).distance(0) == pytest.approx(expected, abs=1e-12)
 
 
+def test_few_values_are_all_known_however_rare():
+    first, second = np.repeat([0, 1, 2], [500, 1, 499]), np.ones(10)
+    assert one(first).columns[0].values == (0, 1, 2)
+    assert tallied(one(first), second).distance(0) == pytest.approx(0.5, abs=1e-12)
+    assert ks_2samp(first, second).statistic == pytest.approx(0.5, abs=1e-12)
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.5, 1.0, -2.0, 9.0])
 def test_of_many_values_it_is_at_most_a_hundredth_smaller(shift):
     generator = np.random.default_rng(1)

@@ -61,8 +61,7 @@ def _mistakes(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
     found = []
     items = error.errors(include_url=False)
     for item in items:
-        inside = [other["loc"] for other in items if len(other["loc"]) > len(item["loc"])]
-        if item["type"] == "too_short" and any(place[: len(item["loc"])] == item["loc"] for place in inside):
+        if item["type"] == "too_short" and any(_inside(other["loc"], item["loc"]) for other in items):
             continue  # pydantic counts only the items that are as they should be; what is wrong with the others is said
         if item["type"] == "union_tag_not_found":
             item["msg"] = "must name its kind, since what else may stand there depends on it"
@@ -71,6 +70,10 @@ def _mistakes(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
         got = "" if item["type"] in {"missing", "union_tag_not_found"} else f", but got {shown(item['input'])}"
         found.append(f"{path}: {message[:1].lower()}{message[1:]}{got}")
     return found
+
+
+def _inside(place: Sequence[str | int], section: Sequence[str | int]) -> bool:
+    return len(place) > len(section) and place[: len(section)] == section
 
 
 def _path(places: Sequence[str | int], values: Any) -> Iterator[str]:

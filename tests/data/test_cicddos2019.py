@@ -150,11 +150,12 @@ def test_days_can_be_named_for_train_and_test(tmp_path):
 
 def test_a_file_that_begins_as_another_does_is_read_once(tmp_path):
     write(tmp_path, [flow(second) for second in range(20)])
-    write(tmp_path, [flow(second) for second in range(20)], "DrDoS_DNS.copy.csv")
+    for name in ("DrDoS_DNS.copy.csv", "other/DrDoS_DNS.csv"):
+        write(tmp_path, [flow(second) for second in range(20)], name)
     data = load(tmp_path)
     assert every_row(data, "flows") == [1] * 20
     assert data.defects == (
-        "DrDoS_DNS.csv: begins with the flows of DrDoS_DNS.copy.csv, which would count twice; not read (1)",
+        "DrDoS_DNS.csv: begins with the flows of DrDoS_DNS.copy.csv, which would count twice; not read (2)",
     )
 
 

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsad.data.csv import CsvSpec, read_table, to_times
@@ -264,6 +264,12 @@ def test_a_moment_is_read_in_every_form(cell, form, moment):
     assert moments([cell], **form) == [moment]
 
 
+def test_an_hour_that_occurs_twice_is_two_hours():
+    clock = ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 03:00"]
+    utc = ["2024-10-26T23:00:00", "2024-10-27T00:00:00", "2024-10-27T01:00:00", "2024-10-27T02:00:00"]
+    assert moments(clock, time_zone="Europe/Berlin") == utc
+
+
 def test_nanoseconds_are_kept():
     (found,) = to_times(pd.Series([1_709_266_706_123_456_789], name="at"), "load.csv")
     assert found == np.datetime64("2024-03-01T04:18:26.123456789")
@@ -328,6 +334,7 @@ def test_five_features_by_hand():
     )
 
 
+@settings(max_examples=20)
 @given(st.integers(1, 59), st.integers(2, 30))
 def test_no_feature_of_five_knows_a_row_to_come(row, period):
     values = np.random.default_rng(0).standard_normal(60)

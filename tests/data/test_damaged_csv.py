@@ -591,7 +591,7 @@ def test_one_row_cannot_be_cut_in_two(tmp_path):
         spec.load(tmp_path)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     place=st.integers(0, len(text()) - 1),
     length=st.integers(0, 30),

@@ -115,6 +115,12 @@ def test_what_cannot_be_gone_on_with_is_begun_anew(server, tmp_path, behaviour):
     assert server.sent == [len(CONTENT)]
 
 
+def test_a_part_of_nobody_knows_which_version_is_begun_anew(server, tmp_path):
+    (tmp_path / "file.part").write_bytes(b"old" * 1000)
+    fetched(server, tmp_path)
+    assert server.asked == [None]
+
+
 def test_a_part_that_is_longer_than_the_file_is_begun_anew(server, tmp_path):
     (tmp_path / "file.part").write_bytes(b"x" * 4_000_000)
     (tmp_path / "file.version").write_text(server.version)

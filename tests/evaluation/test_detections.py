@@ -122,13 +122,13 @@ def test_a_long_series_is_drawn_at_once_with_every_peak_and_flag():
     values[123_456, 0], scores[254_321] = 99.0, 77.0
     flags = scores > 1
     start = time.process_time()
-    figure = drawn(values, scores, flags, size=300, pieces=30).draw(["a", "b"], "title")
+    figure = drawn(values, scores, flags, size=250, pieces=30).draw(["a", "b"], "title")
     assert saved(figure)
     assert time.process_time() - start < 10
     for axes, row, peak in ((figure.axes[0], 123_456, 99), (figure.axes[2], 254_321, 77)):
         drawn_line = axes.lines[0]
-        assert len(drawn_line.get_xdata()) <= 2 * rows / 300
+        assert len(drawn_line.get_xdata()) <= 2 * rows / 250
         assert drawn_line.get_ydata()[drawn_line.get_xdata() == row] == peak
     ((first, last),) = shades(figure.axes[0], "flagged")
     assert first < 254_321 < last
-    assert last - first == 300
+    assert last - first == 250

@@ -63,7 +63,7 @@ class Client:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and not isinstance(body, str | bytes):
             body, given = json.dumps(body), {"Content-Type": "application/json", **given}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=200)
         try:
             connection.request(method, path, body.encode() if isinstance(body, str) else body, given)
             answer = connection.getresponse()

@@ -150,7 +150,8 @@ def _found(root: Path, files: str | tuple[str, ...] | None) -> list[Path]:
     for name in ("**/*.csv",) if files is None else (files,) if isinstance(files, str) else files:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise DataError(f"{root}: files lie below {FOLDER}/, but got {name!r}; give their path below it")
-        fitting = [*(root / name).rglob("*.csv")] if (root / name).is_dir() else [*root.glob(name)]
+        those = (root / name).rglob("*.csv") if (root / name).is_dir() else root.glob(name)
+        fitting = [path for path in those if path.is_file()]
         if not fitting:
             there = ", ".join(sorted(str(path.relative_to(root)) for path in root.rglob("*.csv"))) or "none"
             raise DataError(
@@ -163,12 +164,12 @@ def _found(root: Path, files: str | tuple[str, ...] | None) -> list[Path]:
 
 def _flows(paths: Sequence[Path], columns: Sequence[str], repairs: Counter[str]) -> Iterator[Flows]:
     """Yields the flows of all files but those that begin as another does; notes what is odd about a file as a whole."""
-    heads: dict[bytes, str] = {}
+    heads: dict[bytes, Path] = {}
     for path in paths:
         with path.open("rb") as file:
             head = file.read(4096)
-        if (first := heads.setdefault(head, path.name)) != path.name:
-            repairs[f"{path.name}: begins with the flows of {first}, which would count twice; not read"] += 1
+        if (first := heads.setdefault(head, path)) != path:
+            repairs[f"{path.name}: begins with the flows of {first.name}, which would count twice; not read"] += 1
             continue
         latest, attacks = np.iinfo(np.int64).min, Counter[str]()
         for flows in read_flows(path, columns, repairs):

@@ -74,7 +74,7 @@ def _go_on(url: str, part: Path, progress: Progress) -> None:
             part.unlink(missing_ok=True)
         raise
     with answer:
-        resumed = answer.status == 206 and str(answer.headers["Content-Range"]).startswith(f"bytes {start}-")
+        resumed = str(answer.headers["Content-Range"]).startswith(f"bytes {start}-")
         done = start if resumed else 0
         length = answer.headers["Content-Length"]
         total = None if length is None else done + int(length)

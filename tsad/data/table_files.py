@@ -230,7 +230,7 @@ class ParquetFile(TableFile):
         with self._opened() as file:
             self.names = list(file.schema_arrow.names)
             self.size = file.metadata.num_rows
-        self.header = _csv_line(self.names)
+        self.header = csv_line(self.names)
         self.layout = Layout("utf-8", ",", ".", tuple(self.names))
         _check_names(path, self.names)
 
@@ -296,14 +296,15 @@ class ParquetPiece(Piece):
 
     def lines(self) -> list[str]:
         """Returns the cells separated by commas, quoted where they must be."""
-        return [_csv_line(cells) for cells in zip(*map(self.texts, self._table.column_names), strict=True)]
+        return [csv_line(cells) for cells in zip(*map(self.texts, self._table.column_names), strict=True)]
 
     def table(self, numbers: Sequence[str]) -> pa.Table:
         """Returns the columns with their own types."""
         return self._table
 
 
-def _csv_line(cells: Sequence[str]) -> str:
+def csv_line(cells: Sequence[str], separator: str = ",") -> str:
+    """Returns cells as a line of a CSV without its end, quoted where they must be."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
+    csv.writer(text, delimiter=separator, lineterminator="").writerow(cells)
     return text.getvalue()

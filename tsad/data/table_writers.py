@@ -1,6 +1,5 @@
 """Tables of any size, written piece by piece, whole or not at all."""
 
-import csv
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tsad.data.table_files import Piece, TableFile
+from tsad.data.table_files import Piece, TableFile, csv_line
 from tsad.errors import DataError
 
 
@@ -72,7 +71,6 @@ class CsvWriter(TableWriter):
     def __init__(self, path: Path, source: TableFile) -> None:
         self._layout = source.layout
         self._file = path.open("w", encoding="utf-8", newline="")
-        self._cells = csv.writer(self._file, delimiter=self._layout.separator, lineterminator="\n")
         self._header: str | None = source.header
         self._lines: list[str] = []
 
@@ -82,27 +80,28 @@ class CsvWriter(TableWriter):
 
     def write(self, added: pd.DataFrame) -> None:
         """Writes waiting rows: each line to the letter, then the added cells."""
+        separator = self._layout.separator
         if self._header is not None:
-            self._write(self._header, list(added.columns))
+            self._file.write(separator.join([self._header, *map(self._quoted, added.columns)]) + "\n")
             self._header = None
         columns = [self._texts(pa.array(column, from_pandas=True)) for _, column in added.items()]
-        for line, cells in zip(self._lines, zip(*columns, strict=True), strict=False):
-            self._write(line, cells)
+        rows = zip(self._lines[: len(added)], *columns, strict=True)
+        self._file.writelines(f"{separator.join(row)}\n" for row in rows)
         del self._lines[: len(added)]
 
     def close(self) -> None:
         """Ends the file."""
         self._file.close()
 
-    def _texts(self, column: pa.Array) -> list[object]:
-        cells: list[object] = column.to_pylist()
-        if self._layout.decimal == "," and pa.types.is_floating(column.type):
-            return [None if cell is None else str(cell).replace(".", ",") for cell in cells]
-        return cells
+    def _texts(self, column: pa.Array) -> list[str]:
+        cells = column.to_pylist()
+        if pa.types.is_floating(column.type):
+            return ["" if cell is None else repr(cell).replace(".", self._layout.decimal) for cell in cells]
+        texts = {cell: "" if cell is None else self._quoted(str(cell)) for cell in set(cells)}
+        return [texts[cell] for cell in cells]
 
-    def _write(self, line: str, cells: Sequence[object]) -> None:
-        self._file.write(f"{line}{self._layout.separator}")
-        self._cells.writerow(cells)
+    def _quoted(self, cell: str) -> str:
+        return csv_line([cell], self._layout.separator)
 
 
 class ParquetWriter(TableWriter):

@@ -134,8 +134,10 @@ class Reference(Spec):
 
 
 def _column(name: str, values: NDArray[np.floating]) -> Column:
-    knots = np.unique(np.quantile(values, _KNOTS, method="inverted_cdf"))
     ordered = np.sort(values)
+    knots = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    if len(knots) > len(_KNOTS):
+        knots = np.unique(np.quantile(ordered, _KNOTS, method="inverted_cdf"))
     wide = values.astype(np.float64)
     return Column(
         name=name,

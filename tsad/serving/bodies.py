@@ -30,6 +30,7 @@ ROWS_SCHEMA: Mapping[str, Any] = {
         "rows": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
         "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
     },
+    "additionalProperties": False,
 }
 
 
@@ -124,8 +125,15 @@ def read_mapping(content: bytes) -> dict[str, Any]:
     return values
 
 
-def read_spec(kind: type[SpecT], content: bytes) -> SpecT:
-    """Returns the spec that a JSON body describes; raises `SpecError` naming every mistake by path and value."""
+def read_spec(kind: type[SpecT], content: bytes, most: int = 10_000) -> SpecT:
+    """Returns the spec that a JSON body describes.
+
+    Raises:
+        SpecError: naming every mistake by path and value.
+        Refusal: if the body is no mapping, or has more than `most` bytes, which might hold endlessly many mistakes.
+    """
+    if len(content) > most:
+        raise Refusal(413, f"this body must not exceed {most} bytes, but has {len(content)}")
     return parse(kind, read_mapping(content), "body")
 
 

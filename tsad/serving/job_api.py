@@ -11,19 +11,21 @@ from tsad.serving.jobs import Job, Jobs, Look
 from tsad.serving.model import Served
 from tsad.serving.refusal import Refusal
 from tsad.serving.searches import NewSearch, task_of_search
-from tsad.serving.train_predict import Question, task_of
+from tsad.serving.train_predict import MOST_BYTES, Question, task_of
 
 
 def search_routes(jobs: Jobs, look: Look, served: Served, wait: float, most_rows: int) -> APIRouter:
     """Returns what starts searches."""
     router = APIRouter(tags=["searches"])
 
-    @router.post("/train_predict", openapi_extra=request_body({JSON: Question.model_json_schema()}))
+    later: dict[int | str, Any] = {202: {"description": "A job that has not ended"}}
+
+    @router.post("/train_predict", responses=later, openapi_extra=request_body({JSON: Question.model_json_schema()}))
     async def train_predict(request: Request) -> Response:
         """Searches a forecaster of a series; answers with its forecasts and anomalies, or after a while with a job."""
         media_type(request.headers.get("content-type"), (JSON,))
         content = await request.body()
-        job = jobs.submit(await asyncio.to_thread(lambda: task_of(read_spec(Question, content), look)))
+        job = jobs.submit(await asyncio.to_thread(lambda: task_of(read_spec(Question, content, MOST_BYTES), look)))
         try:
             await asyncio.wait_for(job.ended.wait(), wait)
         except TimeoutError:
@@ -33,7 +35,9 @@ def search_routes(jobs: Jobs, look: Look, served: Served, wait: float, most_rows
         return Response(json.dumps(dict(job.result)), media_type=JSON)
 
     @router.post(
-        "/api/searches", openapi_extra=request_body({JSON: NewSearch.model_json_schema(), CSV: {"type": "string"}})
+        "/api/searches",
+        status_code=202,
+        openapi_extra=request_body({JSON: NewSearch.model_json_schema(), CSV: {"type": "string"}}),
     )
     async def search(request: Request, trials: Annotated[int, Query(ge=1, le=64)] = 4) -> Response:
         """Starts a search on the rows of a CSV body, or on a series that the service has."""

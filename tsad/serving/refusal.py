@@ -21,6 +21,17 @@ CODES: Mapping[int, str] = {
 }
 """Error code by status; 400, 401, 403, 404, 429, 500 and 503 are those of MLflow's own answers."""
 
+_SCHEMA = {
+    "type": "object",
+    "required": ["error_code", "message"],
+    "properties": {"error_code": {"enum": list(CODES.values())}, "message": {"type": "string"}},
+}
+DESCRIBED: dict[int | str, dict[str, Any]] = {
+    status: {"description": what, "content": {"application/json": {"schema": _SCHEMA}}}
+    for status, what in {"4XX": "What is wrong with the request.", "5XX": "Too busy, too slow, or broken."}.items()
+}
+"""How OpenAPI describes refusals."""
+
 _LONGEST = 1000
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from tsad.errors import TsadError, shown
 from tsad.serving.counts import TEXT, Counting, Counts
@@ -20,7 +21,7 @@ from tsad.serving.jobs import JobLimits, Jobs, Runner
 from tsad.serving.live import StreamLimits, Streams
 from tsad.serving.model import Served
 from tsad.serving.recent import Note, Recent
-from tsad.serving.refusal import CODES, Refusal
+from tsad.serving.refusal import CODES, DESCRIBED, Refusal
 from tsad.serving.score_api import model_routes, score_routes
 from tsad.serving.scoring_server import mlflow_routes
 from tsad.serving.stream_api import stream_routes
@@ -85,6 +86,7 @@ def create_app(served: Served, place: Surroundings, rules: Rules, limits: Limits
         redirect_slashes=False,
         lifespan=life,
         exception_handlers=_handlers(),
+        responses=DESCRIBED,
         dependencies=[Depends(_known_query)],
     )
     app.include_router(mlflow_routes(served.pyfunc, workers))
@@ -133,10 +135,23 @@ def _handlers() -> dict[int | type[Exception], Handler]:
 
     async def unknown(request: Request, error: HTTPException) -> Response:
         status, path = error.status_code if error.status_code in CODES else 400, shown(request.url.path)
-        message = {404: f"there is no {path}", 405: f"{path} does not take {request.method}"}
-        return await refused(request, Refusal(status, message.get(status, str(error.detail)), error.headers))
+        if status == 404:
+            return await refused(request, Refusal(status, f"there is no {path}"))
+        if status == 405:
+            allowed = ", ".join(_methods(request))
+            message = f"{path} does not take {request.method}; it takes {allowed}"
+            return await refused(request, Refusal(status, message, {"Allow": allowed}))
+        return await refused(request, Refusal(status, str(error.detail), error.headers))
 
     return {Refusal: refused, TsadError: mistaken, RequestValidationError: invalid, HTTPException: unknown}
+
+
+def _methods(request: Request) -> list[str]:
+    """Returns the methods that a path takes; Starlette itself names those of the first route only."""
+    routes = [
+        route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(request.url.path)
+    ]
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 def _other_routes(counts: Counts) -> APIRouter:

@@ -11,7 +11,13 @@ from tsad.serving.counts import Counts
 from tsad.serving.live import NewStream, Seat, Streams
 from tsad.serving.recent import Recent
 from tsad.serving.workers import Workers
+from tsad.streaming import StreamPolicy
 
+_NEW = {
+    "type": "object",
+    "properties": {"policy": StreamPolicy.model_json_schema()},
+    "additionalProperties": False,
+}
 _PUSH = {
     "type": "object",
     "required": ["rows"],
@@ -20,6 +26,7 @@ _PUSH = {
         "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
         "after": {"type": "integer", "minimum": 0},
     },
+    "additionalProperties": False,
 }
 
 
@@ -27,7 +34,7 @@ def stream_routes(streams: Streams, workers: Workers, counts: Counts, recent: Re
     """Returns what opens, feeds and ends streams."""
     router = APIRouter(prefix="/api/streams", tags=["streams"])
 
-    @router.post("", status_code=201, openapi_extra=request_body({JSON: NewStream.model_json_schema()}, required=False))
+    @router.post("", status_code=201, openapi_extra=request_body({JSON: _NEW}, required=False))
     async def begin(request: Request) -> Any:
         """Opens a stream."""
         content = await request.body()

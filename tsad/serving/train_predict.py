@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from tsad.spec import Spec, parse, put, read_yaml
 LEAST_ROWS, MOST_ROWS = 100, 20_000
 _WINDOWS, _BATCHES, _EPOCHS = 800, 100, 30
 """Windows of an epoch at most, batches of a trial at about, epochs at most: so that a search takes about a minute."""
+MOST_BYTES = 50 * MOST_ROWS
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -40,7 +41,7 @@ class Question(Spec):
         sigma: Standard deviations above the mean at which a residual becomes an anomaly.
     """
 
-    y_true: tuple[float, ...] | None = Field(None, min_length=LEAST_ROWS, max_length=MOST_ROWS)
+    y_true: Annotated[tuple[float, ...], Field(fail_fast=True)] | None = Field(None, min_length=LEAST_ROWS, max_length=MOST_ROWS)
     use_synthetic: bool = False
     sigma: float = Field(3.0, gt=0)
 

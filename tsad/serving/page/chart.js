@@ -257,7 +257,7 @@ export class Chart {
     pen.strokeRect(across(from) + 1, top + 1, Math.max(3, across(to) - across(from) - 2), OVERVIEW - 2);
   }
 
-  #cursor(pen, ink, { axis }) {
+  #cursor(pen, ink, { boxes, axis }) {
     if (this.selection) {
       const [left, right] = [...this.selection].sort((one, other) => one - other);
       pen.fillStyle = ink["accent-soft"];
@@ -265,6 +265,6 @@ export class Chart {
     }
     if (this.cursor === null) return;
     pen.fillStyle = ink.accent;
-    pen.fillRect(this.across(this.cursor) - 0.5, 0, 1, axis - GAP);
+    for (const { top, height } of boxes) pen.fillRect(this.across(this.cursor) - 0.5, top, 1, height);
   }
 }
