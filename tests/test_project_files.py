@@ -411,6 +411,7 @@ def test_the_registry_serves_the_champion():
 
     (served,) = [service_parsed(name) for name in SERVICES if words_of(name)[:2] == ["tsad", "serve"]]
     assert served["model"] == f"models:/{MODEL}@champion"
+    assert served["hosts"] == ("serve",)
     assert served["host"] == "0.0.0.0"  # within its container; it is published to this machine's loopback alone
 
 

@@ -154,13 +154,17 @@ def test_a_push_of_more_rows_than_are_scored_at_once():
     assert_batch(Stream(detector).push(series.values), detector, series)
 
 
-def test_a_baseline_is_the_same_by_either_way_to_a_median():
-    detector = l2_detector(SCORING.model_copy(update={"compress": "none"}))
-    values = SERIES.values.copy()
-    values[70] = 3e38  # its square is infinite
-    with np.errstate(over="ignore"):
-        series = dataclasses.replace(SERIES, values=values)
-        assert_batch(pushed(Stream(detector, EXACT), series, [5] * 32), detector, series)
+def test_an_infinite_score_takes_the_baseline_from_the_rows_after_it_as_in_the_batch():
+    values = sensors(60, 1).values
+    values[30] = 3e38  # its square is infinite
+    scoring = ScoringSpec(baseline=MedianBaseline(kind="median", length=5))
+    scorer = Scorer(("s0",), unscaled(1), 2, L2, FirstRow(2).eval(), scoring, np.ones(1))
+    detector, series = Detector(scorer, GivenThreshold(level=3.0)), Series(values, ("s0",))
+    found = pushed(Stream(detector, EXACT), series, [3] * 20)
+    assert_batch(found, detector, series)
+    assert np.isinf(found.scores[30])
+    assert np.isnan(found.scores[31:37]).all()
+    assert np.isfinite(found.scores[37:]).all()
 
 
 # --- memory ---
@@ -326,9 +330,10 @@ def test_a_push_of_late_rows_alone_changes_nothing():
     stream, other = (Stream(l2_detector(), StreamPolicy(late="drop")) for _ in range(2))
     for each in (stream, other):
         each.push(SERIES.values[:100], MINUTES[:100])
-    assert len(stream.push(SERIES.values[:3], MINUTES[:3])) == 0
+    for late in (slice(0, 3), slice(97, 100)):
+        assert len(stream.push(SERIES.values[late], MINUTES[late])) == 0
     assert_equal(stream.push(SERIES.values[100:]), other.push(SERIES.values[100:]))
-    assert (stream.rows, stream.dropped, other.dropped) == (160, 3, 0)
+    assert (stream.rows, stream.dropped, other.dropped) == (160, 6, 0)
 
 
 # --- what is refused ---

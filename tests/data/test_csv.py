@@ -366,3 +366,28 @@ def test_a_problem_of_the_second_file_names_it(tmp_path):
     path = write(table(), tmp_path / "train.csv")
     with pytest.raises(DataError, match=r"test\.csv: column 'cpu' has 1 empty cells, first at row 2"):
         load(path, test_path=write(table(**with_cells("cpu", [2], None)), tmp_path / "test.csv"))
+
+
+# --- what repairs keep ---
+
+
+def test_sorting_keeps_the_order_of_rows_of_one_time(tmp_path):
+    at = pd.Timestamp("2024-03-01") + pd.to_timedelta([1, 0] * 200, unit="min")
+    path = write(pd.DataFrame({"at": at, "cpu": np.arange(400)}), tmp_path / "load.csv")
+    data = load(path, label=None, unsorted="sort", duplicates="keep")
+    assert data.train.values[:, 0].tolist() == list(range(1, 400, 2))
+    assert data.test.values[:, 0].tolist() == list(range(0, 400, 2))
+
+
+def test_a_break_is_no_step(tmp_path):
+    at = pd.Timestamp("2024-03-01") + pd.to_timedelta([*range(5), *range(60, 65)], unit="min")
+    data = load(write(table(at=at), tmp_path / "load.csv"))
+    assert (data.train.breaks, data.test.breaks) == ((), ())
+    data = load(tmp_path / "load.csv", test_ratio=0.2)
+    assert (data.train.breaks, data.step_seconds) == ((5,), 60)
+
+
+def test_a_row_that_was_put_in_is_not_anomalous(tmp_path):
+    at = pd.Timestamp("2024-03-01") + pd.to_timedelta([*range(9), 10], unit="min")
+    data = load(write(table(at=at), tmp_path / "load.csv"), gaps="fill", missing="ffill", test_ratio=0.3)
+    assert data.test.labels.tolist() == [True, False, True]

@@ -42,6 +42,16 @@ def test_a_line_that_a_kill_cut_off_is_no_event_and_does_not_spoil_the_next(jour
     assert journal.read() == [Proposed(CANDIDATE), Ended(TRIAL, None)]
 
 
+def test_who_glances_at_it_while_another_writes_leaves_half_a_line_alone(journal):
+    assert journal.glance() == []
+    journal.write(Proposed(CANDIDATE))
+    journal.write(Ended(TRIAL, None))
+    half = journal.path.read_bytes()[:-1]
+    journal.path.write_bytes(half)
+    assert journal.glance() == [Proposed(CANDIDATE)]
+    assert journal.path.read_bytes() == half
+
+
 @pytest.mark.parametrize("line", ['{"event": "gone"}', "nonsense", '{"event": "proposed", "candidate": 3}'])
 def test_a_whole_line_that_is_no_event_is_named(journal, line):
     journal.write(Proposed(CANDIDATE))

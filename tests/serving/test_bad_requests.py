@@ -81,9 +81,9 @@ BODIES = [
     Bad("null", **raw("null"), says="must be a mapping .*, but is None"),
     Bad("a number", **raw("7"), says="must be a mapping .*, but is 7"),
     Bad("a text", **raw('"rows"'), says="must be a mapping .*, but is 'rows'"),
-    Bad("deep lists", **raw("[" * 50_000), says="must not nest"),
-    Bad("deep lists that end", **raw('{"rows": ' + "[" * 20_000 + "]" * 20_000 + "}"), says="must not nest"),
-    Bad("deep mappings", **raw('{"a":' * 20_000), says="must not nest"),
+    Bad("deep lists", **raw("[" * 4_000), says="must not nest"),
+    Bad("deep lists that end", **raw('{"rows": ' + "[" * 4_000 + "]" * 4_000 + "}"), says="must not nest"),
+    Bad("deep mappings", **raw('{"a":' * 1_900), says="must not nest"),
     Bad("no UTF-8", **raw(b'{"rows": "\xff\xfe"}'), says="must be UTF-8, but byte 10 is not"),
     Bad("UTF-16", **raw('{"rows": []}'.encode("utf-16")), says="must be UTF-8"),
     Bad("NaN", **raw('{"rows": [[NaN]]}'), says="must be JSON, which has no NaN"),
@@ -336,7 +336,7 @@ POLICIES = [
     Bad(
         "time that stands still",
         {"policy": {"step_seconds": 0}},
-        says="policy.step_seconds: .*greater than 0, but got 0",
+        says="policy.step_seconds: .*greater than .*, but got 0",
     ),
     Bad("time that is a text", {"policy": {"step_seconds": "60"}}, says="policy.step_seconds: .*number, but got '60'"),
     Bad(
@@ -409,7 +409,7 @@ TRAIN_PREDICT = [
         says="y_true must vary, but its first .* values are all 4",
     ),
     Bad("no sigma", {"y_true": SERIES, "sigma": None}, says="sigma: .*number, but got None"),
-    Bad("sigma nothing", {"y_true": SERIES, "sigma": 0}, says="sigma: .*greater than 0, but got 0"),
+    Bad("sigma nothing", {"y_true": SERIES, "sigma": 0}, says="sigma: .*greater than .*, but got 0"),
     Bad("sigma less than nothing", {"y_true": SERIES, "sigma": -3}, says="sigma: .*greater than 0, but got -3"),
     Bad("sigma a text", {"y_true": SERIES, "sigma": "3"}, says="sigma: .*number, but got '3'"),
     Bad("synthetic a number", {"use_synthetic": 1}, says="use_synthetic: .*boolean, but got 1"),
@@ -553,12 +553,15 @@ def test_the_page_itself_can_post(client):
 
 def said(client, text):
     """Returns what the service answers to these bytes; nothing if it hangs up instead."""
+    answer = b""
     with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
         try:
             connection.sendall(text)
-            return connection.recv(65536).decode()
+            while not answer.endswith(b"}") and (part := connection.recv(65536)):
+                answer += part
         except ConnectionError:
-            return ""
+            pass
+    return answer.decode()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Types and options that verbs share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+PLAIN = {"help_option_names": ["-h", "--help"]}
+PASS_ON = {"ignore_unknown_options": True, **PLAIN}
+YAML = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+class Auto(click.ParamType[int | float | None]):
+    """A number, or `auto` for what the file says."""
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self._kind = kind
+        self.name = f"{'whole ' if kind is int else ''}number|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float | None:
+        """Returns the number, None for `auto`; ends the command with 2 if it is neither."""
+        if value == "auto":
+            return None
+        try:
+            return self._kind(value)
+        except ValueError:
+            self.fail(f"must be {self.name}, but got {value!r}", param, ctx)
+
+
+overrides = click.option("--set", "assignments", multiple=True, metavar="A.B.C=VALUE", help="Put a value at a path.")
+extra_words = click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[--A.B.C VALUE ...]")
+
+
+def changes_of(assignments: Sequence[str], extra: Sequence[str]) -> dict[str, Any]:
+    """Returns overrides by path from `--set a.b=1`, and from `--a.b 1`, the form that `mlflow run -P a.b=1` passes on."""
+    from tsad.experiment import Experiment
+    from tsad.spec import parse_overrides
+
+    words = list(extra)
+    texts = list(assignments)
+    while words:
+        name, equals, value = words.pop(0).partition("=")
+        path = name.removeprefix("--")
+        if not name.startswith("--") or ("." not in path and path not in Experiment.model_fields):
+            raise click.UsageError(
+                f"no such option: {name}; a value of the file is set by its path, as --set training.epochs=5"
+            )
+        if not equals and not words:
+            raise click.UsageError(f"{name} needs a value")
+        texts.append(f"{path}={value if equals else words.pop(0)}")
+    return parse_overrides(texts)

@@ -1,0 +1,108 @@
+"""Verbs for a detector in production."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, changes_of, extra_words, overrides
+
+
+@click.command(context_settings=PLAIN)
+@click.argument("model", default="models:/tsad@champion")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--allow-host", "hosts", multiple=True, metavar="NAME", help="A name it may be called by, beside localhost."
+)
+@click.option("--token", envvar="TSAD_TOKEN", help="That each request must bear; better given as TSAD_TOKEN.")
+@click.option("--state", type=FOLDER, help="Folder for what survives a restart.")
+@click.option("--wait", type=click.FloatRange(0), default=120, show_default=True, help="Seconds /train_predict waits.")
+@click.option("--max-bytes", type=click.IntRange(1), default=16_000_000, show_default=True, help="Of a request's body.")
+@click.option("--max-rows", type=click.IntRange(1), default=100_000, show_default=True, help="Of a request.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Requests scored side by side.")
+@click.option("--job-seconds", type=click.FloatRange(1), default=3600, show_default=True, help="Of a search.")
+def serve(model: str, **options: Any) -> None:
+    """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page."""
+    from tsad.commands.serve import Options
+    from tsad.commands.serve import serve as command
+
+    command(model, Options(**options))
+
+
+@click.command(context_settings=PASS_ON)
+@click.argument("model", required=False)
+@click.option("--data", type=YAML, help="The EXPERIMENT.yaml whose rows MODEL and the champion are compared on.")
+@click.option("--metric", help="Of labelled rows; the default is ranking/pr_auc.")
+@click.option("--margin", type=float, help="That MODEL must be above the champion by; the default is 0.02.")
+@click.option("--force", is_flag=True, help="Promote without a comparison.")
+@click.option("--undo", is_flag=True, help="Make the champion before this one champion again.")
+@click.option("--name", default="tsad", show_default=True, help="Registered model, for --undo.")
+@overrides
+@extra_words
+def promote(
+    model: str | None,
+    data: Path | None,
+    assignments: Sequence[str],
+    extra: Sequence[str],
+    *,
+    force: bool,
+    undo: bool,
+    name: str,
+    **gate: str | float | None,
+) -> None:
+    """Make MODEL (models:/NAME/VERSION) champion if it beats the present one."""
+    from tsad.commands.promote import promote as command
+    from tsad.commands.promote import undo_promotion
+
+    changes = changes_of(assignments, extra)
+    asked = {key: value for key, value in gate.items() if value is not None}
+    if undo and not (model or data or force or asked or changes):
+        undo_promotion(name)
+    elif model and not undo and force != bool(data) and not (force and (asked or changes)):
+        command(model, data, changes, asked)
+    else:
+        raise click.UsageError("give MODEL and --data, MODEL and --force, or --undo")
+
+
+@click.command(context_settings=PLAIN)
+@click.argument("model")
+@click.argument("file", type=YAML)
+@click.option("--output", type=FOLDER, help="Folder for drift.json and drift.png.")
+@click.option("--reference", type=YAML, help="Normal rows to compare with, instead of what MODEL learned from.")
+@click.option("--fail", is_flag=True, help="Exit with 1 if anything has moved.")
+def drift(model: str, file: Path, output: Path | None, reference: Path | None, *, fail: bool) -> None:
+    """Compare the rows of FILE (csv or parquet) with those that MODEL learned from."""
+    from tsad.commands.drift import drift as command
+
+    command(model, file, output, reference, fail=fail)
+
+
+@click.command(context_settings=PASS_ON)
+@click.argument("model")
+@click.argument("file", type=YAML)
+@click.option("--output", type=FOLDER, required=True, help="New folder for the detector.")
+@click.option("--method", help="Kind of the new threshold, such as percentile or mad. Default: as it was.")
+@click.option(
+    "--update", "keep", is_flag=True, help="Take the scores in beside the old ones, which are else forgotten."
+)
+@overrides
+@extra_words
+def recalibrate(
+    model: str,
+    file: Path,
+    output: Path,
+    method: str | None,
+    assignments: Sequence[str],
+    extra: Sequence[str],
+    *,
+    keep: bool,
+) -> None:
+    """Fit MODEL's threshold to the scores of FILE, whose rows are mostly normal; no label is read."""
+    from tsad.commands.recalibrate import recalibrate as command
+
+    changes = changes_of(assignments, extra) | ({"threshold.kind": method} if method else {})
+    if keep and changes:
+        raise click.UsageError("--update keeps the rule of the threshold; leave out --method and --set, or --update")
+    command(model, file, output, changes, keep=keep)

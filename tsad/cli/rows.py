@@ -1,0 +1,88 @@
+"""Verbs about data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, changes_of, extra_words, overrides
+
+
+@click.group(context_settings=PLAIN)
+def data() -> None:
+    """Look at data before anything learns from it."""
+
+
+@data.command("check", context_settings=PASS_ON)
+@click.argument("file", type=YAML)
+@overrides
+@click.option("--output", type=YAML, help="The data card as JSON.")
+@click.option("--experiment", type=YAML, help="An EXPERIMENT.yaml that runs on FILE.")
+@extra_words
+def data_check(
+    file: Path, assignments: Sequence[str], output: Path | None, experiment: Path | None, extra: Sequence[str]
+) -> None:
+    """Tell what is in FILE (csv or parquet), what is wrong with it, and which --set data.NAME=VALUE mends it."""
+    from tsad.commands.check import check as command
+
+    command(file, changes_of(assignments, extra), output, experiment)
+
+
+@click.command(context_settings=PLAIN)
+@click.argument("generator", type=click.Choice(["sensors", "five", "kinds"]), default="sensors")
+@click.option("--num-samples", type=int, help="Rows.")
+@click.option("--num-features", type=int, help="Sensors; of sensors and kinds.")
+@click.option("--seed", type=int, help="Default: 0.")
+@click.option("--noise", type=float, help="Standard deviation of the noise.")
+@click.option("--anomaly-start", type=int, help="First anomalous row; of sensors.")
+@click.option("--anomaly-length", type=int, help="Anomalous rows; of sensors.")
+@click.option("--anomaly-magnitude", type=float, help="In standard deviations of a sensor; of sensors.")
+@click.option("--anomaly-ratio", type=float, help="Share of anomalous rows; of five and kinds.")
+@click.option("--anomaly-kinds", metavar="A,B,...", help="Such as point,trend; of kinds. Default: all.")
+@click.option("--period", type=int, help="Rows of a season; of five.")
+@click.option("--output-path", type=YAML, default="synthetic.csv", show_default=True, help="The rows.")
+@click.option("--labels-path", type=YAML, help="Label and kind of each. Default: OUTPUT ending in .labels.csv.")
+@click.option("--train-path", type=YAML, help="As many clean rows from before them.")
+def generate(
+    generator: str, output_path: Path, labels_path: Path | None, train_path: Path | None, **options: str | float | None
+) -> None:
+    """Write a synthetic series with labelled anomalies as CSV."""
+    from tsad.commands.generate import generate as command
+
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if isinstance(kinds := given.get("anomaly_kinds"), str):
+        given["anomaly_kinds"] = kinds.split(",")
+    command(generator, given, output_path, labels_path, train_path)
+
+
+@click.command(context_settings=PLAIN)
+@click.argument("name", type=click.Choice(["smd", "cicddos2019"]))
+@click.option("--from", "origin", help="Archive (.zip), folder, or address to take it from.")
+@click.option("--to", "target", type=FOLDER, help="Default: TSAD_DATA_DIR.")
+def download(name: Literal["smd", "cicddos2019"], origin: str | None, target: Path | None) -> None:
+    """Bring a published data set into the data folder, checked."""
+    from tsad.commands.download import download as command
+
+    command(name, origin, target)
+
+
+@click.group(context_settings=PLAIN)
+def cache() -> None:
+    """Look at the data that is kept because it was loaded before, or remove it."""
+
+
+@cache.command("show")
+def cache_show() -> None:
+    """List the files of the cache, those not used for longest first."""
+    from tsad.commands.cache import show
+
+    show()
+
+
+@cache.command("clear")
+def cache_clear() -> None:
+    """Remove them all."""
+    from tsad.commands.cache import clear
+
+    clear()
