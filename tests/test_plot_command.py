@@ -82,6 +82,13 @@ def test_a_table_without_scores_is_scored_first(plot, scored, monkeypatch):
     assert figure.legends[0].get_texts()[-1].get_text().startswith("threshold ")
 
 
+def test_scores_without_features_are_drawn_alone(plot, place):
+    (place / "scores.csv").write_text("score,flag,note\n,False,a\n0.5,False,b\n2.5,True,c\n")
+    figure, _ = plot("scores.csv", picture="scores.png")
+    assert names(figure) == ["score"]
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [np.nan, 0.5, 2.5])
+
+
 @pytest.mark.parametrize(("ending", "model"), [("parquet", []), ("csv", ["--model", "detector"])])
 def test_rows_and_features_may_be_chosen(plot, scored, ending, model, monkeypatch):
     monkeypatch.setattr(command, "_ROWS_AT_ONCE", 50)

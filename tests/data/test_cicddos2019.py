@@ -1,3 +1,4 @@
+import io
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.data.flow_files import COLUMNS, flow, text, write
 from tsad.data import flows as flows_module
 from tsad.data.cicddos2019 import CicDdos2019Spec
 from tsad.data.dataset import Kind
+from tsad.data.flows import read_header
 from tsad.errors import DataError
 from tsad.spec import parse
 
@@ -274,6 +276,12 @@ def test_a_header_that_names_a_column_twice_is_read_as_pandas_does(tmp_path):
     path = write(tmp_path, [flow(second, Fwd__Header__Length=7, Total__Fwd__Packets=1) for second in range(2)])
     path.write_text(path.read_text().replace("Fwd Header Length.1", "Fwd Header Length"))
     assert every_row(load(tmp_path), "fwd_header_length_sum") == [7, 7]
+
+
+def test_names_of_columns_are_plain_and_differ(tmp_path):
+    line = "\ufeff" + text([]).replace("Fwd Header Length.1", "Fwd Header Length")
+    names = read_header(io.BytesIO(line.encode()), tmp_path)
+    assert names == [name.strip() for name in COLUMNS]
 
 
 def test_too_many_labels_are_no_labels(tmp_path):

@@ -80,14 +80,14 @@ def _gathered(table: TableFile, model: str | None, names: Sequence[str] | None, 
     """Returns what is to be drawn of a file; None if it has no rows."""
     found = _scored(table) if model is None else _judged(table, find_detector(model))
     check_columns(table, names or ())
-    picture: Detections | None = None
+    picture, features = None, list[str]()
     for piece, first, verdicts in found:
         if piece is not None and picture is None:
             features = _numbered(table, piece, names, verdicts)
             picture = Detections(features, _rows_a_pixel(table, piece, window))
-        if picture is not None and piece is not None and (part := window.of(piece.first_row, len(piece))):
+        if picture is not None and piece is not None and features and (part := window.of(piece.first_row, len(piece))):
             cells = piece.columns(features).iloc[part.start : part.stop]
-            values = np.array([numbers(cells[name])[0] for name in features]).reshape(len(features), -1).T
+            values = np.stack([numbers(cells[name])[0] for name in features], axis=1)
             picture.take_values(piece.first_row + part.start, values)
         if picture is not None and (part := window.of(first, len(verdicts))):
             picture.take_scores(first + part.start, verdicts.iloc[part.start : part.stop])
@@ -133,12 +133,13 @@ def _judged(table: TableFile, detector: Detector) -> Found:
 
 def _numbered(table: TableFile, piece: Piece, names: Sequence[str] | None, verdicts: pd.DataFrame) -> list[str]:
     """Returns the columns that may be drawn: the named ones, or all of numbers but the verdicts."""
-    cells = piece.columns(names or [name for name in table.names if name not in verdicts.columns])
-    kept = [name for name in cells.columns if pd.api.types.is_numeric_dtype(cells[name])]
+    asked = names or [name for name in table.names if name not in verdicts.columns]
+    cells = piece.columns(asked) if asked else pd.DataFrame()
+    kept = [name for name in asked if pd.api.types.is_numeric_dtype(cells[name])]
     if names is not None and len(kept) < len(names):
         wrong = next(name for name in names if name not in kept)
         raise DataError(f"{table.path}: column {wrong!r} must hold numbers to be drawn, but holds others; leave it out")
-    return kept if names is None else list(names)
+    return kept
 
 
 def _rows_a_pixel(table: TableFile, piece: Piece, window: Window) -> int:

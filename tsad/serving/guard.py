@@ -94,7 +94,7 @@ class Guard:
         """Raises `Refusal` unless the request may be looked at."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if not self._known(hosts[0]):
+        if len(hosts) != 1 or not self._known(hosts[0]):
             raise Refusal(403, f"Host must be localhost or a name of --allow-host, but is {', '.join(hosts)!r}")
         if scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
             for origin in headers.getlist("origin"):

@@ -41,7 +41,9 @@ class Question(Spec):
         sigma: Standard deviations above the mean at which a residual becomes an anomaly.
     """
 
-    y_true: Annotated[tuple[float, ...], Field(fail_fast=True)] | None = Field(None, min_length=LEAST_ROWS, max_length=MOST_ROWS)
+    y_true: Annotated[tuple[float, ...], Field(fail_fast=True)] | None = Field(
+        None, min_length=LEAST_ROWS, max_length=MOST_ROWS
+    )
     use_synthetic: bool = False
     sigma: float = Field(3.0, gt=0)
 

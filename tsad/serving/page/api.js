@@ -3,7 +3,7 @@
 import { find } from "./dom.js";
 
 /** What the service refused, in the words that it gave. */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;

@@ -21,7 +21,7 @@ function thinned(values, step) {
  * Returns {low, high}: the least and largest of `values` per pixel column, NaN where a column has none.
  * A line through them looks like one through every row, however many there are. `values` must not change later.
  */
-export function envelope(values, from, to, width) {
+function envelope(values, from, to, width) {
   const low = new Float64Array(width).fill(NaN), high = new Float64Array(width).fill(NaN);
   const { lows, highs, rows } = thinned(values, (to - from) / width);
   const start = from / rows, step = (to - from) / width / rows;
