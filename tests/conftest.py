@@ -62,8 +62,9 @@ def smd_folder() -> Path:
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """An empty working folder and no settings but the defaults; whatever logging was opened is closed."""
-    for name in ("MLFLOW_TRACKING_URI", "TSAD_TRACKING_URI", "TSAD_DATA_DIR", "TSAD_DEVICE", "TSAD_OUTPUT_DIR"):
-        monkeypatch.delenv(name, raising=False)
+    for name in os.environ:
+        if name.startswith("TSAD_") or name == "MLFLOW_TRACKING_URI":
+            monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     loggers = [logging.getLogger(name) for name in ("tsad", "mlflow", "alembic")]
     before = [(logger, logger.handlers[:], logger.propagate) for logger in loggers]

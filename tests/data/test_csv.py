@@ -391,3 +391,16 @@ def test_a_row_that_was_put_in_is_not_anomalous(tmp_path):
     at = pd.Timestamp("2024-03-01") + pd.to_timedelta([*range(9), 10], unit="min")
     data = load(write(table(at=at), tmp_path / "load.csv"), gaps="fill", missing="ffill", test_ratio=0.3)
     assert data.test.labels.tolist() == [True, False, True]
+
+
+def test_a_value_is_not_carried_across_a_break(tmp_path):
+    at = pd.Timestamp("2024-03-01") + pd.to_timedelta([*range(5), *range(60, 65)], unit="min")
+    path = write(table(at=at, **with_cells("cpu", [5], None)), tmp_path / "load.csv")
+    with pytest.raises(DataError, match=r"column 'cpu' has 1 empty cells, first at row 5; set data\.missing=interp"):
+        load(path, missing="ffill")
+
+
+def test_a_wrong_cell_is_one_problem(tmp_path):
+    path = write(table(**with_cells("cpu", [6], "n/k"), **with_cells("disk", [2], "inf")), tmp_path / "load.csv")
+    found = CsvSpec(kind="csv", path=path, time="at", label="anomaly").inspect()
+    assert len(found.problems) == 2

@@ -153,6 +153,31 @@ def test_who_waits_for_a_stream_that_is_deleted_does_not_find_it(tmp_path, detec
 # --- workers ---
 
 
+def test_work_that_nobody_waits_for_keeps_its_place_until_it_is_done():
+    async def run():
+        workers, gate = Workers(1), asyncio.Event()
+
+        async def work():
+            await gate.wait()
+            raise ValueError("too late")
+
+        async def other():
+            return "done"
+
+        given_up = asyncio.create_task(workers.take(work))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        next_one = asyncio.create_task(workers.take(other))
+        impatient = asyncio.create_task(workers.take(other))
+        await asyncio.sleep(0.01)
+        impatient.cancel()
+        assert not next_one.done()
+        gate.set()
+        return await next_one, workers.waiting
+
+    assert asyncio.run(run()) == ("done", 0)
+
+
 def test_only_so_many_requests_are_worked_on_and_wait():
     inside, most = 0, 0
 

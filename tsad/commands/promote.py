@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tsad.commands.gate import Contest, Decision, decide, settle
-from tsad.commands.place import open_place, read_experiment
+from tsad.commands.place import load_data, open_place, read_experiment
 from tsad.search.gate import GateSpec
 from tsad.search.objective import LabelFreeSpec
 from tsad.serving.promotion import CHAMPION, champion, undo
@@ -39,7 +39,7 @@ def promote(model: str, path: Path | None, changes: Mapping[str, Any], gate: Map
         _say_where(name)
         return
     detector = load_detector(f"models:/{name}/{version}")
-    data = None if experiment is None else experiment.data.load(place.settings.data_dir)
+    data = None if experiment is None else load_data(experiment.data, place.settings)
     with leading_run(place.store, f"promote-{name}-{version}", {"tsad.kind": "promote"}) as writer:
         decision = Decision("forced", f"Version {version} replaces version {present} without a comparison.")
         if experiment is not None and data is not None:

@@ -95,6 +95,10 @@ class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
             _logger.warning("%s", repair)
         return found.data
 
+    def sources(self, folder: Path) -> tuple[Path, ...]:
+        """Returns the file or files."""
+        return (self.path,) if self.test_path is None else (self.path, self.test_path)
+
     def inspect(self) -> Inspection:
         """Returns the rows, or every problem that stands in their way."""
         findings = Findings(str(self.path))

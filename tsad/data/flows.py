@@ -165,7 +165,7 @@ def _batches(
     try:
         yield from arrow.open_csv(
             lines,
-            read_options=arrow.ReadOptions(block_size=BLOCK, column_names=names),
+            read_options=arrow.ReadOptions(use_threads=False, block_size=BLOCK, column_names=names),
             parse_options=arrow.ParseOptions(invalid_row_handler=leave_out),
             convert_options=arrow.ConvertOptions(column_types=types, include_columns=list(types)),
         )

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,14 +85,31 @@ def _read_csv(path: Path, form: TextForm, findings: Findings) -> pd.DataFrame:
         return "skip"
 
     names = [f"f{place}" for place in range(len(layout.first))]
-    cells = pyarrow.csv.read_csv(
-        path,
+    cells = pyarrow.csv.read_csv(path, *_options(layout, names, note))
+    above = 1 + form.header + layout.skip  # records are counted from 1, lines above them too
+    wrong = [row.number - above for row in bad]
+    _judge_lines(bad, wrong, form, findings)
+    _judge_layout(layout, form, findings)
+    if form.header:
+        cells = cells.slice(1)
+    numbers = np.setdiff1d(np.arange(len(cells) + len(wrong)), wrong)
+    columns = [_typed(column, layout.decimal, form.empty) for column in cells.columns]
+    table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers)
+    if len(names) == 1 and table["f0"].notna().any():
+        table = table.loc[: table["f0"].last_valid_index()]  # blank lines at the end
+    width = max(2, len(str(len(names) - 1)))
+    return table.set_axis(
+        list(layout.first) if form.header else [f"f{place:0{width}d}" for place in range(len(names))], axis=1
+    )
+
+
+def _options(
+    layout: Layout, names: list[str], note: Callable[[pyarrow.csv.InvalidRow], str]
+) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
+    """Returns how pyarrow reads such a text: every cell as text, `note` told of rows that it skips."""
+    return (
         pyarrow.csv.ReadOptions(
-            use_threads=False,
-            block_size=BLOCK,
-            column_names=names,
-            encoding=layout.encoding,
-            skip_rows=layout.skip,
+            use_threads=False, block_size=BLOCK, column_names=names, encoding=layout.encoding, skip_rows=layout.skip
         ),
         pyarrow.csv.ParseOptions(
             delimiter=layout.separator,
@@ -100,24 +118,6 @@ def _read_csv(path: Path, form: TextForm, findings: Findings) -> pd.DataFrame:
             invalid_row_handler=note,
         ),
         pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )
-    wrong = [
-        row.number - 1 - form.header - layout.skip for row in bad
-    ]  # records are counted from 1, lines above them too
-    _judge_lines(bad, wrong, form, findings)
-    _judge_layout(layout, form, findings)
-    if form.header:
-        cells = cells.slice(1)
-    numbers = np.setdiff1d(np.arange(len(cells) + len(wrong)), wrong)
-    columns = [_typed(column, layout.decimal, form.empty) for column in cells.columns]
-    table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers)
-    if len(names) == 1:
-        table = (
-            table.loc[: table["f0"].last_valid_index()] if table["f0"].notna().any() else table
-        )  # blank lines at the end
-    width = max(2, len(str(len(names) - 1)))
-    return table.set_axis(
-        list(layout.first) if form.header else [f"f{place:0{width}d}" for place in range(len(names))], axis=1
     )
 
 

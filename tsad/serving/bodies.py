@@ -73,7 +73,10 @@ class Rows:
             Refusal: if a time is none.
         """
         times = None if self.times is None else _read_times(self.times)
-        return Series(to_values(self.table, features, "body"), tuple(features), times=times)
+        values = _plain_values(self.table, features)
+        return Series(
+            to_values(self.table, features, "body") if values is None else values, tuple(features), times=times
+        )
 
     def ignored(self, features: Sequence[str]) -> list[str]:
         """Returns the columns that are no features."""
@@ -172,7 +175,24 @@ def _table(columns: Sequence[str], rows: Any, times: Any = None) -> Rows:
             raise Refusal(400, f"each row must be a list of {len(columns)} values, but row {place} has {what}")
     if times is not None:
         _check_times(times, len(rows))
-    return Rows(pd.DataFrame(rows, columns=list(columns)), times)
+    return Rows(pd.DataFrame(_array(rows), columns=list(columns)), times)
+
+
+def _array(rows: list[list[Any]]) -> Any:
+    """Returns the rows as one array of float64 if all cells are numbers: pandas takes that a hundred times as fast."""
+    try:
+        found = np.array(rows)
+    except ValueError:  # a list in a cell
+        return rows
+    return found if found.dtype == np.float64 and found.ndim == 2 else rows
+
+
+def _plain_values(table: pd.DataFrame, features: Sequence[str]) -> NDArray[np.float32] | None:
+    """Returns what `to_values` does, in one go; None if a column is absent or a cell no number, which `to_values` names."""
+    if not set(features) <= set(table.columns) or not all(dtype == np.float64 for dtype in table.dtypes):
+        return None
+    values = table[list(features)].to_numpy()
+    return values.astype(np.float32) if (np.abs(values) <= np.finfo(np.float32).max).all() else None
 
 
 def _text(content: bytes) -> str:

@@ -209,12 +209,13 @@ class Jobs:
             self.cancel(job)
             status = await process.wait()
         job.leash = None
+        result = None if status else await asyncio.to_thread(job.task.conclude, job.folder)
         if job.state != "running":
             return
         if status:
             self._end(job, "failed", error=_last_line(job.folder / LOG))
         else:
-            self._end(job, "finished", result=await asyncio.to_thread(job.task.conclude, job.folder))
+            self._end(job, "finished", result=result)
 
     def _end(
         self, job: Job, state: State, *, result: Mapping[str, Any] | None = None, error: str | None = None

@@ -27,7 +27,7 @@ def main() -> None:
 def _watch(command: "subprocess.Popen[bytes]") -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    pass
+    command.send_signal(signal.SIGINT)
     time.sleep(GRACE)
     os.killpg(0, signal.SIGKILL)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,14 @@ class Origin:
         name: Of the registered model; None for a run's detector or a folder.
         version: Of the registered model, None likewise.
         folder: On this machine's disk.
+        metrics: Of the run that it was logged to.
     """
 
     uri: str
     name: str | None
     version: str | None
     folder: ModelFolder
+    metrics: Mapping[str, float]
 
 
 class Served:
@@ -69,7 +72,6 @@ class Served:
         """Returns what `/api/model` answers."""
         detector, origin = self.detector, self.origin
         scorer = detector.scorer
-        own = [each.metrics for each in self._registered() if each.version == origin.version]
         return {
             "name": origin.name,
             "version": origin.version,
@@ -80,11 +82,12 @@ class Served:
             "rows_after": scorer.rows_after,
             "threshold": described(detector.threshold),
             "labels_used": detector.provenance.tags(),
-            "metrics": dict(own[0]) if own else {},
+            "metrics": dict(origin.metrics),
         }
 
     def versions(self) -> list[dict[str, Any]]:
         """Returns what `/api/versions` answers: those of the registered model, newest first, without `panel/`."""
+        found = [] if self.origin.name is None else registry.versions(self.origin.name)
         return [
             {
                 "version": each.version,
@@ -94,11 +97,8 @@ class Served:
                 "metrics": {name: value for name, value in each.metrics.items() if not name.startswith("panel/")},
                 "tags": dict(each.tags),
             }
-            for each in self._registered()
+            for each in found
         ]
-
-    def _registered(self) -> list[registry.Version]:
-        return [] if self.origin.name is None else list(registry.versions(self.origin.name))
 
     def series_names(self) -> tuple[str, ...]:
         """Returns the names that `series` knows."""
@@ -139,7 +139,8 @@ def open_model(model: str, place: Path) -> Served:
     name, version = registry.resolve(model) if model.startswith("models:/") else (None, None)
     folder = registry.model_folder(model if name is None else f"models:/{name}/{version}")
     path = folder.path if folder.served else _packed(folder.detector, place / "model")
-    return Served(Origin(model, name, version, folder), mlflow.pyfunc.load_model(str(path)))
+    metrics = next((each.metrics for each in registry.versions(name) if each.version == version), {}) if name else {}
+    return Served(Origin(model, name, version, folder, metrics), mlflow.pyfunc.load_model(str(path)))
 
 
 def _packed(detector: Path, target: Path) -> Path:

@@ -33,12 +33,24 @@ class Workers:
         return await self.take(asyncio.to_thread, work, *arguments)
 
     async def take(self, start: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """Returns what that returns which `start` starts, in its turn; raises `Refusal` if too many wait."""
+        """Returns what that returns which `start` starts, in its turn; raises `Refusal` if too many wait.
+
+        A thread cannot be ended: if nobody waits for its answer any more, it keeps its place until it is done.
+        """
         if self._inside >= self._room:
             raise Refusal(503, f"{self.waiting} requests wait already; send again later", {"Retry-After": "1"})
         self._inside += 1
         try:
-            async with self._free:
-                return await start(*arguments)
-        finally:
+            await self._free.acquire()
+        except asyncio.CancelledError:
             self._inside -= 1
+            raise
+        work = asyncio.ensure_future(start(*arguments))
+        work.add_done_callback(self._leave)
+        return await asyncio.shield(work)
+
+    def _leave(self, work: "asyncio.Future[Any]") -> None:
+        self._inside -= 1
+        self._free.release()
+        if not work.cancelled():
+            work.exception()  # which nobody may be there to hear
