@@ -123,6 +123,7 @@ def test_a_gain_compares_the_rows_that_all_of_them_score(case):
     assert found.certainty.gain.value != found.certainty.intervals["detector"].value
 
 
+@pytest.mark.slow
 def test_a_gain_vanishes_under_permuted_labels(case):
     scores = case.outcome.test.values
     labels = scores > np.nanquantile(scores, 0.9)  # those that this very detector finds best
@@ -227,6 +228,7 @@ def test_scores_alone_are_flagged_by_an_oracle_and_say_so():
     assert len(found.certainty.permuted.null) == 3
 
 
+@pytest.mark.slow
 def test_scores_are_assessed_the_same_every_time():
     generator = np.random.default_rng(0)
     labels = np.arange(300) % 50 < 8

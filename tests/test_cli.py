@@ -267,6 +267,7 @@ def metrics(place):
     return json.loads((place / "out/metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_saved_scores_are_evaluated_without_the_rows_that_have_none(tsad, arrays, place):
     # without the NaN: the best F1 flags 0.9, 0.8 and 0.7, two of them hits: 2 * 2 / (3 + 2); AP = (1/1 + 2/3) / 2
     code, out, _ = tsad(*arrays([np.nan, 0.9, 0.8, 0.7, 0.1, np.nan], [1, 1, 0, 1, 0, 0]))
@@ -305,6 +306,7 @@ def test_saved_scores_get_every_metric_and_an_oracle_for_a_threshold(tsad, array
         assert (place / "out" / name).stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_metrics_of_windows_are_undefined_where_rows_are_too_few(tsad, arrays, place):
     _, _, errors = tsad(*arrays([0.1, 0.9], [0, 1]))
     reason = "2 scored rows do not hold windows of 128 rows of both kinds"
@@ -313,6 +315,7 @@ def test_metrics_of_windows_are_undefined_where_rows_are_too_few(tsad, arrays, p
     assert not [name for name in metrics(place) if name.startswith("window/")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scores", "labels", "reason"),
     [

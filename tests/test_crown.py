@@ -86,6 +86,7 @@ def test_without_an_ensemble_the_best_trial_is_champion(chosen, search):
     assert champion.metrics == {"value": 0.03}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [(0.01, 0.03, 0.02), (0.5, 1.0, 0.2)])
 def test_a_champion_knows_whose_labels_chose_it(chosen, values):
     _, detector, _ = chosen(values)
@@ -136,6 +137,7 @@ def test_the_winner_becomes_the_first_champion_and_everybody_is_told_what_it_bea
     assert "models serve -m models:/tsad-crowned@champion" in out
 
 
+@pytest.mark.slow
 def test_without_a_name_nothing_is_registered_and_the_files_remain(crowned, tmp_path):
     found, tags, out = crowned(None)
     assert found is None

@@ -81,6 +81,7 @@ EXPERIMENT = {
 }
 
 
+@pytest.mark.slow
 def test_one_detector_for_each_machine_is_a_thing_of_smd(tsad, place):
     Path("e.yaml").write_text(yaml.safe_dump(EXPERIMENT | {"data": {"kind": "synthetic"}}))
     code, _, errors = tsad("train", "e.yaml", "--each-machine")

@@ -257,6 +257,7 @@ def logged(store, saved):
     return writer
 
 
+@pytest.mark.slow
 def test_what_is_done_to_a_tracked_model_is_a_run_with_the_new_detector(tsad, store, logged, files):
     uri = f"runs:/{logged.run_id}/{DETECTOR}"
     code, out, _ = tsad("recalibrate", uri, "moved.csv", "--output", "new")

@@ -138,6 +138,7 @@ def test_rows_need_what_the_members_that_look_furthest_need(spec):
     assert np.isfinite(detector.score(SERIES.part(0, needed)).values).sum() == 1
 
 
+@pytest.mark.slow
 @every_model
 def test_pieces_get_exactly_the_scores_of_the_whole(spec):
     detector = ensemble_detector(spec, L2, PCA)
@@ -162,6 +163,7 @@ def test_any_piece_gets_the_scores_of_the_whole(first, rows):
     np.testing.assert_array_equal(piece[known], WHOLE[first : first + rows][known])
 
 
+@pytest.mark.slow
 def test_a_single_row_gets_its_score_of_the_whole_from_many_members():
     """NumPy adds nine numbers of one row in another order than nine of each of many rows."""
     specs = [PcaErrorSpec(kind="pca_error", components=components) for components in (1, 2, 3, 4, 5)] + [L2] * 4

@@ -335,6 +335,7 @@ def test_the_champion_is_not_promoted_once_more(three, tsad):
     assert "version 1 is champion already" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

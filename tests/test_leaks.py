@@ -269,6 +269,7 @@ def test_an_honest_experiment_reads_no_label_but_those_it_declares(small_experim
     assert (result.clean, result.scores, result.flags) == (True, 0, flags)
 
 
+@pytest.mark.slow
 def test_a_trained_network_reads_no_label(small_experiment, small_data):
     result = labels_unread(small_experiment, small_data, drawn())
     assert str(result) == (

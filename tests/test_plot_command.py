@@ -89,6 +89,7 @@ def test_scores_without_features_are_drawn_alone(plot, place):
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [np.nan, 0.5, 2.5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "model"), [("parquet", []), ("csv", ["--model", "detector"])])
 def test_rows_and_features_may_be_chosen(plot, scored, ending, model, monkeypatch):
     monkeypatch.setattr(command, "_ROWS_AT_ONCE", 50)

@@ -252,6 +252,7 @@ def test_adjusted_f1_never_stands_without_that_of_a_random_score(known):
     assert "PA-F1" not in Page(page(replace(known, certainty=None, panel=panel), {})).table("What it is worth")["l2"]
 
 
+@pytest.mark.slow
 def test_scores_and_labels_alone_make_a_page(known):
     found = assess_scores(known.scores, known.labels, "scores alone")
     read = Page(page(found, {}))

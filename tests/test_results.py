@@ -221,6 +221,7 @@ def test_a_trained_run_keeps_its_losses_in_a_file_and_a_picture(tmp_path):
 # --- less is known ---
 
 
+@pytest.mark.slow
 def test_scores_alone_leave_what_can_be_said_of_them(alone):
     found, folder = alone
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
@@ -238,6 +239,7 @@ def test_scores_alone_leave_what_can_be_said_of_them(alone):
     assert set(pd.read_csv(folder / "threshold_sweep.csv")["rule"]) == {"oracle"}
 
 
+@pytest.mark.slow
 def test_without_labels_there_are_scores_levels_and_flags(tmp_path, assessment):
     bare = replace(assessment, labels=None, certainty=None, causes=None, report=Report({"rows/scored": 280.0}))
     write_scores(bare, tmp_path)

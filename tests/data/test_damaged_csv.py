@@ -431,6 +431,7 @@ def test_a_damaged_file_is_refused_with_file_place_and_way_out(tmp_path, suffix,
 MENDED = [case for case in EVERY if case[5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "content", "options"), [case[1:4] for case in MENDED], ids=[case[0] for case in MENDED]
 )

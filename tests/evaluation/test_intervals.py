@@ -64,6 +64,7 @@ def test_the_interval_of_a_mean_covers_it_95_times_of_100():
     assert 0.90 <= covered / 300 <= 0.98
 
 
+@pytest.mark.slow
 def test_the_block_interval_of_pr_auc_covers_it_where_row_by_row_would_not():
     def stretches(generator, rows=1000, length=20):
         events = np.repeat(generator.random(rows // length) < 0.3, length)
@@ -105,6 +106,7 @@ def test_what_never_differs_is_no_better():
     assert (found.difference, found.p_value, found.wins) == ((0, 0, 0), 1.0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3, 12, 28])
 def test_ties_and_cases_that_do_not_differ_are_borne(count):
     first = np.arange(count) % 2 / 2

@@ -74,6 +74,7 @@ def every_picture(scores, labels, flags, levels):
 AGAINST_LABELS = {"roc", "precision_recall", "f1_vs_threshold"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scores", "labels", "levels", "reasons"),
     [

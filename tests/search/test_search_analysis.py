@@ -176,6 +176,7 @@ def test_one_diverged_training_changes_little():
     assert importance(ruined, SPACE)["window.length"].value > 0.8
 
 
+@pytest.mark.slow
 def test_importance_is_the_same_twice():
     assert importance(drawn(12), SPACE) == importance(drawn(12), SPACE)
 

@@ -82,11 +82,13 @@ def test_unlike_means_a_smaller_rank_correlation_of_validation_scores(ended, sma
     assert kinds(choose_members(trials, small_data, above)) == ["pca_error", "window_linear"]
 
 
+@pytest.mark.slow
 def test_a_member_must_be_unlike_every_one_before_it(ended, small_data):
     trials = ended("linear", "l2", "l2 again")
     assert kinds(choose_members(trials, small_data, EnsembleSpec())) == ["window_linear", "l2"]
 
 
+@pytest.mark.slow
 def test_trials_that_did_not_finish_or_left_nothing_are_not_chosen(ended, small_data):
     (stopped, first), (lost, _), last = ended("l2", "linear", "pca")
     stopped = dataclasses.replace(stopped, state="stopped")
@@ -94,6 +96,7 @@ def test_trials_that_did_not_finish_or_left_nothing_are_not_chosen(ended, small_
     assert choose_members([], small_data, EnsembleSpec()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("l2", "constant"), ("constant", "l2")])
 def test_a_detector_that_never_differs_is_unlike_nobody(ended, small_data, names):
     assert kinds(choose_members(ended(*names), small_data, EnsembleSpec())) == [names[0]]

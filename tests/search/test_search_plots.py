@@ -49,6 +49,7 @@ def priced(costs):
 # --- all of them ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trials", "names"),
     [

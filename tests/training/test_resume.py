@@ -101,12 +101,14 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     assert [epoch for epoch, _ in told] == [6]
 
 
+@pytest.mark.slow
 def test_without_resume_a_training_begins_anew(tmp_path):
     _, first = train(tmp_path)
     _, second = train(tmp_path)
     assert second == first
 
 
+@pytest.mark.slow
 def test_more_epochs_may_be_asked_for_after_a_training(tmp_path):
     train(tmp_path)
     resumed, told = train(tmp_path, resume=True, training__epochs=8, training__patience=8)

@@ -60,6 +60,7 @@ def _next(designer):
     return next(candidate for _ in range(9) if (candidate := designer.suggest()) is not None)
 
 
+@pytest.mark.slow
 @every_designer
 def test_another_seed_gives_other_proposals(spec):
     if spec.kind == "grid":
@@ -86,6 +87,7 @@ def test_a_candidate_is_what_its_genes_resolve_to(spec):
         assert parse(Experiment, values, "candidate").model_dump(mode="json") == candidate.experiment
 
 
+@pytest.mark.slow
 @every_designer
 @pytest.mark.parametrize("seed", [1])
 def test_neither_failed_nor_stopped_trials_breed(spec, seed):
@@ -105,12 +107,14 @@ def test_a_search_goes_on_when_nothing_finishes(spec):
     assert all(trial.candidate.parents == () for trial in trials)
 
 
+@pytest.mark.slow
 @every_designer
 def test_parents_are_older_than_their_children(spec):
     for trial in drive(spec.build(SPACE, seed=5), 40):
         assert all(parent < trial.candidate.number for parent in trial.candidate.parents)
 
 
+@pytest.mark.slow
 @every_designer
 @pytest.mark.parametrize("seed", [0, 3])
 def test_a_small_space_is_exhausted_only_when_nearly_all_of_it_was_proposed(spec, seed):

@@ -40,6 +40,7 @@ def test_a_generation_waits_for_the_last_of_the_one_before():
     assert [candidate.generation for candidate in first + second] == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_proposals_do_not_depend_on_which_of_the_running_ends_first():
     spec = EvolutionSpec(population=6)
     one, other = (
@@ -112,6 +113,7 @@ def test_a_child_has_its_parents_genes_but_for_one_mutation():
         assert inherited.count(False) <= 1
 
 
+@pytest.mark.slow
 def test_children_of_two_parents_mix_them():
     trials = drive(EvolutionSpec(population=10, crossover=1, mutation=1e-9, immigrants=0).build(SPACE, seed=0), 60)
     assert all(len(trial.candidate.parents) == 2 for trial in trials[10:])

@@ -50,6 +50,7 @@ def test_a_value_that_is_no_number_is_told_as_failed(spec, value):
     assert [trial.state.name for trial in told(designer)] == ["FAIL"]
 
 
+@pytest.mark.slow
 def test_a_repeat_is_answered_with_the_value_that_is_known():
     designer = TPE.build(SMALL, seed=0)
     ends = drive(designer, SMALL_SIZE - 4)
