@@ -20,7 +20,7 @@ from tsad.trial import Candidate, Trial
 ENVIRONMENT = environment(PYTHONDONTWRITEBYTECODE="1")
 WRITES = "import os, pathlib; pathlib.Path('seen').write_text(os.environ['TSAD_OUTPUT_DIR'])"
 WAITS = "import time; print('waiting', flush=True); time.sleep(60)"
-FAILS = "import sys; print('first line'); sys.exit('DataError: nothing to search\\n\\n')"
+FAILS = "import sys; print('first line', flush=True); sys.exit('DataError: nothing to search\\n\\n')"
 
 
 def task(kind="search", conclude=lambda folder: {"seen": (folder / "seen").read_text()}):
@@ -215,7 +215,7 @@ def test_the_leash_has_the_exit_status_of_the_command(status):
 
 
 def test_a_command_is_interrupted_when_its_leash_is_let_go():
-    code = "import time\nprint('on', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('ended well')"
+    code = "import time\ntry: print('on', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: print('ended well')"
     with leashed(code, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"on\n"
         process.stdin.close()

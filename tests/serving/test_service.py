@@ -124,6 +124,21 @@ def test_an_event_names_the_features_that_did_most_first(client, rows, half, top
         assert sum(shares) <= 1 + 1e-9
 
 
+@pytest.mark.parametrize("wild", [3e38, 1e20])
+def test_numbers_that_nobody_expects_are_answered_with_json(client, rows, wild):
+    values = rows.values.tolist()
+    values[50][2] = wild
+    body = {"columns": list(rows.features), "rows": values}
+    stream = opened(client)
+    for answer in (
+        client.post("/api/score", body),
+        client.post("/invocations", {"dataframe_split": {"columns": body["columns"], "data": values}}),
+        client.post(f"{stream}/rows", {"rows": values}),
+    ):
+        assert answer.status == 200
+        json.loads(answer.content, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
 def test_columns_in_another_order_and_others_beside_them_change_nothing(client, rows):
     turned = table(rows)
     turned = {"columns": ["more", *turned["columns"][::-1]], "rows": [["x", *row[::-1]] for row in turned["rows"]]}

@@ -191,7 +191,7 @@ def _plain_values(table: pd.DataFrame, features: Sequence[str]) -> NDArray[np.fl
     """Returns what `to_values` does, in one go; None if a column is absent or a cell no number, which `to_values` names."""
     if not set(features) <= set(table.columns) or not all(dtype == np.float64 for dtype in table.dtypes):
         return None
-    values = table[list(features)].to_numpy()
+    values = (table if tuple(table.columns) == tuple(features) else table[list(features)]).to_numpy()
     return values.astype(np.float32) if (np.abs(values) <= np.finfo(np.float32).max).all() else None
 
 

@@ -1,5 +1,6 @@
 """Answers about rows: scores, flags and events as plain values that JSON can hold."""
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
@@ -31,8 +32,6 @@ def judge(detector: Detector, rows: Rows, level: float | None, top: int) -> tupl
     series = ascending(rows.series(features), rows.times)
     scores = judging.score(series)
     flags = judging.flag(scores)
-    numbered = np.arange(len(flags))
-    events = event_table(numbered, rows.times, scores.values, flags, scores.by_feature, features, top)
     answer = {
         "rows": len(flags),
         "ignored": rows.ignored(features),
@@ -40,7 +39,7 @@ def judge(detector: Detector, rows: Rows, level: float | None, top: int) -> tupl
         "score": numbers(scores.values),
         "level": numbers(judging.threshold.levels(scores.values)),
         "flag": flags.tolist(),
-        "events": [_event(event, min(top, len(features))) for event in events.to_dict("records")],
+        "events": _events(scores, flags, rows.times, features, top) if flags.any() else [],
     }
     return answer, series, scores
 
@@ -50,9 +49,16 @@ def numbers(values: NDArray[np.float64]) -> list[float | None]:
     return [value if isfinite(value) else None for value in values.tolist()]
 
 
-def _event(event: dict[Any, Any], top: int) -> dict[str, Any]:
-    """Returns a row of `event_table` with its features as a list."""
-    ranked = [
-        {"name": event.pop(f"feature_{place}"), "share": event.pop(f"share_{place}")} for place in range(1, top + 1)
-    ]
-    return event | {"features": [each for each in ranked if not pd.isna(each["name"])]}
+def _events(
+    scores: Scores, flags: NDArray[np.bool_], times: Sequence[str] | None, features: Sequence[str], top: int
+) -> list[dict[str, Any]]:
+    """Returns the rows of `event_table`, the features of each as a list."""
+    table = event_table(np.arange(len(flags)), times, scores.values, flags, scores.by_feature, features, top)
+    found = []
+    for row in table.to_dict("records"):
+        event = {str(name): value for name, value in row.items()}
+        places = range(1, min(top, len(features)) + 1)
+        ranked = [{"name": event.pop(f"feature_{place}"), "share": event.pop(f"share_{place}")} for place in places]
+        event["peak_score"] = event["peak_score"] if isfinite(event["peak_score"]) else None
+        found.append({**event, "features": [each for each in ranked if not pd.isna(each["name"])]})
+    return found
