@@ -18,7 +18,7 @@ from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, changes_of, extra_wor
 )
 @click.option("--token", envvar="TSAD_TOKEN", help="That each request must bear; better given as TSAD_TOKEN.")
 @click.option("--state", type=FOLDER, help="Folder for what survives a restart.")
-@click.option("--wait", type=click.FloatRange(0), default=120, show_default=True, help="Seconds /train_predict waits.")
+@click.option("--wait", type=click.FloatRange(0), default=240, show_default=True, help="Seconds /train_predict waits.")
 @click.option("--max-bytes", type=click.IntRange(1), default=16_000_000, show_default=True, help="Of a request's body.")
 @click.option("--max-rows", type=click.IntRange(1), default=100_000, show_default=True, help="Of a request.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Requests scored side by side.")

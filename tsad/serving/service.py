@@ -60,7 +60,7 @@ class Limits:
 
     rows: int = 100_000
     workers: int = 2
-    wait: float = 120.0
+    wait: float = 240.0
     jobs: JobLimits = field(default_factory=JobLimits)
     streams: StreamLimits = field(default_factory=StreamLimits)
 
