@@ -3,13 +3,12 @@
 import json
 import re
 import shlex
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tsad.cli import main
 from tsad.data.card import DataCard, data_card
 from tsad.experiment import Experiment, run
 from tsad.spec import parse, put, read_yaml
@@ -18,21 +17,9 @@ ROWS = 400
 
 
 @pytest.fixture
-def check(tmp_path, monkeypatch, capsys):
-    """Runs `tsad data check` in an empty folder; returns its exit code, what it printed and its errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["tsad", "data", "check", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return command
+def check(place, tsad):
+    """Runs `tsad data check` in an empty folder; returns its exit code, what it printed and the lines of its errors."""
+    return partial(tsad, "data", "check")
 
 
 @pytest.fixture
@@ -66,7 +53,7 @@ NAMED = ("--set", "data.time=at", "--set", "data.label=label")
 
 def test_a_good_file_exits_0_with_its_card_and_an_experiment(check, good, tmp_path):
     code, out, errors = check(good, *NAMED, "--output", "card.json")
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (0, [])
     assert "# Data card: load" in out
     assert "Constant in train: idle" in out
     assert "1. " not in out
@@ -84,7 +71,7 @@ def yaml_of(out, folder):
 def test_a_bad_file_exits_1_with_every_problem_its_row_and_its_setting(check, bad):
     code, out, errors = check(bad, *NAMED)
     assert code == 1
-    assert errors == "DataError: load.csv: 5 problems stand in the way of an experiment; they are named above\n"
+    assert errors == ["DataError: load.csv: 5 problems stand in the way of an experiment; they are named above"]
     for message, setting in (
         ("first row 400 with 4", "--set data.bad_lines=drop"),
         (
@@ -104,7 +91,7 @@ def test_the_settings_together_mend_the_file(check, bad):
     _, out, _ = check(bad, *NAMED)
     (line,) = [line for line in out.splitlines() if line.startswith("  tsad data check")]
     code, again, errors = check(*shlex.split(line)[3:])
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (0, [])
     assert "1. " not in again
     assert "left out" in again
 
@@ -130,7 +117,7 @@ def test_a_short_file_gets_a_short_window_or_is_refused(check, rows, code, tmp_p
     left, out, errors = check("short.csv")
     assert left == code
     assert ("# tsad train" in out) == (code == 0)
-    assert code == 0 or "give more rows" in out + errors
+    assert code == 0 or "give more rows" in "\n".join([out, *errors])
 
 
 @pytest.mark.parametrize(
@@ -147,4 +134,4 @@ def test_a_short_file_gets_a_short_window_or_is_refused(check, rows, code, tmp_p
 def test_what_cannot_be_checked_is_said(check, good, words, code, message):
     left, out, errors = check(*words)
     assert left == code
-    assert message in out + errors
+    assert message in "\n".join([out, *errors])

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import logging
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ import pandas as pd
 import pytest
 
 from tests.stores import clear_environment, opened
-from tsad.cli import main
 from tsad.commands.drift import compare
 from tsad.commands.recalibrate import LOG
 from tsad.data.smd import SmdSpec
@@ -51,32 +48,19 @@ def saved(tmp_path_factory, experiment, outcome):
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """An empty working folder and no settings but the defaults; whatever logging was opened is closed."""
+def place(place, monkeypatch):
+    """The empty working folder, with nothing of MLflow's in the environment."""
     clear_environment(monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    loggers = [logging.getLogger(name) for name in ("tsad", "mlflow", "alembic")]
-    before = [(logger, logger.handlers[:], logger.propagate) for logger in loggers]
-    yield tmp_path
-    for logger, handlers, propagate in before:
-        for handler in set(logger.handlers) - set(handlers):
-            handler.close()
-        logger.handlers[:], logger.propagate = handlers, propagate
+    return place
 
 
 @pytest.fixture
-def tsad(monkeypatch, capsys):
+def tsad(tsad):
     """Runs a command; returns its exit code, what it printed and the last line of its errors."""
 
     def command(*words):
-        monkeypatch.setattr(sys, "argv", ["tsad", *(str(word) for word in words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code
-        printed = capsys.readouterr()
-        return code, printed.out, (printed.err.splitlines() or [""])[-1]
+        code, out, errors = tsad(*words)
+        return code, out, (errors or [""])[-1]
 
     return command
 

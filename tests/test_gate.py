@@ -1,7 +1,6 @@
 """From a detector to a version, through the gate, and by hand: what the registry, the run and the terminal say of it."""
 
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import yaml
 from mlflow import MlflowClient
 
 from tests.stores import clear_environment, opened
-from tsad.cli import main
 from tsad.commands import crown
 from tsad.commands.crown import enter
 from tsad.commands.gate import Contest
@@ -266,23 +264,12 @@ def test_what_was_decided_before_a_kill_is_not_decided_again(client, trained, en
 
 
 @pytest.fixture
-def tsad(store, tmp_path, monkeypatch, capsys):
-    """Runs a command; returns its exit code, what it printed, and the last line of its errors."""
+def tsad(store, tsad, tmp_path, monkeypatch):
+    """Runs a command beside `experiment.yaml` on the store; returns its exit code, what it printed, the lines of its errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TSAD_TRACKING_URI", store.uri)
     (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(EXPERIMENT))
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["tsad", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return command
+    return tsad
 
 
 @pytest.fixture
@@ -356,7 +343,7 @@ def test_the_champion_is_not_promoted_once_more(three, tsad):
 def test_what_cannot_be_promoted_ends_with_1_and_the_reason(three, tsad, words, message):
     code, _, errors = tsad("promote", *words)
     assert code == 1
-    assert message in errors
+    assert message in "\n".join(errors)
     assert champion(NAME) == "1"
 
 
@@ -374,4 +361,4 @@ def test_what_cannot_be_promoted_ends_with_1_and_the_reason(three, tsad, words, 
 def test_promote_is_asked_for_one_thing(tsad, words):
     code, _, errors = tsad("promote", *words)
     assert code == 2
-    assert "give MODEL and --data, MODEL and --force, or --undo" in errors
+    assert "give MODEL and --data, MODEL and --force, or --undo" in "\n".join(errors)

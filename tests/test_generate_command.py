@@ -1,12 +1,11 @@
 """`tsad generate`: series with labelled anomalies as CSV."""
 
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tsad.cli import main
 from tsad.data.csv import CsvSpec
 from tsad.data.injection import ALL_KINDS
 from tsad.data.synthetic import SingleAnomalySpec
@@ -14,21 +13,9 @@ from tsad.series import runs
 
 
 @pytest.fixture
-def generate(tmp_path, monkeypatch, capsys):
-    """Runs `tsad generate` in an empty folder; returns its exit code, what it printed and its errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["tsad", "generate", *(str(word) for word in words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return command
+def generate(place, tsad):
+    """Runs `tsad generate` in an empty folder; returns its exit code, what it printed and the lines of its errors."""
+    return partial(tsad, "generate")
 
 
 FORM = (
@@ -93,7 +80,7 @@ def test_what_is_generated_can_be_learnt_from(generate, tmp_path):
     ids=str,
 )
 def test_what_cannot_be_generated_is_said(generate, tmp_path, words, code, message):
-    left, _, error = generate(*words)
+    left, _, errors = generate(*words)
     assert left == code
-    assert message in error
+    assert message in "\n".join(errors)
     assert not list(tmp_path.iterdir())

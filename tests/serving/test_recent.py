@@ -7,7 +7,7 @@ import pytest
 
 from tests.serving.services import saved_detector
 from tsad.drift import PROFILE
-from tsad.errors import DataError
+from tsad.errors import DataError, DetectorError
 from tsad.serving.model import open_model
 from tsad.serving.recent import LOG, MOST, THRESHOLD, Recent
 
@@ -93,3 +93,10 @@ def test_the_threshold_of_another_detector_is_not_taken_up(served, folder, rows,
     again = open_model(str(folder / "detector"), folder)
     recent_of(again, tmp_path)
     assert again.detector.threshold != served.detector.threshold
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"digest": "DIGEST", "threshold": {"kind": "none of ours"}}'])
+def test_a_damaged_threshold_is_refused_by_name(served, tmp_path, content):
+    (tmp_path / THRESHOLD).write_text(content.replace("DIGEST", served.detector.digest))
+    with pytest.raises(DetectorError, match=f"{THRESHOLD}: must be a recalibrated threshold.*; remove it"):
+        recent_of(served, tmp_path)

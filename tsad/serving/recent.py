@@ -10,20 +10,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from tsad.drift import Profile, drift, recalibrated
-from tsad.errors import DataError
+from tsad.errors import DataError, DetectorError, SpecError
 from tsad.serving.model import Served, described
+from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
 
 MOST, LEAST = 20_000, 100
 """Rows that are kept at most, and scores that a threshold is fitted to at least."""
 
 LOG, THRESHOLD = "recalibrations.jsonl", "threshold.json"
-_FITTED: TypeAdapter[FittedThreshold] = TypeAdapter(FittedThreshold)
 
 Note = Callable[[Mapping[str, Any]], None]
+
+
+class _Kept(Spec):
+    """A threshold that was recalibrated, and the digest of the detector that it is of."""
+
+    digest: str
+    threshold: FittedThreshold
 
 
 class Recent:
@@ -80,9 +86,8 @@ class Recent:
                 )
             before = self._served.detector.threshold
             after = recalibrated(self._served.detector, scores).threshold
-            kept = {"digest": self._digest, "threshold": after.model_dump(mode="json")}
             whole = self._folder / f".{THRESHOLD}"
-            whole.write_text(json.dumps(kept), encoding="utf-8")
+            whole.write_text(_Kept(digest=self._digest, threshold=after).model_dump_json(), encoding="utf-8")
             whole.replace(self._folder / THRESHOLD)
             self._served.recalibrate(after)
             done = {"before": described(before), "after": described(after), "rows": len(scores)}
@@ -103,13 +108,18 @@ class Recent:
         """Takes up the threshold of before the service ended, if it was of the same detector."""
         path = self._folder / THRESHOLD
         if path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["digest"] == self._digest:
-                self._served.recalibrate(_FITTED.validate_python(kept["threshold"]))
+            try:
+                kept = parse(_Kept, json.loads(path.read_text(encoding="utf-8")), str(path))
+            except (OSError, ValueError, SpecError) as error:
+                raise DetectorError(
+                    f"{path}: must be a recalibrated threshold, but {error}; remove it to go on with the model's own"
+                ) from None
+            if kept.digest == self._digest:
+                self._served.recalibrate(kept.threshold)
 
 
 def _keep(kept: deque[NDArray[Any]], new: NDArray[Any]) -> None:
     """Appends, and lets go of what is not needed for the last `MOST`."""
-    kept.append(new[-MOST:])
+    kept.append(new[-MOST:].copy())  # a view would keep the rest in memory
     while sum(map(len, kept)) - len(kept[0]) >= MOST:
         kept.popleft()
