@@ -96,7 +96,9 @@ def test_one_detector_for_each_machine_is_a_run_below_one_run(place):
     lay_out(place / "data", machine("1-1") | machine("1-2", seed=5))
     Path("e.yaml").write_text(yaml.safe_dump(EXPERIMENT))
     out = ran([PYTHON, "-m", "tsad", "train", "e.yaml", "--each-machine"], place)
-    runs = mlflow.MlflowClient("sqlite:///mlflow.db").search_runs(["1"], order_by=["attributes.start_time"])
+    # a whole path: MLflow keeps the engine of an address, and with it the file that a relative one named first
+    client = mlflow.MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
+    runs = client.search_runs(["1"], order_by=["attributes.start_time"])
     parent, *children = runs
     assert [run.info.status for run in runs] == ["FINISHED"] * 3
     assert [run.data.tags.get("mlflow.parentRunId") for run in children] == [parent.info.run_id] * 2

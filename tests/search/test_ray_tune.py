@@ -1,6 +1,8 @@
 """A few real trials on a real Ray: what the driver is told of them, and what they leave behind."""
 
+import os
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -95,8 +97,8 @@ class Witness:
 class Searched:
     """What came of one search."""
 
-    def __init__(self, place, spec, changes):
-        self.designer, self.witness, self.data = Script(changes), Witness(), experiment({}).data.load(Path())
+    def __init__(self, place, spec, changes, data=None):
+        self.designer, self.witness, self.data = Script(changes), Witness(), data or experiment({}).data.load(Path())
         parsed = parse(SearchSpec, spec, "search")
         wanted = Search("smoke", parsed, Space({}), experiment({}).data, parsed.trials)
         journal = Journal(place / "journal.jsonl")
@@ -139,12 +141,32 @@ def test_one_thread_tells_all(searched):
     assert searched.witness.threads == {threading.main_thread()}
 
 
-def test_trials_run_side_by_side(searched):
-    running = most = 0
-    for kind, *_ in searched.witness.events:
-        running += (kind == "started") - (kind == "ended")
-        most = max(most, running)
-    assert most == 2
+class Meeting:
+    """Rows that arrive only where two processes ask for them at the same time."""
+
+    def __init__(self, data, folder):
+        self.data, self.folder = data, folder
+
+    def __reduce__(self):
+        return _met, (self.data, self.folder)
+
+
+def _met(data, folder):
+    (folder / str(os.getpid())).touch()
+    late = time.monotonic() + 60
+    while len(list(folder.iterdir())) < 2:
+        if time.monotonic() > late:
+            raise TimeoutError("nobody else came")
+        time.sleep(0.01)
+    return data
+
+
+def test_trials_run_side_by_side(tmp_path):
+    (tmp_path / "met").mkdir()
+    changes = [{"model": {"kind": "pca_error", "components": components}} for components in (1, 2, 3)]
+    meeting = Meeting(experiment({}).data.load(Path()), tmp_path / "met")
+    met = Searched(tmp_path, {"trials": 3, "parallel": 2, "maximise": MISFIT}, changes, meeting)
+    assert [trial.state for trial in met.ended] == ["finished"] * 3
 
 
 def test_trials_end_finished_stopped_or_failed(searched):
