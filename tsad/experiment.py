@@ -30,7 +30,7 @@ from tsad.series import Series
 from tsad.spec import Spec
 from tsad.thresholds import FittedThreshold, ThresholdSpec
 from tsad.thresholds.percentile import PercentileSpec
-from tsad.training.checkpoints import Checkpoints
+from tsad.training.checkpoints import Backup, Checkpoints
 from tsad.training.epoch_losses import EpochLosses
 from tsad.training.loop import TrainingSpec, train
 from tsad.training.objective import ObjectiveSpec, players
@@ -149,6 +149,7 @@ def run(
     device: str = "cpu",
     checkpoints: Path | None = None,
     resume: bool = False,
+    backup: Backup | None = None,
 ) -> Outcome:
     """Returns what the experiment comes to on its data; the same experiment and data give the same outcome on CPU.
 
@@ -158,8 +159,9 @@ def run(
         on_epoch: Called after each epoch of a model trained by gradient.
         device: "cpu" or "cuda".
         checkpoints: Folder for the weights of the best and the last epoch and the state of training, or None to keep none.
-        resume: Go on from the state in `checkpoints`, if there is one, as if the training had never been interrupted;
-            its last finished epoch is told to `on_epoch` once more. Only `training` may have changed since.
+        resume: Go on from the state in `checkpoints` or else in `backup`, if there is one, as if the training had never been
+            interrupted; its last finished epoch is told to `on_epoch` once more. Only `training` may have changed since.
+        backup: Where that state is copied to, every few epochs; needs `checkpoints`.
 
     Raises:
         DataError: if the parts are too short for the window, or labels are to be read and there are none.
@@ -172,7 +174,7 @@ def run(
     def listen(history: tuple[EpochLosses, ...], fitted: Callable[[], _Fitted]) -> None:
         on_epoch(Progress(len(history), history[-1].curves(), lambda: _conclude(experiment, parts, fitted(), start)))
 
-    kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts))
+    kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts), backup)
     labelled = _labelled(parts) if experiment.objective.reads_labels else None
     rows = (parts.fit, parts.validation)
     fitted = _fit(experiment, rows, listen, device=device, labelled=labelled, checkpoints=kept)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from tsad.errors import TrainingError
 from tsad.experiment import Experiment, run
 from tsad.spec import parse, put
+from tsad.training.checkpoints import Backup
 
 REPOSITORY = Path(__file__).parents[2]
 VALUES = {
@@ -43,7 +44,7 @@ class KillError(Exception):
     """Stands for whatever ends a process between two epochs."""
 
 
-def train(folder, *, stop_after=None, resume=False, **changes):
+def train(folder, *, stop_after=None, resume=False, backup=None, **changes):
     """Runs the experiment, until epoch `stop_after` if given; returns the outcome and the epochs that were told."""
     told = []
 
@@ -57,7 +58,8 @@ def train(folder, *, stop_after=None, resume=False, **changes):
     )
     outcome = None
     try:
-        outcome = run(experiment, experiment.data.load(Path()), listen, checkpoints=folder, resume=resume)
+        data = experiment.data.load(Path())
+        outcome = run(experiment, data, listen, checkpoints=folder, resume=resume, backup=backup)
         outcome.detector.save(folder / "detector")
     except KillError:
         pass
@@ -99,6 +101,24 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     train(tmp_path)
     _, told = train(tmp_path, resume=True)
     assert [epoch for epoch, _ in told] == [6]
+
+
+@pytest.mark.parametrize(("stop_after", "told_again"), [(5, 4), pytest.param(None, 6, marks=pytest.mark.slow)])
+def test_a_backup_carries_a_training_to_another_machine(tmp_path, stop_after, told_again):
+    whole, epochs = train(tmp_path / "whole")
+    backup = Backup(tmp_path / "drive", every=4)
+    train(tmp_path / "lost", stop_after=stop_after, backup=backup)
+    resumed, told = train(tmp_path / "new", resume=True, backup=backup)
+    assert told == epochs[told_again - 1 :]
+    assert resumed.history == whole.history
+    assert_equal_files(tmp_path / "whole", tmp_path / "new")
+
+
+def test_a_backup_that_cannot_be_written_is_warned_of_and_stops_nothing(tmp_path, caplog):
+    (tmp_path / "drive").write_text("a file")
+    outcome, _ = train(tmp_path / "new", backup=Backup(tmp_path / "drive", every=3))
+    assert len(outcome.history) == 6
+    assert [record.message for record in caplog.records if "drive: the state of training could not" in record.message]
 
 
 @pytest.mark.slow

@@ -12,12 +12,24 @@ from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, Auto, changes_of, ext
 @click.argument("experiment", type=YAML)
 @overrides
 @click.option("--each-machine", is_flag=True, help="One detector for each of data.machine, in a run below one run.")
+@click.option("--backup", type=FOLDER, help="Gets the state of the training; the same command goes on from there.")
+@click.option("--backup-every", type=click.IntRange(1), default=5, show_default=True, help="Epochs between two copies.")
 @extra_words
-def train(experiment: Path, assignments: Sequence[str], extra: Sequence[str], *, each_machine: bool) -> None:
+def train(
+    experiment: Path,
+    assignments: Sequence[str],
+    extra: Sequence[str],
+    *,
+    each_machine: bool,
+    backup: Path | None,
+    backup_every: int,
+) -> None:
     """Train one EXPERIMENT.yaml as one MLflow run."""
     from tsad.commands.train import train as command
+    from tsad.training.checkpoints import Backup
 
-    command(experiment, changes_of(assignments, extra), each_machine=each_machine)
+    kept = None if backup is None else Backup(backup, backup_every)
+    command(experiment, changes_of(assignments, extra), each_machine=each_machine, backup=kept)
 
 
 @click.command(context_settings=PASS_ON)

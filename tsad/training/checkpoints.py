@@ -1,6 +1,8 @@
 """Weights and the state of a training on disk: safetensors, written whole or not at all."""
 
 import json
+import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,36 @@ from tsad.errors import DetectorError, TrainingError
 
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "training.safetensors"
 
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A second place for the state of one training, which outlives the machine that trains: a mounted drive, say.
+
+    Attributes:
+        folder: Of this training alone.
+        every: Epochs from one copy to the next; the last epoch is copied as well.
+    """
+
+    folder: Path
+    every: int = 5
+
+    @property
+    def state(self) -> Path:
+        """The copy of the state."""
+        return self.folder / STATE
+
+    def keep(self, state: Path) -> None:
+        """Copies a state, whole or not at all; a folder that does not take it is warned of, and training goes on."""
+        partial = self.state.with_suffix(".partial")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(state, partial)
+            partial.replace(self.state)
+        except OSError as error:
+            logger.warning("%s: the state of training could not be copied there (%s)", self.folder, error)
+
 
 @dataclass(frozen=True)
 class Checkpoints:
@@ -21,13 +53,20 @@ class Checkpoints:
 
     Attributes:
         folder: Holds the weights of the best and the last epoch and the state to resume from, all up to date.
-        resume: Go on from the state in `folder` if there is one; otherwise begin anew and overwrite it.
+        resume: Go on from the state in `folder`, or else from that of the backup; without one, begin anew.
         fingerprint: Of everything that a resumed training must share with the interrupted one.
+        backup: A second place for the state.
     """
 
     folder: Path
     resume: bool = False
     fingerprint: str = ""
+    backup: Backup | None = None
+
+    def left(self) -> Path | None:
+        """Returns the state to resume from, None to begin anew."""
+        places = [self.folder / STATE] + ([] if self.backup is None else [self.backup.state])
+        return next((place for place in places if self.resume and place.exists()), None)
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path, note: Mapping[str, Any] | None = None) -> None:

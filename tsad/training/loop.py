@@ -73,8 +73,10 @@ def train(
     """
     seats = [_seat(player, spec) for player in players]
     standing = Standing(best_weights=_copy(model))
-    if checkpoints is not None and checkpoints.resume and (checkpoints.folder / STATE).exists():
-        standing = load_state(checkpoints.folder / STATE, seats, generator, checkpoints.fingerprint)
+    if checkpoints is not None and (left := checkpoints.left()) is not None:
+        standing = load_state(left, seats, generator, checkpoints.fingerprint)
+        save_weights(standing.best_weights, checkpoints.folder / BEST)  # a backup is of the state alone
+        save_weights(model.state_dict(), checkpoints.folder / LAST)
         on_epoch(standing.history, standing.best_weights)
     while standing.epoch < spec.epochs and standing.epoch - standing.best_epoch < spec.patience:
         epoch = standing.epoch + 1
@@ -87,6 +89,8 @@ def train(
         if checkpoints is not None:
             _keep(checkpoints, model, seats, standing, generator)
         on_epoch(standing.history, standing.best_weights)
+    if checkpoints is not None and checkpoints.backup is not None and (checkpoints.folder / STATE).exists():
+        checkpoints.backup.keep(checkpoints.folder / STATE)
     model.load_state_dict(standing.best_weights)
     model.eval()
     return standing.history
@@ -109,6 +113,8 @@ def _keep(
         save_weights(standing.best_weights, checkpoints.folder / BEST)
     save_weights(model.state_dict(), checkpoints.folder / LAST)
     save_state(checkpoints.folder / STATE, seats, standing, generator, checkpoints.fingerprint)
+    if checkpoints.backup is not None and standing.epoch % checkpoints.backup.every == 0:
+        checkpoints.backup.keep(checkpoints.folder / STATE)
 
 
 def _epoch(
