@@ -23,7 +23,7 @@ ROWS = (
     ("ensemble",),
     ("detector",),
     ("streaming", "experiment"),
-    ("trial", "panel", "tables", "outlier_detector", "leaks", "drift"),
+    ("trial", "panel", "own_data", "tables", "outlier_detector", "leaks", "drift"),
     ("assessment",),
     ("report_page",),
     ("results",),

@@ -11,6 +11,7 @@ import pytest
 
 from tsad.data.card import DataCard, data_card
 from tsad.experiment import Experiment, run
+from tsad.search.search import read_search
 from tsad.spec import parse, put, read_yaml
 
 ROWS = 400
@@ -104,6 +105,23 @@ def test_the_written_experiment_runs(check, state, request, tmp_path):
     outcome = run(experiment, experiment.data.load(tmp_path))
     assert np.isfinite(outcome.test.values).any()
     assert (tmp_path / "load.yaml").read_text().startswith("# tsad train load.yaml\n")
+
+
+def test_the_written_space_searches_the_file(check, place):
+    values = np.sin(np.arange(1100) / 5)
+    pd.DataFrame({"cpu": values, "disk": 2 * values, "host": "h1"}).to_csv("load.csv", index=False)
+    code, out, _ = check("load.csv", "--space", "space.yaml")
+    assert code == 1
+    assert out.splitlines()[-1] == "space: space.yaml  (tsad search space.yaml)"
+    wanted = read_search(place / "space.yaml", {})  # which draws candidates, too
+    assert (wanted.trials, wanted.data.load(place).train.features) == (12, ("cpu", "disk"))
+
+
+def test_a_file_too_short_for_a_search_is_refused_one(check, good, place):
+    left, _, errors = check(good, *NAMED, "--space", "space.yaml")
+    assert left == 1
+    assert "a search needs at least 500 rows to learn from, but there are 200" in errors[-1]
+    assert not (place / "space.yaml").exists()
 
 
 def test_a_file_with_problems_has_no_card_file(check, bad, tmp_path):

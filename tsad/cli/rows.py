@@ -19,14 +19,21 @@ def data() -> None:
 @overrides
 @click.option("--output", type=YAML, help="The data card as JSON.")
 @click.option("--experiment", type=YAML, help="An EXPERIMENT.yaml that runs on FILE.")
+@click.option("--space", type=YAML, help="A SPACE.yaml that searches on FILE.")
 @extra_words
 def data_check(
-    file: Path, assignments: Sequence[str], output: Path | None, experiment: Path | None, extra: Sequence[str]
+    file: Path,
+    assignments: Sequence[str],
+    output: Path | None,
+    experiment: Path | None,
+    space: Path | None,
+    extra: Sequence[str],
 ) -> None:
     """Tell what is in FILE (csv or parquet), what is wrong with it, and which --set data.NAME=VALUE mends it."""
+    from tsad.commands.check import Wanted
     from tsad.commands.check import check as command
 
-    command(file, changes_of(assignments, extra), output, experiment)
+    command(file, changes_of(assignments, extra), Wanted(output, experiment, space))
 
 
 @click.command(context_settings=PLAIN)

@@ -1,36 +1,43 @@
 """`tsad data check`: what a file is, everything that stands in the way of an experiment on it, and what mends it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tsad.commands.proposals import experiment_on, search_on
 from tsad.data.card import data_card
 from tsad.data.csv import CsvSpec, Inspection
-from tsad.data.dataset import DataSet
 from tsad.data.findings import assignments, flow, together
-from tsad.data.split import split
-from tsad.errors import DataError, TsadError
-from tsad.experiment import Experiment
-from tsad.scoring import rows_before
+from tsad.errors import DataError
 from tsad.spec import Spec, parse, put
-from tsad.windows import cut
-
-_LENGTHS = (32, 16, 8, 4, 2)
-_WINDOWS = 20_000
-"""Training windows that an epoch takes a second or two for."""
 
 
 class _Checked(Spec):
     data: CsvSpec
 
 
-def check(path: Path, changes: Mapping[str, Any], output: Path | None, experiment: Path | None) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """Files to write.
+
+    Attributes:
+        card: The data card as JSON; only if there is no problem.
+        experiment: One that runs on the rows.
+        space: A search on them.
+    """
+
+    card: Path | None = None
+    experiment: Path | None = None
+    space: Path | None = None
+
+
+def check(path: Path, changes: Mapping[str, Any], wanted: Wanted) -> None:
     """Prints the problems of a file, each with the settings that mend it, the data card, and an experiment that runs on it.
 
-    With problems, card and experiment are those that the settings lead to, if they mend all. The card is written to
-    `output` only if there is no problem, the experiment to its file wherever there is one.
+    With problems, card, experiment and search are those that the settings lead to, if they mend all.
 
     Raises:
         DataError: if an experiment cannot run on the file as it is.
@@ -42,14 +49,16 @@ def check(path: Path, changes: Mapping[str, Any], output: Path | None, experimen
     cures = {} if found.data is not None else _cures(values)
     mended = _with(values, cures)
     data = found.data or _inspected(mended).data
-    ready = None if data is None else _ready(mended, data)
+    ready = None if data is None else experiment_on(mended, data)
     if cures and data is not None:
         given = {name: value for name, value in mended["data"].items() if name not in {"kind", "path"}}
         click.echo(f"\nWith this, it is as below:\n  tsad data check {path} {assignments(given)}\n")
     if data is not None:
         click.echo(data_card(data).to_markdown())
     if ready is not None:
-        _show_experiment(ready, experiment)
+        _show_experiment(ready, wanted.experiment)
+    if data is not None and wanted.space is not None:
+        _write(search_on(mended, data), "search", wanted.space)
     if found.data is None:
         raise DataError(
             f"{path}: {len(found.problems)} problems stand in the way of an experiment; they are named above"
@@ -59,9 +68,9 @@ def check(path: Path, changes: Mapping[str, Any], output: Path | None, experimen
             f"{path}: an experiment needs more rows than {len(found.data.train)} to learn from and {len(found.data.test)} to be "
             f"proved on; give more rows, or fewer breaks"
         )
-    if output is not None:
-        output.write_text(data_card(found.data).model_dump_json(indent=2), encoding="utf-8")
-        click.echo(f"card: {output}")
+    if wanted.card is not None:
+        wanted.card.write_text(data_card(found.data).model_dump_json(indent=2), encoding="utf-8")
+        click.echo(f"card: {wanted.card}")
 
 
 def _inspected(values: Mapping[str, Any]) -> Inspection:
@@ -91,36 +100,18 @@ def _show_problems(found: Inspection) -> None:
             click.echo(f"   {assignments(problem.cure)}")
 
 
-def _ready(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | None:
-    """Returns the values of an experiment on the data, its window as long as the rows allow; None if there are too few."""
-    for length in _LENGTHS:
-        wanted = {
-            "seed": 7,
-            **values,
-            "split": {"gap": 2 * length},
-            "window": {"length": length, "stride": max(1, len(data.train) // _WINDOWS)},
-            "model": {"kind": "lstm_ae", "hidden": 64, "latent": 16},
-            "training": {"epochs": 10, "learning_rate": 3.0e-3},
-            "scoring": {"over": "window", "compress": "log1p", "smooth": {"kind": "mean", "length": 5}},
-            "threshold": {"kind": "percentile", "percentile": 99},
-        }
-        experiment = parse(Experiment, wanted, "experiment")
-        reach = rows_before(experiment.scoring, length) + 1
-        try:
-            parts = split(data, experiment.split.model_copy(update={"gap": max(2 * length, reach)}), reach)
-            for part in (parts.fit, parts.validation, parts.test):
-                cut(part, reach)
-        except (TsadError, ValueError):
-            continue
-        return put(wanted, {"split.gap": max(2 * length, reach)})
-    return None
-
-
 def _show_experiment(values: Mapping[str, Any], path: Path | None) -> None:
-    lines = [f"# tsad train {path or 'EXPERIMENT.yaml'}", *(f"{name}: {flow(value)}" for name, value in values.items())]
     if path is None:
         click.echo("An experiment on it (--experiment EXPERIMENT.yaml writes it):\n")
-        click.echo("\n".join(lines))
+        click.echo(_as_file(values, "tsad train EXPERIMENT.yaml"))
     else:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        click.echo(f"experiment: {path}  (tsad train {path})")
+        _write(values, "train", path)
+
+
+def _write(values: Mapping[str, Any], verb: str, path: Path) -> None:
+    path.write_text(_as_file(values, f"tsad {verb} {path}") + "\n", encoding="utf-8")
+    click.echo(f"{'experiment' if verb == 'train' else 'space'}: {path}  (tsad {verb} {path})")
+
+
+def _as_file(values: Mapping[str, Any], command: str) -> str:
+    return "\n".join([f"# {command}", *(f"{name}: {flow(value)}" for name, value in values.items())])

@@ -9,16 +9,14 @@ from pydantic import Field
 
 from tsad.data.csv import to_values
 from tsad.errors import DataError
+from tsad.own_data import LEAST_ROWS, space_on
 from tsad.serving.bodies import CSV, Body, read_rows, read_spec
 from tsad.serving.jobs import OUTPUTS, Task
 from tsad.serving.model import SYNTHETIC, Served
 from tsad.serving.refusal import Refusal
-from tsad.spec import Spec, put, read_yaml
+from tsad.spec import Spec
 
-SPACES = Path(__file__).with_name("spaces")
 ROWS = "rows.csv"
-LEAST_ROWS = 500
-"""Below them the validation rows have no room for the injected anomalies that the trials are judged by."""
 
 
 class NewSearch(Spec):
@@ -71,8 +69,7 @@ def _on_table(table: pd.DataFrame, trials: int) -> Task:
 
 
 def _task(data: Mapping[str, Any], trials: int, prepare: Callable[[Path], None]) -> Task:
-    space = put(read_yaml(SPACES / "search.yaml"), {"data": data, "search.trials": trials})
-    return Task("search", space, prepare, _conclude)
+    return Task("search", space_on(data, trials), prepare, _conclude)
 
 
 def _conclude(folder: Path) -> dict[str, Any]:

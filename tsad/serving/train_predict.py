@@ -21,7 +21,7 @@ from tsad.experiment import Experiment
 from tsad.models.recurrent_forecaster import RecurrentForecasterSpec
 from tsad.series import Series
 from tsad.serving.jobs import Look, Task
-from tsad.serving.searches import ROWS, SPACES, run_of
+from tsad.serving.searches import ROWS, run_of
 from tsad.serving.verdicts import numbers
 from tsad.spec import Spec, parse, put, read_yaml
 
@@ -94,7 +94,7 @@ def task_of(question: Question, look: Look) -> Task:
         DataError: if a number of the series is beyond 3.4e38, or the rows to learn from are all equal.
     """
     case = _case(question)
-    space = read_yaml(SPACES / "train_predict.yaml")
+    space = read_yaml(Path(__file__).with_suffix(".yaml"))
     fitted = case.parts().fit
     if not np.ptp(fitted.values):
         raise DataError(f"y_true must vary, but its first {len(fitted)} values are all {fitted.values[0, 0]:g}")
