@@ -60,6 +60,13 @@ def test_without_labels_there_is_no_chance(assessment):
     assert list(rows_of(show_comparison("mine", replace(assessment, certainty=None)))) == ["mine", "l2"]
 
 
+def test_of_rows_without_labels_the_flagged_ones_are_counted(assessment):
+    flags = np.arange(200) % 100 < 3
+    unlabelled = replace(assessment, report=Report({}), flags=flags, certainty=None)
+    assert show_comparison("mine", unlabelled) == "mine flags 6 of 200 rows, in 2 stretches."
+    assert show_comparison("mine", replace(unlabelled, flags=None)) == "mine scores 200 rows."
+
+
 def test_the_verdict_is_the_gain_and_whose_labels_chose(assessment):
     gain, labels = show_verdict(assessment).splitlines()
     assert gain == assessment.certainty.gain.sentence
@@ -99,3 +106,7 @@ def test_trials_are_shown_best_first_with_what_differs():
     assert shown["g00-lstm_ae-002"]["deployable/f1"] == "0.375"
     assert shown["g00-lstm_ae-000"]["pr_auc"] == "0.500"
     assert shown["g00-lstm_ae-001"]["value"] == "-"
+    assert list(shown["g00-lstm_ae-001"]) == [
+        *("trial", "state", "value", "pr_auc", "oracle/best_f1", "deployable/f1"),
+        *("epochs", "seconds"),
+    ]

@@ -145,7 +145,8 @@ def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path, sp
     last = assessment.first_row + len(assessment.scores) - 1
     rows = f"{data.name}, rows {assessment.first_row}-{last} of its test part"
     comparison, verdict = show_comparison(champion.name, assessment), show_verdict(assessment)
-    click.echo(f"{rows}; oracle/... read their labels, deployable/f1 did not:")
+    legend = "" if assessment.labels is None else "; oracle/... read their labels, deployable/f1 did not"
+    click.echo(f"{rows}{legend}:")
     click.echo(f"{comparison}\n\n{verdict}\n")
     became, title = None, f"Winner `{champion.name}`"
     if spec.registered is not None:

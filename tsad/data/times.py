@@ -19,6 +19,7 @@ _UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _EARLY, _LATE = 3e17, 7e18
 """Nanoseconds since 1970 of a date in 1979 and of one in 2191: between them a number is taken for a moment."""
 _SLASHED = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})"
+_YEAR_FIRST = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})(?!\d)"
 _OFFSET = r"(?:Z|UTC|[+-]\d\d:?\d\d)$"
 
 
@@ -28,8 +29,8 @@ class TimeForm(Spec):
     Attributes:
         time: Column of moments, ascending.
         time_format: `s`, `ms`, `us` or `ns` for numbers since 1970, or a strptime format such as `%d.%m.%y %H:%M`. If
-            not given, texts are read as ISO 8601 or as day, month and year (see `day_first`), and numbers as that of the
-            four units which makes them a date from 1979 to 2191.
+            not given, texts are read as ISO 8601, as year/month/day, or as day, month and year (see `day_first`), and
+            numbers as that of the four units which makes them a date from 1979 to 2191.
         day_first: Whether `03/04/2024` is the third of April. If not given, the cells decide, where one of them can be read
             in one way only; otherwise it has to be told.
         time_zone: Where the clock stood, such as `Europe/Berlin`, if times have no offset of their own; they are taken as
@@ -95,7 +96,7 @@ def to_times(column: "pd.Series[Any]", source: str, form: TimeForm = _PLAIN) -> 
     """Returns a moment for each cell, as `read_times` does; raises `DataError` at the first that is none."""
     findings = Findings(source)
     times = read_times(column, form, findings)
-    if times is None:
+    if times is None or findings.problems:
         raise Blocked(findings.problems[0])
     return times
 
@@ -109,7 +110,7 @@ def _parsed(column: "pd.Series[Any]", form: TimeForm, findings: Findings) -> "pd
     texts: pd.Series[Any] = column.astype("str").where(column.notna())
     if form.time_format is not None:
         return pd.to_datetime(texts, format=form.time_format, errors="coerce")
-    texts = _day_first(texts, form, findings)
+    texts = _day_first(_year_first(texts), form, findings)
     offsets = texts.str.contains(_OFFSET, regex=True, na=False) & texts.str.contains(":", na=False)
     if offsets.any() and not (offsets | texts.isna()).all():
         findings.problem(
@@ -140,6 +141,15 @@ def _since_1970(column: "pd.Series[Any]", form: TimeForm, findings: Findings) ->
     return found
 
 
+def _year_first(texts: "pd.Series[str]") -> "pd.Series[str]":
+    """Returns dates such as 2024/4/3 as 2024-04-03; other texts as they are."""
+
+    def turned(found: "re.Match[str]") -> str:
+        return f"{found[1]}-{int(found[2]):02d}-{int(found[3]):02d}"
+
+    return texts.str.replace(_YEAR_FIRST, turned, regex=True)
+
+
 def _day_first(texts: "pd.Series[str]", form: TimeForm, findings: Findings) -> "pd.Series[str]":
     """Returns dates such as 3/4/2024 as 2024-04-03 or 2024-03-04; other texts as they are."""
     parts = texts.str.extract(_SLASHED)
@@ -155,7 +165,7 @@ def _day_first(texts: "pd.Series[str]", form: TimeForm, findings: Findings) -> "
                 {"day_first": True},
                 "data.day_first=false if the month comes first",
             )
-        day_first = bool((first > 12).any())
+        day_first = findings.settled["day_first"] = bool((first > 12).any())
         findings.repaired(
             f"dates such as {shown(texts.dropna().iloc[0])} were read as {'day' if day_first else 'month'} first"
         )

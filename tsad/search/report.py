@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from tsad.assessment import Assessment
 from tsad.results import HEADLINES, column_name
+from tsad.series import runs
 from tsad.spec import flatten
 from tsad.trial import Trial
 
@@ -33,13 +35,18 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
 
 
 def show_trials(table: pd.DataFrame) -> str:
-    """Returns the columns of `trial_table` that fit a terminal."""
-    columns = ["trial", "state", "value", *(column_name(name) for name in HEADLINES), "epochs", "seconds"]
-    return _text(table[columns])
+    """Returns the columns of `trial_table` that fit a terminal, metrics only where a trial has them."""
+    metrics = [column_name(name) for name in HEADLINES if table[column_name(name)].notna().any()]
+    return _text(table[["trial", "state", "value", *metrics, "epochs", "seconds"]])
 
 
 def show_comparison(name: str, assessment: Assessment) -> str:
-    """Returns the detector's metrics above those of the trivial detectors, and the chance level, on the same rows."""
+    """Returns the detector's metrics above those of the trivial detectors, and the chance level, on the same rows.
+
+    Of rows without labels, which have no metric, it says how many the detector flags.
+    """
+    if not assessment.report.metrics.keys() & set(HEADLINES):
+        return _flagged(name, assessment)
     reports = {name: assessment.report.metrics} | {each: found.metrics for each, found in assessment.panel.items()}
     if assessment.certainty is not None:
         reports["chance"] = {metric: level.mean for metric, level in assessment.certainty.chance.items()}
@@ -56,6 +63,13 @@ def show_verdict(assessment: Assessment) -> str:
     if assessment.certainty is not None and assessment.certainty.gain is not None:
         verdict = assessment.certainty.gain.sentence
     return f"{verdict}\n{assessment.provenance.sentence}"
+
+
+def _flagged(name: str, assessment: Assessment) -> str:
+    scored = int((~np.isnan(assessment.scores)).sum())
+    if assessment.flags is None:
+        return f"{name} scores {scored} rows."
+    return f"{name} flags {int(assessment.flags.sum())} of {scored} rows, in {len(runs(assessment.flags))} stretches."
 
 
 def _text(table: pd.DataFrame) -> str:
