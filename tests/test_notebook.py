@@ -1,0 +1,36 @@
+"""The guided notebook runs from top to bottom."""
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.processes import PYTHON, REPOSITORY, environment
+
+PATH = REPOSITORY / "notebooks" / "your_data.ipynb"
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    return nbformat.read(PATH, as_version=4)
+
+
+def test_it_is_kept_without_what_it_once_showed(notebook):
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code
+    assert not [cell.id for cell in code if cell.outputs or cell.execution_count]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+def test_it_runs_and_draws_three_pictures(notebook, tmp_path, monkeypatch):
+    for name, value in environment(TSAD_WALK=tmp_path / "walk", PATH=f"{PYTHON.parent}:/usr/bin:/bin").items():
+        monkeypatch.setenv(name, value)
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    said = "".join(output.text for output in outputs if output.output_type == "stream")
+    assert "backup: went on from there after epoch" in said
+    assert "champion:  models:/tsad@champion  (version 1)" in said
+    assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 3
