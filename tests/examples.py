@@ -3,6 +3,7 @@
 from typing import Annotated, Any, get_args, get_origin
 
 import numpy as np
+import pandas as pd
 import torch
 
 from tsad.data.scale import Scaler, StandardScalerSpec
@@ -11,6 +12,7 @@ from tsad.losses.contract import Material
 from tsad.models.contract import ClosedFormModel, Estimate, Model
 from tsad.scoring import ScoringSpec
 from tsad.series import Series
+from tsad.tables import Events
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.training.objective import ObjectiveSpec, Player, players
 from tsad.training.seeds import seeded
@@ -58,6 +60,12 @@ def detector_of(spec: Any, series: Series, length: int, scoring: ScoringSpec) ->
     model = built(spec, scaler.apply(series), length)
     scorer = Scorer.fit(scaler, length, (spec, model), scoring, series)
     return Detector(scorer, PercentileSpec(percentile=90).fit(scorer.score(series).values))
+
+
+def event_table(events: Events, *rows: Any) -> pd.DataFrame:
+    """Returns the stretches of rows that come all at once."""
+    found = [events.take(*rows), events.close()]
+    return pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)
 
 
 def seated(model: Model, objective: ObjectiveSpec, features: int = 6) -> list[Player]:

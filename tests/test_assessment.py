@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score
 import tsad.assessment
 from tsad.assessment import Gain, assess, assess_scores
 from tsad.evaluation.intervals import Interval
+from tsad.evaluation.kinds import by_kind
 from tsad.evaluation.root_cause import root_cause
 from tsad.experiment import Experiment, report, run
 from tsad.panel import PANEL, UNTRAINED, run_panel
@@ -153,8 +154,19 @@ def test_causes_are_those_of_reported_events_alone(case, assessed):
     assert assessed.causes == root_cause(case.outcome.test.by_feature, events, case.data.test.features)
 
 
+def test_each_kind_of_reported_anomaly_is_judged_for_every_detector(case, assessed):
+    test, outcome = case.data.test, case.panel["l2"]
+    events = [(start - REPORTED.start, stop - REPORTED.start, name) for start, stop, name in case.data.kinds]
+    assert list(assessed.kinds) == ["detector", *PANEL, UNTRAINED]
+    assert assessed.kinds["detector"] == by_kind(assessed.scores, assessed.flags, test.labels[REPORTED], events)
+    flags = outcome.detector.flag(outcome.test)[REPORTED]
+    assert assessed.kinds["l2"] == by_kind(outcome.test.values[REPORTED], flags, test.labels[REPORTED], events)
+    assert sum(kind.rows for kind in assessed.kinds["l2"]) == test.labels[REPORTED].sum()  # no two kinds share a row
+
+
 def test_without_labels_nothing_is_claimed(case):
     found = case.assessed(None)
+    assert found.kinds == {}
     assert found.labels is None
     assert found.certainty is None
     assert found.report.undefined["ranking/pr_auc"] == "no labels"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.stores import clear_environment, opened
 from tsad.commands.drift import compare
 from tsad.commands.recalibrate import LOG
+from tsad.data.reading import READING, Reading
 from tsad.data.smd import SmdSpec
 from tsad.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.drift import PROFILE, Profile, drift
@@ -41,9 +43,10 @@ def outcome(experiment):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, experiment, outcome):
-    """The detector's folder of a run."""
+    """The detector's folder of a run on a file of somebody's own."""
     folder = tmp_path_factory.mktemp("run")
-    write_results(outcome, experiment, folder, "a run")
+    reading = Reading(empty=("?",), missing="ffill")
+    write_results(replace(outcome, parts=replace(outcome.parts, reading=reading)), experiment, folder, "a run")
     return folder / DETECTOR
 
 
@@ -81,7 +84,7 @@ def files(place, outcome):
 
 
 def test_a_run_writes_a_profile_of_its_fit_rows_and_validation_scores(saved, outcome):
-    assert sorted(path.name for path in saved.iterdir()) == [DESCRIPTION, PROFILE, WEIGHTS]
+    assert sorted(path.name for path in saved.iterdir()) == [DESCRIPTION, PROFILE, READING, WEIGHTS]
     profile = Profile.load(saved)
     assert profile == Profile.of(outcome.detector, outcome.parts.fit, outcome.validation)
     assert profile.inputs.rows == len(outcome.parts.fit)
@@ -105,6 +108,13 @@ def test_rows_like_those_of_the_training_are_usual(tsad, saved, files):
     assert (files / "found" / "drift.png").stat().st_size > 10_000
 
 
+def test_cells_that_meant_nothing_in_the_training_mean_nothing_here(tsad, saved, files):
+    rows = pd.read_csv("usual.csv").astype(object)
+    rows.loc[7, "sensor_01"] = "?"
+    rows.to_csv("usual.csv", index=False)
+    assert "usual: no feature" in tsad("drift", saved, "usual.csv")[1]
+
+
 @pytest.mark.parametrize("file", ["moved.csv", "moved.parquet"])
 def test_a_feature_that_moved_is_named_first(tsad, saved, files, file):
     code, out, _ = tsad("drift", saved, file)
@@ -123,7 +133,7 @@ def test_fail_tells_a_cron_job_that_something_moved(tsad, saved, files):
 
 def test_a_file_in_pieces_says_what_all_its_rows_say(saved, files, outcome, monkeypatch):
     monkeypatch.setattr("tsad.commands.drift._AT_ONCE", 50)
-    found = compare(outcome.detector, Profile.load(saved), Path("usual.csv")).drift().model_dump(mode="json")
+    found = compare(outcome.detector, Profile.load(saved), Path("usual.csv"), Reading()).drift().model_dump(mode="json")
     scores = outcome.validation
     flags = outcome.detector.flag(scores)
     expected = drift(Profile.load(saved), outcome.parts.validation.values, scores.values, flags).model_dump(mode="json")
@@ -255,15 +265,18 @@ def test_what_is_done_to_a_tracked_model_is_a_run_with_the_new_detector(tsad, st
     assert found.data.metrics["recalibration/after_level"] == Detector.load(files / "new").threshold.level
     assert f"run:    runs:/{found.info.run_id}/{DETECTOR}" in out
     names = {Path(each.path).name for each in store.client.list_artifacts(found.info.run_id, DETECTOR)}
-    assert names == {DESCRIPTION, PROFILE, WEIGHTS, LOG}
+    assert names == {DESCRIPTION, PROFILE, READING, WEIGHTS, LOG}
     assert "1 of 3 features moved: sensor_01" in tsad("drift", f"runs:/{found.info.run_id}/{DETECTOR}", "moved.csv")[1]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Operation with range is deprecated:pandas.errors.Pandas4Warning")
-def test_a_registered_model_carries_its_profile(tsad, store, logged, saved, files, outcome):
+def test_a_registered_model_carries_its_profile_and_how_rows_are_read(tsad, store, logged, saved, files, outcome):
     version = register(log_detector(logged.run_id, saved, outcome.parts.test, {}), MODEL, {})
     uri = f"models:/{MODEL}/{version}"
+    rows = pd.read_csv("moved.csv").astype(object)
+    rows.loc[7, "sensor_02"] = "?"
+    rows.to_csv("moved.csv", index=False)
     assert "moved: 1 of 3 features moved: sensor_01" in tsad("drift", uri, "moved.csv")[1]
     assert "run:    runs:/" in tsad("recalibrate", uri, "moved.csv", "--output", "new")[1]
 

@@ -10,8 +10,9 @@ import pytest
 from tests.examples import sensors
 from tsad.assessment import Assessment, Certainty, Gain, assess_scores
 from tsad.data.card import data_card
-from tsad.data.dataset import DataSet
+from tsad.data.dataset import DataSet, Kind
 from tsad.evaluation.intervals import Interval
+from tsad.evaluation.kinds import KindScores
 from tsad.evaluation.report import evaluate
 from tsad.evaluation.root_cause import RootCause
 from tsad.provenance import Provenance
@@ -20,6 +21,7 @@ from tsad.series import Series
 
 PNG = b"\x89PNG not really"
 VOID = {"meta", "img"}
+KINDS = (Kind(100, 120, "flood"), Kind(103, 106, "scan"), Kind(300, 305, "flood"))
 
 
 class Page(HTMLParser):
@@ -95,7 +97,12 @@ def known():
     )
     series = sensors(400)
     data = DataSet(
-        "pumps & co", "a <b>file</b>", series, Series(series.values, series.features, labels), step_seconds=60.0
+        "pumps & co",
+        "a <b>file</b>",
+        series,
+        Series(series.values, series.features, labels),
+        step_seconds=60.0,
+        kinds=KINDS,
     )
     return Assessment(
         title="a detector on data",
@@ -109,6 +116,11 @@ def known():
         panel={name: reports[name] for name in panel_scores},
         panel_scores=panel_scores,
         certainty=certainty,
+        kinds={
+            "detector": (KindScores("flood", 2, 25, 0.5, 0.31, 0.42, 0.0625), KindScores("scan", 1, 3, *[None] * 4)),
+            "random": (KindScores("flood", 2, 25, 0.0, 0.01, 0.07, 0.0625),),
+            "l2": (KindScores("flood", 2, 25, 1.0, 0.21, 0.53, 0.0625),),
+        },
         causes=(RootCause(0.71, 0.72, 0.73, 0.74), RootCause(0.21, 0.22, 0.23, 0.24)),
         card=data_card(replace(data, defects=("a sensor was swapped",))),
     )
@@ -177,6 +189,17 @@ def test_luck_and_causes_are_told_beside_chance(known, read):
     assert lines == [["detector", "0.710", "0.720", "0.730", "0.740"], ["chance", "0.210", "0.220", "0.230", "0.240"]]
 
 
+def test_kinds_are_told_beside_the_best_trivial_detector(known, read):
+    head, *lines = read.sections["Which kinds does it find?"]
+    assert head[1:] == ["events", "rows", "events found", "recall", "PR-AUC", "chance", "best trivial one"]
+    assert lines == [
+        ["flood", "2", "25", "0.500", "0.310", "0.420", "0.062", "0.530 (l2)"],
+        ["scan", "1", "3", "-", "-", "-", "-", "-"],
+    ]
+    chosen = page(replace(known, provenance=Provenance(threshold="test")), {})
+    assert 'class="oracle">0.310</td>' in chosen
+
+
 def test_the_data_are_told_with_their_defects(known, read):
     _, train, test = read.sections["The data"]
     assert train[1:6] == ["400", "1", "not known", "nobody labelled", "-"]
@@ -187,6 +210,7 @@ def test_the_data_are_told_with_their_defects(known, read):
         "60 seconds",
         str(known.card.rows_in_train),
         str(known.card.windows_in_train),
+        "Kinds of anomalies: flood 25 rows in 2 events; scan 3 rows in 1 events",
     ):
         assert sentence in read.text
 

@@ -8,6 +8,7 @@ import pytest
 
 from tsad.assessment import assess, assess_scores
 from tsad.detector import Detector
+from tsad.evaluation.kinds import KindScores
 from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.evaluation.report import Report
 from tsad.experiment import Experiment, run
@@ -126,6 +127,7 @@ def test_a_run_leaves_every_file_that_is_promised(folder):
         "threshold_sweep.csv",
         "predictions.csv",
         "assessment.json",
+        "kinds.csv",
         "data_card.json",
         "data_card.md",
         "report.html",
@@ -197,6 +199,17 @@ def test_the_assessment_has_panel_chance_gain_and_causes(folder, assessment):
     assert certainty["gain"]["difference"] == pytest.approx(list(assessment.certainty.gain.difference))
     assert certainty["permuted"]["value"] == assessment.report.metrics["ranking/pr_auc"]
     assert {"root_cause/ndcg", "root_cause/chance/ndcg"} <= found["root_cause"].keys()
+
+
+def test_kinds_are_a_table_with_a_line_for_each_kind_and_detector(folder, assessment):
+    table = pd.read_csv(folder / "kinds.csv")
+    assert list(table) == ["detector", *KindScores._fields]
+    assert table["detector"].unique().tolist() == ["detector", *PANEL]
+    assert list(table.iloc[0][["kind", "recall", "pr_auc"]]) == [
+        (first := assessment.kinds["detector"][0]).kind,
+        first.recall,
+        pytest.approx(first.pr_auc),
+    ]
 
 
 def test_the_page_has_the_verdict_whose_labels_and_the_pictures(folder, assessment):

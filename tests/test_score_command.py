@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
-from tests.examples import detector_of, from_defaults, sensors
+from tests.examples import detector_of, event_table, from_defaults, sensors
 from tests.processes import environment
 from tsad.models.trivial.principal import WindowLinearSpec
 from tsad.scoring import MeanSmoothing, ScoringSpec
-from tsad.tables import event_table, explained
+from tsad.tables import Events, explained
 from tsad.thresholds.ewma import EwmaSpec
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -99,7 +99,7 @@ def test_rows_are_explained_and_stretches_of_flags_are_a_second_table(score, nam
     pd.testing.assert_frame_equal(
         found.iloc[:, -4:], explained(known, FEATURES, 2), check_dtype=False, check_index_type=False
     )
-    expected = event_table(np.arange(ROWS), times, scores.values, flags, scores.by_feature, FEATURES, 2)
+    expected = event_table(Events(FEATURES, 2), np.arange(ROWS), times, scores.values, flags, scores.by_feature)
     pd.testing.assert_frame_equal(events, expected, check_dtype=False)
     assert f"events: scored.events.csv ({len(events)})" in out
     assert len(events) >= 2
@@ -324,7 +324,8 @@ def test_a_result_of_before_outlives_an_error(tsad, score, place):
     assert (place / "scored.csv").read_bytes() == before
 
 
-def test_a_step_without_times_is_wrong_usage(tsad):
+def test_a_step_without_times_is_wrong_usage(tsad, place):
+    DETECTORS["last"].save(place / "detector")
     code, _, errors = tsad("score", "detector", "rows.csv", "--step", 60)
     assert code == 2
     assert "--step says how far apart rows are in time; give --time COLUMN too" in errors[-1]

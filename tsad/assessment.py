@@ -13,6 +13,7 @@ from tsad.detector import Detector
 from tsad.evaluation.chance import Chance, chance
 from tsad.evaluation.estimates import estimate_errors
 from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
+from tsad.evaluation.kinds import KindScores, by_kind
 from tsad.evaluation.pointwise import Flags, Floats, pr_auc
 from tsad.evaluation.report import Report, evaluate
 from tsad.evaluation.root_cause import RootCause, root_cause
@@ -93,6 +94,8 @@ class Assessment:
         panel_scores: (T,) scores of each.
         certainty: Chance, intervals, gain; None unless rows of both kinds are labelled.
         causes: How well features are ranked, and chance; None where causes are not known.
+        kinds: What the detector (named "detector") and each trivial one are worth on each kind of anomaly; empty where kinds
+            are not known.
         card: Of the data.
     """
 
@@ -111,6 +114,7 @@ class Assessment:
     panel_scores: Mapping[str, Floats] = field(default_factory=dict)
     certainty: Certainty | None = None
     causes: tuple[RootCause, RootCause] | None = None
+    kinds: Mapping[str, tuple[KindScores, ...]] = field(default_factory=dict)
     card: DataCard | None = None
 
 
@@ -133,10 +137,14 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
     if estimates is not None:
         found = replace(found, metrics={**found.metrics, **_errors(detector, parts, estimates)})
     panel = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
+    flags = detector.flag(scores)[rows]
+    judged = {"detector": (scores.values[rows], flags)} | {
+        name: (panel[name], outcome.detector.flag(outcome.test)[rows]) for name, outcome in outcomes.items()
+    }
     return Assessment(
         title=title,
         scores=scores.values[rows],
-        flags=detector.flag(scores)[rows],
+        flags=flags,
         levels=levels[rows],
         labels=labels,
         first_row=rows.start,
@@ -149,6 +157,7 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
         panel_scores=panel,
         certainty=_certainty(scores.values[rows], labels, found, panel),
         causes=_causes(scores, rows, data),
+        kinds=_kinds(judged, labels, rows.start, data),
         card=data_card(data),
     )
 
@@ -234,3 +243,13 @@ def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCause, Root
     known = ~np.isnan(scores.values)
     causes = [cause for cause in data.causes if cause.start >= rows.start and known[cause.start : cause.stop].any()]
     return root_cause(scores.by_feature, causes, data.test.features) if causes and len(data.test.features) > 1 else None
+
+
+def _kinds(
+    judged: Mapping[str, tuple[Floats, Flags]], labels: Flags | None, first_row: int, data: DataSet
+) -> dict[str, tuple[KindScores, ...]]:
+    """Returns what scores and flags of each detector are worth on each kind, if a kind is known."""
+    if labels is None or not data.kinds:
+        return {}
+    kinds = [(start - first_row, stop - first_row, name) for start, stop, name in data.kinds]
+    return {name: by_kind(scores, flags, labels, kinds) for name, (scores, flags) in judged.items()}

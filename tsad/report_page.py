@@ -9,6 +9,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tsad.assessment import RESAMPLES, SEED, Assessment
+from tsad.evaluation.kinds import KindScores
 from tsad.evaluation.report import STRIDE, WINDOW
 
 
@@ -159,6 +160,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool 
         headline=_table(assessment, HEADLINE),
         operation=_table(assessment, OPERATION),
         windowed=_table(assessment, WINDOWED),
+        kinds=_kinds(assessment),
         pictures={name: (_data_uri(plots[name]), CAPTIONS.get(name, name)) for name in order},
         glossary=(*HEADLINE, *OPERATION),
         undefined=undefined,
@@ -213,6 +215,24 @@ def _table(assessment: Assessment, metrics: Iterable[Metric]) -> Table:
     if certainty is not None:
         lines["chance"] = [_cell(column.key, *certainty.chance.get(column.key, ())) for column in columns]
     return Table(columns, lines)
+
+
+def _kinds(assessment: Assessment) -> list[tuple[KindScores, str]]:
+    """Returns what the detector is worth on each kind, and the trivial detector with the highest PR-AUC there."""
+    own, others = assessment.kinds.get("detector", ()), dict(assessment.kinds)
+    others.pop("detector", None)
+    return [(kind, _rival(kind.kind, others)) for kind in own]
+
+
+def _rival(name: str, panel: Mapping[str, tuple[KindScores, ...]]) -> str:
+    found = {
+        rival: kind.pr_auc
+        for rival, kinds in panel.items()
+        for kind in kinds
+        if kind.kind == name and kind.pr_auc is not None
+    }
+    best = max(found, key=lambda rival: found[rival], default=None)
+    return "-" if best is None else f"{found[best]:.3f} ({best})"
 
 
 def _cell(key: str, value: float | None = None, low: float | None = None, high: float | None = None) -> Cell:

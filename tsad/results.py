@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from tsad.assessment import Assessment, Certainty
 from tsad.drift import Profile
+from tsad.evaluation.kinds import KindScores
 from tsad.evaluation.plots import (
     draw_f1_vs_threshold,
     draw_losses,
@@ -92,7 +93,8 @@ def assessed_metrics(assessment: Assessment) -> dict[str, float]:
 def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title: str) -> None:
     """Writes what a run came to.
 
-    `experiment.yaml`, `detector/` (with `profile.json`, what drift is measured by), `history.json` (losses per epoch),
+    `experiment.yaml`, `detector/` (with `profile.json`, what drift is measured by, and `reading.json`, how rows of
+    more files are read, if a file of somebody's own was), `history.json` (losses per epoch),
     `metrics.json`, `scores.npy` and `labels.npy` (all test rows, NaN = no score), `rows.json` (which of them chose and which
     are reported), `plots/`.
     """
@@ -101,6 +103,8 @@ def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title:
     outcome.detector.save(folder / DETECTOR)
     Profile.of(outcome.detector, outcome.parts.fit, outcome.validation).save(folder / DETECTOR)
     history = [losses.curves() | {"epoch": losses.epoch} for losses in outcome.history]
+    if outcome.parts.reading is not None:
+        outcome.parts.reading.save(folder / DETECTOR)
     _write_json(folder / "history.json", history)
     _write_report(outcome.report, outcome.detector.provenance.parts(), folder)
     parts = outcome.parts
@@ -121,7 +125,8 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
 
     `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the level of
     the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (panel, chance,
-    intervals, gain, permutation test, root cause), `data_card.json`, `data_card.md`, `plots/`.
+    intervals, gain, permutation test, root cause), `kinds.csv` (a line for each kind of anomaly and detector, where kinds are
+    known), `data_card.json`, `data_card.md`, `plots/`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_report(assessment.report, assessment.provenance.parts(), folder)
@@ -129,6 +134,8 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
     _sweep_table(assessment).to_csv(folder / "threshold_sweep.csv", index=False)
     _predictions(assessment).to_csv(folder / "predictions.csv", index=False)
     _write_json(folder / "assessment.json", _described(assessment))
+    if assessment.kinds:
+        _kinds(assessment).to_csv(folder / "kinds.csv", index=False)
     if assessment.card is not None:
         (folder / "data_card.json").write_text(assessment.card.model_dump_json(indent=1), encoding="utf-8")
         (folder / "data_card.md").write_text(assessment.card.to_markdown(), encoding="utf-8")
@@ -217,6 +224,13 @@ def _predictions(assessment: Assessment) -> pd.DataFrame:
         if column is not None:
             table[name.removesuffix("s")] = column.astype(int) if column.dtype == bool else column
     return table
+
+
+def _kinds(assessment: Assessment) -> pd.DataFrame:
+    return pd.DataFrame(
+        [{"detector": name, **kind._asdict()} for name, kinds in assessment.kinds.items() for kind in kinds],
+        columns=["detector", *KindScores._fields],
+    )
 
 
 def _described(assessment: Assessment) -> dict[str, object]:

@@ -12,6 +12,7 @@ from tsad.data import cache as cache_module
 from tsad.data.cache import Cache, _packed, _unpacked
 from tsad.data.cicddos2019 import CicDdos2019Spec
 from tsad.data.dataset import Cause, DataSet, Kind, Unit
+from tsad.data.reading import Reading
 from tsad.data.smd import SmdSpec
 from tsad.data.synthetic import SyntheticSpec
 from tsad.errors import DataError
@@ -38,6 +39,7 @@ def full_data(rows=6):
         step_seconds=0.1,
         missing="none",
         defects=("cut", "torn"),
+        reading=Reading(time="when", empty=("?",), step_seconds=0.1),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.examples import sensors
 from tsad.data.card import STRETCH, DataCard, data_card
 from tsad.data.csv import CsvSpec
-from tsad.data.dataset import Cause, DataSet
+from tsad.data.dataset import Cause, DataSet, Kind
 from tsad.data.overlap import Overlap
 from tsad.data.smd import SmdSpec
 from tsad.errors import DataError
@@ -62,6 +62,16 @@ def test_a_card_by_hand():
     assert card.rows_in_train == Overlap(length=1, windows=5, found=1, places=((0, 1),))
     assert card.windows_in_train == Overlap(length=STRETCH, windows=0, found=0, places=())
     assert card.defects == ("the clock was wrong",)
+
+
+def test_kinds_are_counted_the_one_with_the_most_rows_first():
+    card = data_card(small(kinds=(Kind(1, 2, "scan"), Kind(1, 3, "flood"), Kind(4, 5, "flood"), Kind(4, 5, "drip"))))
+    assert [kind.model_dump() for kind in card.kinds] == [
+        {"name": "flood", "events": 2, "rows": 3},
+        {"name": "drip", "events": 1, "rows": 1},
+        {"name": "scan", "events": 1, "rows": 1},
+    ]
+    assert "- Kinds of anomalies: flood 3 rows in 2 events; drip 1 rows in 1 events; scan" in card.to_markdown()
 
 
 def test_hashes_are_those_of_the_bytes_row_by_row():

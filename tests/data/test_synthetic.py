@@ -100,6 +100,13 @@ def test_the_built_in_series_is_the_one_that_it_always_was():
     assert load(seed=3, features=5).digest.startswith("e4710ef19516b82e")
 
 
+def test_anomalies_of_the_built_in_series_are_of_the_kinds_in_turn():
+    data = load()
+    np.testing.assert_array_equal(labelled(data), data.test.labels)
+    kinds = ["point", "level_shift", "noise_burst", "flat_line", "decoupling"]
+    assert [name for *_, name in data.kinds] == kinds * 2
+
+
 @every_generator
 def test_a_generator_gives_the_same_rows_again_and_others_for_another_seed(spec):
     data = spec.load(Path())

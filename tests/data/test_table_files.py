@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tsad.data.table_files import open_table
+from tsad.data.table_text import TextForm
 from tsad.data.table_writers import CsvWriter, ParquetWriter, written_whole
 from tsad.errors import DataError
 
@@ -46,6 +47,21 @@ def test_the_lines_of_a_csv_are_as_they_were(file, rows):
     assert table.header == "when,a, b ,note"
     assert table.names == ["when", "a", "b", "note"]
     assert "\n".join([table.header, *lines(table, rows), ""]) == ODD
+
+
+def test_a_csv_may_have_lines_above_it_and_no_names(tmp_path):
+    (tmp_path / "rows.csv").write_text("pump 7\n\n1;2,5\n3;4,5\n")
+    table = open_table(tmp_path / "rows.csv", TextForm(skip=2, header=False))
+    (piece,) = table.pieces(10)
+    assert (table.header, lines(table, 1)) == ("f00;f01", ["1;2,5", "3;4,5"])
+    np.testing.assert_array_equal(piece.columns(["f00", "f01"]), [[1, 2.5], [3, 4.5]])
+
+
+def test_lines_above_a_csv_count_where_one_is_wrong(tmp_path):
+    (tmp_path / "rows.csv").write_text("pump 7\n\na,b\n1,2\n3,4\n5\n")
+    table = open_table(tmp_path / "rows.csv", TextForm(skip=2))
+    with pytest.raises(DataError, match="every line must have 2 cells, as the header has, but line 6 has 1"):
+        list(table.pieces(10))
 
 
 def test_the_cells_of_a_csv_are_texts_and_numbers(file):

@@ -146,6 +146,16 @@ def test_an_update_changes_the_validation_scores_and_not_the_recent_ones():
     assert updated.recent == threshold.recent == (50.0, 60.0)
 
 
+def test_what_was_asked_before_leaves_a_threshold_equal_and_its_description_the_same():
+    spec, scores = conformal(0.2, 3), np.arange(20.0)
+    asked, other = spec.fit(scores), spec.fit(scores)
+    assert asked.levels(np.zeros(1)) == 19.0
+    assert asked == other
+    assert hash(asked) == hash(other)
+    assert asked.model_dump_json() == other.model_dump_json()
+    assert asked.update(np.full(80, 50.0)).levels(np.zeros(1)) == 50.0
+
+
 def test_of_more_scores_than_are_kept_the_p_values_stay_honest():
     validation = np.random.default_rng(0).exponential(size=100_000)
     threshold = conformal(0.01, 1).fit(validation)

@@ -94,6 +94,7 @@ def evaluate(
 @click.option(
     "--step", type=click.FloatRange(0, min_open=True), help="Seconds between rows: after a gap it starts anew."
 )
+@overrides
 @click.option("--rows-at-once", type=click.IntRange(1), default=10_000, show_default=True, help="In memory.")
 def score(
     model: str,
@@ -104,16 +105,19 @@ def score(
     events: Path | None,
     time: str | None,
     step: float | None,
+    assignments: Sequence[str],
     rows_at_once: int,
 ) -> None:
-    """Add the columns score and flag to FILE (csv or parquet, of any size), and which features explain them."""
-    from tsad.commands.score import Reading
+    """Add the columns score and flag to FILE (csv or parquet, of any size), and which features explain them.
+
+    FILE is read as the one that MODEL learned from; --set data.separator=";" and other settings of data say otherwise.
+    """
     from tsad.commands.score import score as command
 
-    if step is not None and time is None:
-        raise click.UsageError("--step says how far apart rows are in time; give --time COLUMN too")
-    reading = Reading(time, step, rows_at_once)
-    command(model, file, output, threshold, top=explain, events=events, reading=reading)
+    changes = changes_of(assignments, ()) | {
+        f"data.{name}": value for name, value in (("time", time), ("step_seconds", step)) if value is not None
+    }
+    command(model, file, output, threshold, top=explain, events=events, changes=changes, rows_at_once=rows_at_once)
 
 
 @click.command(context_settings=PLAIN)

@@ -8,17 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsad.commands.place import open_place, read_settings
-from tsad.commands.score import check_columns, watched
+from tsad.commands.rows import find_folder, rows_of
+from tsad.data.reading import Reading
 from tsad.data.table_files import open_table
-from tsad.data.values import to_values
 from tsad.detector import Detector
 from tsad.drift import PROFILE, ColumnDrift, Comparison, Drift, Profile, most_moved
 from tsad.errors import DetectorError
 from tsad.evaluation.plots.drift import Compared, draw_drift
 from tsad.scoring import Scores
 from tsad.series import Series
-from tsad.serving.registry import model_folder
 from tsad.streaming import Stream, Verdicts
 
 DRAWN = 9
@@ -40,14 +38,14 @@ def drift(model: str, path: Path, output: Path | None, reference: Path | None, *
         fail: Exit with 1 if anything has moved.
     """
     folder = find_folder(model)
-    detector = Detector.load(folder)
-    profile = Profile.load(folder) if reference is None else _profile(detector, reference)
+    detector, reading = Detector.load(folder), Reading.load(folder)
+    profile = Profile.load(folder) if reference is None else _profile(detector, reference, reading)
     if profile is None:
         raise DetectorError(
             f"{model}: drift needs {PROFILE} beside the detector, but it has none, since it was saved before there was one; "
             f"train it again, or give --reference FILE of normal rows"
         )
-    comparison = compare(detector, profile, path)
+    comparison = compare(detector, profile, path, reading)
     found = comparison.drift()
     click.echo(show(found))
     if output is not None:
@@ -59,37 +57,25 @@ def drift(model: str, path: Path, output: Path | None, reference: Path | None, *
         raise SystemExit(1)
 
 
-def find_folder(model: str) -> Path:
-    """Returns the detector's folder behind a folder, or behind a URI, for which the tracking store is opened."""
-    if Path(model).is_dir():
-        read_settings()
-    else:
-        open_place()
-    return model_folder(model).detector
-
-
-def compare(detector: Detector, profile: Profile, path: Path) -> Comparison:
+def compare(detector: Detector, profile: Profile, path: Path, reading: Reading) -> Comparison:
     """Returns the comparison of all rows of a file, taken piece by piece."""
     comparison = Comparison(profile)
-    for values, verdicts in judged_rows(detector, path):
+    for values, verdicts in judged_rows(detector, path, reading):
         comparison.take_rows(values)
         comparison.take_scores(verdicts.scores, verdicts.flags)
     return comparison
 
 
-def judged_rows(detector: Detector, path: Path) -> Iterator[tuple[NDArray[np.float32], Verdicts]]:
+def judged_rows(detector: Detector, path: Path, reading: Reading) -> Iterator[tuple[NDArray[np.float32], Verdicts]]:
     """Yields the (n, F) rows of each piece of a file with the verdicts that they made final; raises `DataError`."""
-    table, features, stream = open_table(path), detector.scorer.features, Stream(detector)
-    check_columns(table, features)
-    for piece in watched(table, _AT_ONCE):
-        source = f"{path}, rows {piece.first_row}-{piece.first_row + len(piece) - 1}"
-        values = to_values(piece.columns(features), features, source)
-        yield values, stream.push(values)
+    stream = Stream(detector)
+    for rows in rows_of(open_table(path, reading), detector.scorer.features, reading, _AT_ONCE, timed=False):
+        yield rows.values, stream.push(rows.values)
 
 
-def _profile(detector: Detector, path: Path) -> Profile:
+def _profile(detector: Detector, path: Path, reading: Reading) -> Profile:
     """Returns the profile that normal rows make; they have to fit into memory."""
-    pieces = list(judged_rows(detector, path))
+    pieces = list(judged_rows(detector, path, reading))
     rows = np.concatenate([values for values, _ in pieces])
     scores, by_feature = (
         np.concatenate([getattr(verdicts, name) for _, verdicts in pieces]) for name in ("scores", "by_feature")

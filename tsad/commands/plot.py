@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tsad.commands.place import read_settings
-from tsad.commands.score import TOP, Reading, check_columns, find_detector, judged, watched
+from tsad.commands.rows import check_columns, find_folder, opened, watched
+from tsad.commands.score import TOP, judged
+from tsad.data.reading import Reading
 from tsad.data.table_files import Piece, TableFile, open_table
 from tsad.data.table_writers import written_whole
 from tsad.data.values import numbers
@@ -64,7 +66,7 @@ def plot(path: Path, output: Path | None, model: str | None, features: str | Non
         raise DataError(f"{target}: a picture must be a .png file; rename it")
     window = Window.parse(rows)
     names = None if features is None else tuple(dict.fromkeys(name.strip() for name in features.split(",")))
-    picture = _gathered(open_table(path), model, names, window)
+    picture = _gathered(path, model, names, window)
     if picture is None or picture.rows is None:
         raise DataError(f"{path}: has no rows{'' if rows is None else f' {rows}'}, so there is nothing to draw")
     shades, drawn = picture.shades, picture.rows[1] - picture.rows[0]
@@ -76,9 +78,15 @@ def plot(path: Path, output: Path | None, model: str | None, features: str | Non
     click.echo(f"file: {target}")
 
 
-def _gathered(table: TableFile, model: str | None, names: Sequence[str] | None, window: Window) -> Detections | None:
+def _gathered(path: Path, model: str | None, names: Sequence[str] | None, window: Window) -> Detections | None:
     """Returns what is to be drawn of a file; None if it has no rows."""
-    found = _scored(table) if model is None else _judged(table, find_detector(model))
+    if model is None:
+        table = open_table(path)
+        found = _scored(table)
+    else:
+        folder = find_folder(model)
+        table, reading = opened(path, folder, {})
+        found = _judged(table, Detector.load(folder), reading)
     check_columns(table, names or ())
     picture, features = None, list[str]()
     for piece, first, verdicts in found:
@@ -123,10 +131,10 @@ def _scored(table: TableFile) -> Found:
         yield piece, piece.first_row, cells.assign(score=scores, flag=flags.isin(["true", "1"]).to_numpy())
 
 
-def _judged(table: TableFile, detector: Detector) -> Found:
+def _judged(table: TableFile, detector: Detector, reading: Reading) -> Found:
     """Yields the scores that a detector gives."""
     features = detector.scorer.features
-    for piece, found in judged(detector, table, Reading(rows_at_once=_ROWS_AT_ONCE)):
+    for piece, found in judged(detector, table, reading, _ROWS_AT_ONCE):
         verdicts = verdict_table(found.scores, found.flags, found.by_feature, features, TOP).assign(level=found.levels)
         yield piece, int(found.rows[0]) if len(found.rows) else 0, verdicts
 

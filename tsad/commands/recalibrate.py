@@ -11,7 +11,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.commands.drift import find_folder, judged_rows
+from tsad.commands.drift import judged_rows
+from tsad.commands.rows import find_folder
+from tsad.data.reading import Reading
 from tsad.detector import DESCRIPTION, Detector
 from tsad.drift import Profile, recalibrated, threshold_spec
 from tsad.errors import DetectorError
@@ -78,7 +80,7 @@ def recalibrate(model: str, path: Path, output: Path, changes: Mapping[str, Any]
         raise DetectorError(f"{output}: holds a detector already; give a new folder, so that the one before stays")
     folder = find_folder(model)
     old = Detector.load(folder)
-    scores = np.concatenate([verdicts.scores for _, verdicts in judged_rows(old, path)])
+    scores = np.concatenate([verdicts.scores for _, verdicts in judged_rows(old, path, Reading.load(folder))])
     new = recalibrated(old, scores, None if keep else threshold_spec(old.threshold, changes), keep=keep)
     line = Recalibration(
         at=datetime.now(UTC).isoformat(timespec="seconds"),

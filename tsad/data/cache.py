@@ -81,7 +81,8 @@ class Cache:
         found = _read(path)
         if found is not None:
             for defect in found.defects:  # as the loader does
-                _logger.warning("%s: %s", found.source, defect)
+                named = defect.startswith(f"{found.source}: ")
+                _logger.warning("%s", defect if named else f"{found.source}: {defect}")
             return found
         found = spec.load(data_dir)
         if self._entry(spec, sources) == path:  # no file changed meanwhile

@@ -1,11 +1,12 @@
 """The data card: what a data set is, and what is known to be wrong with it."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.data.dataset import DataSet
+from tsad.data.dataset import DataSet, Kind
 from tsad.data.overlap import Overlap, overlap
 from tsad.errors import DataError
 from tsad.series import Series, runs
@@ -33,6 +34,20 @@ class EventsCard(Spec):
     shortest: int
     median: float
     longest: int
+
+
+class KindCard(Spec):
+    """Anomalies of one kind, such as an attack by its name.
+
+    Attributes:
+        name: Of the kind.
+        events: How many there are.
+        rows: In them.
+    """
+
+    name: str
+    events: int
+    rows: int
 
 
 class PartCard(Spec):
@@ -69,6 +84,7 @@ class DataCard(Spec):
         train: Its rows.
         test: Its rows.
         causes: Anomalies of the test rows whose features are known.
+        kinds: Of anomalies of the test rows, the one with the most rows first; a row may be of several, or of none.
         constant: Features that never change in the training rows.
         moving: Those of them that take another value in the test rows.
         rows_in_train: Test rows that occur in the training rows.
@@ -84,6 +100,7 @@ class DataCard(Spec):
     train: PartCard
     test: PartCard
     causes: int
+    kinds: tuple[KindCard, ...] = ()
     constant: tuple[str, ...]
     moving: tuple[str, ...]
     rows_in_train: Overlap
@@ -108,6 +125,7 @@ class DataCard(Spec):
                 f"- Time from row to row: {step}",
                 f"- Policy for empty cells: {self.missing or 'none needed'}",
                 f"- Causes are known of {self.causes} anomalies",
+                f"- Kinds of anomalies: {'; '.join(map(_told, self.kinds)) or 'not known'}",
                 f"- Constant in train: {constant}; of these move in test: {moving}",
                 f"- {self.rows_in_train}",
                 f"- {self.windows_in_train}",
@@ -143,12 +161,25 @@ def data_card(data: DataSet) -> DataCard:
         train=_part(data.train),
         test=_part(data.test),
         causes=len(data.causes),
+        kinds=_kinds(data.kinds),
         constant=_named(data.train.features, constant),
         moving=_named(data.train.features, moving),
         rows_in_train=overlap(data.train, data.test),
         windows_in_train=overlap(data.train, data.test, STRETCH),
         defects=(*_joint_scaling(train, test), *data.defects),
     )
+
+
+def _kinds(kinds: Sequence[Kind]) -> tuple[KindCard, ...]:
+    lengths: dict[str, list[int]] = {}
+    for start, stop, name in kinds:
+        lengths.setdefault(name, []).append(stop - start)
+    cards = [KindCard(name=name, events=len(rows), rows=sum(rows)) for name, rows in lengths.items()]
+    return tuple(sorted(cards, key=lambda card: (-card.rows, card.name)))
+
+
+def _told(kind: KindCard) -> str:
+    return f"{kind.name} {kind.rows} rows in {kind.events} events"
 
 
 def _part(series: Series) -> PartCard:

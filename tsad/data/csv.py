@@ -13,6 +13,7 @@ from tsad.data.dataset import DataSet
 from tsad.data.empty_cells import EmptyCells, filled
 from tsad.data.findings import Blocked, Findings, Problem
 from tsad.data.five_features import FIVE, five_features
+from tsad.data.reading import Reading
 from tsad.data.regular import OrderForm, Rows, in_time, step_seconds
 from tsad.data.table_cells import read, read_table
 from tsad.data.table_text import TextForm
@@ -26,7 +27,10 @@ __all__ = ["CsvSpec", "Inspection", "read_table", "to_times", "to_values"]
 
 _logger = logging.getLogger(__name__)
 
-_LABELS = {"label", "labels", "anomaly", "is_anomaly", "attack", "is_attack", "class", "target", "outlier"}
+_LABELS = {
+    *("label", "labels", "anomaly", "is_anomaly", "anomalous", "outlier", "is_outlier"),
+    *("attack", "is_attack", "fault", "failure", "class", "target"),
+}
 
 
 class ColumnsForm(Spec):
@@ -181,14 +185,16 @@ class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
                 way="give more rows",
             )
         later = series.part(edge, len(series)) if test is None else self._series(test, features)
+        step = step_seconds(*(part for part in (rows, test) if part is not None))
         return DataSet(
             name=self.path.stem,
             source=str(self.path),
             train=series.part(0, edge),
             test=later,
-            step_seconds=step_seconds(*(part for part in (rows, test) if part is not None)),
+            step_seconds=step,
             missing=self.missing,
             defects=tuple(findings.repairs),
+            reading=Reading.of(self, findings.settled, step),
         )
 
     def _series(self, rows: Rows, features: tuple[str, ...]) -> Series:

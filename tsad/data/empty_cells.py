@@ -13,7 +13,7 @@ from pydantic import Field
 from tsad.data.findings import Findings
 from tsad.data.regular import Rows
 from tsad.data.values import Floats
-from tsad.errors import shown
+from tsad.errors import DataError, shown
 from tsad.series import runs
 from tsad.spec import Spec
 
@@ -117,3 +117,41 @@ def _cure(
         return cure | {"missing": "drop_column"}
     longest = int(worst[~poor].max())
     return cure | {"missing": hows[0]} | ({"missing_limit": longest} if longest > form.missing_limit else {})
+
+
+class ForwardFill:
+    """Fills empty cells of rows that come in pieces with the last value above, in whichever piece that was.
+
+    Unlike `missing: ffill` on a whole file it knows of no recordings, so a cell after a gap gets the value before the gap.
+
+    Args:
+        features: The F names, for errors.
+        source: Of the rows, likewise.
+        limit: As `missing_limit`.
+    """
+
+    def __init__(self, features: Sequence[str], source: str, limit: int) -> None:
+        self._features = features
+        self._source = source
+        self._limit = limit
+        self._last = np.full(len(features), np.nan)
+        self._length = np.zeros(len(features), np.int64)
+        """Of the stretch of empty cells that the last piece ended with."""
+
+    def __call__(self, cells: Floats) -> Floats:
+        """Returns (n, F) cells filled, NaN where nothing is above; raises `DataError` if a stretch is longer than the limit."""
+        values = pd.DataFrame(np.vstack([self._last, cells])).ffill().to_numpy()[1:]
+        for place, empty in enumerate(np.isnan(cells).T):
+            before = np.full(self._length[place], fill_value=True)
+            stretches = runs(np.concatenate([before, empty]))
+            longest = max((stop - start for start, stop in stretches), default=0)
+            if longest > self._limit:
+                raise DataError(
+                    f"{self._source}: column {self._features[place]!r} has {longest} empty cells one after the other, more than "
+                    f"missing_limit {self._limit}; give them a value, or a higher data.missing_limit"
+                )
+            whole = len(before) + len(empty)
+            self._length[place] = whole - stretches[-1][0] if stretches and stretches[-1][1] == whole else 0
+        if len(values):
+            self._last = values[-1]
+        return values

@@ -54,15 +54,17 @@ class Findings:
         source: The file.
         problems: What has to be mended before the file can be used.
         repairs: What was mended, and what the reader took for granted, one sentence each.
+        settled: Settings that were left open and that the cells decided, by name.
     """
 
     source: str
     problems: list[Problem] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
+    settled: dict[str, Any] = field(default_factory=dict)
 
     def about(self, source: str) -> "Findings":
         """Returns the same lists for what is found in another file."""
-        return Findings(source, self.problems, self.repairs)
+        return Findings(source, self.problems, self.repairs, self.settled)
 
     def problem(self, text: str, cure: Mapping[str, Any] | None = None, way: str = "") -> None:
         """Notes a problem; the step goes on as well as it can."""

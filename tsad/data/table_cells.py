@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from tsad.data.findings import Blocked, Findings
-from tsad.data.table_text import BLOCK, SEPARATORS, Layout, TextForm, is_number, sniff
+from tsad.data.table_text import BLOCK, SEPARATORS, Layout, TextForm, is_number, made_names, sniff
 from tsad.errors import shown
 
 _NULLS = [
@@ -97,10 +97,7 @@ def _read_csv(path: Path, form: TextForm, findings: Findings) -> pd.DataFrame:
     table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers)
     if len(names) == 1 and table["f0"].notna().any():
         table = table.loc[: table["f0"].last_valid_index()]  # blank lines at the end
-    width = max(2, len(str(len(names) - 1)))
-    return table.set_axis(
-        list(layout.first) if form.header else [f"f{place:0{width}d}" for place in range(len(names))], axis=1
-    )
+    return table.set_axis(list(layout.first) if form.header else made_names(len(names)), axis=1)
 
 
 def _options(

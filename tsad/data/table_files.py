@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tsad.data.findings import Blocked, Findings
-from tsad.data.table_text import Layout, TextForm, sniff
+from tsad.data.table_text import Layout, TextForm, made_names, sniff
 from tsad.errors import DataError
 
 _BUFFER = 1 << 16
@@ -78,14 +78,17 @@ class TableFile(ABC):
         """Yields all rows, at most `rows` at a time; raises `DataError` naming the line that cannot be read."""
 
 
-def open_table(path: Path) -> TableFile:
-    """Returns the file behind a path; raises `DataError` if it is no CSV with a header, and no Parquet file."""
+_PLAIN = TextForm()
+
+
+def open_table(path: Path, form: TextForm = _PLAIN) -> TableFile:
+    """Returns the file behind a path; raises `DataError` if it is no CSV of that form, and no Parquet file."""
     if path.suffix not in {".csv", ".parquet"}:
         raise DataError(f"{path}: a table must be a .csv or .parquet file; rename or convert it")
     if not path.is_file():
         raise DataError(f"{path}: cannot be read (No such file); give the path of a .csv or .parquet file")
     try:
-        return CsvFile(path) if path.suffix == ".csv" else ParquetFile(path)
+        return CsvFile(path, form) if path.suffix == ".csv" else ParquetFile(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
@@ -94,24 +97,32 @@ def open_table(path: Path) -> TableFile:
 
 
 class CsvFile(TableFile):
-    """A CSV with a header; separator, decimal mark and encoding are found out as for training."""
+    """A CSV; what its form leaves open of separator, decimal mark and encoding is found out as for training.
+
+    Lines with another number of cells are never left out, whatever `form.bad_lines` says, since all rows come back.
+    """
 
     unit = "B"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, form: TextForm = _PLAIN) -> None:
         self.path = path
+        self.form = form
         self.size = path.stat().st_size
-        self.layout = _layout(path)
+        self.layout = _layout(path, form)
         with self._opened() as file:
             self.header, cells = next(self._records(file))
         self.names = [cell.strip() or f"unnamed_{place}" for place, cell in enumerate(cells)]
+        if not form.header:
+            self.names = made_names(len(cells))
+            self.header = csv_line(self.names, self.layout.separator)
         _check_names(path, self.names)
 
     def pieces(self, rows: int) -> Iterator["CsvPiece"]:
         """Yields all rows; a line of more or fewer cells than the header raises `DataError`."""
         with self._opened() as file:
             records = self._records(file)
-            next(records)
+            if self.form.header:
+                next(records)
             first = read = 0
             while chunk := list(islice(records, rows)):
                 piece = CsvPiece(self, first, os.lseek(file.fileno(), 0, os.SEEK_CUR) - read, chunk)
@@ -127,16 +138,18 @@ class CsvFile(TableFile):
         A blank line is an empty cell if there is one column, and nothing if there are more.
         """
         taken: list[str] = []
+        above = [next(file) for _ in range(self.layout.skip)]
         reader = csv.reader(_noted(file, taken), delimiter=self.layout.separator, strict=True)
         width = 0
         while True:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                raise DataError(f"{self.path}: line {reader.line_num} is not CSV ({error}); mend its quotes") from None
+                line_number = len(above) + reader.line_num
+                raise DataError(f"{self.path}: line {line_number} is not CSV ({error}); mend its quotes") from None
             if cells is None:
                 return
-            line, first = "".join(taken).rstrip("\r\n"), reader.line_num - len(taken) + 1
+            line, first = "".join(taken).rstrip("\r\n"), len(above) + reader.line_num - len(taken) + 1
             taken.clear()
             if not line.strip() and width != 1:
                 continue
@@ -174,6 +187,7 @@ class CsvPiece(Piece):
             index_col=False,
             skip_blank_lines=False,
             skipinitialspace=True,
+            na_values=list(self._file.form.empty),
             low_memory=False,
         )
         return table.set_axis(range(self.first_row, self.first_row + len(self)))
@@ -197,12 +211,12 @@ class CsvPiece(Piece):
         return pa.table(columns)
 
 
-def _layout(path: Path) -> Layout:
-    try:
-        return sniff(path, TextForm(), Findings(str(path)))
-    except Blocked as error:  # the settings that it names are those of training
-        problem = error.problem
-        raise DataError(f"{problem.source}: {problem.text}; {problem.way or 'write it again as utf-8'}") from None
+def _layout(path: Path, form: TextForm) -> Layout:
+    findings = Findings(str(path))
+    layout = sniff(path, form, findings)
+    if findings.problems:
+        raise Blocked(findings.problems[0])
+    return layout
 
 
 def _noted(lines: Iterable[str], taken: list[str]) -> Iterator[str]:

@@ -78,6 +78,8 @@ def sniff(path: Path, form: TextForm, findings: Findings) -> Layout:
     if mark and form.encoding not in {None, mark.removesuffix("-sig")}:
         findings.stop(f"its byte order mark says {mark}, but encoding is {form.encoding}", {"encoding": None})
     encoding = mark or form.encoding or "utf-8"
+    if encoding == "utf-16" and not mark:
+        findings.stop("has no byte order mark, which utf-16 needs", {"encoding": "utf-16-le"}, "utf-16-be")
     _scan(path, encoding, findings)
     lines = head.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()[:_SAMPLE]
     below = [line for line in lines[form.skip :] if line.strip()]
@@ -150,6 +152,12 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
         sum(bool(re.fullmatch(rf"[-+]?\d*{mark}\d+(e[-+]?\d+)?", cell)) for cell in cells) for mark in (",", r"\.")
     )
     return "," if commas and not points and separator != "," else "."
+
+
+def made_names(count: int) -> list[str]:
+    """Returns names for the columns of a table that has none: f00, f01, ..."""
+    width = max(2, len(str(count - 1)))
+    return [f"f{place:0{width}d}" for place in range(count)]
 
 
 def is_number(cell: str) -> bool:

@@ -111,7 +111,7 @@ class ConformalThreshold(Threshold):
 
     def _ladder(self) -> NDArray[np.float64]:
         """Returns the (block,) scores, descending, that a row is above if its p-value is at most rate k / block, k = 1, 2, ..."""
-        values = np.array(self.sample.values)
+        values = self.sample.ascending
         shares = np.arange(1, self.spec.block + 1) / self.spec.block
         counts = np.floor(self.spec.rate * shares * (len(values) + 1) + 1e-9)  # p * (n + 1) is a whole number
         return values[len(values) - counts.astype(np.int64)]

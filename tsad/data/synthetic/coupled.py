@@ -1,5 +1,6 @@
 """A built-in series that needs no download: coupled sensors with labelled anomalies of several kinds."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
@@ -7,8 +8,9 @@ import numpy as np
 from numpy.random import Generator
 from pydantic import Field, model_validator
 
-from tsad.data.dataset import Cause, DataSet
-from tsad.data.injection import CHANGES, Kind, Site
+from tsad.data.dataset import Cause, DataSet, Kind
+from tsad.data.injection import CHANGES, Site
+from tsad.data.injection import Kind as KindName
 from tsad.data.synthetic.sensors import Values, sensor_names, sensors
 from tsad.series import Series
 from tsad.spec import Spec
@@ -60,6 +62,7 @@ class SyntheticSpec(Spec):
             train=Series(values=values[: self.rows].astype(np.float32), features=names),
             test=Series(values=test.astype(np.float32), features=names, labels=labels),
             causes=tuple(causes),
+            kinds=tuple(Kind(start, stop, name) for (start, stop, _), name in zip(causes, cycle(_KINDS), strict=False)),
         )
 
     def _disturbed(
@@ -82,7 +85,7 @@ class SyntheticSpec(Spec):
         return values, causes
 
 
-def _heights(kind: Kind, count: int, generator: Generator) -> Values:
+def _heights(kind: KindName, count: int, generator: Generator) -> Values:
     """Returns the (count,) size of a change; points and shifts go up or down, each sensor by itself."""
     signs = generator.choice([-1.0, 1.0], size=count) if kind in {"point", "level_shift"} else np.ones(count)
     return {"point": 3.0, "level_shift": 1.5, "noise_burst": 0.8}.get(kind, 0.0) * signs
@@ -95,4 +98,4 @@ def _elsewhere(rows: Values, drivers: Values, start: int, generator: Generator) 
     return rows - drivers[start : start + len(rows)] + drivers[source : source + len(rows)]
 
 
-_KINDS: tuple[Kind, ...] = ("point", "level_shift", "noise_burst", "flat_line", "decoupling")
+_KINDS: tuple[KindName, ...] = ("point", "level_shift", "noise_burst", "flat_line", "decoupling")
