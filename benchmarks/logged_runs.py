@@ -5,19 +5,49 @@ import multiprocessing
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from tsad.commands.place import Place
-from tsad.experiment import Experiment, run
+from tsad.data.dataset import DataSet
+from tsad.data.split import split
+from tsad.ensemble import Ensemble
+from tsad.experiment import Experiment, Outcome, conclude, run
 from tsad.results import DETECTOR, metrics, write_results
 from tsad.tracking.runs import RunWriter
 from tsad.trial import fingerprint
 
-Wanted = Mapping[tuple[str, str], Experiment]
-"""Experiments by name and case (a machine, a share)."""
+
+@dataclass(frozen=True)
+class Average:
+    """Experiments on the same data as one detector, the mean of their surprises; split and threshold are those of the first.
+
+    Attributes:
+        members: At least two; one that is named twice counts twice.
+    """
+
+    members: tuple[Experiment, ...]
+
+    @property
+    def first(self) -> Experiment:
+        return self.members[0]
+
+    def outcome(self, data: DataSet) -> Outcome:
+        """Returns what the average comes to."""
+        kinds = {_key(each): each for each in self.members}
+        found = {key: run(each, data) for key, each in kinds.items()}
+        scorers = [found[_key(each)].detector.scorer for each in self.members]
+        parts = split(data, self.first.split, max(scorer.rows_before for scorer in scorers) + 1)
+        seconds = sum(each.seconds for each in found.values())
+        return conclude(self.first, parts, Ensemble.fit(scorers, parts.validation), (), seconds)
+
+
+Wanted = Mapping[tuple[str, str], Experiment | Average]
+"""Experiments, or averages of them, by name and case (a machine, a share)."""
 
 
 def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.DataFrame:
@@ -43,9 +73,9 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
             jobs[pool.submit(_work, experiment, place.settings.data_dir, folder, " ".join(pair))] = (pair, folder)
         for count, job in enumerate(as_completed(jobs), start=1):
             pair, folder = jobs[job]
-            tags = {"tsad.key": _key(wanted[pair]), **wanted[pair].provenance.tags()}
+            tags = {"tsad.key": _key(wanted[pair]), **_first(wanted[pair]).provenance.tags()}
             writer = RunWriter.create(place.store, to, " ".join(pair), tags)
-            writer.parameters(wanted[pair].model_dump(mode="json"))
+            writer.parameters(_described(wanted[pair]))
             error = job.exception()
             if error is None:
                 writer.metrics(job.result())
@@ -80,11 +110,23 @@ def fetch(place: Place, benchmark: str, experiment: Experiment, folder: Path) ->
     return Path(client.download_artifacts(found[0].info.run_id, DETECTOR, str(folder)))
 
 
-def _work(experiment: Experiment, data_dir: Path, folder: Path, title: str) -> dict[str, float]:
+def _work(work: Experiment | Average, data_dir: Path, folder: Path, title: str) -> dict[str, float]:
     torch.set_num_threads(1)
-    outcome = run(experiment, experiment.data.load(data_dir), checkpoints=folder / "checkpoints")
-    write_results(outcome, experiment, folder, title)
+    data = _first(work).data.load(data_dir)
+    alone = isinstance(work, Experiment)
+    outcome = run(work, data, checkpoints=folder / "checkpoints") if alone else work.outcome(data)
+    write_results(outcome, _first(work), folder, title)
     return metrics(outcome)
+
+
+def _first(work: Experiment | Average) -> Experiment:
+    return work.first if isinstance(work, Average) else work
+
+
+def _described(work: Experiment | Average) -> dict[str, Any]:
+    if isinstance(work, Experiment):
+        return work.model_dump(mode="json")
+    return {f"member_{place}": each.model_dump(mode="json") for place, each in enumerate(work.members)}
 
 
 def _logged(place: Place, to: str) -> pd.DataFrame:
@@ -94,5 +136,5 @@ def _logged(place: Place, to: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _key(experiment: Experiment) -> str:
-    return fingerprint(experiment.model_dump(mode="json"))
+def _key(work: Experiment | Average) -> str:
+    return fingerprint(_described(work))

@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/smd.py [--machines 1-2 1-3 ...] [--seeds 3] [--parallel 2] [--only multiscale l2]
 
 Row level, no point adjustment; every detector has the same split and the same threshold rule. Settings are the same on every
-machine. Those of `multiscale` were fixed while looking at the twelve machines that are the default, so these are its development
-set; the post-processing of the trained ones was chosen without labels. A run that is logged already is not repeated.
+machine. Those of `multiscale`, `linear` and their average were fixed while looking at the twelve machines that are the default,
+so these are their development set; the post-processing of the trained ones was chosen without labels. A run that is logged
+already is not repeated.
 
 Seeds are averaged first, machines then. The interval is a bootstrap over machines; the last columns compare VUS-PR with that
 of the best trivial detector, machine by machine: mean difference with its interval, and Wilcoxon's signed-rank p. Best F1 is
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from logged_runs import add_options, complete
+from logged_runs import Average, add_options, complete
 
 from tsad.commands.place import open_place, read_experiment
 from tsad.evaluation.intervals import paired_difference
@@ -42,8 +43,24 @@ DETECTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "transformer": ("smd_transformer", DEEP),
     "forecaster": ("smd_forecaster", DEEP),
     "adversarial": ("smd_adversarial", {**DEEP, "window.length": 32, "training.learning_rate": 1.0e-3}),
+    "linear": (
+        "smd_multiscale",
+        {
+            "model": {"kind": "window_linear", "components": 16},
+            "window": {"length": 16},
+            "scoring": {
+                "over": "window",
+                "compress": "log1p",
+                "baseline": {"kind": "median", "length": 1440, "share": 0.5},
+            },
+        },
+    ),
 }
 """By name: experiment file and changes. All of it takes about two hours of one core."""
+CLOSED = ("multiscale", "linear")
+"""Draw nothing at random, so they run with one seed."""
+AVERAGE = ("multiscale", "multiscale", "linear")
+"""Their mean surprise is one more detector, named `average`; the first counts twice."""
 SHOWN = {
     "ranking/vus_pr": "VUS-PR",
     "ranking/pr_auc": "PR-AUC",
@@ -71,19 +88,20 @@ def main() -> None:
         runs.to_csv(arguments.csv, index=False)
 
 
-def wanted_runs(arguments: argparse.Namespace) -> dict[tuple[str, str], Experiment]:
+def wanted_runs(arguments: argparse.Namespace) -> dict[tuple[str, str], Experiment | Average]:
     """Returns the experiments by detector and case; what draws nothing at random runs with one seed."""
     changes = {**COMMON, **parse_overrides(arguments.changes)}
-    wanted = {}
+    wanted: dict[tuple[str, str], Any] = {}
     for machine in arguments.machines:
         for name, (file, own) in DETECTORS.items():
-            for seed in range(1 if name == "multiscale" else arguments.seeds):
+            for seed in range(1 if name in CLOSED else arguments.seeds):
                 place = {"data.machine": machine, "seed": seed}
                 wanted[name, f"{machine} {seed}"] = read_experiment(
                     EXPERIMENTS / f"{file}.yaml", {**own, **changes, **place}
                 )
         base = wanted["multiscale", f"{machine} 0"]
         wanted |= {(f"panel {name}", f"{machine} 0"): trivial(base, name) for name in PANEL}
+        wanted["average", f"{machine} 0"] = Average(tuple(wanted[name, f"{machine} 0"] for name in AVERAGE))
     if arguments.only:
         wanted = {pair: each for pair, each in wanted.items() if pair[0] in arguments.only}
     return wanted

@@ -10,9 +10,13 @@ import torch
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import kind_of, members
+from tsad.data.split import split
 from tsad.data.synthetic import SyntheticSpec
+from tsad.ensemble import Ensemble
+from tsad.experiment import Experiment, run
 from tsad.models import ModelSpec
 from tsad.panel import PANEL
+from tsad.spec import parse, put
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = ["--steps", "1", "--batch", "4", "--length", "6", "--features", "5", "--device", "cpu"]
@@ -137,8 +141,12 @@ def test_every_detector_of_the_table_runs_on_every_machine_with_the_same_rows_an
     words = ["smd.py", "--machines", "1-2", "2-8", "--seeds", "2", "--set", "training.epochs=1"]
     monkeypatch.setattr(sys, "argv", words)
     wanted = smd.wanted_runs(smd.read_arguments())
-    assert len(wanted) == 2 * (1 + 2 * (len(smd.DETECTORS) - 1) + len(PANEL))
+    trained = len(smd.DETECTORS) - len(smd.CLOSED)
+    assert len(wanted) == 2 * (len(smd.CLOSED) + 2 * trained + len(PANEL) + 1)
     assert {case for _, case in wanted} == {"1-2 0", "1-2 1", "2-8 0", "2-8 1"}
+    averages = {case: wanted.pop(("average", case)) for case in ("1-2 0", "2-8 0")}
+    for case, average in averages.items():
+        assert average.members == tuple(wanted[name, case] for name in smd.AVERAGE)
     for (_, case), experiment in wanted.items():
         assert f"{experiment.data.machine} {experiment.seed}" == case
         assert experiment.split == wanted["multiscale", "1-2 0"].split
@@ -146,6 +154,19 @@ def test_every_detector_of_the_table_runs_on_every_machine_with_the_same_rows_an
     assert wanted["lstm", "1-2 0"].training.epochs == 1
     monkeypatch.setattr(sys, "argv", [*words, "--only", "lstm", "panel l2"])
     assert {name for name, _ in smd.wanted_runs(smd.read_arguments())} == {"lstm", "panel l2"}
+
+
+def test_an_average_is_the_mean_surprise_of_its_members_where_the_first_counts_twice(smd, small_experiment):
+    members = [
+        parse(Experiment, put(small_experiment.model_dump(mode="json"), {"model": model}), "member")
+        for model in ({"kind": "l2"}, {"kind": "pca_error", "components": 2})
+    ]
+    data = small_experiment.data.load(Path())
+    found = smd.Average((members[0], *members)).outcome(data)
+    alone = [run(each, data).detector.scorer for each in members]
+    parts = split(data, members[0].split, max(scorer.rows_before for scorer in alone) + 1)
+    first, second = (member.score(parts.test).values for member in Ensemble.fit(alone, parts.validation).members)
+    assert found.test.values == pytest.approx((2 * first + second) / 3, nan_ok=True)
 
 
 # --- the cost of the metrics ---
