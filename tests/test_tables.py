@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.examples import detector_of, sensors
+from tests.examples import detector_of, event_table, sensors
 from tsad.errors import DataError, SpecError
 from tsad.models.trivial.l2 import L2Spec
 from tsad.scoring import ScoringSpec
-from tsad.tables import Events, event_table, explained, flag_table, verdict_columns
+from tsad.tables import Events, explained, flag_table, verdict_columns
 
 NAN = np.nan
 FEATURES = ("a", "b", "c")
@@ -111,7 +111,7 @@ TIMES = ["t0", "t1", "t2", "t3", "t4", "t5", "t6"]
 
 
 def test_each_stretch_of_flags_is_a_row_by_hand():
-    found = event_table(np.arange(10, 17), TIMES, SCORES, FLAGS, GIVEN, FEATURES, 2)
+    found = event_table(Events(FEATURES, 2), np.arange(10, 17), TIMES, SCORES, FLAGS, GIVEN)
     assert found.columns[:6].tolist() == ["first_row", "last_row", "start", "end", "peak_row", "peak_score"]
     assert plain(found) == [
         (12, 14, "t2", "t4", 13, 3.0, "b", 0.7, "a", 0.2),
@@ -120,12 +120,12 @@ def test_each_stretch_of_flags_is_a_row_by_hand():
 
 
 def test_without_times_a_stretch_has_rows_only():
-    found = event_table(np.arange(7), None, SCORES, FLAGS, GIVEN, FEATURES, 0)
+    found = event_table(Events(FEATURES, 0), np.arange(7), None, SCORES, FLAGS, GIVEN)
     assert plain(found) == [(2, 4, None, None, 3, 3.0), (6, 6, None, None, 6, 5.0)]
 
 
 def test_without_flags_there_is_no_stretch():
-    found = event_table(np.arange(7), TIMES, SCORES, np.zeros(7, bool), GIVEN, FEATURES, 2)
+    found = event_table(Events(FEATURES, 2), np.arange(7), TIMES, SCORES, np.zeros(7, bool), GIVEN)
     assert len(found) == 0
     assert list(found.columns)[-4:] == ["feature_1", "share_1", "feature_2", "share_2"]
 
@@ -147,7 +147,7 @@ def test_stretches_do_not_depend_on_the_pieces_that_rows_come_in(flags, cuts):
         part = slice(first, after)
         found += plain(events.take(rows[part], times[part], scores[part], flags[part], given_[part]))
     found += plain(events.close())
-    whole = plain(event_table(rows, times, scores, flags, given_, FEATURES, 2))
+    whole = plain(event_table(Events(FEATURES, 2), rows, times, scores, flags, given_))
     assert [row[:7] for row in found] == [row[:7] for row in whole]
     np.testing.assert_allclose([row[7] for row in found], [row[7] for row in whole])
 

@@ -46,9 +46,12 @@ def flag_table(
     """
     judge, features = at_level(detector, level, "level"), detector.scorer.features
     scores = judge.score(Series(to_values(table, features, source), features))
-    found = verdict_table(scores.values, judge.flag(scores), scores.by_feature, features, top)
-    plain = found.drop(columns="flag").astype(object)
-    return plain.where(plain.notna(), None).assign(flag=found["flag"])[list(found.columns)].set_axis(table.index)
+    unknown, flags = np.isnan(scores.values), judge.flag(scores)
+    found = {"score": np.where(unknown, np.array(None), scores.values), "flag": flags}
+    if top:
+        why = verdict_table(scores.values, flags, scores.by_feature, features, top).iloc[:, 2:].astype(object)
+        found |= dict(why.where(why.notna(), None))
+    return pd.DataFrame(found).set_axis(table.index)
 
 
 def verdict_table(scores: Floats, flags: Flags, by_feature: Floats, features: Sequence[str], top: int) -> pd.DataFrame:
@@ -73,13 +76,7 @@ def explained(by_feature: Floats, features: Sequence[str], top: int) -> pd.DataF
     Raises:
         DataError: if `top` is negative.
     """
-    if top < 0:
-        raise DataError(f"as many features as wanted explain a row, but not {top}; ask for 0 or more")
-    order = np.argsort(-by_feature, axis=1, kind="stable")[:, :top]
-    total = by_feature.sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # infinite of infinite: nobody knows
-        shares = np.divide(by_feature, total, out=np.full_like(by_feature, 1 / len(features)), where=total != 0)
-    shares = np.take_along_axis(shares, order, axis=1)
+    order, shares = ranked(by_feature, top)
     names = np.array(features, dtype=object)[order]
     names[np.isnan(shares)] = None
     columns: dict[str, Any] = {}
@@ -89,34 +86,24 @@ def explained(by_feature: Floats, features: Sequence[str], top: int) -> pd.DataF
     return pd.DataFrame(columns, index=range(len(by_feature)))
 
 
-def event_table(
-    rows: NDArray[np.int64],
-    times: Sequence[Any] | None,
-    scores: Floats,
-    flags: Flags,
-    by_feature: Floats,
-    features: Sequence[str],
-    top: int,
-) -> pd.DataFrame:
-    """Returns one row for each stretch of flags.
-
-    Its columns are `first_row`, `last_row` (both flagged), `start`, `end` (their times, None without times), `peak_row` and
-    `peak_score` (the first highest), and those of `explained`, here of the sum over the rows of the stretch.
-
-    Args:
-        rows: (T,) numbers of the rows, ascending one by one.
-        times: Of the rows, passed on as they are, or None.
-        scores: (T,).
-        flags: (T,) True only where there is a score.
-        by_feature: (T, F).
-        features: The F names.
-        top: How many features are named.
-    """
-    return _table(_stretches(rows, times, scores, flags, by_feature), features, top)
+def ranked(by_feature: Floats, top: int) -> tuple[NDArray[np.int64], Floats]:
+    """Returns the places of the features of `explained`, and their shares, both (T, `top`), or (T, F) if there are no more."""
+    if top < 0:
+        raise DataError(f"as many features as wanted explain a row, but not {top}; ask for 0 or more")
+    order = np.argsort(-by_feature, axis=1, kind="stable")[:, :top]
+    total = by_feature.sum(axis=1, keepdims=True)
+    alike = np.full_like(by_feature, 1 / by_feature.shape[1])
+    with np.errstate(invalid="ignore"):  # infinite of infinite: nobody knows
+        shares = np.divide(by_feature, total, out=alike, where=total != 0)
+    return order, np.take_along_axis(shares, order, axis=1)
 
 
 class Events:
-    """The rows of `event_table` for rows that come piece by piece; it keeps no stretch but the one that has not ended.
+    """The stretches of flags of rows that come piece by piece; it keeps none but the one that has not ended.
+
+    Its tables have a row for each. Their columns are `first_row`, `last_row` (both flagged), `start`, `end` (their times,
+    None without times), `peak_row` and `peak_score` (the first highest), and those of `explained`, here of the sum over the
+    rows of the stretch.
 
     Args:
         features: The F names.
@@ -126,13 +113,13 @@ class Events:
     def __init__(self, features: Sequence[str], top: int) -> None:
         self._features = tuple(features)
         self._top = top
-        self._open: list[_Stretch] = []
+        self._open: list[Stretch] = []
 
     def take(
         self, rows: NDArray[np.int64], times: Sequence[Any] | None, scores: Floats, flags: Flags, by_feature: Floats
     ) -> pd.DataFrame:
         """Returns the stretches that have ended, once the rows have come that follow those of the last call."""
-        found = self._open + _stretches(rows, times, scores, flags, by_feature)
+        found = self._open + stretches(rows, times, scores, flags, by_feature)
         if len(found) > len(self._open) > 0 and found[0].last_row + 1 == found[1].first_row:
             found[:2] = [found[0].then(found[1])]
         open_yet = bool(found) and (not len(rows) or found[-1].last_row == rows[-1])
@@ -146,8 +133,18 @@ class Events:
 
 
 @dataclass(frozen=True, eq=False)
-class _Stretch:
-    """Consecutive flagged rows; `given` is the (F,) sum of what their features gave."""
+class Stretch:
+    """Consecutive flagged rows.
+
+    Attributes:
+        first_row: Its number.
+        last_row: Likewise.
+        start: Time of the first row, None without times.
+        end: Time of the last row, likewise.
+        peak_row: The first with the highest score.
+        peak_score: That score.
+        given: (F,) sum of what the features of the rows gave.
+    """
 
     first_row: int
     last_row: int
@@ -157,10 +154,10 @@ class _Stretch:
     peak_score: float
     given: Floats
 
-    def then(self, after: "_Stretch") -> "_Stretch":
+    def then(self, after: "Stretch") -> "Stretch":
         """Returns the stretch of these rows and those right after them."""
         peak = max(self, after, key=lambda stretch: stretch.peak_score)
-        return _Stretch(
+        return Stretch(
             first_row=self.first_row,
             last_row=after.last_row,
             start=self.start,
@@ -171,14 +168,23 @@ class _Stretch:
         )
 
 
-def _stretches(
+def stretches(
     rows: NDArray[np.int64], times: Sequence[Any] | None, scores: Floats, flags: Flags, by_feature: Floats
-) -> list[_Stretch]:
+) -> list[Stretch]:
+    """Returns every stretch of flags.
+
+    Args:
+        rows: (T,) numbers of the rows, ascending one by one.
+        times: Of the rows, passed on as they are, or None.
+        scores: (T,).
+        flags: (T,) True only where there is a score.
+        by_feature: (T, F).
+    """
     found = []
     for first, after in runs(flags):
         peak = first + int(scores[first:after].argmax())
         found.append(
-            _Stretch(
+            Stretch(
                 first_row=int(rows[first]),
                 last_row=int(rows[after - 1]),
                 start=None if times is None else times[first],
@@ -191,8 +197,8 @@ def _stretches(
     return found
 
 
-def _table(stretches: Sequence[_Stretch], features: Sequence[str], top: int) -> pd.DataFrame:
+def _table(found: Sequence[Stretch], features: Sequence[str], top: int) -> pd.DataFrame:
     names = ("first_row", "last_row", "start", "end", "peak_row", "peak_score")
-    given = np.array([stretch.given for stretch in stretches]).reshape(-1, len(features))
-    columns = {name: [getattr(stretch, name) for stretch in stretches] for name in names}
+    given = np.array([stretch.given for stretch in found]).reshape(-1, len(features))
+    columns = {name: [getattr(stretch, name) for stretch in found] for name in names}
     return pd.DataFrame(columns).join(explained(given, features, top))

@@ -38,6 +38,17 @@ def saved_detector(folder: Path) -> tuple[Detector, Series]:
     return detector, test
 
 
+def split(rows: Series) -> dict[str, Any]:
+    """Returns the rows as `/invocations` takes them."""
+    return {"dataframe_split": {"columns": list(rows.features), "data": rows.values.tolist()}}
+
+
+def csv(rows: Series) -> str:
+    """Returns the rows as CSV with a header row."""
+    lines = [",".join(rows.features), *(",".join(map(repr, row)) for row in rows.values.tolist())]
+    return "\n".join(lines) + "\n"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back."""

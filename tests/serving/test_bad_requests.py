@@ -456,6 +456,10 @@ def test_a_threshold_is_not_fitted_to_nothing(client):
     refused(client, "POST", "/api/recalibrate", Bad("nothing", None, "at least 100 recent scores, but there are 0"))
 
 
+def test_what_was_not_recalibrated_is_not_undone(client):
+    refused(client, "DELETE", "/api/recalibrate", Bad("nothing", None, "but there is none; recalibrate", status=409))
+
+
 # --- paths and methods ---
 
 
@@ -486,23 +490,34 @@ def test_a_path_that_is_none_of_ours_is_not_found(client, path):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "allowed"),
     [
-        ("GET", "/invocations"),
-        ("GET", "/train_predict"),
-        ("PUT", "/api/score"),
-        ("PATCH", "/api/model"),
-        ("DELETE", "/api/model"),
-        ("POST", "/ping"),
-        ("POST", "/"),
-        ("TRACE", "/"),
-        ("OPTIONS", "/api/score"),
-        ("DELETE", "/api/jobs"),
-        ("BREW", "/api/score"),
+        ("GET", "/invocations", "POST"),
+        ("GET", "/train_predict", "POST"),
+        ("PUT", "/api/score", "POST"),
+        ("PATCH", "/api/model", "GET, HEAD"),
+        ("DELETE", "/api/model", "GET, HEAD"),
+        ("POST", "/ping", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"),
+        ("TRACE", "/", "GET, HEAD"),
+        ("POST", "/page/app.js", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+        ("OPTIONS", "/api/score", "POST"),
+        ("DELETE", "/api/jobs", "GET, HEAD"),
+        ("POST", f"/api/jobs/{NOBODY}", "DELETE, GET, HEAD"),
+        ("GET", "/api/recalibrate", "DELETE, POST"),
+        ("BREW", "/api/score", "POST"),
     ],
 )
-def test_a_method_that_an_endpoint_does_not_know_is_refused(client, method, path):
-    refused(client, method, path, Bad("method", None, f"does not take {method}", status=405))
+def test_a_method_that_an_endpoint_does_not_know_is_refused(client, method, path, allowed):
+    refused(client, method, path, Bad("method", None, f"does not take {method}; it takes {allowed}", status=405))
+    assert client.ask(method, path).headers["Allow"] == allowed
+
+
+def test_head_of_what_has_no_get_is_refused_without_a_body(client):
+    answer = client.ask("HEAD", "/api/score")
+    assert (answer.status, answer.headers["Allow"], answer.content) == (405, "POST", b"")
+    assert client.ask("HEAD", "/nothing").status == 404
 
 
 # --- hosts and origins ---

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests.serving.services import saved_detector
-from tsad.drift import PROFILE
+from tsad.drift import PROFILE, Drift, Profile
 from tsad.errors import DataError, DetectorError
 from tsad.serving.model import open_model
 from tsad.serving.recent import LOG, MOST, THRESHOLD, Recent
+from tsad.serving.refusal import Refusal
 
 
 @pytest.fixture(scope="module")
@@ -33,29 +34,44 @@ def recent_of(served, state, note=lambda done: None):
 
 def filled(recent, rows, served, times=3):
     for _ in range(times):
-        recent.take(rows.values, served.detector.score(rows).values)
+        scores = served.detector.score(rows)
+        recent.take(rows.values, scores.values, served.detector.flag(scores))
     return recent
 
 
 def test_what_came_last_is_kept_and_no_more(served, rows, tmp_path):
     recent = recent_of(served, tmp_path)
     for place in range(300):
-        recent.take(rows.values + place, np.full(100, float(place)))
-    kept, scores = recent._now()
-    assert len(kept) == len(scores) == MOST
+        recent.take(rows.values + place, np.full(100, float(place)), np.full(100, place > 199))
+    kept, scores, flags = recent._now()
+    assert len(kept) == len(scores) == len(flags) == MOST
     assert scores[0] == 100
     assert scores[-1] == 299
-    recent.take(np.zeros((3 * MOST, 6), np.float32), np.zeros(3 * MOST))
-    assert not recent._now()[0].any()
+    assert flags.tolist() == (scores > 199).tolist()
+    recent.take(np.zeros((3 * MOST, 6), np.float32), np.zeros(3 * MOST), np.zeros(3 * MOST, bool))
+    assert not any(each.any() for each in recent._now())
 
 
 def test_rows_without_a_score_count_for_drift_and_not_for_the_threshold(served, rows, tmp_path):
     recent = recent_of(served, tmp_path)
-    recent.take(rows.values, np.full(100, np.nan))
-    assert recent.drift()["rows"] == 100
+    recent.take(rows.values, np.full(100, np.nan), np.zeros(100, bool))
+    found = recent.drift()
+    assert (found["rows"], found["scores"], found["alarms"]) == (100, None, None)
     with pytest.raises(DataError, match="needs at least 100 recent scores, but there are 0; score rows first"):
         recent.recalibrate()
     assert not (tmp_path / LOG).exists()
+
+
+def test_of_the_scored_rows_the_share_that_was_flagged_is_told_beside_that_of_the_validation_rows(
+    served, rows, tmp_path
+):
+    recent = recent_of(served, tmp_path)
+    scores, flags = np.arange(100.0), np.arange(100) >= 90
+    scores[:20] = np.nan
+    recent.take(rows.values, scores, flags)
+    found = recent.drift()
+    assert found["alarms"] == 10 / 80
+    assert found["expected_alarms"] == Profile.load(served.origin.folder.detector).alarms > 0
 
 
 def test_nothing_is_said_of_no_rows_and_of_a_model_without_profile(served, folder, rows, tmp_path):
@@ -68,6 +84,7 @@ def test_nothing_is_said_of_no_rows_and_of_a_model_without_profile(served, folde
     finally:
         (folder / "detector" / PROFILE).write_bytes(kept)
     assert (found["state"], found["rows"], found["features"]) == ("unknown", 300, [])
+    assert found.keys() == Drift.model_fields.keys()
     assert "profile.json" in found["message"]
 
 
@@ -84,6 +101,28 @@ def test_recalibration_is_told_logged_and_taken_up_again(served, folder, rows, t
     recent_of(again, tmp_path)
     assert again.detector.threshold == served.detector.threshold
     assert again.pyfunc.unwrap_python_model().detector is again.detector
+
+
+def test_the_last_recalibration_is_undone_once_also_after_a_restart(served, folder, rows, tmp_path):
+    told = []
+    first = filled(recent_of(served, tmp_path, told.append), rows, served)
+    own = served.detector.threshold
+    first.recalibrate()
+    better = served.detector.threshold
+    first.take(rows.values, np.full(100, 99.0), np.ones(100, bool))
+    worse = first.recalibrate()["after"]
+    again = open_model(str(folder / "detector"), folder)
+    recent = recent_of(again, tmp_path, told.append)
+    done = recent.undo()
+    assert again.detector.threshold == better != own
+    assert done == {"before": worse, "after": told[0]["after"], "rows": 0} == told[-1]
+    assert len((tmp_path / LOG).read_text().splitlines()) == len(told) == 3
+    for each in (recent, recent_of(once_more := open_model(str(folder / "detector"), folder), tmp_path)):
+        with pytest.raises(
+            Refusal, match="the last recalibration can be undone, once, but there is none; recalibrate first"
+        ):
+            each.undo()
+    assert once_more.detector.threshold == better
 
 
 def test_the_threshold_of_another_detector_is_not_taken_up(served, folder, rows, tmp_path):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.serving.services import LENGTH, saved_detector, service
+from tests.serving.services import LENGTH, csv, saved_detector, service, split
 from tsad.detector import Detector
 from tsad.serving.recent import LOG
 
@@ -37,11 +37,6 @@ def table(rows, **more):
     return {"columns": list(rows.features), "rows": rows.values.tolist(), **more}
 
 
-def csv(rows):
-    lines = [",".join(rows.features), *(",".join(map(repr, row)) for row in rows.values.tolist())]
-    return "\n".join(lines) + "\n"
-
-
 def floats(values):
     return np.array(values, float)
 
@@ -67,10 +62,6 @@ def test_it_names_the_version_of_mlflow(client):
     assert client.get("/version").content.decode() == mlflow.__version__
 
 
-def split(rows):
-    return {"dataframe_split": {"columns": list(rows.features), "data": rows.values.tolist()}}
-
-
 def test_every_way_to_score_gives_the_scores_and_flags_of_the_detector(client, detector, rows):
     scores = detector.score(rows)
     predictions = client.post("/invocations", split(rows)).json["predictions"]
@@ -82,19 +73,6 @@ def test_every_way_to_score_gives_the_scores_and_flags_of_the_detector(client, d
     for found in ways:
         np.testing.assert_allclose(floats(found["score"]), scores.values, rtol=1e-12)
         assert found["flag"] == detector.flag(scores).tolist()
-
-
-def test_invocations_are_answered_as_mlflow_answers_them(client, rows, folder):
-    from mlflow.pyfunc import load_model, scoring_server
-
-    model = load_model(str(folder / "state" / "model"))
-    bodies = [(json.dumps(split(rows)), JSON), (csv(rows), CSV)]
-    bodies += [(json.dumps(split(rows) | {"params": {"threshold": 0.1, "explain": 2}}), JSON)]
-    for body, media in bodies:
-        ours = client.post("/invocations", body, Content_Type=media)
-        theirs = scoring_server.invocations(body.encode(), media, model, model.metadata.get_input_schema())
-        assert ours.status == theirs.status == 200
-        assert ours.content.decode() == theirs.response
 
 
 # --- scores ---
@@ -186,6 +164,26 @@ def test_openapi_describes_every_endpoint_and_there_are_no_docs_that_need_foreig
         paths
     )
     assert client.get("/docs").status == client.get("/redoc").status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/page/app.js", "/ping", "/version", "/api/model", "/api/series/synthetic", "/api/jobs", "/openapi.json"],
+)
+def test_head_is_answered_as_get_without_the_body(client, path):
+    found, whole = client.ask("HEAD", path), client.get(path)
+    assert (found.status, found.content) == (whole.status, b"") == (200, b"")
+    for headers in (found.headers, whole.headers):
+        del headers["Date"]
+    assert found.headers.items() == whole.headers.items()
+    assert int(found.headers["Content-Length"]) == len(whole.content) > 0
+
+
+def test_head_is_counted_by_its_endpoint(client):
+    client.ask("HEAD", "/api/jobs")
+    before = measure(client, asked := 'tsad_requests_total{endpoint="/api/jobs",method="HEAD",status="200"}')
+    client.ask("HEAD", "/api/jobs")
+    assert measure(client, asked) == before + 1
 
 
 # --- streams ---
@@ -284,12 +282,22 @@ def test_rows_like_those_of_the_training_have_not_moved_and_others_have(client, 
     found = client.get("/api/drift").json
     assert found["rows"] >= 300
     assert {each["name"] for each in found["features"]} == set(rows.features)
+    assert 0 < found["alarms"] < 1
+    assert 0 < found["expected_alarms"] < 0.2
     far = {**table(rows), "rows": (rows.values + 50).tolist()}
     for _ in range(8):
         client.post("/api/score", far)
     moved = client.get("/api/drift").json
     assert moved["state"] == "moved"
     assert all(each["state"] == "moved" for each in moved["features"])
+    assert moved["alarms"] > found["alarms"]
+
+
+def test_drift_counts_the_alarms_of_the_models_threshold_whatever_level_was_asked_for(folder, detector, rows, tmp_path):
+    scored = len(rows) - LENGTH + 1
+    with service(folder / "detector", tmp_path) as client:
+        assert sum(client.post("/api/score?threshold=-1", table(rows)).json["flag"]) == scored
+        assert client.get("/api/drift").json["alarms"] == detector.flag(detector.score(rows)).sum() / scored > 0
 
 
 def test_recalibration_changes_the_level_that_flags_and_is_written_down(client, folder, rows):
@@ -301,3 +309,6 @@ def test_recalibration_changes_the_level_that_flags_and_is_written_down(client, 
     assert set(client.post("/api/score", table(rows)).json["level"]) == {done["after"]["level"]}
     (line,) = (folder / "state" / LOG).read_text().splitlines()
     assert {name: json.loads(line)[name] for name in done} == done
+    undone = client.ask("DELETE", "/api/recalibrate").json
+    assert undone == {"before": done["after"], "after": before, "rows": 0}
+    assert client.get("/api/model").json["threshold"] == before

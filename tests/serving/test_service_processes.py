@@ -17,13 +17,14 @@ from mlflow import MlflowClient
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of
-from tests.processes import PYTHON, environment, free_port, ran, wait_for
+from tests.processes import PYTHON, REPOSITORY, environment, free_port, ran, running, wait_for
 from tests.serving.services import Client, saved_detector, service
-from tsad.data.smd import SmdSpec
+from tsad.commands.place import read_experiment
 from tsad.detector import Detector
+from tsad.experiment import run
 from tsad.models.lstm_ae import LstmAutoencoderSpec
-from tsad.scoring import MeanSmoothing, ScoringSpec
-from tsad.series import Series
+from tsad.results import write_results
+from tsad.scoring import ScoringSpec
 from tsad.serving.service import Limits
 
 pytestmark = pytest.mark.slow
@@ -209,21 +210,24 @@ def test_a_search_dies_with_a_service_that_is_killed(tmp_path, folder):
 
 
 def test_every_way_to_score_a_machine_gives_the_same_scores(tmp_path, smd_folder):
-    data = SmdSpec(kind="smd", machine="1-2").load(smd_folder)
-    scoring = ScoringSpec(over="window", compress="log1p", smooth=MeanSmoothing(kind="mean", length=10))
-    detector = detector_of(
-        LstmAutoencoderSpec(kind="lstm_ae", hidden=16, latent=4), data.train.part(0, 2000), 32, scoring
-    )
-    detector.save(tmp_path / "detector")
-    rows = Series(data.test.values[:3000], data.test.features)
-    expected = detector.score(rows).values
-    table = pd.DataFrame(rows.values.astype(float), columns=list(rows.features))
+    values = {"training.epochs": 1, "training.batch_size": 256, "model.hidden": 16, "model.latent": 4}
+    experiment = read_experiment(REPOSITORY / "experiments/smd_lstm.yaml", values)
+    data = experiment.data.load(smd_folder)
+    outcome = run(experiment, data)
+    write_results(outcome, experiment, tmp_path, "SMD 1-2")
+    expected = np.load(tmp_path / "scores.npy")[:3000]
+    expected[: outcome.detector.scorer.rows_before] = np.nan  # the experiment knows the training rows before them
+    table = pd.DataFrame(data.test.values[:3000].astype(float), columns=list(data.test.features))
     table.to_csv(tmp_path / "rows.csv", index=False)
     ran([PYTHON, "-m", "tsad", "score", "detector", "rows.csv", "--output", "scored.csv"], tmp_path)
     ways = {"score": pd.read_csv(tmp_path / "scored.csv")["score"].to_numpy()}
+    split = {"dataframe_split": {"columns": list(table.columns), "data": table.to_numpy().tolist()}}
+
+    def invoked(client):
+        return floats([row["score"] for row in client.post("/invocations", split).json["predictions"]])
+
     with started(tmp_path, "detector") as (client, _):
-        split = {"dataframe_split": {"columns": list(rows.features), "data": table.to_numpy().tolist()}}
-        ways["invocations"] = floats([row["score"] for row in client.post("/invocations", split).json["predictions"]])
+        ways["invocations"] = invoked(client)
         text = (tmp_path / "rows.csv").read_text()
         ways["api"] = floats(client.post("/api/score", text, Content_Type="text/csv").json["score"])
         stream, found = f"/api/streams/{client.post('/api/streams').json['id']}", []
@@ -231,6 +235,10 @@ def test_every_way_to_score_a_machine_gives_the_same_scores(tmp_path, smd_folder
             body = {"rows": table.to_numpy()[first : first + 257].tolist(), "after": first}
             found += client.post(f"{stream}/rows", body).json["score"]
         ways["stream"] = floats(found)
+    port, model = free_port(), tmp_path / "outputs/service/model"
+    words = ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", "--host", "127.0.0.1", "--port", port]
+    with running(words, tmp_path, f"http://127.0.0.1:{port}/ping"):
+        ways["mlflow models serve"] = invoked(Client(port))
     assert np.isfinite(expected).sum() > 2900
     for name, scores in ways.items():
         np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-9, err_msg=name)

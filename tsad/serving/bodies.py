@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from tsad.data.csv import to_values
 from tsad.errors import shown
@@ -21,6 +22,8 @@ from tsad.spec import SpecT, parse
 JSON, CSV = "application/json", "text/csv"
 TIME_COLUMNS = ("time", "timestamp")
 """A CSV column of this name, in any case, that is no feature holds the times."""
+
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 ROWS_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -73,10 +76,7 @@ class Rows:
             Refusal: if a time is none.
         """
         times = None if self.times is None else _read_times(self.times)
-        values = _plain_values(self.table, features)
-        return Series(
-            to_values(self.table, features, "body") if values is None else values, tuple(features), times=times
-        )
+        return Series(to_values(self.table, features, "body"), tuple(features), times=times)
 
     def ignored(self, features: Sequence[str]) -> list[str]:
         """Returns the columns that are no features."""
@@ -108,6 +108,12 @@ def media_type(header: str | None, allowed: Sequence[str]) -> str:
 
 def read_json(content: bytes) -> Any:
     """Returns the value of a JSON text; raises `Refusal` if it is none: NaN, infinity and a key that comes twice included."""
+    try:  # two to four times as fast, but silent about a key that comes twice and about NaN, and short about faults
+        found = _JSON.validate_json(content)
+        if content.count(b":") == _keys(found) and not any(name in content for name in (b"NaN", b"Infinity")):
+            return found
+    except ValueError:
+        pass
     try:
         return json.loads(_text(content), parse_constant=_no_constant, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
@@ -118,6 +124,11 @@ def read_json(content: bytes) -> Any:
         ) from None
     except ValueError as error:  # a whole number of more digits than Python reads
         raise Refusal(400, f"body must hold numbers that fit 64 bits, but {error}") from None
+
+
+def _keys(value: Any) -> int:
+    """Returns how many keys mappings in mappings have; each of them has a colon of its own in the text."""
+    return len(value) + sum(map(_keys, value.values())) if isinstance(value, dict) else 0
 
 
 def read_mapping(content: bytes) -> dict[str, Any]:
@@ -148,8 +159,20 @@ def read_rows(body: Body, features: Sequence[str], most: int) -> Rows:
         features: Columns that no time column may take the place of.
         most: Rows.
     """
-    rows = _csv_rows(body.content, features) if body.media == CSV else _json_rows(body.content)
+    rows = _csv_rows(body.content, features) if body.media == CSV else _json_rows(read_mapping(body.content))
     return _few(rows, most)
+
+
+def read_split(content: bytes) -> Rows | None:
+    """Returns the rows of `{"dataframe_split": {"columns": [...], "data": [[...]]}}` if every cell is a number.
+
+    None if one is none, if all are whole, or if the body is any other JSON; raises `Refusal` if it is no JSON or no table.
+    """
+    match read_json(content):
+        case {"dataframe_split": {"columns": columns, "data": data, **other}, **more} if not (other or more):
+            rows = _json_rows({"columns": columns, "rows": data})
+            return rows if rows.table.to_numpy().dtype == np.float64 else None
+    return None
 
 
 def read_push(content: bytes, features: Sequence[str], most: int) -> tuple[Series, int | None]:
@@ -187,14 +210,6 @@ def _array(rows: list[list[Any]]) -> Any:
     return found if found.dtype == np.float64 and found.ndim == 2 else rows
 
 
-def _plain_values(table: pd.DataFrame, features: Sequence[str]) -> NDArray[np.float32] | None:
-    """Returns what `to_values` does, in one go; None if a column is absent or a cell no number, which `to_values` names."""
-    if not set(features) <= set(table.columns) or not all(dtype == np.float64 for dtype in table.dtypes):
-        return None
-    values = (table if tuple(table.columns) == tuple(features) else table[list(features)]).to_numpy()
-    return values.astype(np.float32) if (np.abs(values) <= np.finfo(np.float32).max).all() else None
-
-
 def _text(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
@@ -202,8 +217,7 @@ def _text(content: bytes) -> str:
         raise Refusal(400, f"body must be UTF-8, but byte {error.start} is not") from None
 
 
-def _json_rows(content: bytes) -> Rows:
-    values = read_mapping(content)
+def _json_rows(values: Mapping[str, Any]) -> Rows:
     unknown = values.keys() - {"columns", "rows", "times"}
     if unknown or not {"columns", "rows"} <= values.keys():
         raise Refusal(400, f"body must have columns and rows, and may have times, but has {shown(sorted(values))}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tsad.drift import Profile, drift, recalibrated
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.serving.model import Served, described
+from tsad.serving.refusal import Refusal
 from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
 
@@ -26,10 +27,17 @@ Note = Callable[[Mapping[str, Any]], None]
 
 
 class _Kept(Spec):
-    """A threshold that was recalibrated, and the digest of the detector that it is of."""
+    """A threshold that took the place of the model's own.
+
+    Attributes:
+        digest: Of the detector that it is of.
+        threshold: That flags.
+        before: That flagged before it and can be brought back; None if that was done.
+    """
 
     digest: str
     threshold: FittedThreshold
+    before: FittedThreshold | None = None
 
 
 class Recent:
@@ -50,26 +58,33 @@ class Recent:
         self._lock = threading.Lock()
         self._rows: deque[NDArray[np.float32]] = deque()
         self._scores: deque[NDArray[np.float64]] = deque()
+        self._flags: deque[NDArray[np.bool_]] = deque()
+        self._before: FittedThreshold | None = None
         self._restore()
 
-    def take(self, rows: NDArray[np.float32], scores: NDArray[np.float64]) -> None:
-        """Takes (n, F) rows and the (m,) scores that became known with them."""
+    def take(self, rows: NDArray[np.float32], scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> None:
+        """Takes (n, F) rows and the (m,) scores that became known with them, NaN where there is none, with their flags."""
+        known = ~np.isnan(scores)
         with self._lock:
             _keep(self._rows, rows)
-            _keep(self._scores, scores[~np.isnan(scores)])
+            _keep(self._scores, scores[known])
+            _keep(self._flags, flags[known])
 
     def drift(self) -> dict[str, Any]:
         """Returns what `/api/drift` answers."""
-        rows, scores = self._now()
-        if self._profile is None or not len(rows):
-            why = (
-                "no rows were scored yet"
-                if self._profile is not None
-                else "the model has no profile.json to compare with"
-            )
-            return {"rows": len(rows), "state": "unknown", "features": [], "scores": None, "message": why}
-        found = drift(self._profile, rows, scores).model_dump(mode="json")
-        return {name: found[name] for name in ("rows", "state", "features", "scores", "message")}
+        rows, scores, flags = self._now()
+        if self._profile is not None and len(rows):
+            return drift(self._profile, rows, scores, flags).model_dump(mode="json")
+        known = self._profile is not None
+        return {
+            "rows": len(rows),
+            "state": "unknown",
+            "features": [],
+            "scores": None,
+            "alarms": None,
+            "expected_alarms": None,
+            "message": "no rows were scored yet" if known else "the model has no profile.json to compare with",
+        }
 
     def recalibrate(self) -> dict[str, Any]:
         """Fits the threshold to the recent scores, logs that, and returns what `/api/recalibrate` answers.
@@ -84,25 +99,46 @@ class Recent:
                 raise DataError(
                     f"a threshold needs at least {LEAST} recent scores, but there are {len(scores)}; score rows first"
                 )
-            before = self._served.detector.threshold
             after = recalibrated(self._served.detector, scores).threshold
-            whole = self._folder / f".{THRESHOLD}"
-            whole.write_text(_Kept(digest=self._digest, threshold=after).model_dump_json(), encoding="utf-8")
-            whole.replace(self._folder / THRESHOLD)
-            self._served.recalibrate(after)
-            done = {"before": described(before), "after": described(after), "rows": len(scores)}
-            with (self._folder / LOG).open("a", encoding="utf-8") as log:
-                log.write(
-                    json.dumps({"time": datetime.now(UTC).isoformat(), "model": self._served.origin.uri, **done}) + "\n"
-                )
+            done = self._put(after, self._served.detector.threshold, len(scores))
         self._note(done)
         return done
 
-    def _now(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    def undo(self) -> dict[str, Any]:
+        """Brings back the threshold before the last recalibration, and logs and returns that as one fitted to 0 rows.
+
+        Raises:
+            Refusal: if there was no recalibration, or it was undone.
+        """
+        with self._lock:
+            if self._before is None:
+                raise Refusal(
+                    409, "only the last recalibration can be undone, once, but there is none; recalibrate first"
+                )
+            done = self._put(self._before, None, 0)
+        self._note(done)
+        return done
+
+    def _put(self, after: FittedThreshold, before: FittedThreshold | None, rows: int) -> dict[str, Any]:
+        """Flags by another threshold from now on, keeps on the disk what to go on with and back to, and logs the change."""
+        whole = self._folder / f".{THRESHOLD}"
+        kept = _Kept(digest=self._digest, threshold=after, before=before)
+        whole.write_text(kept.model_dump_json(), encoding="utf-8")
+        whole.replace(self._folder / THRESHOLD)
+        done = {"before": described(self._served.detector.threshold), "after": described(after), "rows": rows}
+        self._served.recalibrate(after)
+        self._before = before
+        line = {"time": datetime.now(UTC).isoformat(), "model": self._served.origin.uri, **done}
+        with (self._folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        return done
+
+    def _now(self) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
         features = len(self._served.detector.scorer.features)
         with self._lock:
             rows = np.concatenate([np.empty((0, features), np.float32), *self._rows])
-            return rows, np.concatenate([np.empty(0), *self._scores])
+            scores = np.concatenate([np.empty(0), *self._scores])
+            return rows, scores, np.concatenate([np.empty(0, bool), *self._flags])
 
     def _restore(self) -> None:
         """Takes up the threshold of before the service ended, if it was of the same detector."""
@@ -116,6 +152,7 @@ class Recent:
                 ) from None
             if kept.digest == self._digest:
                 self._served.recalibrate(kept.threshold)
+                self._before = kept.before
 
 
 def _keep(kept: deque[NDArray[Any]], new: NDArray[Any]) -> None:

@@ -72,7 +72,7 @@ def score_routes(served: Served, workers: Workers, counts: Counts, recent: Recen
             detector = served.detector
             rows = read_rows(body, detector.scorer.features, most_rows)
             answer, series, scores = judge(detector, rows, threshold, top)
-            recent.take(series.values, scores.values)
+            recent.take(series.values, scores.values, detector.flag(scores))
             counts.scored("/api/score", len(series) - answer["score"].count(None), sum(answer["flag"]))
             return json.dumps(answer).encode()
 
@@ -87,5 +87,10 @@ def score_routes(served: Served, workers: Workers, counts: Counts, recent: Recen
     async def recalibrate() -> Any:
         """Fits the threshold to the scores of late, which nobody has labelled and most of which should be normal."""
         return await workers.run(recent.recalibrate)
+
+    @router.delete("/recalibrate")
+    async def undo() -> Any:
+        """Brings back the threshold before the last recalibration."""
+        return await workers.run(recent.undo)
 
     return router

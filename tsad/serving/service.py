@@ -1,6 +1,6 @@
 """The HTTP service: MLflow's scoring server, scores that are explained, streams, searches and a page, behind one guard."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +11,12 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from tsad.errors import TsadError, shown
 from tsad.serving.counts import TEXT, Counting, Counts
 from tsad.serving.guard import Guard, Rules
+from tsad.serving.head import Head
 from tsad.serving.job_api import job_routes, search_routes
 from tsad.serving.jobs import JobLimits, Jobs, Runner
 from tsad.serving.live import StreamLimits, Streams
@@ -79,29 +80,34 @@ def create_app(served: Served, place: Surroundings, rules: Rules, limits: Limits
         yield
         await jobs.close()
 
+    routers = (
+        mlflow_routes(served, workers),
+        model_routes(served),
+        score_routes(served, workers, counts, recent, limits.rows),
+        stream_routes(streams, workers, counts, recent, limits.rows),
+        search_routes(jobs, place.runner.look, served, limits.wait, limits.rows),
+        job_routes(jobs),
+        _other_routes(counts),
+    )
     app = FastAPI(
         title="tsad",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=life,
-        exception_handlers=_handlers(),
+        exception_handlers=_handlers([route for router in routers for route in router.routes]),
         responses=DESCRIBED,
         dependencies=[Depends(_known_query)],
     )
-    app.include_router(mlflow_routes(served.pyfunc, workers))
-    app.include_router(model_routes(served))
-    app.include_router(score_routes(served, workers, counts, recent, limits.rows))
-    app.include_router(stream_routes(streams, workers, counts, recent, limits.rows))
-    app.include_router(search_routes(jobs, place.runner.look, served, limits.wait, limits.rows))
-    app.include_router(job_routes(jobs))
-    app.include_router(_other_routes(counts))
+    for router in routers:
+        app.include_router(router)
+    app.add_middleware(Head)
     app.add_middleware(Guard, rules=rules, patience={"/train_predict": limits.wait})
     app.add_middleware(Counting, counts=counts)
     return app
 
 
-def _known_query(request: Request) -> None:
+async def _known_query(request: Request) -> None:
     """Raises `Refusal` if a request has a query parameter that its endpoint does not know."""
     known = [field.alias for field in request.scope["route"].dependant.query_params]
     unknown = sorted(set(request.query_params) - set(known))
@@ -120,8 +126,8 @@ def _measure(counts: Counts, served: Served, workers: Workers, streams: Streams,
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
-def _handlers() -> dict[int | type[Exception], Handler]:
-    """Returns how each kind of error becomes an answer of the same shape."""
+def _handlers(ours: Sequence[BaseRoute]) -> dict[int | type[Exception], Handler]:
+    """Returns how each kind of error becomes an answer of the same shape; `ours` are the routes that were included."""
 
     async def refused(request: Request, refusal: Refusal) -> Response:
         return Response(refusal.body(), refusal.status, refusal.headers)
@@ -138,7 +144,7 @@ def _handlers() -> dict[int | type[Exception], Handler]:
         if status == 404:
             return await refused(request, Refusal(status, f"there is no {path}"))
         if status == 405:
-            allowed = ", ".join(_methods(request))
+            allowed = ", ".join(_methods([*request.app.routes, *ours], request.url.path))
             message = f"{path} does not take {request.method}; it takes {allowed}"
             return await refused(request, Refusal(status, message, {"Allow": allowed}))
         return await refused(request, Refusal(status, str(error.detail), error.headers))
@@ -146,12 +152,11 @@ def _handlers() -> dict[int | type[Exception], Handler]:
     return {Refusal: refused, TsadError: mistaken, RequestValidationError: invalid, HTTPException: unknown}
 
 
-def _methods(request: Request) -> list[str]:
+def _methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
     """Returns the methods that a path takes; Starlette itself names those of the first route only."""
-    routes = [
-        route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(request.url.path)
-    ]
-    return sorted({method for route in routes for method in route.methods or ()})
+    taking = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
+    methods = {method for route in taking for method in route.methods or ()}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def _other_routes(counts: Counts) -> APIRouter:

@@ -63,7 +63,7 @@ def stream_routes(streams: Streams, workers: Workers, counts: Counts, recent: Re
         def work(seat: Seat) -> bytes:
             series, after = read_push(content, streams.features, most_rows)
             answer, verdicts = streams.push(seat, series.values, series.times, after)
-            recent.take(series.values, verdicts.scores)
+            recent.take(series.values, verdicts.scores, verdicts.flags)
             counts.scored("/api/streams", len(verdicts) - answer["score"].count(None), sum(answer["flag"]))
             return json.dumps(answer).encode()
 

@@ -1,18 +1,17 @@
 """Answers about rows: scores, flags and events as plain values that JSON can hold."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, isnan
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from tsad.detector import Detector
 from tsad.scoring import Scores
 from tsad.series import Series
 from tsad.serving.bodies import Rows, ascending
-from tsad.tables import at_level, event_table
+from tsad.tables import at_level, ranked, stretches
 
 
 def judge(detector: Detector, rows: Rows, level: float | None, top: int) -> tuple[dict[str, Any], Series, Scores]:
@@ -31,13 +30,14 @@ def judge(detector: Detector, rows: Rows, level: float | None, top: int) -> tupl
     judging, features = at_level(detector, level, "threshold"), detector.scorer.features
     series = ascending(rows.series(features), rows.times)
     scores = judging.score(series)
-    flags = judging.flag(scores)
+    levels = judging.threshold.levels(scores.values)
+    flags = scores.values > levels
     answer = {
         "rows": len(flags),
         "ignored": rows.ignored(features),
         "times": rows.times,
         "score": numbers(scores.values),
-        "level": numbers(judging.threshold.levels(scores.values)),
+        "level": numbers(levels),
         "flag": flags.tolist(),
         "events": _events(scores, flags, rows.times, features, top) if flags.any() else [],
     }
@@ -52,13 +52,22 @@ def numbers(values: NDArray[np.float64]) -> list[float | None]:
 def _events(
     scores: Scores, flags: NDArray[np.bool_], times: Sequence[str] | None, features: Sequence[str], top: int
 ) -> list[dict[str, Any]]:
-    """Returns the rows of `event_table`, the features of each as a list."""
-    table = event_table(np.arange(len(flags)), times, scores.values, flags, scores.by_feature, features, top)
-    found = []
-    for row in table.to_dict("records"):
-        event = {str(name): value for name, value in row.items()}
-        places = range(1, min(top, len(features)) + 1)
-        ranked = [{"name": event.pop(f"feature_{place}"), "share": event.pop(f"share_{place}")} for place in places]
-        event["peak_score"] = event["peak_score"] if isfinite(event["peak_score"]) else None
-        found.append({**event, "features": [each for each in ranked if not pd.isna(each["name"])]})
-    return found
+    """Returns the stretches of flags, at least one, each with the features that gave most to it."""
+    found = stretches(np.arange(len(flags)), times, scores.values, flags, scores.by_feature)
+    order, shares = ranked(np.array([stretch.given for stretch in found]), top)
+    return [
+        {
+            "first_row": stretch.first_row,
+            "last_row": stretch.last_row,
+            "start": stretch.start,
+            "end": stretch.end,
+            "peak_row": stretch.peak_row,
+            "peak_score": stretch.peak_score if isfinite(stretch.peak_score) else None,
+            "features": [
+                {"name": features[place], "share": share}
+                for place, share in zip(places, given, strict=True)
+                if not isnan(share)
+            ],
+        }
+        for stretch, places, given in zip(found, order.tolist(), shares.tolist(), strict=True)
+    ]
