@@ -188,6 +188,29 @@ def test_a_damaged_entry_is_made_again_and_said(smd, kept, caplog, monkeypatch, 
     assert (len(loads), path.read_bytes()) == (1, whole)
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff" * 64], ids=["empty", "not ASCII"])
+def test_a_damaged_note_is_made_again(smd, kept, monkeypatch, content):
+    first = kept.load(SPEC, smd)
+    notes = {path: path.read_bytes() for path in kept.folder.glob("*.hash")}
+    for path in notes:
+        path.write_bytes(content)
+    loads = counted(monkeypatch)
+    assert (kept.load(SPEC, smd).digest, loads) == (first.digest, [])
+    assert {path: path.read_bytes() for path in notes} == notes
+
+
+def test_a_note_cleared_between_two_looks_is_made_again(smd, kept, monkeypatch):
+    first, read = kept.load(SPEC, smd), cache_module.Path.read_text
+
+    def cleared(path, **options):
+        if path.suffix == ".hash":
+            path.unlink()
+        return read(path, **options)
+
+    monkeypatch.setattr(cache_module.Path, "read_text", cleared)
+    assert kept.load(SPEC, smd).digest == first.digest
+
+
 def test_the_entries_that_were_not_used_for_longest_go_first(tmp_path, monkeypatch):
     lay_out(
         tmp_path, {name: text for machine in ("1-1", "1-2", "1-3") for name, text in machine_files(machine).items()}

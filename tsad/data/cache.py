@@ -111,8 +111,7 @@ class Cache:
             stat = path.stat()
             seen = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
             note = self.folder / f"{hashlib.sha256(json.dumps(seen).encode()).hexdigest()}.hash"
-            if note.is_file() and len(known := note.read_text(encoding="ascii")) == 2 * _DIGEST:
-                _use(note)
+            if (known := _noted(note)) is not None:
                 return known
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -159,6 +158,17 @@ def _code() -> str:
     """Returns a hash of the code that makes data of files."""
     paths = [*sorted(Path(__file__).parent.glob("*.py")), Path(str(series_module.__file__))]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _noted(note: Path) -> str | None:
+    try:
+        known = note.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):  # not there, or not any more: another process may clear at any moment
+        return None
+    if len(known) != 2 * _DIGEST:
+        return None
+    _use(note)
+    return known
 
 
 def _use(path: Path) -> None:
