@@ -6,6 +6,7 @@ import torch
 from tests.examples import built, from_defaults, kind_of, members, sensors
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel
+from tsad.scoring import BATCH
 from tsad.series import Series
 from tsad.training.checkpoints import load_weights, save_weights
 from tsad.training.seeds import seeded
@@ -74,6 +75,18 @@ def test_a_window_may_be_a_single_row(spec):
         assert "length=1" in str(error)  # noqa: PT017
         return
     assert model(batch_of(series, length=1, size=5)).values.shape == (5, 1, 20)
+
+
+@every_closed_form
+@pytest.mark.parametrize("features", [5, 7, 11, 38])  # of odd widths libraries compute some rows in another way
+def test_an_estimate_does_not_depend_on_the_place_in_the_batch(spec, features):
+    series = sensors(200, features)
+    model, batch = built(spec, series, LENGTH), batch_of(series, size=BATCH)
+    with torch.no_grad():
+        expected = model(batch).misfit(batch)
+        for places in (1, 5, 33, 64, 127):
+            moved = batch.roll(places, dims=0)
+            assert torch.equal(model(moved).misfit(moved).roll(-places, dims=0), expected)
 
 
 @every_network

@@ -65,8 +65,9 @@ class AutoregressiveRidge(ClosedFormModel):
         self.intercept.copy_(solution[-1])
 
     def forward(self, windows: Tensor) -> Estimate:
-        """Returns (B, 1, F)."""
-        return Estimate((self._past(windows) @ self.coefficients + self.intercept).unsqueeze(1))
+        """Returns (B, 1, F), a product in double precision, rounded, as `PrincipalModel` does and for its reason."""
+        values = self._past(windows).double() @ self.coefficients.double() + self.intercept.double()
+        return Estimate(values.to(windows.dtype).unsqueeze(1))
 
     def _past(self, windows: Tensor) -> Tensor:
         return windows[:, -self.order - 1 : -1].flatten(start_dim=1)  # (B, order * F)

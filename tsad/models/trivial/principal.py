@@ -78,10 +78,15 @@ class PrincipalModel(ClosedFormModel):
         self.axes.copy_(vectors[:, -self.axes.shape[1] :])
 
     def forward(self, windows: Tensor) -> Estimate:
-        """Returns (B, H, F), H = 1 for rows and L for windows, and the (B, components) coordinates."""
-        embedding = (self._flat(windows) - self.mean) @ self.axes
-        values = self.mean + embedding @ self.axes.T
-        return Estimate(values.reshape(len(windows), self.steps, -1), embedding)
+        """Returns (B, H, F), H = 1 for rows and L for windows, and the (B, components) coordinates.
+
+        They are products in double precision, then rounded: a library may compute the rows of a narrow product in unlike
+        ways, and what a window gets must not depend on its place in the batch.
+        """
+        mean, axes = self.mean.double(), self.axes.double()
+        embedding = (self._flat(windows).double() - mean) @ axes
+        values = (mean + embedding @ axes.T).to(windows.dtype)
+        return Estimate(values.reshape(len(windows), self.steps, -1), embedding.to(windows.dtype))
 
     def _flat(self, windows: Tensor) -> Tensor:
         return windows[:, -self.steps :].flatten(start_dim=1)
