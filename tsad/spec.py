@@ -63,6 +63,8 @@ def _mistakes(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
     for item in items:
         if item["type"] == "too_short" and any(_inside(other["loc"], item["loc"]) for other in items):
             continue  # pydantic counts only the items that are as they should be; what is wrong with the others is said
+        if item["type"] == "default_factory_not_called":
+            continue  # the mistake that kept a default from being made is said
         if item["type"] == "union_tag_not_found":
             item["msg"] = "must name its kind, since what else may stand there depends on it"
         path = ".".join(_path(item["loc"], values)) or "(top)"

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from tsad.models.contract import Estimate, Model
@@ -18,7 +18,7 @@ class LstmAutoencoderSpec(Spec):
         hidden: Width of the recurrent layers.
         latent: Size of the vector that a window is squeezed into, D.
         layers: Recurrent layers of the encoder and of the decoder, each.
-        dropout: Between recurrent layers; has no effect on one layer.
+        dropout: Between recurrent layers. One layer has none, so it becomes 0: equal trainings are equal experiments.
     """
 
     kind: Literal["lstm_ae"]
@@ -27,6 +27,11 @@ class LstmAutoencoderSpec(Spec):
     latent: int = Field(16, ge=1)
     layers: int = Field(1, ge=1, le=8)
     dropout: float = Field(0.0, ge=0, lt=1)
+
+    @field_validator("dropout")
+    @classmethod
+    def _between_layers(cls, dropout: float, info: ValidationInfo) -> float:
+        return 0.0 if info.data.get("layers") == 1 else dropout
 
     def build(self, features: int, length: int) -> Model:
         """Returns an untrained network for (B, L, F) windows."""
@@ -42,11 +47,10 @@ class LstmAutoencoder(Model):
 
     def __init__(self, spec: LstmAutoencoderSpec, features: int, length: int) -> None:
         super().__init__(steps=length)
-        dropout = spec.dropout if spec.layers > 1 else 0.0
         cell = nn.LSTM if spec.cell == "lstm" else nn.GRU
-        self.encoder = cell(features, spec.hidden, spec.layers, batch_first=True, dropout=dropout)
+        self.encoder = cell(features, spec.hidden, spec.layers, batch_first=True, dropout=spec.dropout)
         self.squeeze = nn.Linear(spec.hidden, spec.latent)
-        self.decoder = cell(spec.latent, spec.hidden, spec.layers, batch_first=True, dropout=dropout)
+        self.decoder = cell(spec.latent, spec.hidden, spec.layers, batch_first=True, dropout=spec.dropout)
         self.output = nn.Linear(spec.hidden, features)
 
     def forward(self, windows: Tensor) -> Estimate:
