@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf, isnan
 from typing import Any, Literal
 
 SCHEDULE = "schedule.json"
@@ -80,7 +81,7 @@ class Trial:
         """A key that sorts trials best first: finished before others, then by value, the older candidate among equals."""
         return (
             self.state != "finished",
-            -self.value if self.value is not None else float("inf"),
+            -self.value if self.value is not None and not isnan(self.value) else inf,
             self.candidate.number,
         )
 

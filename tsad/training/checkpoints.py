@@ -68,6 +68,13 @@ class Checkpoints:
         places = [self.folder / STATE] + ([] if self.backup is None else [self.backup.state])
         return next((place for place in places if self.resume and place.exists()), None)
 
+    def back_up(self, epoch: int, *, ended: bool = False) -> None:
+        """Copies the state of an epoch to the backup if it is due, or if training has ended with it and it was not."""
+        if self.backup is None or (epoch % self.backup.every == 0) == ended:
+            return
+        if (self.folder / STATE).exists():  # none was written where the backup was at the end already
+            self.backup.keep(self.folder / STATE)
+
 
 def save_weights(weights: Mapping[str, Tensor], path: Path, note: Mapping[str, Any] | None = None) -> None:
     """Writes tensors by name, and a note beside them; a kill in mid-write leaves the file that was there before."""

@@ -89,8 +89,8 @@ def train(
         if checkpoints is not None:
             _keep(checkpoints, model, seats, standing, generator)
         on_epoch(standing.history, standing.best_weights)
-    if checkpoints is not None and checkpoints.backup is not None and (checkpoints.folder / STATE).exists():
-        checkpoints.backup.keep(checkpoints.folder / STATE)
+    if checkpoints is not None:
+        checkpoints.back_up(standing.epoch, ended=True)
     model.load_state_dict(standing.best_weights)
     model.eval()
     return standing.history
@@ -113,8 +113,7 @@ def _keep(
         save_weights(standing.best_weights, checkpoints.folder / BEST)
     save_weights(model.state_dict(), checkpoints.folder / LAST)
     save_state(checkpoints.folder / STATE, seats, standing, generator, checkpoints.fingerprint)
-    if checkpoints.backup is not None and standing.epoch % checkpoints.backup.every == 0:
-        checkpoints.backup.keep(checkpoints.folder / STATE)
+    checkpoints.back_up(standing.epoch)
 
 
 def _epoch(
