@@ -1,7 +1,9 @@
+import shutil
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tsad.spec import flatten, put
@@ -214,13 +216,13 @@ def a_search(store, identity, status):
     return writer.run_id
 
 
-def test_the_newest_search_that_did_not_come_to_its_end_is_gone_on_with(store):
-    assert unfinished(store, "one") is None
-    a_search(store, "one", "KILLED")
+def test_searches_that_did_not_come_to_their_end_are_found_newest_first(store):
+    assert unfinished(store, "one") == []
+    older = a_search(store, "one", "KILLED")
     newest = a_search(store, "one", "RUNNING")
     a_search(store, "one", "FINISHED")
     a_search(store, "other", "FAILED")
-    assert unfinished(store, "one") == newest
+    assert unfinished(store, "one") == [newest, older]
 
 
 def test_searches_whose_process_is_gone_are_ended_with_their_trials_and_others_are_not(store):
@@ -234,28 +236,58 @@ def test_searches_whose_process_is_gone_are_ended_with_their_trials_and_others_a
     assert statuses == {dead: "KILLED", trials[dead]: "KILLED", alive: "RUNNING", trials[alive]: "RUNNING"}
 
 
+def test_trials_are_ended_where_their_search_was_ended_without_them(store):
+    """As `mlflow run` does when the command it ran is killed."""
+    dead = a_search(store, "a", "FAILED")
+    trial = RunWriter.create(store, store.experiment(), "t", {"tsad.trial": "0"}, dead).run_id
+    end_orphans(store, lambda run_id: run_id == dead)
+    assert [store.client.get_run(run_id).info.status for run_id in (dead, trial)] == ["FAILED", "KILLED"]
+
+
 # --- the archive ---
 
 
-def test_a_finished_trial_of_the_same_scope_is_found_with_all_it_left(store, again, candidate, tmp_path):
-    (tmp_path / "scores.npy").write_bytes(b"rows")
+@pytest.fixture
+def files(tmp_path):
+    """What a finished trial leaves, as far as the archive asks."""
+    (tmp_path / "files" / "detector").mkdir(parents=True)
+    (tmp_path / "files" / "detector" / "detector.json").write_text("{}")
+    (tmp_path / "files" / "scores.npy").write_bytes(b"rows")
+    return tmp_path / "files"
+
+
+def test_a_finished_trial_of_the_same_scope_is_found_with_all_it_left(store, again, candidate, files, tmp_path):
     tried, recorder = candidate(0, generation=2), again()
     recorder.started(tried)
     recorder.advanced(tried, 1, {"train/loss": 0.5})
     ended = Trial(tried, "finished", 0.75, seconds=3.0, epochs=1, metrics={"oracle/best_f1": 0.9})
-    recorder.ended(ended, tmp_path)
+    recorder.ended(ended, files)
     same = candidate(0)
     found, folder = TrialArchive(store, "a scope", tmp_path / "reused").find(same)
     assert found == replace(ended, candidate=same, seconds=0.0, reused=recorder.runs[0])
     assert (folder / "scores.npy").read_bytes() == b"rows"
 
 
-def test_what_did_not_finish_or_is_of_another_scope_or_experiment_is_not_found(store, again, candidate, tmp_path):
+def test_what_did_not_finish_or_is_of_another_scope_or_experiment_is_not_found(
+    store, again, candidate, files, tmp_path
+):
     recorder = again("ours")
     for number, state in enumerate(("finished", "stopped", "failed")):
         recorder.started(candidate(number))
-        recorder.ended(Trial(candidate(number), state, 0.5, seconds=1.0), None)
+        recorder.ended(Trial(candidate(number), state, 0.5, seconds=1.0), files)
     recorder.started(candidate(3))
     archive, foreign = (TrialArchive(store, scope, tmp_path) for scope in ("ours", "another"))
     assert [archive.find(candidate(number)) is not None for number in range(5)] == [True, False, False, False, False]
     assert foreign.find(candidate(0)) is None
+
+
+def test_a_trial_whose_files_are_gone_is_not_found(store, again, candidate, files, tmp_path, caplog):
+    recorder = again("ours")
+    for number, left in enumerate((files, None)):
+        recorder.started(candidate(number))
+        recorder.ended(Trial(candidate(number), "finished", 0.5, seconds=1.0), left)
+    artifacts = store.client.get_run(recorder.runs[0]).info.artifact_uri
+    shutil.rmtree(local_file_uri_to_path(artifacts))
+    archive = TrialArchive(store, "ours", tmp_path / "reused")
+    assert [archive.find(candidate(number)) for number in (0, 1)] == [None, None]
+    assert caplog.text.count("has no detector among its files, so it is trained again") == 2

@@ -53,6 +53,10 @@ def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> N
         if before is None:
             stack.enter_context(claimed(folder))
             writer.inputs(data)
+        else:  # parameters stay as they were logged first
+            writer.tags(
+                {f"tsad.resumed.{name}": str(getattr(wanted.spec, name)) for name in ("trials", "seconds", "parallel")}
+            )
         writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
         ended = _run(wanted, data, place.store, folder)
         _report(wanted, [trial for trial, _ in ended], writer, folder)
@@ -63,10 +67,10 @@ def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> N
 
 def _interrupted(store: Store, folders: Path, identity: str) -> str | None:
     """Returns the run of the search to go on with, None if there is none, and says which."""
-    found = unfinished(store, identity)
-    if found is not None and not (folders / found / JOURNAL).is_file():
-        click.echo(f"search {found} cannot be gone on with: its journal is not in {folders / found}")
-        found = None
+    begun = unfinished(store, identity)
+    found = next((run_id for run_id in begun if (folders / run_id / JOURNAL).is_file()), None)
+    if begun and found is None:
+        click.echo(f"search {begun[0]} cannot be gone on with: its journal is not in {folders / begun[0]}")
     click.echo(f"going on with search {found}" if found else "there is no search to go on with; this is a new one")
     return found
 

@@ -1,10 +1,15 @@
 """Finished trials of earlier searches, so that nothing is trained twice."""
 
+import logging
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
+
+from tsad.results import DETECTOR
 from tsad.tracking.store import Store
 from tsad.trial import Candidate, Trial
 
+_logger = logging.getLogger(__name__)
 _CURVES = ("train/", "validation/")
 
 
@@ -26,14 +31,21 @@ class TrialArchive:
         self._runs = {run.data.tags["tsad.key"]: run for run in store.search(store.experiment(), condition)}
 
     def find(self, candidate: Candidate) -> tuple[Trial, Path | None] | None:
-        """Returns the finished trial of an equal experiment, with its files, or None."""
+        """Returns the finished trial of an equal experiment, with its files; None if there is none, or the files are gone."""
         run = self._runs.get(candidate.key)
         if run is None:
             return None
         run_id = run.info.run_id
         folder = self._folder / run_id
         folder.mkdir(parents=True, exist_ok=True)
-        self._client.download_artifacts(run_id, "", str(folder))
+        try:
+            self._client.download_artifacts(run_id, "", str(folder))
+        except (MlflowException, OSError) as error:
+            _logger.warning("the files of trial %s cannot be read, so it is trained again: %s", run_id, error)
+            return None
+        if not (folder / DETECTOR).is_dir():
+            _logger.warning("trial %s has no %s among its files, so it is trained again", run_id, DETECTOR)
+            return None
         metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith(_CURVES)}
         trial = Trial(
             candidate=candidate,

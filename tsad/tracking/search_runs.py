@@ -114,20 +114,25 @@ class TrialRecorder:
         return found
 
 
-def unfinished(store: Store, identity: str) -> str | None:
-    """Returns the newest search of an identity that did not come to its end, None if there is none."""
+def unfinished(store: Store, identity: str) -> list[str]:
+    """Returns the searches of an identity that did not come to their end, newest first."""
     runs = store.search(store.experiment(), f"{_SEARCH} and tags.`tsad.identity` = '{identity}'")
-    return next((str(run.info.run_id) for run in reversed(runs) if run.info.status != "FINISHED"), None)
+    return [str(run.info.run_id) for run in reversed(runs) if run.info.status != "FINISHED"]
 
 
 def end_orphans(store: Store, is_dead: Callable[[str], bool]) -> None:
-    """Ends as KILLED the searches that are still RUNNING in the store though their process is gone, with their trials."""
-    experiment = store.experiment()
-    for run in store.search(experiment, f"{_SEARCH} and attributes.status = 'RUNNING'"):
-        if is_dead(run.info.run_id):
-            children = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
-            for each in [*store.search(experiment, children), run]:
-                _kill(RunWriter(store.client, each.info.run_id))
+    """Ends as KILLED what is still RUNNING in the store of searches whose process is gone: trials, then the searches.
+
+    A search may have ended without its trials: `mlflow run` ends the run of a killed command itself, and knows no others.
+    """
+    owners = {
+        run.info.run_id: run.data.tags.get(MLFLOW_PARENT_RUN_ID, run.info.run_id)
+        for run in store.search(store.experiment(), "attributes.status = 'RUNNING'")
+    }
+    dead = {owner for owner in owners.values() if is_dead(owner)}
+    for run_id in sorted(owners, key=lambda run_id: owners[run_id] == run_id):
+        if owners[run_id] in dead:
+            _kill(RunWriter(store.client, run_id))
 
 
 def _kill(writer: RunWriter) -> None:
