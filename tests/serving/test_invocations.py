@@ -6,17 +6,7 @@ import mlflow
 import pytest
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
-from tests.serving.services import csv, saved_detector, service, split
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("service")
-
-
-@pytest.fixture(scope="module")
-def rows(folder):
-    return saved_detector(folder / "detector")[1]
+from tests.serving.services import csv, service, split
 
 
 @pytest.fixture(scope="module")

@@ -213,9 +213,10 @@ def test_the_leash_has_the_exit_status_of_the_command(status):
         assert process.wait(30) == status
 
 
-def test_a_command_is_interrupted_when_its_leash_is_let_go():
+@pytest.mark.parametrize("owner", [signal.SIG_DFL, signal.SIG_IGN], ids=["by_hand", "in_the_background"])
+def test_a_command_is_interrupted_when_its_leash_is_let_go(owner):
     code = "import time\ntry: print('on', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: print('ended well')"
-    with leashed(code, stdout=subprocess.PIPE) as process:
+    with leashed(code, stdout=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, owner)) as process:
         assert process.stdout.readline() == b"on\n"
         process.stdin.close()
         assert process.stdout.read() == b"ended well\n"

@@ -5,21 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from tests.serving.services import LENGTH, csv, saved_detector, service, split
+from tests.serving.services import LENGTH, csv, service, split
 from tsad.detector import Detector
 from tsad.serving.recent import LOG
 
 JSON, CSV = "application/json", "text/csv"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("service")
-
-
-@pytest.fixture(scope="module")
-def rows(folder):
-    return saved_detector(folder / "detector")[1]
 
 
 @pytest.fixture(scope="module")

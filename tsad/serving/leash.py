@@ -18,6 +18,7 @@ GRACE = 20.0
 
 def main() -> None:
     """Runs the command of the command line; this process must lead a process group of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a script starts with `&` ignores it, and hands that down
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 (whoever starts us chose it)
     threading.Thread(target=_watch, args=(command,), daemon=True).start()
     status = command.wait()
