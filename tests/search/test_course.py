@@ -44,12 +44,12 @@ class KilledError(Exception):
     """The driver is gone."""
 
 
-def course(folder, designer=None, archive=None, listener=None, seed=5):
+def course(folder, designer=None, archive=None, listener=None, seed=5, trials=TRIALS):
     designer = designer or EvolutionSpec(population=4, elites=2)
     silence = Silence()
     return Course(
         designer.build(Space(SPACE), seed),
-        TRIALS,
+        trials,
         Journal(folder / "journal.jsonl"),
         listener or silence,
         archive or silence,
@@ -120,6 +120,12 @@ def test_a_search_that_had_ended_has_nothing_left_to_try(tmp_path):
     assert len(again.ended) == TRIALS
 
 
+def test_a_search_that_goes_on_with_fewer_trials_than_it_had_tries_nothing_new(tmp_path):
+    walk(course(tmp_path))
+    with pytest.raises(SpaceExhaustedError):
+        course(tmp_path, trials=TRIALS - 4).propose()
+
+
 def test_the_journal_knows_of_a_trial_before_anybody_is_told(tmp_path):
     class Dies(Silence):
         def ended(self, trial, folder):
@@ -170,6 +176,15 @@ def test_a_trial_of_an_earlier_search_is_not_run_and_counts(tmp_path):
     reused = {trial.candidate.number: bool(trial.reused) for trial, _ in whole.ended}
     assert reused == {number: number % 2 == 1 for number in range(TRIALS)}
     assert [witness.events.count(("ended", number)) for number in range(TRIALS)] == [1] * TRIALS
+
+
+def test_what_was_running_when_the_search_was_killed_may_be_a_trial_of_an_earlier_one(tmp_path):
+    """Killed between the proposal and the archive's answer."""
+    first = course(tmp_path, RandomSpec(kind="random"))
+    first.propose(), first.propose()
+    second = course(tmp_path, RandomSpec(kind="random"), Earlier())
+    assert [second.propose().number, second.propose().number] == [0, 2]
+    assert [(trial.candidate.number, trial.reused) for trial, _ in second.ended] == [(1, "a run")]
 
 
 def test_a_trial_of_an_earlier_search_ends_when_it_is_taken(tmp_path):

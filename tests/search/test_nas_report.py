@@ -128,6 +128,15 @@ def test_random_stands_beside_the_search_at_as_many_trials():
     assert "the 4 trials cost what 6.0 random ones cost" in told
 
 
+def test_what_was_taken_from_an_earlier_search_says_nothing_of_what_a_trial_takes():
+    taken = [trial(n, 0.1 * n, reused="a run", seconds=0.0) for n in range(3)]
+    told = " ".join(
+        sections([*taken, trial(3, 0.9, seconds=12.0), trial(4, 0.8, seconds=24.0)])["Random at equal cost"]
+    )
+    assert "the 5 trials cost what 2.0 random ones cost" in told
+    assert "random ones cost" not in " ".join(sections(taken)["Random at equal cost"])
+
+
 def test_a_random_trial_that_did_not_finish_cost_as_much_and_came_to_nothing():
     lines = sections([trial(0, 0.25), trial(1, 0.9, state="stopped")])["Random at equal cost"]
     assert cells(lines[1:3]) == [[size, "0.250", "0.250", "to", "0.250", "0.250"] for size in "12"]

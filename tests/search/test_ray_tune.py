@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tsad.detector import Detector
+from tsad.errors import TsadError
 from tsad.experiment import Experiment, run
 from tsad.results import DETECTOR, metrics
 from tsad.search.course import Course
@@ -167,6 +169,19 @@ def test_trials_run_side_by_side(tmp_path):
     meeting = Meeting(experiment({}).data.load(Path()), tmp_path / "met")
     met = Searched(tmp_path, {"trials": 3, "parallel": 2, "maximise": MISFIT}, changes, meeting)
     assert [trial.state for trial in met.ended] == ["finished"] * 3
+
+
+def test_cores_are_counted_up_so_that_a_trial_of_more_than_one_core_fits(tmp_path):
+    found = Searched(tmp_path, {"trials": 1, "parallel": 1, "cpus": 1.25, "maximise": MISFIT}, CHANGES[L2:PCA])
+    assert [trial.state for trial in found.ended] == ["finished"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpus_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(
+        TsadError, match=r"search\.gpus must be at most .* but got 0\.5 and there are 0; set search\.gpus=0"
+    ):
+        Searched(tmp_path, {"trials": 1, "gpus": 0.5, "maximise": MISFIT}, CHANGES[L2:PCA])
 
 
 def test_trials_end_finished_stopped_or_failed(searched):

@@ -131,11 +131,14 @@ def test_the_smallest_search_space_is_data_model_and_one_gene(written):
         (GENE + REST + "colour: red", r"space\.yaml: .*colour: extra inputs are not permitted"),
         (GENE + "model: {kind: l2}\ndata: {kind: synthetic, rows: 3}", r"data\.rows: .*but got 3"),
         ("window: {length: {choice: [4, 0]}}\n" + REST, r"space\.yaml: .*window\.length: .*but got 0"),
-        ("window: {length: {choise: [4, 8]}}\n" + GENE.replace("window", "split") + REST, r"window\.length: .*choise"),
+        ("window: {length: {choise: [4, 8]}}\nseed: {choice: [1, 2]}\n" + REST, r"window\.length: .*choise"),
         (
             GENE + "model: {kind: l2}\ndata: {kind: synthetic, seed: {choice: [1, 2]}}",
             r"data\.seed: input should be a valid integer",
         ),
+        (GENE + REST + "search: {designer: {elites: 2}}", r"search: designer: must name its kind[^;]*$"),
+        (GENE + REST + "split: {gap: {choice: [8, 9]}}", r"split must be the same for all .* but split\.gap is a gene"),
+        (GENE + REST + "split: {choice: [{gap: 8}, {gap: 9}]}", r"split must be the same .* but split is a gene"),
         (
             GENE + REST + "training: {epochs: {choice: [1, 2], when: {model.knid: [l2]}}}",
             r"training\.epochs: .*model\.knid",
@@ -145,6 +148,24 @@ def test_the_smallest_search_space_is_data_model_and_one_gene(written):
 def test_a_mistake_is_named_by_path_and_value(written, text, message):
     with pytest.raises(SpecError, match=message):
         read_search(written(text), {})
+
+
+def test_evolution_saves_what_the_search_is_short_of():
+    path = REPOSITORY / "search_spaces" / "full.yaml"
+    saves = [
+        read_search(path, changes).spec.designer.saves
+        for changes in (
+            {},
+            {"search.seconds": 60},
+            {"search.seconds": 60, "search.designer.kind": "evolution", "search.designer.saves": "trials"},
+        )
+    ]
+    assert saves == ["trials", "seconds", "trials"]
+
+
+def test_a_grid_is_counted_no_further_than_it_will_be_walked():
+    changes = {"search.designer.kind": "grid", "search.trials": 20}
+    assert read_search(REPOSITORY / "search_spaces" / "full.yaml", changes).trials == 20  # of 168 million
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -107,6 +107,17 @@ def test_a_condition_may_hang_on_a_gene_inside_an_option():
     assert "training.dropout" not in space.resolve({"model": 1}, numbered(0))[1]
 
 
+def test_an_option_with_a_condition_may_hold_genes_with_conditions():
+    ratio = {"choice": [0.1, 0.2], "when": {"model.hidden": [8]}}
+    mask = {"choice": [{"kind": "random", "ratio": ratio}], "when": {"model.kind": ["lstm_ae"]}}
+    values, active = Space({"model": {"kind": "lstm_ae", "hidden": 8}, "mask": mask}).resolve({"mask": 0}, numbered(0))
+    assert values["mask"]["ratio"] in (0.1, 0.2)
+    assert set(active) == {"mask", "mask:random.ratio"}
+    assert Space({"model": {"kind": "lstm_ae", "hidden": 4}, "mask": mask}).resolve({"mask": 0})[0]["mask"] == {
+        "kind": "random"
+    }
+
+
 def test_a_condition_may_hang_on_a_gene_that_stands_later_and_has_one_of_its_own():
     length = {"choice": [8], "when": {"mask": ["geometric"]}}
     mask = {"choice": ["none", "geometric"], "when": {"model.kind": ["lstm_ae"]}}

@@ -66,21 +66,26 @@ class Course:
         Raises:
             SpaceExhaustedError: if all trials are out, or the designer has nothing new.
         """
-        if self._again:
-            return self._again.popleft()
-        while self._proposed < self._trials:
-            candidate = self._designer.suggest()
-            if candidate is None:
-                return None
-            self._journal.write(Proposed(candidate))
-            self._proposed += 1
+        while (candidate := self._next()) is not None:
             known = self._archive.find(candidate)
             if known is None:
-                return candidate
+                break
             trial, folder = known
             self.start(candidate)
             self.end(replace(trial, elapsed=self.elapsed), folder)
-        raise SpaceExhaustedError
+        return candidate
+
+    def _next(self) -> Candidate | None:
+        """Returns a candidate that was running when the search was killed, else a new one, None if the designer waits."""
+        if self._again:
+            return self._again.popleft()
+        if self._proposed >= self._trials:  # more, if a resumed search is to be shorter
+            raise SpaceExhaustedError
+        candidate = self._designer.suggest()
+        if candidate is not None:
+            self._journal.write(Proposed(candidate))
+            self._proposed += 1
+        return candidate
 
     def start(self, candidate: Candidate) -> None:
         """Passes on that a trial begins."""

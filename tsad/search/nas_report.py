@@ -19,6 +19,7 @@ from tsad.search.analysis import (
     importance,
     in_order,
     incumbents,
+    mean_seconds,
     value_of,
     valued,
 )
@@ -213,7 +214,7 @@ def _random(trials: Sequence[Trial], spec: SearchSpec) -> str:
         own = max((trial.value for trial in valued(ended[:size]) if trial.value is not None), default=None)
         rows.append([size, best.value, f"{_number(best.low)} to {_number(best.high)}", own])
     total = sum(trial.seconds for trial in trials)
-    mean = sum(trial.seconds for trial in pool) / len(pool)
+    mean = mean_seconds(pool)
     cost = f" In seconds, the {len(trials)} trials cost what {total / mean:.1f} random ones cost." if mean else ""
     note = (
         f"Estimated from the {len(pool)} candidates of this search that were drawn at random, {known} of them finished: the "

@@ -5,6 +5,7 @@ Workers train and report; the driver alone talks to the designer and, through a 
 
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, Populati
 from ray.tune.search import Searcher
 
 from tsad.data.dataset import DataSet
+from tsad.errors import TsadError
 from tsad.experiment import Experiment, Outcome, Progress, run
 from tsad.results import metrics, write_results
 from tsad.search.bridge import Bridge, files
@@ -114,13 +116,19 @@ def _start_ray(spec: SearchSpec) -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # its box and tables are not ours
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     environment = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(_threads(spec))}}
+    gpus = torch.cuda.device_count() if spec.gpus else 0
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=environment, log_to_driver=False)
+    elif spec.gpus > gpus:
+        raise TsadError(
+            f"search.gpus must be at most the GPUs of this machine, but got {spec.gpus:g} and there are {gpus}; set "
+            f"search.gpus=0, or RAY_ADDRESS to a cluster that has them"
+        )
     else:
         ray.init(
             address="local",  # never another that runs here, or that left its address behind when it was killed
-            num_cpus=max(1, round(spec.parallel * spec.cpus)),
-            num_gpus=torch.cuda.device_count() if spec.gpus else 0,
+            num_cpus=math.ceil(spec.parallel * spec.cpus),
+            num_gpus=gpus,
             include_dashboard=False,
             runtime_env=environment,
             log_to_driver=False,

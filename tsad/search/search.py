@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,6 +123,13 @@ class SearchSpec(Spec):
     gate: GateSpec = GateSpec()
 
     @model_validator(mode="after")
+    def _short_of(self) -> "SearchSpec":
+        if isinstance(self.designer, EvolutionSpec) and self.designer.saves == "auto":
+            saves = "trials" if self.seconds is None else "seconds"
+            object.__setattr__(self, "designer", self.designer.model_copy(update={"saves": saves}))
+        return self
+
+    @model_validator(mode="after")
     def _finite(self) -> "SearchSpec":
         if self.trials is None and not isinstance(self.designer, GridSpec):
             raise ValueError(
@@ -198,13 +207,24 @@ def read_search(path: Path, changes: Mapping[str, Any]) -> Search:
     data = parse(_DataOnly, {"data": values["data"]}, str(path)).data
     try:
         space = Space(values)
+        _check_rows(space)
         check_space(space)
         if spec.pbt is not None:
             _check_population(space)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
-    count = sum(1 for _ in combinations(space, {})) if isinstance(spec.designer, GridSpec) else spec.trials
-    return Search(path.stem, spec, space, data, min(count or 1, spec.trials or count or 1))
+    counts = isinstance(spec.designer, GridSpec)  # no further than it has to: a grid may have millions
+    count = sum(1 for _ in islice(combinations(space, {}), spec.trials)) if counts else spec.trials
+    return Search(path.stem, spec, space, data, count or 1)
+
+
+def _check_rows(space: Space) -> None:
+    found = [address for address in space.genes if re.split(r"[.:]", address)[0] == "split"]
+    if found:
+        raise SpecError(
+            f"split must be the same for all candidates, which are judged and reported on the same rows, but {found[0]} is "
+            f"a gene; give it one value"
+        )
 
 
 def _check_population(space: Space) -> None:

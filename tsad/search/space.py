@@ -34,6 +34,11 @@ class ChoiceGene(_Gene):
 
     choice: tuple[Any, ...] = Field(min_length=1)
 
+    @property
+    def numbers(self) -> bool:
+        """Whether the options are numbers, which lie near each other or far apart; others are just different."""
+        return all(isinstance(option, int | float) and not isinstance(option, bool) for option in self.choice)
+
     def draw(self, generator: Generator) -> int:
         """Returns the place of an option, all equally likely."""
         return int(generator.integers(len(self.choice)))
@@ -138,11 +143,10 @@ class Space:
         """
         walk = _Walk(self.genes, genes, generator)
         values: dict[str, Any] = walk.fill(self.template, "", "")
-        waiting = list(walk.late)
-        while ready := [late for late in waiting if _holds(self.genes[late[0]].when, values)]:
-            for address, path in ready:  # which may fulfil the conditions of others
+        while ready := [late for late in walk.late if _holds(self.genes[late[0]].when, values)]:
+            walk.late = [late for late in walk.late if late not in ready]
+            for address, path in ready:  # which may fulfil the conditions of others, and bring more
                 values = put(values, {path: walk.express(address, path)})
-            waiting = [late for late in waiting if late not in ready]
         return values, walk.active
 
 

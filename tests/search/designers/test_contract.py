@@ -20,6 +20,7 @@ from tsad.experiment import Experiment
 from tsad.search.designers import DesignerSpec
 from tsad.search.designers.contract import Nursery, SpaceExhaustedError, check_space
 from tsad.search.designers.evolution import EvolutionSpec
+from tsad.search.designers.grid import GridSpec
 from tsad.search.designers.optuna import OptunaSpec
 from tsad.search.space import Space
 from tsad.spec import parse
@@ -28,6 +29,7 @@ from tsad.trial import Trial, fingerprint
 DESIGNERS = {spec.kind: spec for spec in map(from_defaults, members(DesignerSpec))} | {
     "optuna nsga2": OptunaSpec(kind="optuna", sampler="nsga2"),
     "evolution without surrogate": EvolutionSpec(surrogate="none"),
+    "evolution that saves seconds": EvolutionSpec(saves="seconds"),
 }
 COSTS = {"no cost": (), "two costs": ("cost/parameters", "cost/latency")}
 every_designer = pytest.mark.parametrize("spec", DESIGNERS.values(), ids=DESIGNERS)
@@ -42,6 +44,27 @@ def test_no_configuration_is_proposed_twice(spec, parallel):
 
 
 @every_designer
+def test_a_gene_without_effect_makes_no_second_candidate(spec):
+    model = {"kind": "lstm_ae", "layers": {"choice": [1, 2]}, "dropout": {"choice": [0.0, 0.1, 0.2]}}
+    designer = spec.build(Space({"data": {"kind": "synthetic"}, "model": model}), seed=0)
+    models = [trial.candidate.experiment["model"] for trial in drive(designer, 4)]
+    assert sorted((model["layers"], model["dropout"]) for model in models) == [(1, 0.0), (2, 0.0), (2, 0.1), (2, 0.2)]
+    with pytest.raises(SpaceExhaustedError):
+        _next(designer)
+
+
+@every_designer
+def test_what_is_no_valid_experiment_is_passed_over(spec):
+    model = {"kind": "transformer_ae", "width": {"choice": [8, 9, 16]}, "heads": {"choice": [1, 2]}}
+    designer = spec.build(Space({"data": {"kind": "synthetic"}, "model": model}), seed=0)
+    models = [trial.candidate.experiment["model"] for trial in drive(designer, 5)]
+    sizes = sorted((model["width"], model["heads"]) for model in models)
+    assert sizes == [(8, 1), (8, 2), (9, 1), (16, 1), (16, 2)]  # two heads cannot share a width of 9
+    with pytest.raises(SpaceExhaustedError):
+        _next(designer)
+
+
+@every_designer
 @with_and_without_costs
 def test_a_journal_of_calls_brings_a_fresh_designer_to_where_the_old_one_was(spec, minimise):
     designer, journal = spec.build(SPACE, 3, minimise), []
@@ -53,6 +76,15 @@ def test_a_journal_of_calls_brings_a_fresh_designer_to_where_the_old_one_was(spe
     again = spec.build(SPACE, 3, minimise)
     replayed = [again.update(entry) or entry if isinstance(entry, Trial) else _next(again) for entry in journal]
     assert replayed == journal
+
+
+def test_a_grid_goes_on_however_many_in_a_row_are_known():
+    model = {"kind": "lstm_ae", "layers": {"choice": [1, 2]}, "dropout": {"choice": [0.0, 0.1]}}
+    sizes = {"hidden": {"choice": [*range(1, 17)]}, "latent": {"choice": [*range(1, 17)]}}
+    designer = GridSpec(kind="grid").build(Space({"data": {"kind": "synthetic"}, "model": model | sizes}), seed=0)
+    assert len(drive(designer, 3 * 256)) == 3 * 256  # of 4 x 256; 256 are the same without dropout
+    with pytest.raises(SpaceExhaustedError):
+        designer.suggest()
 
 
 def _next(designer):

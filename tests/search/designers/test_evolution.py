@@ -40,6 +40,33 @@ def test_a_generation_waits_for_the_last_of_the_one_before():
     assert [candidate.generation for candidate in first + second] == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
+def test_where_seconds_are_to_be_saved_nobody_waits_and_the_late_breed_with_the_next():
+    designer = EvolutionSpec(population=4, saves="seconds", immigrants=0).build(SPACE, seed=0)
+    late, *first = [designer.suggest() for _ in range(4)]
+    for candidate in first:
+        designer.update(descending(candidate))
+    second = [designer.suggest() for _ in range(4)]
+    assert {parent for candidate in second for parent in candidate.parents} <= {1, 2, 3}
+    designer.update(finished(late))  # worth more than all others
+    for candidate in second:
+        designer.update(descending(candidate))
+    third = [designer.suggest() for _ in range(4)]
+    assert [candidate.generation for candidate in second + third] == [1] * 4 + [2] * 4
+    assert any(late.number in candidate.parents for candidate in third)
+
+
+def test_where_seconds_are_to_be_saved_what_is_slow_has_to_promise_more():
+    def end(candidate):
+        slow = candidate.experiment["scoring"]["misfit"] == "squared"
+        return Trial(candidate, "finished", worth(candidate), seconds=100.0 if slow else 1.0)
+
+    def slow(saves):
+        trials = drive(EvolutionSpec(saves=saves, immigrants=0.3).build(SPACE, 0), 40, end)[8:]
+        return sum(trial.seconds for trial in trials)
+
+    assert slow("seconds") < 0.5 * slow("trials")
+
+
 @pytest.mark.slow
 def test_proposals_do_not_depend_on_which_of_the_running_ends_first():
     spec = EvolutionSpec(population=6)
@@ -67,6 +94,32 @@ def test_the_first_generation_has_every_option_of_the_top_level_choices_equally_
     assert len({values["window"]["length"] for values in first}) == 4
 
 
+@pytest.mark.parametrize("saves", ["trials", "seconds"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_generation_has_every_option_that_is_no_number_however_small_the_population(saves, seed):
+    trials = drive(EvolutionSpec(population=2, elites=2, saves=saves, immigrants=0).build(SPACE, seed), 7)
+    assert [trial.candidate.generation for trial in trials] == [0, 0, 0, 1, 1, 2, 2]
+    assert {trial.candidate.experiment["model"]["kind"] for trial in trials[:3]} == {
+        "lstm_ae",
+        "tcn_ae",
+        "window_linear",
+    }
+    assert {trial.candidate.experiment["scoring"]["over"] for trial in trials[:3]} == {"last", "window", "mean"}
+
+
+def test_the_first_generation_may_have_any_option_also_if_it_cannot_have_all():
+    space = Space(
+        {"data": {"kind": "synthetic"}, "window": {"length": {"choice": [8, 9, 10, 11, 12]}}, "model": {"kind": "l2"}}
+    )
+    lengths = Counter(
+        trial.candidate.experiment["window"]["length"]
+        for seed in range(60)
+        for trial in drive(EvolutionSpec(population=2, elites=2).build(space, seed), 2)
+    )
+    assert set(lengths) == {8, 9, 10, 11, 12}
+    assert min(lengths.values()) >= 10  # of 120, 24 each expected
+
+
 def test_elites_stay_parents_however_poor_the_generations_after_them():
     designer = EvolutionSpec(population=4, elites=1, tournament=1).build(SPACE, seed=0)
     found = generations(drive(designer, 32, descending))
@@ -74,7 +127,7 @@ def test_elites_stay_parents_however_poor_the_generations_after_them():
         parents = {parent for trial in found[number] for parent in trial.candidate.parents}
         before = {trial.candidate.number for trial in found[number - 1]}
         assert parents <= {0} | before
-    assert any(0 in trial.candidate.parents for trial in found[7])
+    assert any(0 in trial.candidate.parents for number in range(5, 8) for trial in found[number])
 
 
 def test_elites_are_not_trained_again():

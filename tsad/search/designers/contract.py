@@ -50,13 +50,24 @@ class Nursery:
             SpaceExhaustedError: if many in a row are not.
         """
         for _ in range(_REDRAWS):
-            candidate, new = self.admit(*propose(), generation)
-            if new:
+            if (candidate := self.new(*propose(), generation)) is not None:
                 return candidate
         raise SpaceExhaustedError
 
+    def new(self, genes: Genes, parents: tuple[int, ...] = (), generation: int = 0) -> Candidate | None:
+        """Returns the candidate of some genes; None if it was proposed before, or they make no valid experiment."""
+        try:
+            candidate, new = self.admit(genes, parents, generation)
+        except SpecError:
+            return None
+        return candidate if new else None
+
     def admit(self, genes: Genes, parents: tuple[int, ...] = (), generation: int = 0) -> tuple[Candidate, bool]:
-        """Returns the candidate of some genes, missing ones drawn, and whether it is new; if not, it is the earlier one."""
+        """Returns the candidate of some genes, missing ones drawn, and whether it is new; if not, it is the earlier one.
+
+        Raises:
+            SpecError: if they make no valid experiment.
+        """
         values, active = self.space.resolve(genes, self.generator)
         experiment = parse(Experiment, values, "search space").model_dump(mode="json")
         key, count = fingerprint(experiment), len(self._born)
@@ -72,16 +83,16 @@ class Proposal(Protocol):
 
 
 def check_space(space: Space, draws: int = 50) -> None:
-    """Raises `SpecError` if the space has no gene, a random candidate is no valid experiment, or a condition is void."""
+    """Raises `SpecError` if the space has no gene, a random candidate is no valid experiment, or a condition is void.
+
+    What is so rare that no draw meets it, a search that meets it passes over.
+    """
     if not space.genes:
         raise SpecError("a search space must have at least one gene ({choice: [...]} or {range: [...]}), but has none")
     nursery = Nursery(space, seed=0)
     seen: set[str] = set()
     for _ in range(draws):
-        try:
-            nursery.candidate(lambda: ({}, ()), generation=0)
-        except SpaceExhaustedError:
-            break
+        nursery.admit({})
         seen |= flatten(space.resolve({}, nursery.generator)[0]).keys()
     for address, gene in space.genes.items():
         for path in gene.when.keys() - seen:

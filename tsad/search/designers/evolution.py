@@ -12,7 +12,7 @@ from numpy.random import Generator
 from pydantic import Field, model_validator
 from scipy.stats import rankdata
 
-from tsad.search.designers.breeding import mutated, strata
+from tsad.search.designers.breeding import mutated, strata, widest
 from tsad.search.designers.contract import Designer, Nursery
 from tsad.search.designers.surrogate import Floats, Surrogate
 from tsad.search.pareto import best_first, comparable, objectives
@@ -20,6 +20,8 @@ from tsad.search.space import Genes, Space
 from tsad.spec import Spec
 from tsad.trial import Candidate, Trial
 
+_QUICKEST = 0.1
+"""Seconds that a trial is taken to last at least."""
 Child = tuple[Genes, tuple[int, ...]]
 """Genes by address, complete or not, and the numbers of the parents."""
 
@@ -28,14 +30,20 @@ class EvolutionSpec(Spec):
     """How candidates are bred.
 
     Attributes:
-        population: Candidates in a generation; if it is smaller than the trials side by side, some cores idle.
+        population: Candidates in a generation; if it is smaller than the trials side by side, some cores idle. The first
+            has as many as the widest gene has options, if that is more and they are no numbers, each proposed once
+            before anything is bred: what was never tried has no parents.
         elites: Best parents so far that stay parents beside the next generation; they are not trained again.
         tournament: Parents drawn at random, the best of which breeds.
         crossover: Chance that a child has two parents, each gene from either.
         mutation: Chance that a gene of a child changes.
         immigrants: Chance that a child has no parents: all its genes are drawn.
         surrogate: Guesses what children are worth before they are tried; `none` tries the first that is bred.
-        pool: Children that are bred for each that is tried, if there is a surrogate.
+        pool: Children that are bred for each that is tried, if there is a surrogate; more of them trust it more.
+        saves: What a search is short of. `trials`: a generation waits for the one before, and the child that promises most
+            is tried, however long it takes. `seconds`: nobody waits, and the child that promises most for a second is tried
+            (expected improvement per second, Snoek et al. 2012, arXiv 1206.2944, section 3.2); what is proposed then
+            depends on what ends when. `auto` is seconds in a search of limited seconds, else trials.
     """
 
     kind: Literal["evolution"] = "evolution"
@@ -46,7 +54,8 @@ class EvolutionSpec(Spec):
     mutation: float = Field(0.25, gt=0, le=1)
     immigrants: float = Field(0.1, ge=0, lt=1)
     surrogate: Literal["none", "gaussian_process"] = "gaussian_process"
-    pool: int = Field(64, ge=2)
+    pool: int = Field(16, ge=2)
+    saves: Literal["auto", "trials", "seconds"] = "auto"
 
     @model_validator(mode="after")
     def _some_new(self) -> "EvolutionSpec":
@@ -62,9 +71,10 @@ class EvolutionSpec(Spec):
 class EvolutionDesigner:
     """Breeds a generation from the finished trials of the one before and the elites.
 
-    A generation is proposed only when the one before has ended, and learns from none of its own, so what is proposed does not
-    depend on which of the running trials ends first. Stopped and failed trials never breed: their values are not those of a
-    whole training. The surrogate takes them for as poor as the poorest that finished.
+    If trials are to be saved, a generation is proposed only when the one before has ended, and learns from none of its own,
+    so what is proposed does not depend on which of the running trials ends first. If seconds are, it is bred from what has
+    ended by then, and late ones breed with the next. Stopped and failed trials never breed: their values are not those of
+    a whole training. The surrogate takes them for as poor as the poorest that finished.
     """
 
     def __init__(self, spec: EvolutionSpec, nursery: Nursery, minimise: Sequence[str]) -> None:
@@ -73,16 +83,19 @@ class EvolutionDesigner:
         self._minimise = minimise
         self._generation = 0
         self._born = 0
-        self._running: set[int] = set()
+        self._running: dict[int, Candidate] = {}
         self._ended: dict[int, Trial] = {}
+        self._young: list[Trial] = []
         self._parents: list[Trial] = []
-        self._strata = strata(nursery, spec.population)
+        self._due = max(spec.population, widest(nursery.space))
+        self._strata = strata(nursery, self._due)
         self._surrogate = Surrogate(nursery.space) if spec.surrogate == "gaussian_process" else None
+        self._pace: Surrogate | None = None
 
     def suggest(self) -> Candidate | None:
-        """Returns the next child of the generation, or None while the last of the one before are running."""
-        if self._born == self._spec.population:
-            if self._running:
+        """Returns the next child of the generation, or None if it has to wait for the last of the one before."""
+        if self._born == self._due:
+            if self._running and self._spec.saves != "seconds":
                 return None
             self._turn()
         children = self._children()
@@ -90,24 +103,37 @@ class EvolutionDesigner:
         if self._surrogate is not None and self._parents:
             self._surrogate.believe(candidate.genes)
         self._born += 1
-        self._running.add(candidate.number)
+        self._running[candidate.number] = candidate
         return candidate
 
     def update(self, trial: Trial) -> None:
         """Takes a trial into the generation's balance."""
-        self._running.discard(trial.candidate.number)
+        self._running.pop(trial.candidate.number)
         self._ended[trial.candidate.number] = trial
+        self._young.append(trial)
 
     def _turn(self) -> None:
         """Chooses the parents of the next generation, and teaches the surrogate all that is known."""
         trials = [self._ended[number] for number in sorted(self._ended)]
-        young = [each for each in trials if each.candidate.generation == self._generation and comparable(each)]
+        young = sorted(filter(comparable, self._young), key=lambda trial: trial.candidate.number)
         elites = self._parents[: self._spec.elites]
         self._parents = best_first(elites + young, self._minimise)[: self._spec.population]
+        self._young = []
         self._generation += 1
-        self._born = 0
+        self._born, self._due = 0, self._spec.population
         if self._surrogate is not None and self._parents:
             self._surrogate.fit([trial.candidate.genes for trial in trials], self._goals(trials))
+            for number in sorted(self._running):
+                self._surrogate.believe(self._running[number].genes)
+            if self._spec.saves == "seconds":
+                self._learn_pace([trial for trial in trials if trial.state == "finished" and not trial.reused])
+
+    def _learn_pace(self, trained: Sequence[Trial]) -> None:
+        """Teaches what candidates take, in logarithms; trials that were stopped say too little of it."""
+        if len(trained) > 1:
+            self._pace = self._pace or Surrogate(self._nursery.space)
+            seconds = np.array([max(trial.seconds, _QUICKEST) for trial in trained])
+            self._pace.fit([trial.candidate.genes for trial in trained], np.log(seconds))
 
     def _goals(self, trials: Sequence[Trial]) -> Floats:
         """Returns what the surrogate learns: the value, or with costs a scalar of this generation (`scalarised`)."""
@@ -124,6 +150,8 @@ class EvolutionDesigner:
                 continue
             pool = [self._grown(self._breed()) for _ in range(self._spec.pool)]
             promises = self._surrogate.promise([genes for genes, _ in pool])
+            if self._pace is not None:
+                promises = promises / np.exp(self._pace.expect([genes for genes, _ in pool]))
             yield from (pool[place] for place in np.argsort(-promises, kind="stable"))
 
     def _grown(self, child: Child) -> Child:

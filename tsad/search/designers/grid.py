@@ -10,7 +10,7 @@ from tsad.trial import Candidate, Trial
 
 
 class GridSpec(Spec):
-    """Every combination of options, each once, in the order of the file; the last gene changes fastest.
+    """Every combination of options in the order of the file, the last gene changing fastest; each training once.
 
     A range counts as a few of its values (`RangeGene.points`). The seed makes no difference.
     """
@@ -30,15 +30,11 @@ class GridDesigner:
         self._rest = combinations(nursery.space, {})
 
     def suggest(self) -> Candidate | None:
-        """Returns the next combination."""
-
-        def propose() -> tuple[Mapping[str, Any], tuple[int, ...]]:
-            genes = next(self._rest, None)
-            if genes is None:
-                raise SpaceExhaustedError
-            return genes, ()
-
-        return self._nursery.candidate(propose, generation=0)
+        """Returns the next combination that is new and valid."""
+        for genes in self._rest:
+            if (candidate := self._nursery.new(genes)) is not None:
+                return candidate
+        raise SpaceExhaustedError
 
     def update(self, trial: Trial) -> None:
         """Does nothing."""

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from tsad.errors import SpecError
 from tsad.search.designers.contract import Designer, Nursery
 from tsad.search.pareto import comparable, objectives
 from tsad.search.space import ChoiceGene, Gene, Genes, MissingGeneError, Space
@@ -40,7 +41,8 @@ class OptunaDesigner:
 
     A proposal that was made before is answered at once with what is known of it and asked again, a few times; then a random
     candidate is put into the study. A stopped trial is told as pruned: TPE counts it below all that finished. A failed one,
-    one without a number, and the repeat of one that still runs are told as failed, which the samplers leave out.
+    one without a number, the repeat of one that still runs, and what is no valid experiment are told as failed, which the
+    samplers leave out.
     """
 
     def __init__(self, spec: OptunaSpec, nursery: Nursery, seed: int, minimise: Sequence[str]) -> None:
@@ -71,7 +73,11 @@ class OptunaDesigner:
         """Returns a candidate of the sampler, or a random one if the sampler repeats itself."""
         for _ in range(_REPEATS):
             name = self._ask()
-            candidate, new = self._nursery.admit(self._genes)
+            try:
+                candidate, new = self._nursery.admit(self._genes)
+            except SpecError:
+                self._tell(name, None)
+                continue
             if new:
                 self._names[candidate.number] = name
                 return candidate

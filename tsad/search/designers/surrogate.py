@@ -1,7 +1,6 @@
 """A cheap guess of what candidates are worth: a Gaussian process on genes (Rasmussen and Williams 2006, chapters 2 and 5)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +32,15 @@ class Surrogate:
         self._start = np.array([*np.ones(len(space.genes)), _NOISE])
         self._scales = self._start  # weights, then the variance of noise in units of the signal's
         self._columns: list[Floats] = []
+        self._center, self._unit = 0.0, 1.0
         self._goals = np.empty(0)
         self._factor = np.empty((0, 0))
         self._white = np.empty(0)
 
     def fit(self, genes: Sequence[Genes], values: Floats) -> None:
         """Learns from trials, one at least, and forgets what it believed; `values` are finite, and large is good."""
-        spread = values.std()
-        self._goals = (values - values.mean()) / (spread if spread > 0 else 1.0)
+        self._center, self._unit = float(values.mean()), float(values.std()) or 1.0
+        self._goals = (values - self._center) / self._unit
         self._columns = self._encoded(genes)
         distances = _distances(self._columns, self._columns)
         best = self._likelihood(distances, self._scales)
@@ -72,6 +72,10 @@ class Surrogate:
         ahead = mean - self._goals.max()
         z = ahead / deviation
         return np.asarray(ahead * ndtr(z) + deviation * np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi))
+
+    def expect(self, genes: Sequence[Genes]) -> Floats:
+        """Returns the value to be expected of each, in the units of `fit`."""
+        return self._center + self._unit * self._guess(self._encoded(genes))[0]
 
     def _guess(self, columns: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Returns posterior means and standard deviations, in the units of the goals."""
@@ -114,7 +118,7 @@ def _distances(one: Sequence[Floats], other: Sequence[Floats]) -> Floats:
 
 def _columns(gene: Gene, value: float | None) -> list[float]:
     """Returns numbers whose absolute differences sum to the distance of two values; None is a gene that is not active."""
-    if isinstance(gene, ChoiceGene) and not _numbers(gene.choice):
+    if isinstance(gene, ChoiceGene) and not gene.numbers:
         return [0.5 * (place == value) for place in (*range(len(gene.choice)), None)]
     if value is None:
         return [0.0, 0.5]
@@ -122,7 +126,3 @@ def _columns(gene: Gene, value: float | None) -> list[float]:
         return [1.0, sorted(gene.choice).index(gene.choice[int(value)]) / max(1, len(gene.choice) - 1)]
     low, high = np.log(gene.range) if gene.log else gene.range
     return [1.0, ((np.log(value) if gene.log else value) - low) / (high - low)]
-
-
-def _numbers(options: Sequence[Any]) -> bool:
-    return all(isinstance(option, int | float) and not isinstance(option, bool) for option in options)

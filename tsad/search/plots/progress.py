@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tsad.evaluation.plots.style import ALARM, AMBER, GREEN, INK, PINK, QUIET, empty_figure, finish, new_figure
 from tsad.evaluation.pointwise import Floats
-from tsad.search.analysis import best_of, in_order, incumbents, valued
+from tsad.search.analysis import best_of, in_order, incumbents, mean_seconds, valued
 from tsad.search.pareto import comparable
 from tsad.search.plots.heights import draw_floor
 from tsad.trial import State, Trial
@@ -40,7 +40,7 @@ def draw_incumbent(trials: Sequence[Trial], random: Sequence[Trial], title: str)
     figure = new_figure(4.2)
     panels = figure.subplots(1, 2 if elapsed.max() > 0 else 1, sharey=True, squeeze=False)[0]
     pace = elapsed.max() / max(sum(trial.seconds for trial in trials), 1e-9)
-    mean = float(np.mean([trial.seconds for trial in random])) if random else 0.0
+    mean = mean_seconds(random)
     for axes, places, step in zip(panels, (numbers, elapsed / scale), (1.0, pace * mean / scale), strict=False):
         _draw_random(axes, random, step)
         heights = _draw_dots(axes, ended, places)
@@ -85,9 +85,9 @@ def draw_lineage(trials: Sequence[Trial], title: str) -> Figure:
 
 
 def _draw_random(axes: Axes, random: Sequence[Trial], step: float) -> None:
-    """Draws random's expected best of 1, 2, ... trials, `step` apart."""
+    """Draws random's expected best of 1, 2, ... trials, `step` apart; nothing if what a trial takes is not known, 0."""
     values = [trial.value if comparable(trial) else None for trial in random]
-    if all(value is None for value in values):
+    if all(value is None for value in values) or not step:
         return
     best = np.array([best_of(values, size) for size in range(1, len(values) + 1)])
     places = step * np.arange(1, len(values) + 1)
