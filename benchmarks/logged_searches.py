@@ -24,7 +24,7 @@ def searched(place: Place, space: str, changes: Mapping[str, Any]) -> Run:
     """
     wanted = read_search(SPACES / f"{space}.yaml", changes)
     identity = wanted.identity(wanted.data.load(place.settings.data_dir))
-    limits = {f"search.{name}": str(getattr(wanted.spec, name)) for name in ("trials", "seconds", "parallel")}
+    limits = {f"search.{name}": _logged(getattr(wanted.spec, name)) for name in ("trials", "seconds", "parallel")}
     found = _finished(place, identity, limits)
     if found is None:
         command = [sys.executable, "-m", "tsad", "search", str(SPACES / f"{space}.yaml"), "--resume"]
@@ -57,6 +57,10 @@ def _finished(place: Place, identity: str, limits: Mapping[str, str]) -> Run | N
     condition = f"tags.`tsad.identity` = '{identity}' and attributes.status = 'FINISHED'"
     runs = place.store.search(place.store.experiment(), condition)
     return next((run for run in runs if limits.items() <= run.data.params.items()), None)
+
+
+def _logged(limit: float | None) -> str:
+    return "None" if limit is None else f"{limit:g}"  # as parameters of a run show it
 
 
 def _yaml(value: object) -> str:

@@ -53,7 +53,7 @@ def main() -> None:
         jobs = {pool.submit(_train, experiment, folder): key for key, (_, experiment) in missing.items()}
         for count, job in enumerate(as_completed(jobs), start=1):
             done[jobs[job]] = job.result()
-            file.write(json.dumps({"key": jobs[job], **job.result()}) + "\n")
+            file.write("\n" + json.dumps({"key": jobs[job], **job.result()}))  # which ends what a killed run left
             file.flush()
             print(f"[{count}/{len(jobs)}] {jobs[job]}: {job.result()['value']:.3f}", flush=True)
     rows = [

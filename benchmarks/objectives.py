@@ -1,9 +1,10 @@
 """Does what a search maximises mean anything? Rank correlations with the test metrics, over random trials of the full space.
 
-    python benchmarks/objectives.py [--machines 1-2 2-1 2-8 3-4] [--trials 40]
+    python benchmarks/objectives.py [--machines 1-2 2-1 2-8 3-4] [--trials 40] [--every 4]
 
-Every trial is finished and valued by both objectives that read no label. The test metrics read labels afterwards and chose
-nothing. Spearman's correlation per machine with a bootstrap interval over trials, and the mean over machines.
+Rows are averages of `--every` in a row. Every trial is finished and valued by both objectives that read no label. The test
+metrics read labels afterwards and chose nothing. Spearman's correlation per machine with a bootstrap interval over trials,
+and the mean over machines.
 """
 
 import argparse
@@ -26,6 +27,7 @@ def main() -> None:
     for machine in arguments.machines:
         changes = {
             "data.machine": machine,
+            "data.every": arguments.every,
             "search.designer.kind": "random",
             "search.trials": arguments.trials,
             "search.asha": None,
@@ -53,6 +55,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", nargs="+", default=["1-2", "2-1", "2-8", "3-4"])
     parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--every", type=int, default=4)
     return parser.parse_args()
 
 
