@@ -333,12 +333,13 @@ def test_a_step_without_times_is_wrong_usage(tsad, place):
 
 # --- files of any size ---
 
-PEAK = """
+PEAKS = """
 import resource, sys
 from pathlib import Path
 from tsad.commands.score import score
-score("detector", Path(sys.argv[1]), Path(sys.argv[2]), None)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+for file in sys.argv[1:]:
+    score("detector", Path(file), None, None)
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
@@ -346,12 +347,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_the_memory_does_not_grow_with_the_file(place, ending):
     DETECTORS["mean"].save(place / "detector")
-    peaks = {}
-    for rows in (100_000, 400_000):
-        file = place / f"rows{rows}.{ending}"
+    sizes = (100_000, 400_000)
+    files = [place / f"rows{rows}.{ending}" for rows in sizes]
+    for rows, file in zip(sizes, files, strict=True):
         write(pd.DataFrame(sensors(rows).values, columns=FEATURES), file)
-        words = [sys.executable, "-c", PEAK, file, place / f"scored.{ending}"]
-        done = subprocess.run(words, cwd=place, env=environment(), capture_output=True, text=True, check=True)
-        peaks[rows] = int(done.stdout.splitlines()[-1])
-        assert f"of {rows} rows flagged" in done.stdout
-    assert peaks[400_000] - peaks[100_000] < 40, peaks  # MB; the texts of 300,000 rows alone are more
+    words = [sys.executable, "-c", PEAKS, *files]
+    done = subprocess.run(words, cwd=place, env=environment(), capture_output=True, text=True, check=True)
+    assert [f"of {rows} rows flagged" in done.stdout for rows in sizes] == [True, True]
+    small, large = (int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("peak"))
+    assert large - small < 40, (small, large)  # MB; the texts of 300,000 rows alone are more

@@ -17,7 +17,7 @@ from tsad.data.synthetic import SyntheticSpec
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 6
+TRIALS = 4
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 SPACE = """
 search: {parallel: 2, designer: {kind: random}, asha: null, maximise: {kind: misfit}, ensemble: null, TRIALS}
