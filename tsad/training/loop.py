@@ -71,6 +71,9 @@ def train(
     Raises:
         TrainingError: as soon as a loss is not finite, or if the state to resume from is of another training.
     """
+    if spec.epochs == 0:  # an untrained copy: the first optimizer of a process takes seconds to import
+        model.eval()
+        return []
     seats = [_seat(player, spec) for player in players]
     standing = Standing(best_weights=_copy(model))
     if checkpoints is not None and (left := checkpoints.left()) is not None:
