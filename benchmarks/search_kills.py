@@ -109,7 +109,7 @@ def _search(folder: Path, server: Server, arguments: argparse.Namespace, kills: 
     driver = _start(folder, server.uri, arguments.trials)
     for count in range(kills):
         time.sleep(moments.uniform(2, arguments.every))
-        if driver.poll() is not None:
+        if driver.poll() is not None or _finished(folder, server.uri):
             print(f"the search ended before kill {count + 1}; take more trials", flush=True)
             break
         victim = ("driver", "worker", "server")[count % 3]
@@ -124,6 +124,12 @@ def _search(folder: Path, server: Server, arguments: argparse.Namespace, kills: 
             _kill_worker(driver, moments)
     if driver.wait() != 0:
         raise SystemExit(f"the search ended with {driver.returncode}:\n{(folder / 'search.log').read_text()[-3000:]}")
+
+
+def _finished(folder: Path, uri: str) -> bool:
+    """Returns whether the run of the search has its end: killed after that, the same command would begin another search."""
+    searches = (folder / "outputs" / "search").glob("*")
+    return any(MlflowClient(uri).get_run(each.name).info.status == "FINISHED" for each in searches)
 
 
 def _start(folder: Path, uri: str, trials: int) -> subprocess.Popen[bytes]:
