@@ -46,7 +46,9 @@ class Server(http.server.BaseHTTPRequestHandler):
         if kind.version:
             self.send_header("ETag", kind.version)
         self.end_headers()
-        kind.sent.append(self.wfile.write(rest[: kind.cut] if kind.cut else rest))
+        sent = rest[: kind.cut] if kind.cut else rest
+        kind.sent.append(len(sent))  # first: who has the last byte may look before this thread goes on
+        self.wfile.write(sent)
 
     def log_message(self, *_):
         pass
