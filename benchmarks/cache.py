@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tsad.commands.place import read_settings
 from tsad.data.cache import Cache
-from tsad.data.smd import SmdSpec
+from tsad.data.sets.smd import SmdSpec
+from tsad.workflows.context import read_settings
 
 
 def main() -> None:

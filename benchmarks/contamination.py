@@ -16,7 +16,7 @@ import pandas as pd
 from logged_runs import complete
 from matplotlib.figure import Figure
 
-from tsad.commands.place import open_place, read_experiment
+from tsad.workflows.context import open_place, read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SHARES = (0.0, 0.01, 0.05, 0.1)

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tsad.commands.place import open_place
 from tsad.data.dataset import DataSet
 from tsad.drift import Drift, Profile, drift
 from tsad.experiment import Experiment, Outcome, run
 from tsad.spec import parse
+from tsad.workflows.context import open_place
 
 LENGTHS = {"64 rows": 64, "a day": 1440}
 BLOCKS = 12

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsad.data.flows import NEEDED, NUMERIC
+from tsad.data.sets.flows import NEEDED, NUMERIC
 
 READINGS = ("pandas", "bins")
 ROWS = 20_000
@@ -56,7 +56,7 @@ def read(reading: str, folder: Path) -> tuple[float, float, float, int]:
     """Returns seconds, peak and earlier memory in MB, and rows of one reading, measured in this process."""
     import pandas as pd
 
-    from tsad.data.cicddos2019 import CicDdos2019Spec
+    from tsad.data.sets.cicddos2019 import CicDdos2019Spec
 
     before, start = peak_megabytes(), time.perf_counter()
     if reading == "pandas":

@@ -32,12 +32,12 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 from torch.profiler import ProfilerActivity, profile
 
+from tsad.detector.scoring import ScoringSpec, misfits
 from tsad.losses import TermSpec
 from tsad.losses.contract import Material
 from tsad.masking import GeometricMask
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel
-from tsad.scoring import ScoringSpec, misfits
 from tsad.series import Series
 from tsad.training.epoch_losses import EpochLosses
 from tsad.training.loop import TrainingSpec, train

@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from tsad.commands.place import Place
+from tsad.assessment.artifacts import DETECTOR, metrics, write_results
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
-from tsad.ensemble import Ensemble
+from tsad.detector.ensemble import Ensemble
 from tsad.experiment import Experiment, Outcome, conclude, run
-from tsad.results import DETECTOR, metrics, write_results
+from tsad.selection.trial import fingerprint
 from tsad.tracking.runs import RunWriter
-from tsad.trial import fingerprint
+from tsad.workflows.context import Place
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from tsad.commands.place import Place
-from tsad.search.search import read_search
+from tsad.tuning.spec import read_search
+from tsad.workflows.context import Place
 
 SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
 

@@ -25,12 +25,12 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.commands.place import read_settings
 from tsad.data.dataset import DataSet
 from tsad.data.scale import StandardScalerSpec
-from tsad.data.smd import SmdSpec
+from tsad.data.sets.smd import SmdSpec
 from tsad.evaluation.report import evaluate
 from tsad.series import Series
+from tsad.workflows.context import read_settings
 
 OF_SCORES = {
     "AUC-ROC": "ranking/roc_auc",

@@ -16,7 +16,7 @@ from logged_searches import searched, trials
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsad.commands.place import open_place
+from tsad.workflows.context import open_place
 
 SHOWN = {"value": "value", "ranking/vus_pr": "VUS-PR", "ranking/pr_auc": "PR-AUC", "deployable/f1": "F1 (deployable)"}
 

@@ -26,16 +26,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsad.search.designers import DesignerSpec
-from tsad.search.designers.ageing import AgeingSpec
-from tsad.search.designers.contract import Nursery
-from tsad.search.designers.evolution import EvolutionSpec
-from tsad.search.designers.grid import combinations
-from tsad.search.designers.optuna import OptunaSpec
-from tsad.search.designers.random import RandomSpec
-from tsad.search.space import Space
+from tsad.selection.trial import Trial
 from tsad.spec import flatten, read_yaml
-from tsad.trial import Trial
+from tsad.tuning.algorithms import DesignerSpec
+from tsad.tuning.algorithms.ageing import AgeingSpec
+from tsad.tuning.algorithms.contract import Nursery
+from tsad.tuning.algorithms.evolution import EvolutionSpec
+from tsad.tuning.algorithms.grid import combinations
+from tsad.tuning.algorithms.optuna import OptunaSpec
+from tsad.tuning.algorithms.random import RandomSpec
+from tsad.tuning.space import Space
 
 HERE = Path(__file__).resolve().parent
 SPACE = HERE.parent / "search_spaces" / "recurrent_288.yaml"

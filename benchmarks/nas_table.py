@@ -20,13 +20,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from tsad.commands.place import read_settings
+from tsad.assessment.artifacts import HEADLINES, metrics
 from tsad.experiment import Experiment, run
-from tsad.results import HEADLINES, metrics
-from tsad.search.designers.grid import combinations
-from tsad.search.objective import LabelFreeSpec, MisfitSpec
-from tsad.search.search import read_search
+from tsad.selection.objective import LabelFreeSpec, MisfitSpec
 from tsad.spec import flatten, parse
+from tsad.tuning.algorithms.grid import combinations
+from tsad.tuning.spec import read_search
+from tsad.workflows.context import read_settings
 
 SPACE = Path(__file__).resolve().parents[1] / "search_spaces" / "recurrent_288.yaml"
 DATA: Mapping[str, Mapping[str, Any]] = {

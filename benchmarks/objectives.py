@@ -13,8 +13,8 @@ import sys
 import pandas as pd
 from logged_searches import searched, trials
 
-from tsad.commands.place import open_place
-from tsad.search.analysis import rank_correlation
+from tsad.tuning.analysis import rank_correlation
+from tsad.workflows.context import open_place
 
 OBJECTIVES = {"value": "label_free", "objective/misfit": "misfit"}
 METRICS = ("ranking/vus_pr", "ranking/pr_auc", "oracle/best_f1", "deployable/f1")

@@ -16,13 +16,13 @@ from pathlib import Path
 import pandas as pd
 from smd import COMMON, MACHINES
 
-from tsad.commands.place import read_experiment, read_settings
-from tsad.detector import Scorer
+from tsad.assessment.baselines import trivial
+from tsad.detector.detector import Scorer
+from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import Outcome, run
-from tsad.panel import trivial
-from tsad.scoring import ScoringSpec
-from tsad.search.objective import LabelFreeSpec
+from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse
+from tsad.workflows.context import read_experiment, read_settings
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 WAYS = [

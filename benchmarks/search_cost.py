@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from logged_searches import SPACES, searched, trials
 
-from tsad.commands.place import open_place
 from tsad.experiment import Experiment, run
-from tsad.search.designers.contract import SpaceExhaustedError
-from tsad.search.objective import MaximiseSpec
-from tsad.search.search import read_search
+from tsad.selection.objective import MaximiseSpec
 from tsad.spec import parse
+from tsad.tuning.algorithms.contract import SpaceExhaustedError
+from tsad.tuning.spec import read_search
+from tsad.workflows.context import open_place
 
 WORKERS = 2
 

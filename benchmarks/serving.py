@@ -27,12 +27,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tsad.commands.place import open_place, read_experiment
-from tsad.ensemble import Ensemble
+from tsad.detector.ensemble import Ensemble
+from tsad.detector.scoring import BATCH
 from tsad.experiment import run
-from tsad.scoring import BATCH
-from tsad.serving.model import open_model
-from tsad.serving.registry import load_detector
+from tsad.registry.models import load_detector
+from tsad.serving.served_model import open_model
+from tsad.workflows.context import open_place, read_experiment
 
 WARM_UP = 2.0
 """Seconds before anything is measured."""

@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 from logged_runs import Average, add_options, complete
 
-from tsad.commands.place import open_place, read_experiment
+from tsad.assessment.baselines import PANEL, trivial
 from tsad.evaluation.intervals import paired_difference
 from tsad.experiment import Experiment
-from tsad.panel import PANEL, trivial
 from tsad.spec import parse_overrides
+from tsad.workflows.context import open_place, read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 MACHINES = ["1-2", "1-3", "1-6", "1-7", "2-1", "2-3", "2-5", "2-8", "3-2", "3-4", "3-7", "3-10"]

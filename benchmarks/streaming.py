@@ -19,16 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsad.data.scale import StandardScalerSpec
-from tsad.detector import Detector, Scorer
+from tsad.detector.detector import Detector, Scorer
+from tsad.detector.scoring import MeanSmoothing, MedianBaseline, ScoringSpec
 from tsad.models import ModelSpec
+from tsad.models.baselines.l2 import L2Spec
+from tsad.models.baselines.multiscale import MultiscaleLinearSpec
 from tsad.models.contract import ClosedFormModel
 from tsad.models.lstm_ae import LstmAutoencoderSpec
 from tsad.models.recurrent_forecaster import RecurrentForecasterSpec
 from tsad.models.tcn_ae import TcnAutoencoderSpec
 from tsad.models.transformer_ae import TransformerAutoencoderSpec
-from tsad.models.trivial.l2 import L2Spec
-from tsad.models.trivial.multiscale import MultiscaleLinearSpec
-from tsad.scoring import MeanSmoothing, MedianBaseline, ScoringSpec
 from tsad.series import Series
 from tsad.streaming import Stream, StreamPolicy, Verdicts
 from tsad.thresholds.percentile import PercentileSpec

@@ -15,10 +15,10 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from tsad.commands.place import read_experiment
+from tsad.assessment.baselines import run_panel
 from tsad.data.injection import ALL_KINDS
 from tsad.experiment import run
-from tsad.panel import run_panel
+from tsad.workflows.context import read_experiment
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "synthetic_lstm.yaml"
 KINDS = ("level_shift", "noise_burst", "decoupling")

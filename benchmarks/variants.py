@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 from logged_runs import add_options, complete
 
-from tsad.commands.place import open_place, read_experiment
-from tsad.panel import PANEL, UNTRAINED, trivial, untrained
+from tsad.assessment.baselines import PANEL, UNTRAINED, trivial, untrained
 from tsad.spec import parse_overrides
+from tsad.workflows.context import open_place, read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SHOWN = {

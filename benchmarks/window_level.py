@@ -17,11 +17,11 @@ import pandas as pd
 import torch
 from logged_runs import complete, fetch
 
-from tsad.commands.place import Place, open_place, read_experiment
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
 from tsad.evaluation.report import evaluate
 from tsad.experiment import Experiment
 from tsad.windows import cut
+from tsad.workflows.context import Place, open_place, read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 WIDE = {"window": {"length": 128, "stride": 32}, "split.gap": 200}

@@ -7,12 +7,12 @@ import pandas as pd
 import torch
 
 from tsad.data.scale import Scaler, StandardScalerSpec
-from tsad.detector import Detector, Scorer
+from tsad.detector.detector import Detector, Scorer
+from tsad.detector.score_table import Events
+from tsad.detector.scoring import ScoringSpec
 from tsad.losses.contract import Material
 from tsad.models.contract import ClosedFormModel, Estimate, Model
-from tsad.scoring import ScoringSpec
 from tsad.series import Series
-from tsad.tables import Events
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.training.objective import ObjectiveSpec, Player, players
 from tsad.training.seeds import seeded

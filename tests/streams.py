@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
 from tsad.series import Series
 from tsad.streaming import Stream, StreamPolicy, Verdicts
 

@@ -10,12 +10,12 @@ import torch
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import kind_of, members
+from tsad.assessment.baselines import PANEL
+from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.data.split import split
-from tsad.data.synthetic import SyntheticSpec
-from tsad.ensemble import Ensemble
+from tsad.detector.ensemble import Ensemble
 from tsad.experiment import Experiment, run
 from tsad.models import ModelSpec
-from tsad.panel import PANEL
 from tsad.spec import parse, put
 
 REPOSITORY = Path(__file__).parents[1]

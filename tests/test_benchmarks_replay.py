@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsad.search.designers.random import RandomSpec
-from tsad.search.space import Space
 from tsad.spec import read_yaml
+from tsad.tuning.algorithms.random import RandomSpec
+from tsad.tuning.space import Space
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "nas_replay.py"
 

@@ -13,9 +13,9 @@ import yaml
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of, from_defaults, members, sensors
 from tsad.cli import cli
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
+from tsad.detector.scoring import MeanSmoothing, ScoringSpec
 from tsad.models import ModelSpec
-from tsad.scoring import MeanSmoothing, ScoringSpec
 
 REPOSITORY = Path(__file__).parents[1]
 VERBS = sorted(cli.commands)

@@ -18,9 +18,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.processes import REPOSITORY, answers, environment, free_port, ran, running
-from tsad.data.smd import SmdSpec
-from tsad.data.synthetic import SyntheticSpec
-from tsad.detector import Detector
+from tsad.data.sets.smd import SmdSpec
+from tsad.data.sets.synthetic import SyntheticSpec
+from tsad.detector.detector import Detector
 from tsad.experiment import Experiment
 from tsad.models.contract import ClosedFormModel
 from tsad.provenance import Provenance

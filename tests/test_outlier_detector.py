@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from tests.examples import from_defaults, members, sensors
 from tsad.data.dataset import DataSet
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
 from tsad.errors import DataError, SpecError
 from tsad.experiment import Experiment, run
 from tsad.models import ModelSpec

@@ -188,7 +188,7 @@ def test_the_lock_holds_all_that_its_packages_need():
 
 
 def test_the_registered_model_requires_only_what_is_locked():
-    from tsad.serving.registry import _REQUIRED
+    from tsad.registry.models import _REQUIRED
 
     assert {canonicalize_name(name) for name in _REQUIRED} <= LOCKED.keys()
 
@@ -407,7 +407,7 @@ def test_volumes_exist_and_lie_where_the_image_expects_them(name):
 
 
 def test_the_registry_serves_the_champion():
-    from tsad.serving.registry import MODEL
+    from tsad.registry.models import MODEL
 
     (served,) = [service_parsed(name) for name in SERVICES if words_of(name)[:2] == ["tsad", "serve"]]
     assert served["model"] == f"models:/{MODEL}@champion"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.examples import detector_of, sensors
-from tsad.detector import Detector
-from tsad.models.trivial.l2 import L2Spec
+from tsad.detector.detector import Detector
+from tsad.detector.scoring import ScoringSpec
+from tsad.models.baselines.l2 import L2Spec
 from tsad.provenance import Provenance, worst
-from tsad.scoring import ScoringSpec
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,16 @@ from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
 from tsad.data.scale import Scaler, ScalerSpec, StandardScalerSpec
 from tsad.data.split import Parts, SplitSpec, split
-from tsad.detector import Detector
-from tsad.ensemble import AnyScorer
+from tsad.detector.detector import Detector
+from tsad.detector.ensemble import AnyScorer
+from tsad.detector.scorer import Scorer
+from tsad.detector.scoring import Scores, ScoringSpec, rows_before
 from tsad.errors import DataError
 from tsad.evaluation.report import Report, evaluate
 from tsad.losses.contract import Material
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel, Model
 from tsad.provenance import Provenance
-from tsad.scorer import Scorer
-from tsad.scoring import Scores, ScoringSpec, rows_before
 from tsad.series import Series
 from tsad.spec import Spec
 from tsad.thresholds import FittedThreshold, ThresholdSpec

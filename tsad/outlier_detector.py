@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from tsad.detector.scoring import rows_before
 from tsad.experiment import DetectorSpec, fit_detector
-from tsad.scoring import rows_before
 from tsad.series import Series
 from tsad.spec import parse
 

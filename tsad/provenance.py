@@ -1,6 +1,10 @@
 """Provenance: whose labels had a hand in what, from training to the report."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 LabelsUsed = Literal["nothing", "development", "selection", "test"]
@@ -64,3 +68,41 @@ class Provenance:
             return "No label had a hand in training, threshold or the choice of the detector."
         verdict = "so what its flags are worth is an oracle" if self.oracle else "none of them of a reported row"
         return f"Labels had a hand: {'; '.join(touched)}; {verdict}."
+
+
+DECIDING = (
+    "data",
+    "detector",
+    "evaluation",
+    "experiment.py",
+    "losses",
+    "masking.py",
+    "models",
+    "selection",
+    "series.py",
+    "spec.py",
+    "sweep.py",
+    "thresholds",
+    "training",
+    "windows.py",
+)
+"""Files and folders of the package whose code decides the result of a trial; all others only run, track, serve or show it."""
+
+
+@cache
+def code_version() -> str:
+    """Returns a hash of the code that decides results, and of the version of PyTorch; equal code has equal hashes.
+
+    Finished trials are reused only under an equal code version. Rooms outside `DECIDING`, such as the command line or the
+    service, do not enter it, so a change there makes no search train again.
+    """
+    package = Path(__file__).parent
+    digest = hashlib.sha256(metadata.version("torch").encode())
+    paths = [
+        path
+        for name in DECIDING
+        for path in ([package / name] if name.endswith(".py") else (package / name).rglob("*.py"))
+    ]
+    for path in sorted(paths):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

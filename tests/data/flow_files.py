@@ -1,6 +1,6 @@
 """Files in the layout of CIC-DDoS2019, small enough to work out by hand."""
 
-from tsad.data.flows import NUMERIC
+from tsad.data.sets.flows import NUMERIC
 
 COLUMNS = (
     *(

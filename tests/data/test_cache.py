@@ -10,11 +10,11 @@ from tests.data.flow_files import flow, write
 from tests.data.test_smd import lay_out, machine_files
 from tsad.data import cache as cache_module
 from tsad.data.cache import Cache, _packed, _unpacked
-from tsad.data.cicddos2019 import CicDdos2019Spec
 from tsad.data.dataset import Cause, DataSet, Kind, Unit
-from tsad.data.reading import Reading
-from tsad.data.smd import SmdSpec
-from tsad.data.synthetic import SyntheticSpec
+from tsad.data.io.read_options import Reading
+from tsad.data.sets.cicddos2019 import CicDdos2019Spec
+from tsad.data.sets.smd import SmdSpec
+from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.errors import DataError
 from tsad.series import Series
 

@@ -9,10 +9,10 @@ import pytest
 
 from tests.examples import sensors
 from tsad.data.card import STRETCH, DataCard, data_card
-from tsad.data.csv import CsvSpec
 from tsad.data.dataset import Cause, DataSet, Kind
 from tsad.data.overlap import Overlap
-from tsad.data.smd import SmdSpec
+from tsad.data.sets.csv import CsvSpec
+from tsad.data.sets.smd import SmdSpec
 from tsad.errors import DataError
 from tsad.series import Series
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.flow_files import COLUMNS, flow, text, write
-from tsad.data import flows as flows_module
-from tsad.data.cicddos2019 import CicDdos2019Spec
 from tsad.data.dataset import Kind
-from tsad.data.flows import read_header
+from tsad.data.sets import flows as flows_module
+from tsad.data.sets.cicddos2019 import CicDdos2019Spec
+from tsad.data.sets.flows import read_header
 from tsad.errors import DataError
 from tsad.spec import parse
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsad.data.csv import CsvSpec, read_table, to_times
 from tsad.data.five_features import FIVE, five_features
-from tsad.data.times import TimeForm
+from tsad.data.io.times import TimeForm
+from tsad.data.sets.csv import CsvSpec, read_table, to_times
 from tsad.errors import DataError, SpecError
 from tsad.spec import parse
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tsad.commands.check import _cures
-from tsad.data.csv import CsvSpec
+from tsad.data.sets.csv import CsvSpec
 from tsad.errors import DataError
 from tsad.spec import parse
+from tsad.workflows.check import _cures
 
 ROWS = 40
 AT = pd.date_range("2024-03-01", periods=ROWS, freq="min")

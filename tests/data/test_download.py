@@ -9,12 +9,12 @@ import pytest
 
 from tests.data.flow_files import flow, text, write
 from tests.data.test_smd import lay_out, machine_files
-from tsad.data import download as download_module
-from tsad.data import fetch as fetch_module
-from tsad.data.download import SETS, download
-from tsad.data.fetch import fetch
-from tsad.data.smd import SmdSpec
-from tsad.data.smd_published import BLOBS, blob_hash
+from tsad.data.sets import download as download_module
+from tsad.data.sets import fetch as fetch_module
+from tsad.data.sets.download import SETS, download
+from tsad.data.sets.fetch import fetch
+from tsad.data.sets.smd import SmdSpec
+from tsad.data.sets.smd_published import BLOBS, blob_hash
 from tsad.errors import DataError
 
 CONTENT = os.urandom(3_000_000)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tsad.data.dataset import Cause, Unit
-from tsad.data.smd import FEATURES, SmdSpec
+from tsad.data.sets.smd import FEATURES, SmdSpec
 from tsad.data.split import SplitSpec, split
 from tsad.errors import DataError
 from tsad.series import runs

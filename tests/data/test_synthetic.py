@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tsad.data.five_features import FIVE, five_features
 from tsad.data.injection import ALL_KINDS
-from tsad.data.synthetic import FiveFeaturesSpec, KindsSpec, SingleAnomalySpec, SyntheticSpec
+from tsad.data.sets.synthetic import FiveFeaturesSpec, KindsSpec, SingleAnomalySpec, SyntheticSpec
 from tsad.errors import SpecError
 from tsad.series import runs
 from tsad.spec import parse

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tsad.data.table_files import open_table
-from tsad.data.table_text import TextForm
-from tsad.data.table_writers import CsvWriter, ParquetWriter, written_whole
+from tsad.data.io.table_files import open_table
+from tsad.data.io.text import TextForm
+from tsad.data.io.writers import CsvWriter, ParquetWriter, written_whole
 from tsad.errors import DataError
 
 ODD = (

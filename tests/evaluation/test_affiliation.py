@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsad.data.smd import SmdSpec
+from tsad.data.sets.smd import SmdSpec
 from tsad.evaluation.affiliation import affiliation, best_affiliation_f1
 from tsad.series import runs
 

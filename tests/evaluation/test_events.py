@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsad.data.smd import SmdSpec
+from tsad.data.sets.smd import SmdSpec
 from tsad.evaluation.events import best_event_f1, descend, detection_delays, event_scores, false_alarms, nearest_higher
 from tsad.series import runs
 

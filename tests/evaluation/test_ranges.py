@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsad.data.smd import SmdSpec
+from tsad.data.sets.smd import SmdSpec
 from tsad.evaluation.events import event_scores
 from tsad.evaluation.ranges import best_range_f1, range_scores
 from tsad.series import runs

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsad.data.dataset import Cause
-from tsad.data.synthetic import SyntheticSpec
+from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.evaluation.root_cause import RootCause, hit_rate, root_cause, top_hit
 from tsad.experiment import Experiment, run
 from tsad.spec import parse

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsad.data.smd import SmdSpec
+from tsad.data.sets.smd import SmdSpec
 from tsad.evaluation.pointwise import pr_auc, roc_auc
 from tsad.evaluation.volume import volume_under_surface
 from tsad.series import runs

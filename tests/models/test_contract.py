@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.examples import built, from_defaults, kind_of, members, sensors
+from tsad.detector.scoring import BATCH
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel
-from tsad.scoring import BATCH
 from tsad.series import Series
 from tsad.training.checkpoints import load_weights, save_weights
 from tsad.training.seeds import seeded

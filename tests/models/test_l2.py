@@ -1,7 +1,7 @@
 import numpy as np
 
 from tests.examples import sensors
-from tsad.models.trivial.l2 import L2Spec
+from tsad.models.baselines.l2 import L2Spec
 from tsad.windows import cut
 
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from tests.examples import sensors
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
 from tsad.experiment import Experiment, run
-from tsad.models.trivial.multiscale import MultiscaleLinearSpec
-from tsad.models.trivial.principal import PrincipalModel
+from tsad.models.baselines.multiscale import MultiscaleLinearSpec
+from tsad.models.baselines.principal import PrincipalModel
 from tsad.series import Series
 from tsad.spec import parse
 from tsad.windows import cut

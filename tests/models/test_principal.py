@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from tests.examples import sensors
-from tsad.models.trivial.principal import PcaErrorSpec, WindowLinearSpec
+from tsad.models.baselines.principal import PcaErrorSpec, WindowLinearSpec
 from tsad.windows import cut
 
 FEATURES, LENGTH = 6, 5

@@ -13,15 +13,15 @@ import uvicorn
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of, sensors
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
+from tsad.detector.scoring import ScoringSpec
 from tsad.drift import Profile
-from tsad.models.trivial.principal import PcaErrorSpec
-from tsad.scoring import ScoringSpec
+from tsad.models.baselines.principal import PcaErrorSpec
 from tsad.series import Series
-from tsad.serving.guard import Rules
+from tsad.serving.app import Limits, Surroundings, create_app
 from tsad.serving.jobs import Runner
-from tsad.serving.model import open_model
-from tsad.serving.service import Limits, Surroundings, create_app
+from tsad.serving.middleware import Rules
+from tsad.serving.served_model import open_model
 
 LENGTH = 4
 NO_SEARCH = Runner(("false",), {}, lambda folder: [])

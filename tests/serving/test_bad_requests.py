@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.serving.services import Client, saved_detector, service
-from tsad.serving.guard import Rules
-from tsad.serving.live import StreamLimits
-from tsad.serving.service import Limits
+from tsad.serving.app import Limits
+from tsad.serving.middleware import Rules
+from tsad.serving.stream_sessions import StreamLimits
 
 MAX_BYTES, MAX_ROWS = 200_000, 300
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.processes import PYTHON, environment
+from tsad.selection.trial import Candidate, Trial
 from tsad.serving import jobs as module
+from tsad.serving.errors import Refusal
 from tsad.serving.jobs import LOG, OUTPUTS, SPACE, JobLimits, Jobs, Runner, Task, search_runner
-from tsad.serving.refusal import Refusal
-from tsad.trial import Candidate, Trial
 
 ENVIRONMENT = environment(PYTHONDONTWRITEBYTECODE="1")
 WRITES = "import os, pathlib; pathlib.Path('seen').write_text(os.environ['TSAD_OUTPUT_DIR'])"
@@ -200,7 +200,7 @@ def test_a_search_is_tracked_where_the_service_is_and_does_not_know_its_token(mo
 
 # --- the leash ---
 
-LEASHED = (PYTHON, "-m", "tsad.serving.leash", PYTHON, "-c")
+LEASHED = (PYTHON, "-m", "tsad.serving.child_supervisor", PYTHON, "-c")
 
 
 def leashed(code, **more):

@@ -14,11 +14,11 @@ import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.browsers import launched
 from tests.processes import PYTHON, free_port, running
 from tests.stores import clear_environment, opened
-from tsad.data.synthetic import SyntheticSpec
+from tsad.assessment.artifacts import DETECTOR
+from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.drift import Profile
 from tsad.experiment import Experiment, run
-from tsad.results import DETECTOR
-from tsad.serving.registry import log_detector, register
+from tsad.registry.models import log_detector, register
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 

@@ -9,14 +9,14 @@ import pytest
 
 from tests.examples import detector_of, sensors
 from tests.stores import clear_environment, opened
-from tsad.detector import Detector
-from tsad.ensemble import REFERENCE, Ensemble
+from tsad.assessment.artifacts import DETECTOR
+from tsad.detector.detector import Detector
+from tsad.detector.ensemble import REFERENCE, Ensemble
+from tsad.detector.scoring import MeanSmoothing, ScoringSpec
+from tsad.models.baselines.l2 import L2Spec
 from tsad.models.lstm_ae import LstmAutoencoderSpec
-from tsad.models.trivial.l2 import L2Spec
-from tsad.results import DETECTOR
-from tsad.scoring import MeanSmoothing, ScoringSpec
-from tsad.serving.promotion import promote
-from tsad.serving.registry import load_detector, log_detector, register
+from tsad.registry.aliases import promote
+from tsad.registry.models import load_detector, log_detector, register
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.tracking.runs import RunWriter
 

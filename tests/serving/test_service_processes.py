@@ -19,13 +19,13 @@ import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of
 from tests.processes import PYTHON, REPOSITORY, environment, free_port, ran, running, wait_for
 from tests.serving.services import Client, saved_detector, service
-from tsad.commands.place import read_experiment
-from tsad.detector import Detector
+from tsad.assessment.artifacts import write_results
+from tsad.detector.detector import Detector
+from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import run
 from tsad.models.lstm_ae import LstmAutoencoderSpec
-from tsad.results import write_results
-from tsad.scoring import ScoringSpec
-from tsad.serving.service import Limits
+from tsad.serving.app import Limits
+from tsad.workflows.context import read_experiment
 
 pytestmark = pytest.mark.slow
 

@@ -9,20 +9,20 @@ import yaml
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.serving.services import saved_detector
-from tsad.data.synthetic import SyntheticSpec
+from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.errors import DataError
 from tsad.experiment import Experiment, run
-from tsad.search.designers.grid import combinations
-from tsad.search.search import read_search
-from tsad.serving.bodies import CSV, JSON, Body
+from tsad.selection.trial import Candidate, Trial
 from tsad.serving.jobs import OUTPUTS, SPACE
-from tsad.serving.model import open_model
-from tsad.serving.searches import LEAST_ROWS, ROWS, task_of_search
+from tsad.serving.requests import CSV, JSON, Body
+from tsad.serving.search_jobs import LEAST_ROWS, ROWS, task_of_search
+from tsad.serving.served_model import open_model
 from tsad.serving.train_predict import LEAST_ROWS as SHORTEST
 from tsad.serving.train_predict import MOST_ROWS as LONGEST
 from tsad.serving.train_predict import Question, task_of
 from tsad.spec import parse, put, write_yaml
-from tsad.trial import Candidate, Trial
+from tsad.tuning.algorithms.grid import combinations
+from tsad.tuning.spec import read_search
 
 KEYS = {
     "y_pred",

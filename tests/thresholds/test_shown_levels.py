@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from tests.examples import detector_of, sensors
-from tsad.commands.score import score
+from tsad.detector.scoring import ScoringSpec
 from tsad.errors import SpecError
 from tsad.evaluation.plots import draw_scores
-from tsad.models.trivial.l2 import L2Spec
-from tsad.scoring import ScoringSpec
+from tsad.models.baselines.l2 import L2Spec
 from tsad.thresholds.ewma import EwmaSpec
+from tsad.workflows.score import score
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from tsad.selection.trial import Candidate, Trial
 from tsad.spec import flatten, put
-from tsad.tracking.archive import TrialArchive
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
-from tsad.trial import Candidate, Trial
+from tsad.tracking.trial_cache import TrialArchive
 
 
 @pytest.fixture

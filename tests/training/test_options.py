@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
 from tsad.errors import DataError, SpecError
 from tsad.experiment import Experiment, run
 from tsad.provenance import Provenance

@@ -25,8 +25,8 @@ def train(
     backup_every: int,
 ) -> None:
     """Train one EXPERIMENT.yaml as one MLflow run."""
-    from tsad.commands.train import train as command
     from tsad.training.checkpoints import Backup
+    from tsad.workflows.train import train as command
 
     kept = None if backup is None else Backup(backup, backup_every)
     command(experiment, changes_of(assignments, extra), each_machine=each_machine, backup=kept)
@@ -46,7 +46,7 @@ def search(
     space: Path, assignments: Sequence[str], extra: Sequence[str], *, resume: bool, **options: float | None
 ) -> None:
     """Search SPACE.yaml; the winner becomes models:/tsad@champion if it passes the gate."""
-    from tsad.commands.search import search as command
+    from tsad.workflows.search import search as command
 
     given = {f"search.{name}": value for name, value in options.items() if value is not None}
     command(space, changes_of(assignments, extra) | given, resume=resume)
@@ -72,7 +72,7 @@ def evaluate(
     extra: Sequence[str],
 ) -> None:
     """Evaluate a MODEL on an experiment's test rows, or saved SCORES against LABELS."""
-    from tsad.commands.evaluate import evaluate_model, evaluate_scores
+    from tsad.workflows.evaluate import evaluate_model, evaluate_scores
 
     changes = changes_of(assignments, extra)
     if model and data and not scores and not labels:
@@ -112,7 +112,7 @@ def score(
 
     FILE is read as the one that MODEL learned from; --set data.separator=";" and other settings of data say otherwise.
     """
-    from tsad.commands.score import score as command
+    from tsad.workflows.score import score as command
 
     changes = changes_of(assignments, ()) | {
         f"data.{name}": value for name, value in (("time", time), ("step_seconds", step)) if value is not None
@@ -128,6 +128,6 @@ def score(
 @click.option("--rows", metavar="FIRST:LAST", help="Rows to draw, both included; either may be left out.")
 def plot(file: Path, output: Path | None, model: str | None, features: str | None, rows: str | None) -> None:
     """Draw a scored FILE (csv or parquet, of any size) as PNG: features, score, flagged stretches red."""
-    from tsad.commands.plot import plot as command
+    from tsad.workflows.plot import plot as command
 
     command(file, output, model, features, rows)

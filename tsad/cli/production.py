@@ -25,8 +25,8 @@ from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, changes_of, extra_wor
 @click.option("--job-seconds", type=click.FloatRange(1), default=3600, show_default=True, help="Of a search.")
 def serve(model: str, **options: Any) -> None:
     """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page."""
-    from tsad.commands.serve import Options
-    from tsad.commands.serve import serve as command
+    from tsad.workflows.serve import Options
+    from tsad.workflows.serve import serve as command
 
     command(model, Options(**options))
 
@@ -53,8 +53,8 @@ def promote(
     **gate: str | float | None,
 ) -> None:
     """Make MODEL (models:/NAME/VERSION) champion if it beats the present one."""
-    from tsad.commands.promote import promote as command
-    from tsad.commands.promote import undo_promotion
+    from tsad.workflows.promote import promote as command
+    from tsad.workflows.promote import undo_promotion
 
     changes = changes_of(assignments, extra)
     asked = {key: value for key, value in gate.items() if value is not None}
@@ -74,7 +74,7 @@ def promote(
 @click.option("--fail", is_flag=True, help="Exit with 1 if anything has moved.")
 def drift(model: str, file: Path, output: Path | None, reference: Path | None, *, fail: bool) -> None:
     """Compare the rows of FILE (csv or parquet) with those that MODEL learned from."""
-    from tsad.commands.drift import drift as command
+    from tsad.workflows.drift import drift as command
 
     command(model, file, output, reference, fail=fail)
 
@@ -100,7 +100,7 @@ def recalibrate(
     keep: bool,
 ) -> None:
     """Fit MODEL's threshold to the scores of FILE, whose rows are mostly normal; no label is read."""
-    from tsad.commands.recalibrate import recalibrate as command
+    from tsad.workflows.recalibrate import recalibrate as command
 
     changes = changes_of(assignments, extra) | ({"threshold.kind": method} if method else {})
     if keep and changes:

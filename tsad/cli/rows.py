@@ -30,8 +30,8 @@ def data_check(
     extra: Sequence[str],
 ) -> None:
     """Tell what is in FILE (csv or parquet), what is wrong with it, and which --set data.NAME=VALUE mends it."""
-    from tsad.commands.check import Wanted
-    from tsad.commands.check import check as command
+    from tsad.workflows.check import Wanted
+    from tsad.workflows.check import check as command
 
     command(file, changes_of(assignments, extra), Wanted(output, experiment, space))
 
@@ -55,7 +55,7 @@ def generate(
     generator: str, output_path: Path, labels_path: Path | None, train_path: Path | None, **options: str | float | None
 ) -> None:
     """Write a synthetic series with labelled anomalies as CSV."""
-    from tsad.commands.generate import generate as command
+    from tsad.workflows.generate import generate as command
 
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if isinstance(kinds := given.get("anomaly_kinds"), str):
@@ -69,7 +69,7 @@ def generate(
 @click.option("--to", "target", type=FOLDER, help="Default: TSAD_DATA_DIR.")
 def download(name: Literal["smd", "cicddos2019"], origin: str | None, target: Path | None) -> None:
     """Bring a published data set into the data folder, checked."""
-    from tsad.commands.download import download as command
+    from tsad.workflows.download import download as command
 
     command(name, origin, target)
 
@@ -82,7 +82,7 @@ def cache() -> None:
 @cache.command("show")
 def cache_show() -> None:
     """List the files of the cache, those not used for longest first."""
-    from tsad.commands.cache import show
+    from tsad.workflows.cache import show
 
     show()
 
@@ -90,6 +90,6 @@ def cache_show() -> None:
 @cache.command("clear")
 def cache_clear() -> None:
     """Remove them all."""
-    from tsad.commands.cache import clear
+    from tsad.workflows.cache import clear
 
     clear()

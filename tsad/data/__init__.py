@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tsad.data.cicddos2019 import CicDdos2019Spec
-from tsad.data.csv import CsvSpec
-from tsad.data.smd import SmdSpec
-from tsad.data.synthetic import FiveFeaturesSpec, KindsSpec, SingleAnomalySpec, SyntheticSpec
+from tsad.data.sets.cicddos2019 import CicDdos2019Spec
+from tsad.data.sets.csv import CsvSpec
+from tsad.data.sets.smd import SmdSpec
+from tsad.data.sets.synthetic import FiveFeaturesSpec, KindsSpec, SingleAnomalySpec, SyntheticSpec
 
 DataSpec = Annotated[
     SmdSpec | CicDdos2019Spec | CsvSpec | SyntheticSpec | SingleAnomalySpec | FiveFeaturesSpec | KindsSpec,

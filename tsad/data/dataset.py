@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from tsad.data.reading import Reading
+from tsad.data.io.read_options import Reading
 from tsad.series import Series
 
 

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from tsad.data.contamination import contaminate
 from tsad.data.dataset import DataSet
+from tsad.data.io.read_options import Reading
 from tsad.data.joined import end_to_end
-from tsad.data.reading import Reading
 from tsad.errors import DataError
 from tsad.series import Series
 from tsad.spec import Spec

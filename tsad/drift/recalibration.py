@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError
 from tsad.spec import Spec, parse, put
 from tsad.thresholds import FittedThreshold, ThresholdSpec

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import yaml
 
-from tsad.serving.refusal import Refusal
-from tsad.trial import Candidate, Trial
+from tsad.selection.trial import Candidate, Trial
+from tsad.serving.errors import Refusal
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 
@@ -188,7 +188,7 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         await asyncio.to_thread(_prepare, job)
-        words = (sys.executable, "-m", "tsad.serving.leash", *self._runner.words)
+        words = (sys.executable, "-m", "tsad.serving.child_supervisor", *self._runner.words)
         with (job.folder / LOG).open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *words,

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tsad.data.dataset import DataSet
+from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.data.split import Parts, SplitSpec, split
-from tsad.data.synthetic import SyntheticSpec
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.experiment import Experiment
 from tsad.models.recurrent_forecaster import RecurrentForecasterSpec
 from tsad.series import Series
 from tsad.serving.jobs import Look, Task
-from tsad.serving.searches import ROWS, run_of
-from tsad.serving.verdicts import numbers
+from tsad.serving.responses import numbers
+from tsad.serving.search_jobs import ROWS, run_of
 from tsad.spec import Spec, parse, put, read_yaml
 
 LEAST_ROWS, MOST_ROWS = 100, 20_000

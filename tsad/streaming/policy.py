@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tsad.detector.scoring import BATCH
 from tsad.errors import DataError
-from tsad.scoring import BATCH
 from tsad.spec import Spec
 
 Times = NDArray[np.datetime64]

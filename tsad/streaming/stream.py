@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.detector import Detector
+from tsad.detector.detector import Detector
+from tsad.detector.scoring import Scores
 from tsad.errors import DataError, DetectorError
-from tsad.scoring import Scores
 from tsad.series import Series
 from tsad.spec import parse
-from tsad.streaming import saved
-from tsad.streaming.course import AnyCourse, no_scores, start
+from tsad.streaming import storage
 from tsad.streaming.policy import Arrangement, StreamPolicy, Times
+from tsad.streaming.state import AnyCourse, no_scores, start
 from tsad.thresholds import FittedThreshold
 
 PIECE = 4096
@@ -189,7 +189,7 @@ class Stream:
         """Writes `stream.safetensors` into `folder`, made if absent; a kill leaves the file of before or the new one."""
         now, fitted = self._standing, self.detector.threshold
         moved = {name for name in type(fitted).model_fields if getattr(now.threshold, name) != getattr(fitted, name)}
-        note = saved.Note(
+        note = storage.Note(
             detector=self.detector.digest,
             policy=self.policy,
             threshold=now.threshold.model_dump(mode="json", include=moved),
@@ -198,7 +198,7 @@ class Stream:
             dropped=now.dropped,
             latest=now.latest,
         )
-        saved.write(folder, note, now.course.arrays() | {"waiting": now.waiting, "newest": now.newest})
+        storage.write(folder, note, now.course.arrays() | {"waiting": now.waiting, "newest": now.newest})
 
     @classmethod
     def load(cls, folder: Path, detector: Detector) -> "Stream":
@@ -207,7 +207,7 @@ class Stream:
         Raises:
             DetectorError: if the file is missing, damaged, or of a stream of another detector.
         """
-        note, arrays = saved.read(folder)
+        note, arrays = storage.read(folder)
         if note.detector != detector.digest:
             raise DetectorError(
                 f"{folder}: the state must be of this detector, {detector.digest[:12]}, but is of {note.detector[:12]}; "

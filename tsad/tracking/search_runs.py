@@ -7,13 +7,14 @@ from pathlib import Path
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from tsad.assessment.artifacts import SCHEDULE
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment
 from tsad.provenance import LabelsUsed
+from tsad.selection.trial import Candidate, Trial
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.store import Store
-from tsad.trial import SCHEDULE, Candidate, Trial
 
 _STATUS = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 _LOSS = "train/loss"

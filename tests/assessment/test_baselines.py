@@ -1,0 +1,133 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tsad.assessment.baselines import PANEL, UNTRAINED, run_panel, trivial, untrained
+from tsad.data.dataset import DataSet
+from tsad.experiment import Experiment, run
+from tsad.spec import parse
+
+VALUES = {
+    "seed": 3,
+    "data": {"kind": "synthetic", "rows": 400, "features": 6, "events": 8},
+    "split": {"selection": 0.5, "gap": 12},
+    "scaler": {"kind": "none"},
+    "window": {"length": 8},
+    "model": {"kind": "lstm_ae", "hidden": 8, "latent": 3},
+    "objective": {"terms": [{"kind": "absolute_error"}]},
+    "training": {"epochs": 2},
+    "threshold": {"kind": "percentile", "percentile": 97},
+}
+names = pytest.mark.parametrize("name", PANEL)
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    return parse(Experiment, VALUES, "experiment")
+
+
+@pytest.fixture(scope="module")
+def data(experiment) -> DataSet:
+    return experiment.data.load(Path())
+
+
+@pytest.fixture(scope="module")
+def outcomes(experiment, data):
+    return run_panel(experiment, data)
+
+
+def narrow(data: DataSet, features: int) -> DataSet:
+    """Returns the first features of a data set."""
+
+    def part(series):
+        return dataclasses.replace(
+            series, values=series.values[:, :features].copy(), features=series.features[:features]
+        )
+
+    return dataclasses.replace(data, train=part(data.train), test=part(data.test), causes=())
+
+
+def test_the_panel_has_the_trivial_detectors_that_the_field_quotes():
+    kinds = {sections["model"]["kind"] for sections in PANEL.values()}
+    assert kinds == {
+        "random",
+        "constant",
+        "l2",
+        "range_deviation",
+        "pca_error",
+        "nearest_neighbour",
+        "isolation_forest",
+        "autoregressive_ridge",
+        "window_linear",
+        "k_means",
+    }
+    assert len(PANEL) == len(kinds) + 2
+
+
+def test_a_network_stands_beside_all_of_it_and_its_untrained_copy(outcomes):
+    assert list(outcomes) == [*PANEL, UNTRAINED]
+
+
+def test_a_closed_form_has_no_untrained_copy(experiment, data):
+    closed = experiment.model_copy(update={"model": trivial(experiment, "l2").model})
+    assert list(run_panel(closed, data)) == list(PANEL)
+
+
+def test_every_member_scores_the_reported_rows(outcomes):
+    for name, outcome in outcomes.items():
+        assert np.isfinite(outcome.test.values[212:]).all(), name
+        assert outcome.report.metrics["ranking/pr_auc"] > 0, name
+
+
+def test_members_differ_from_each_other(outcomes):
+    values = [round(outcome.report.metrics["ranking/pr_auc"], 6) for outcome in outcomes.values()]
+    assert len(set(values)) == len(values)
+
+
+def test_a_constant_score_gets_the_anomaly_ratio_and_flags_nothing(outcomes):
+    metrics = outcomes["constant"].report.metrics
+    assert metrics["ranking/roc_auc"] == 0.5
+    assert metrics["ranking/pr_auc"] == metrics["ratio/true"]
+    assert metrics["ratio/predicted"] == 0
+
+
+def test_l2_is_what_numpy_makes_of_it(outcomes, data):
+    squares = np.square(data.test.values - data.train.values[:300].mean(axis=0, dtype=float)).mean(axis=1)
+    np.testing.assert_allclose(outcomes["l2"].test.values, squares, rtol=1e-5)
+    smoothed = np.convolve(squares, np.full(10, 0.1), mode="valid")
+    np.testing.assert_allclose(outcomes["l2 smoothed"].test.values[9:], smoothed, rtol=1e-5)
+
+
+@names
+def test_a_member_has_the_rows_scaler_threshold_and_seed_of_the_experiment(experiment, name):
+    member = trivial(experiment, name)
+    for part in ("seed", "data", "scaler", "threshold"):
+        assert getattr(member, part) == getattr(experiment, part)
+    assert member.split.model_copy(update={"gap": 12}) == experiment.split
+    assert member.model.kind == PANEL[name]["model"]["kind"]
+
+
+def test_the_gap_is_widened_where_a_score_looks_at_more_rows_than_it_has_and_nowhere_else(experiment):
+    gaps = {name: trivial(experiment, name).split.gap for name in PANEL}
+    assert {name: gap for name, gap in gaps.items() if gap != 12} == {
+        "autoregressive ridge": 6 + 10 - 1,
+        "window linear": 16,
+        "k-means": 16,
+    }
+
+
+def test_an_untrained_copy_differs_in_nothing_but_its_training(experiment, outcomes, data):
+    copy = untrained(experiment)
+    assert copy.training.epochs == 0
+    for part in ("seed", "data", "split", "scaler", "window", "model", "scoring", "threshold"):
+        assert getattr(copy, part) == getattr(experiment, part)
+    assert outcomes[UNTRAINED].history == ()
+    assert not np.array_equal(outcomes[UNTRAINED].test.values, run(experiment, data).test.values, equal_nan=True)
+
+
+@pytest.mark.parametrize(("features", "left_out"), [(5, {"pca error"}), (1, {"pca error"})])
+def test_pca_error_is_left_out_where_nothing_would_remain_to_explain(experiment, data, features, left_out):
+    closed = experiment.model_copy(update={"model": trivial(experiment, "constant").model})
+    assert PANEL.keys() - run_panel(closed, narrow(data, features)).keys() == left_out

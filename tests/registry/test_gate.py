@@ -1,0 +1,364 @@
+"""From a detector to a version, through the gate, and by hand: what the registry, the run and the terminal say of it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from tests.stores import clear_environment, opened
+from tsad.assessment.artifacts import DETECTOR
+from tsad.data.dataset import DataSet
+from tsad.detector.detector import Detector
+from tsad.experiment import Experiment, run
+from tsad.registry.aliases import challenge, champion, promote
+from tsad.registry.gate import Contest
+from tsad.selection.comparison import GateSpec
+from tsad.selection.objective import LabelFreeSpec
+from tsad.spec import parse
+from tsad.tracking.runs import RunWriter
+from tsad.workflows import champion as crown
+from tsad.workflows.champion import enter
+
+NAME = "tsad-gated"
+EXPERIMENT = {
+    "data": {"kind": "synthetic", "rows": 400, "features": 6, "events": 8},
+    "split": {"gap": 40},
+    "window": {"length": 8},
+    "model": {"kind": "window_linear"},
+}
+TAGS = {"tsad.beats_trivial": "no"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Two detectors of the same rows: a good one and chance."""
+
+    data: DataSet
+    experiment: Experiment
+    good: Detector
+    bad: Detector
+
+
+@pytest.fixture(scope="module")
+def trained():
+    experiment, chance = (
+        parse(Experiment, EXPERIMENT | changes, "experiment") for changes in ({}, {"model": {"kind": "random"}})
+    )
+    data = experiment.data.load(Path())
+    return Trained(data, experiment, run(experiment, data).detector, run(chance, data).detector)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        clear_environment(patch)
+        yield opened(tmp_path_factory.getbasetemp() / "store")
+
+
+@pytest.fixture
+def client(store):
+    """A registry that does not know the model yet."""
+    yield store.client
+    if store.client.search_registered_models(f"name = '{NAME}'"):
+        store.client.delete_registered_model(NAME)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A search whose winner is to be registered."""
+
+    writer: RunWriter
+    contest: Contest
+    folder: Path
+
+    def enter(self):
+        return enter(self.writer, self.contest, self.folder, NAME, TAGS)
+
+
+@pytest.fixture
+def entry(client, store, trained, tmp_path, monkeypatch):
+    """Returns a search that was won by a detector."""
+
+    def logged(run_id, folder, series, tags):
+        return folder.as_uri()  # a version of a folder needs no model of MLflow's, which would take seconds
+
+    monkeypatch.setattr(crown, "log_detector", logged)
+
+    def won(detector, data=trained.data, **gate):
+        writer = RunWriter.create(store, store.experiment(), "a search", {})
+        folder = tmp_path / writer.run_id
+        detector.save(folder / "champion" / DETECTOR)
+        contest = Contest(
+            data,
+            trained.experiment.split,
+            parse(GateSpec, gate, "gate"),
+            LabelFreeSpec(kind="label_free", edge=10, draws=1),
+        )
+        return Entry(writer, contest, folder)
+
+    return won
+
+
+def aliases(client):
+    return {alias: str(version) for alias, version in client.get_registered_model(NAME).aliases.items()}
+
+
+# --- a search ---
+
+
+def test_the_first_becomes_champion_and_it_is_said_that_it_beats_nobody(client, store, trained, entry):
+    search = entry(trained.bad)
+    found = search.enter()
+    assert (found.version, found.uri, found.decision.verdict) == ("1", f"models:/{NAME}@champion", "first")
+    assert aliases(client) == {"champion": "1"}
+    version = client.get_model_version(NAME, "1")
+    text = f"models:/{NAME} had no champion; version 1 is the first. It does not beat the best trivial detector."
+    assert version.description == found.decision.text == text
+    assert version.tags == {"run": search.writer.run_id, "tsad.gate": "first", **TAGS}
+    assert store.client.get_run(search.writer.run_id).data.tags["tsad.gate"] == "first"
+
+
+def test_a_better_challenger_becomes_champion_and_the_figures_are_logged(client, store, trained, entry, tmp_path):
+    entry(trained.bad).enter()
+    search = entry(trained.good)
+    found = search.enter()
+    assert (found.version, found.uri, found.decision.verdict) == ("2", f"models:/{NAME}@champion", "promoted")
+    assert aliases(client) == {"champion": "2"}
+    logged = store.client.get_run(search.writer.run_id).data
+    figures = {name: value for name, value in logged.metrics.items() if name.startswith("gate/")}
+    assert figures.keys() == {"gate/champion", "gate/challenger", "gate/margin"}
+    assert (
+        figures["gate/challenger"]
+        > figures["gate/champion"] + 0.02
+        == figures["gate/champion"] + figures["gate/margin"]
+    )
+    tags = client.get_model_version(NAME, "2").tags
+    for seen in (tags, logged.tags):
+        assert (seen["tsad.gate"], seen["tsad.gate_rival"], seen["tsad.gate_labels"]) == ("promoted", "1", "test")
+        assert seen["tsad.gate_metric"] == "ranking/pr_auc"
+        assert float(seen["tsad.gate_challenger"]) == pytest.approx(figures["gate/challenger"], rel=1e-4)
+    text = Path(store.client.download_artifacts(search.writer.run_id, "gate.txt", str(tmp_path))).read_text()
+    assert text.strip() == found.decision.text == client.get_model_version(NAME, "2").description
+    assert text.endswith("So version 2 replaces version 1. Labels of these rows chose between the two.\n")
+
+
+def test_a_worse_one_stays_challenger(client, trained, entry):
+    entry(trained.good).enter()
+    found = entry(trained.bad, kind="label_free").enter()
+    assert (found.version, found.uri, found.decision.verdict) == ("2", f"models:/{NAME}@challenger", "kept")
+    assert aliases(client) == {"champion": "1", "challenger": "2"}
+    assert found.decision.text.endswith("So version 1 stays champion.")
+    assert client.get_model_version(NAME, "2").tags["tsad.gate_labels"] == "nothing"
+
+
+def test_against_a_champion_that_is_gone_it_stays_challenger_and_the_way_out_is_told(client, trained, entry):
+    gone = entry(trained.bad)
+    gone.enter()
+    shutil.rmtree(gone.folder)
+    found = entry(trained.good).enter()
+    assert found.decision.verdict == "kept"
+    assert aliases(client) == {"champion": "1", "challenger": "2"}
+    assert (
+        f"version 2 cannot be compared with champion version 1 on these rows (models:/{NAME}/1: " in found.decision.text
+    )
+    assert f"tsad promote models:/{NAME}/2 --force" in found.decision.text
+
+
+def test_a_champion_of_other_features_stays_champion(client, trained, entry):
+    entry(trained.good).enter()
+    other = parse(Experiment, EXPERIMENT | {"data": EXPERIMENT["data"] | {"features": 5}}, "experiment")
+    data = other.data.load(Path())
+    found = entry(run(other, data).detector, data).enter()
+    assert found.decision.verdict == "kept"
+    assert "cannot be compared with champion version 1 on these rows (features must be" in found.decision.text
+
+
+CHANGES = (
+    "create_registered_model",
+    "_create_model_version",  # what mlflow.register_model calls
+    "set_registered_model_alias",
+    "set_registered_model_tag",
+    "delete_registered_model_alias",
+    "set_model_version_tag",
+    "update_model_version",
+    "log_batch",
+    "log_artifact",
+)
+
+
+class _Killed(BaseException):
+    pass
+
+
+def counted(monkeypatch, last=None):
+    """Counts the calls that change the store; the one after the `last` kills. Returns the names of those that were made."""
+    made = []
+
+    def counting(name, original):
+        def call(*values, **options):
+            if len(made) == last:
+                raise _Killed
+            made.append(name)
+            return original(*values, **options)
+
+        return call
+
+    for name in CHANGES:
+        monkeypatch.setattr(MlflowClient, name, counting(name, getattr(MlflowClient, name)))
+    return made
+
+
+def standing(client, found):
+    """Returns all that the registry says, but for who ran."""
+    versions = {
+        str(each.version): ({key: value for key, value in each.tags.items() if key != "run"}, each.description)
+        for each in client.search_model_versions(f"name = '{NAME}'")
+    }
+    return (
+        aliases(client),
+        client.get_registered_model(NAME).tags,
+        versions,
+        found.decision.verdict,
+        found.decision.text,
+    )
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_anywhere_in_the_gate_ends_as_if_it_had_not_been(client, trained, entry, monkeypatch):
+    def story(kill):
+        entry(trained.bad).enter()
+        search = entry(trained.good)
+        with monkeypatch.context() as patch:
+            made = counted(patch, kill)
+            try:
+                search.enter()
+            except _Killed:
+                assert kill is not None
+        found = standing(client, search.enter())
+        client.delete_registered_model(NAME)
+        return found, made
+
+    undisturbed, calls = story(None)
+    assert undisturbed[0] == {"champion": "2"}
+    assert {"_create_model_version", "set_registered_model_alias", "set_registered_model_tag"} <= set(calls)
+    # one kill before each call that differs from the one before; of the many tags of a version, the first and the last
+    places = [place for place, name in enumerate(calls) if name != calls[place - 1]] + [len(calls) - 1]
+    assert len(places) > 6
+    for place in places:
+        assert story(place)[0] == undisturbed, f"killed before call {place}, {calls[place]}"
+
+
+def test_what_was_decided_before_a_kill_is_not_decided_again(client, trained, entry):
+    entry(trained.bad).enter()
+    search = entry(trained.good)
+    first = search.enter()
+    client.set_registered_model_alias(NAME, "champion", "1")  # somebody took it back
+    assert search.enter().decision.text == first.decision.text
+    assert champion(NAME) == "1"
+
+
+# --- by hand ---
+
+
+@pytest.fixture
+def tsad(store, tsad, tmp_path, monkeypatch):
+    """Runs a command beside `experiment.yaml` on the store; returns its exit code, what it printed, the lines of its errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TSAD_TRACKING_URI", store.uri)
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(EXPERIMENT))
+    return tsad
+
+
+@pytest.fixture
+def three(client, trained, tmp_path):
+    """A registry in which version 1 is bad and champion, 2 good, and 3 bad and challenger."""
+    client.create_registered_model(NAME)
+    for number, detector in enumerate((trained.bad, trained.good, trained.bad)):
+        detector.save(tmp_path / str(number))
+        client.create_model_version(NAME, (tmp_path / str(number)).as_uri())
+    promote(NAME, "1")
+    challenge(NAME, "3")
+
+
+def test_promote_makes_a_version_champion_that_beats_it_and_undo_takes_it_back(client, store, three, tsad):
+    code, out, _ = tsad("promote", f"models:/{NAME}/2", "--data", "experiment.yaml")
+    assert code == 0
+    assert "difference 0." in out
+    assert out.endswith(f"champion:  models:/{NAME}@champion  (version 2)\n")
+    (logged,) = store.search(store.experiment(), f"attributes.run_name = 'promote-{NAME}-2'")
+    assert logged.info.status == "FINISHED"
+    assert logged.data.tags["tsad.gate"] == client.get_model_version(NAME, "2").tags["tsad.gate"] == "promoted"
+    assert logged.data.metrics.keys() == {"gate/champion", "gate/challenger", "gate/margin"}
+    code, out, _ = tsad("promote", "--undo", "--name", NAME)
+    assert code == 0
+    assert out.endswith(f"champion:  models:/{NAME}@champion  (version 1)\n")
+    assert champion(NAME) == "1"
+
+
+def test_promote_asks_for_the_margin_and_the_metric_that_are_given(three, tsad):
+    code, out, _ = tsad(
+        "promote", f"models:/{NAME}/2", "--data", "experiment.yaml", "--metric", "ranking/roc_auc", "--margin", "0.9"
+    )
+    assert code == 0
+    assert "In ranking/roc_auc on" in out
+    assert "not above the margin of 0.9" in out
+    assert champion(NAME) == "1"
+
+
+def test_promote_forces_a_version_that_would_not_beat_the_champion(client, three, tsad):
+    code, out, _ = tsad("promote", f"models:/{NAME}@challenger", "--force")
+    assert code == 0
+    assert "Version 3 replaces version 1 without a comparison." in out
+    assert client.get_model_version(NAME, "3").tags["tsad.gate"] == "forced"
+    assert aliases(client) == {"champion": "3"}
+
+
+def test_the_champion_is_not_promoted_once_more(three, tsad):
+    code, out, _ = tsad("promote", f"models:/{NAME}@champion", "--force")
+    assert code == 0
+    assert "version 1 is champion already" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["runs:/abc/detector", "--force"],
+            "a registered version is models:/NAME/VERSION or models:/NAME@alias, but got runs",
+        ),
+        ([f"models:/{NAME}/9", "--force"], f"models:/{NAME}/9: cannot be found ("),
+        (["models:/absent@champion", "--force"], "models:/absent@champion: cannot be found ("),
+        (["--undo", "--name", NAME], "needs a champion before it to go back to"),
+        ([f"models:/{NAME}/2", "--data", "experiment.yaml", "--metric", "luck"], "SpecError: gate: metric: "),
+        (
+            [f"models:/{NAME}/2", "--data", "experiment.yaml", "--set", "data.features=5"],
+            "version 2 cannot be compared with champion version 1 on these rows (features must be",
+        ),
+    ],
+)
+def test_what_cannot_be_promoted_ends_with_1_and_the_reason(three, tsad, words, message):
+    code, _, errors = tsad("promote", *words)
+    assert code == 1
+    assert message in "\n".join(errors)
+    assert champion(NAME) == "1"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["models:/tsad/2"],
+        ["models:/tsad/2", "--force", "--data", "experiment.yaml"],
+        ["models:/tsad/2", "--force", "--margin", "0.1"],
+        ["models:/tsad/2", "--undo"],
+        ["--undo", "--force"],
+    ],
+)
+def test_promote_is_asked_for_one_thing(tsad, words):
+    code, _, errors = tsad("promote", *words)
+    assert code == 2
+    assert "give MODEL and --data, MODEL and --force, or --undo" in "\n".join(errors)

@@ -1,0 +1,416 @@
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from mlflow.exceptions import MlflowException
+
+from tests.examples import sensors
+from tests.stores import clear_environment, opened
+from tsad.assessment.artifacts import DETECTOR
+from tsad.data.dataset import DataSet
+from tsad.detector.detector import DESCRIPTION, WEIGHTS, Detector
+from tsad.detector.score_table import flag_table
+from tsad.errors import DetectorError
+from tsad.experiment import Experiment, run
+from tsad.registry.aliases import champion, promote
+from tsad.registry.models import (
+    load_detector,
+    log_detector,
+    model_folder,
+    register,
+    requirements,
+    resolve,
+    sample_of,
+    versions,
+)
+from tsad.spec import parse
+from tsad.tracking.runs import RunWriter
+from tsad.tracking.store import Store
+
+# MLflow's look at the input example, under pandas 3.1
+pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated:pandas.errors.Pandas4Warning")
+
+NAME = "tsad-under-test"
+EXPERIMENT = {
+    "data": {"kind": "synthetic", "rows": 400, "features": 4, "events": 8},
+    "split": {"gap": 12},
+    "window": {"length": 8},
+    "model": {"kind": "lstm_ae", "hidden": 4, "latent": 2},
+    "training": {"epochs": 1},
+    "scoring": {"over": "window", "smooth": {"kind": "mean", "length": 3}},
+    "threshold": {"kind": "percentile", "percentile": 80},
+}
+BEFORE = 7 + 2
+"""Rows before the first score: a window of 8, then the mean of 3."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A detector that was logged and registered once."""
+
+    store: Store
+    run_id: str
+    uri: str
+    version: str
+    folder: Path
+    data: DataSet
+    detector: Detector
+
+    @property
+    def rows(self):
+        return table(self.data.test)
+
+
+def table(series):
+    return pd.DataFrame(series.values.astype(np.float64), columns=list(series.features))
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        clear_environment(patch)
+        patch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+        store = opened(tmp_path_factory.getbasetemp() / "store")
+        experiment = parse(Experiment, EXPERIMENT, "experiment")
+        data, folder = experiment.data.load(Path()), tmp_path_factory.mktemp("saved") / DETECTOR
+        detector = run(experiment, data).detector
+        detector.save(folder)
+        writer = RunWriter.create(store, store.experiment(), "logs a detector", {})
+        writer.files(folder, DETECTOR)
+        uri = log_detector(writer.run_id, folder, data.test, {"tsad.trial": "g00-lstm_ae-000"})
+        writer.metrics({"ranking/pr_auc": 0.5})
+        version = register(uri, NAME, {"run": writer.run_id})
+        promote(NAME, version)
+        writer.end()
+        yield Logged(store, writer.run_id, uri, version, folder, data, detector)
+
+
+@pytest.fixture(scope="module")
+def fetched(logged, tmp_path_factory):
+    """The registered model as a folder."""
+    target = tmp_path_factory.mktemp("fetched")
+    return Path(mlflow.artifacts.download_artifacts(f"models:/{NAME}@champion", dst_path=str(target)))
+
+
+@pytest.fixture(scope="module")
+def loaded(logged):
+    return mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+
+
+# --- what lies in the registry ---
+
+
+def test_nothing_in_the_model_is_pickled(fetched):
+    files = [path for path in fetched.rglob("*") if path.is_file()]
+    assert {WEIGHTS, DESCRIPTION, "MLmodel", "pyfunc.py"} <= {path.name for path in files}
+    assert not [path for path in files if path.suffix in {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}]
+    beginnings = {path.name: path.read_bytes()[:2] for path in files}
+    assert not [name for name, start in beginnings.items() if start[:1] == b"\x80" and start[1:] <= b"\x05"]
+
+
+def test_the_model_carries_its_code_and_no_bytecode(fetched):
+    package = Path(__file__).parents[2] / "tsad"
+    carried = {path.relative_to(fetched / "code/tsad") for path in (fetched / "code/tsad").rglob("*") if path.is_file()}
+    here = {path.relative_to(package) for path in package.rglob("*.py")}
+    assert here <= carried
+    assert not [path for path in carried if path.suffix == ".pyc"]
+
+
+def test_the_model_carries_rows_to_show(logged):
+    found = model_folder(f"models:/{NAME}@champion")
+    assert found.served
+    assert found.detector == found.path / "artifacts" / DETECTOR
+    pd.testing.assert_frame_equal(
+        pd.read_csv(found.sample).astype(np.float32), table(logged.data.test).astype(np.float32)
+    )
+
+
+def test_a_detector_that_is_no_model_has_no_rows_to_show(logged):
+    found = model_folder(str(logged.folder))
+    assert (found.path, found.detector, found.sample, found.served) == (logged.folder, logged.folder, None, False)
+
+
+def test_rows_to_show_are_those_around_the_first_anomaly_with_their_times():
+    series = sensors(3000)
+    assert sample_of(series).to_numpy().tolist() == series.values[:1000].tolist()
+    labels, times = np.zeros(3000, bool), np.datetime64("2026-01-01", "s") + np.arange(3000)
+    for anomaly, first in ((1700, 1200), (100, 0), (2990, 2000)):
+        labels[:] = False
+        labels[anomaly:] = True
+        shown = sample_of(replace(series, labels=labels, times=times))
+        assert list(shown.columns) == ["time", *series.features]
+        assert shown["time"].tolist() == times[first : first + 1000].tolist()
+        assert shown["s0"].tolist() == series.values[first : first + 1000, 0].tolist()
+
+
+def test_the_signature_names_the_features_in_their_order_and_what_comes_out(logged, loaded):
+    signature = loaded.metadata.signature
+    assert tuple(signature.inputs.input_names()) == logged.data.test.features
+    assert {kind.name for kind in signature.inputs.input_types()} == {"double"}
+    assert signature.outputs.input_names() == ["score", "flag"]
+    assert {param.name: (param.dtype.name, param.default) for param in signature.params} == {
+        "threshold": ("double", None),
+        "explain": ("long", 0),
+    }
+
+
+def test_the_input_example_is_long_enough_for_scores(logged, loaded, fetched):
+    example = loaded.metadata.load_input_example(str(fetched))
+    assert len(example) == BEFORE + 5
+    assert loaded.predict(example)["score"].notna().sum() == 5
+
+
+def test_requirements_are_pinned_to_versions_that_an_index_has(fetched):
+    lines = (fetched / "requirements.txt").read_text().split()
+    assert lines == requirements()
+    assert all("==" in line and "+" not in line for line in lines)
+
+
+@pytest.mark.slow
+def test_requirements_are_what_loading_and_scoring_import(fetched):
+    code = """
+import ast, sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import tsad.registry.pyfunc
+files = [Path(module.__file__) for name, module in sys.modules.items() if name.split(".")[0] == "tsad"]
+found = set()
+for node in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
+    names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+    names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+    found |= {name.split(".")[0] for name in names}
+distributions = packages_distributions()
+names = {tuple(distributions[name]) for name in found - sys.stdlib_module_names - {"tsad"}}
+print(*sorted("mlflow" if "mlflow" in each else each[0].lower() for each in names))
+print(len(files), all(path.is_relative_to(sys.argv[1]) for path in files))
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(fetched / "code")], capture_output=True, text=True, check=True
+    )
+    imported, files = done.stdout.splitlines()
+    assert int(files.split()[0]) > 40
+    assert files.split()[1] == "True"
+    assert imported.split() == sorted(line.partition("==")[0] for line in requirements())
+
+
+def test_a_registered_version_has_its_alias_run_and_tags(logged):
+    version = logged.store.client.get_model_version_by_alias(NAME, "champion")
+    assert str(version.version) == logged.version
+    assert version.tags["run"] == logged.run_id
+    model = logged.store.client.get_logged_model(logged.uri.removeprefix("models:/"))
+    assert model.source_run_id == logged.run_id
+    assert model.tags["tsad.trial"] == "g00-lstm_ae-000"
+
+
+def test_the_registry_lists_its_versions_the_newest_first(logged):
+    name = "tsad-registered-twice"
+    assert versions(name) == []
+    assert [register(logged.uri, name, {"which": which}) for which in ("first", "second")] == ["1", "2"]
+    assert champion(name) is None
+    promote(name, "1")
+    second, first = versions(name)
+    assert (second.version, second.aliases, second.tags) == ("2", (), {"which": "second"})
+    assert (first.version, first.aliases, first.tags) == ("1", ("champion",), {"which": "first"})
+    assert first.run_id == logged.run_id
+    assert first.metrics == {"ranking/pr_auc": 0.5}
+    assert first.created.startswith("20")
+    assert first.created.endswith("+00:00")
+    assert [each.version for each in versions(name, newest=1)] == ["2"]
+
+
+def test_a_version_is_found_by_number_and_by_alias(logged):
+    assert resolve(f"models:/{NAME}/{logged.version}") == resolve(f"models:/{NAME}@champion") == (NAME, logged.version)
+
+
+@pytest.mark.parametrize(
+    "model", ["models:/tsad", "runs:/abc/detector", "outputs/champion", "models:/a/b/1", "models:/a@"]
+)
+def test_what_is_no_version_of_the_registry_is_not_looked_for(model):
+    with pytest.raises(DetectorError, match=r"is models:/NAME/VERSION or models:/NAME@alias, but got "):
+        resolve(model)
+
+
+# --- what it says ---
+
+
+def test_the_served_model_says_what_the_detector_says(logged, loaded):
+    served = loaded.predict(logged.rows)
+    expected = flag_table(logged.detector, logged.rows, "input")
+    pd.testing.assert_frame_equal(served, expected)
+    scores = logged.detector.score(logged.data.test)
+    np.testing.assert_array_equal(served["score"].astype(float), scores.values)
+    np.testing.assert_array_equal(served["flag"], logged.detector.flag(scores))
+    assert served["score"].isna().sum() == BEFORE
+    assert 0 < served["flag"].sum() < len(served) - BEFORE
+
+
+def test_overlapping_pieces_get_the_scores_of_the_whole(logged, loaded):
+    whole = loaded.predict(logged.rows)
+    pieces = [loaded.predict(logged.rows[max(0, start - BEFORE) : start + 90]) for start in range(0, 400, 90)]
+    joined = pd.concat([pieces[0], *(piece.iloc[BEFORE:] for piece in pieces[1:])])
+    pd.testing.assert_frame_equal(joined, whole)
+
+
+def test_order_and_number_of_columns_do_not_matter(logged, loaded):
+    first, *rest = logged.rows.columns
+    turned = logged.rows[[*rest, first]].assign(comment=1.0)
+    pd.testing.assert_frame_equal(loaded.predict(turned), loaded.predict(logged.rows))
+
+
+def test_a_request_may_set_the_level_and_ask_for_an_explanation(logged, loaded):
+    level = float(np.nanmedian(logged.detector.score(logged.data.test).values))
+    found = loaded.predict(logged.rows, params={"threshold": level, "explain": 2})
+    expected = flag_table(logged.detector, logged.rows, "input", top=2, level=level)
+    pd.testing.assert_frame_equal(found, expected)
+    assert list(found.columns) == ["score", "flag", "feature_1", "share_1", "feature_2", "share_2"]
+    assert found["flag"].sum() == (len(found) - BEFORE) // 2
+    assert found["feature_1"].isna().sum() == BEFORE
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"threshold": "high"},
+        {"threshold": [1.0]},
+        {"threshold": np.nan},
+        {"explain": 1.5},
+        {"explain": -1},
+        {"explain": "all"},
+    ],
+    ids=str,
+)
+def test_parameters_that_mean_nothing_are_answered_with_400(logged, loaded, params):
+    with pytest.raises(MlflowException, match=next(iter(params))) as caught:
+        loaded.predict(logged.rows, params=params)
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_a_column_that_comes_twice_is_answered_with_400(logged, loaded):
+    twice = pd.concat([logged.rows, logged.rows[["sensor_01"]]], axis=1)
+    with pytest.raises(MlflowException, match="sensor_01") as caught:
+        loaded.predict(twice)
+    assert caught.value.get_http_status_code() == 400
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.drop(columns="sensor_01"), "sensor_01"),
+        (lambda rows: rows.head(BEFORE), r"at least 10 consecutive rows .*but got 9"),
+        (
+            lambda rows: rows.assign(sensor_00=rows["sensor_00"].where(rows.index != 17)),
+            r"'sensor_00' has 1 empty cells, first at row 17",
+        ),
+        (lambda rows: rows.astype({"sensor_02": str}).assign(sensor_02="high"), "sensor_02"),
+        (lambda rows: rows.assign(sensor_03=np.inf), r"'sensor_03' has 400 infinite cells, first at row 0"),
+    ],
+    ids=["missing column", "too few rows", "empty cell", "text", "infinite"],
+)
+def test_rows_that_cannot_be_scored_are_answered_with_400_and_the_fault(logged, loaded, change, message):
+    with pytest.raises(MlflowException, match=message) as caught:
+        loaded.predict(change(logged.rows))
+    assert caught.value.get_http_status_code() == 400
+
+
+@pytest.mark.slow
+def test_a_model_needs_no_code_but_its_own(logged, fetched, tmp_path):
+    logged.rows.to_parquet(tmp_path / "rows.parquet")
+    code = (
+        "import mlflow, pandas, sys\n"
+        f"model = mlflow.pyfunc.load_model({str(fetched)!r})\n"
+        "model.predict(pandas.read_parquet('rows.parquet')).astype({'score': float}).to_parquet('scored.parquet')\n"
+        "import tsad; print(tsad.__file__)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert str(fetched / "code") in done.stdout
+    scored = pd.read_parquet(tmp_path / "scored.parquet")
+    np.testing.assert_array_equal(scored["score"], logged.detector.score(logged.data.test).values)
+
+
+# --- out of the registry ---
+
+
+def models(logged):
+    return {
+        "alias": f"models:/{NAME}@champion",
+        "version": f"models:/{NAME}/{logged.version}",
+        "logged model": logged.uri,
+        "run": f"runs:/{logged.run_id}/{DETECTOR}",
+        "whole run": f"runs:/{logged.run_id}/",
+        "folder": str(logged.folder),
+        "folder above": str(logged.folder.parent),
+    }
+
+
+@pytest.mark.parametrize("form", ["alias", "version", "logged model", "run", "whole run", "folder", "folder above"])
+def test_a_detector_comes_out_of_the_registry_as_it_went_in(logged, form):
+    detector = load_detector(models(logged)[form])
+    np.testing.assert_array_equal(
+        detector.score(logged.data.test).values, logged.detector.score(logged.data.test).values
+    )
+    assert detector.threshold == logged.detector.threshold
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (f"models:/{NAME}@nobody", r"models:/tsad-under-test@nobody: cannot be fetched \(.*nobody"),
+        (f"models:/{NAME}/99", r"models:/tsad-under-test/99: cannot be fetched \(.*99"),
+        ("models:/absent@champion", r"models:/absent@champion: cannot be fetched \("),
+        ("models:/malformed", r"models:/malformed: cannot be fetched \("),
+        ("runs:/0123456789abcdef/detector", r"runs:/0123456789abcdef/detector: cannot be fetched \("),
+        ("ftp://host/detector", r"ftp://host/detector: cannot be fetched \("),
+        ("no/such/folder", r"no/such/folder: must hold detector\.json, but does not; give a models:/ or runs:/ URI"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(logged, model, message):
+    with pytest.raises(DetectorError, match=message):
+        load_detector(model)
+
+
+def test_a_model_of_somebody_else_is_refused(logged, tmp_path):
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": {"sklearn": {}}}))
+    with pytest.raises(DetectorError, match=r"must hold detector\.json, but does not"):
+        load_detector(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / WEIGHTS).unlink(), r"weights\.safetensors: must be a safetensors file"),
+        (lambda folder: cut(folder / WEIGHTS, 0.5), r"weights\.safetensors: must be a safetensors file"),
+        (lambda folder: cut(folder / WEIGHTS, 0.99), r"weights\.safetensors: must be a safetensors file"),
+        (
+            lambda folder: cut(folder / DESCRIPTION, 0.5),
+            r"detector\.json: must be JSON, but .*; save the detector again",
+        ),
+        (lambda folder: (folder / DESCRIPTION).write_bytes(b"\xff\xfe"), r"detector\.json: must be JSON, but"),
+        (
+            lambda folder: (folder / DESCRIPTION).write_text("[]"),
+            r"detector\.json: must hold a mapping, but holds list",
+        ),
+        (lambda folder: (folder / DESCRIPTION).write_text("{}"), r"detector\.json: .*format: field required"),
+    ],
+    ids=["no weights", "half the weights", "last weights cut", "half a JSON", "no text", "a list", "an empty mapping"],
+)
+def test_a_damaged_detector_is_refused_and_the_file_named(logged, tmp_path, damage, message):
+    shutil.copytree(logged.folder, tmp_path / DETECTOR)
+    damage(tmp_path / DETECTOR)
+    with pytest.raises(DetectorError, match=message):
+        load_detector(str(tmp_path))
+
+
+def cut(path, share):
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])

@@ -1,0 +1,141 @@
+"""The rows that were scored lately: how many are kept, and a threshold that outlives the service."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.serving.services import saved_detector
+from tsad.drift import PROFILE, Drift, Profile
+from tsad.errors import DataError, DetectorError
+from tsad.serving.errors import Refusal
+from tsad.serving.monitoring import LOG, MOST, THRESHOLD, Recent
+from tsad.serving.served_model import open_model
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory, folder):
+    return saved_detector(folder / "detector")[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture
+def served(folder, rows):
+    return open_model(str(folder / "detector"), folder)
+
+
+def recent_of(served, state, note=lambda done: None):
+    return Recent(served, state, note)
+
+
+def filled(recent, rows, served, times=3):
+    for _ in range(times):
+        scores = served.detector.score(rows)
+        recent.take(rows.values, scores.values, served.detector.flag(scores))
+    return recent
+
+
+def test_what_came_last_is_kept_and_no_more(served, rows, tmp_path):
+    recent = recent_of(served, tmp_path)
+    for place in range(300):
+        recent.take(rows.values + place, np.full(100, float(place)), np.full(100, place > 199))
+    kept, scores, flags = recent._now()
+    assert len(kept) == len(scores) == len(flags) == MOST
+    assert scores[0] == 100
+    assert scores[-1] == 299
+    assert flags.tolist() == (scores > 199).tolist()
+    recent.take(np.zeros((3 * MOST, 6), np.float32), np.zeros(3 * MOST), np.zeros(3 * MOST, bool))
+    assert not any(each.any() for each in recent._now())
+
+
+def test_rows_without_a_score_count_for_drift_and_not_for_the_threshold(served, rows, tmp_path):
+    recent = recent_of(served, tmp_path)
+    recent.take(rows.values, np.full(100, np.nan), np.zeros(100, bool))
+    found = recent.drift()
+    assert (found["rows"], found["scores"], found["alarms"]) == (100, None, None)
+    with pytest.raises(DataError, match="needs at least 100 recent scores, but there are 0; score rows first"):
+        recent.recalibrate()
+    assert not (tmp_path / LOG).exists()
+
+
+def test_of_the_scored_rows_the_share_that_was_flagged_is_told_beside_that_of_the_validation_rows(
+    served, rows, tmp_path
+):
+    recent = recent_of(served, tmp_path)
+    scores, flags = np.arange(100.0), np.arange(100) >= 90
+    scores[:20] = np.nan
+    recent.take(rows.values, scores, flags)
+    found = recent.drift()
+    assert found["alarms"] == 10 / 80
+    assert found["expected_alarms"] == Profile.load(served.origin.folder.detector).alarms > 0
+
+
+def test_nothing_is_said_of_no_rows_and_of_a_model_without_profile(served, folder, rows, tmp_path):
+    found = recent_of(served, tmp_path).drift()
+    assert (found["state"], found["message"]) == ("unknown", "no rows were scored yet")
+    kept = (folder / "detector" / PROFILE).read_bytes()
+    (folder / "detector" / PROFILE).unlink()
+    try:
+        found = filled(recent_of(served, tmp_path), rows, served).drift()
+    finally:
+        (folder / "detector" / PROFILE).write_bytes(kept)
+    assert (found["state"], found["rows"], found["features"]) == ("unknown", 300, [])
+    assert found.keys() == Drift.model_fields.keys()
+    assert "profile.json" in found["message"]
+
+
+def test_recalibration_is_told_logged_and_taken_up_again(served, folder, rows, tmp_path):
+    told = []
+    before = served.detector.threshold
+    done = filled(recent_of(served, tmp_path, told.append), rows, served).recalibrate()
+    assert done["rows"] == 3 * (100 - served.detector.scorer.rows_before)
+    assert told == [done]
+    assert served.detector.threshold != before
+    (line,) = map(json.loads, (tmp_path / LOG).read_text().splitlines())
+    assert line["after"] == done["after"]
+    again = open_model(str(folder / "detector"), folder)
+    recent_of(again, tmp_path)
+    assert again.detector.threshold == served.detector.threshold
+    assert again.pyfunc.unwrap_python_model().detector is again.detector
+
+
+def test_the_last_recalibration_is_undone_once_also_after_a_restart(served, folder, rows, tmp_path):
+    told = []
+    first = filled(recent_of(served, tmp_path, told.append), rows, served)
+    own = served.detector.threshold
+    first.recalibrate()
+    better = served.detector.threshold
+    first.take(rows.values, np.full(100, 99.0), np.ones(100, bool))
+    worse = first.recalibrate()["after"]
+    again = open_model(str(folder / "detector"), folder)
+    recent = recent_of(again, tmp_path, told.append)
+    done = recent.undo()
+    assert again.detector.threshold == better != own
+    assert done == {"before": worse, "after": told[0]["after"], "rows": 0} == told[-1]
+    assert len((tmp_path / LOG).read_text().splitlines()) == len(told) == 3
+    for each in (recent, recent_of(once_more := open_model(str(folder / "detector"), folder), tmp_path)):
+        with pytest.raises(
+            Refusal, match="the last recalibration can be undone, once, but there is none; recalibrate first"
+        ):
+            each.undo()
+    assert once_more.detector.threshold == better
+
+
+def test_the_threshold_of_another_detector_is_not_taken_up(served, folder, rows, tmp_path):
+    filled(recent_of(served, tmp_path), rows, served).recalibrate()
+    kept = json.loads((tmp_path / THRESHOLD).read_text())
+    (tmp_path / THRESHOLD).write_text(json.dumps(kept | {"digest": "another"}))
+    again = open_model(str(folder / "detector"), folder)
+    recent_of(again, tmp_path)
+    assert again.detector.threshold != served.detector.threshold
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"digest": "DIGEST", "threshold": {"kind": "none of ours"}}'])
+def test_a_damaged_threshold_is_refused_by_name(served, tmp_path, content):
+    (tmp_path / THRESHOLD).write_text(content.replace("DIGEST", served.detector.digest))
+    with pytest.raises(DetectorError, match=f"{THRESHOLD}: must be a recalibrated threshold.*; remove it"):
+        recent_of(served, tmp_path)

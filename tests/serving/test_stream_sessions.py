@@ -1,0 +1,202 @@
+"""Streams of the service, without HTTP: how many there may be, what is on the disk, who holds them."""
+
+import asyncio
+import os
+
+import numpy as np
+import pytest
+
+from tests.serving.services import saved_detector
+from tsad.detector.detector import Detector
+from tsad.series import Series
+from tsad.serving import stream_sessions as live
+from tsad.serving.errors import Refusal
+from tsad.serving.executor import Workers
+from tsad.serving.stream_sessions import NewStream, StreamLimits, Streams
+from tsad.thresholds.threshold import GivenThreshold
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return saved_detector(tmp_path_factory.mktemp("detector"))
+
+
+@pytest.fixture
+def detector(made):
+    return made[0]
+
+
+@pytest.fixture
+def rows(made):
+    return made[1].values
+
+
+def opened(folder, detector, **limits):
+    return Streams(folder / "streams", lambda: detector, StreamLimits(**limits))
+
+
+def begun(streams):
+    return streams.begin(NewStream())["id"]
+
+
+def in_turn(streams, number, work):
+    """Returns what `work` returns of the held stream."""
+
+    async def run():
+        async with streams.held(number) as seat:
+            return work(seat)
+
+    return asyncio.run(run())
+
+
+def pushed(streams, number, values, after=None):
+    return in_turn(streams, number, lambda seat: streams.push(seat, values, None, after)[0])
+
+
+def test_what_was_answered_is_on_the_disk(tmp_path, detector, rows):
+    number = begun(opened(tmp_path, detector))
+    scores = []
+    for first in range(0, 100, 7):
+        fresh = opened(tmp_path, detector)  # as after a kill
+        scores += pushed(fresh, number, rows[first : first + 7], after=first)["score"]
+    whole = detector.score(Series(rows, detector.scorer.features))
+    np.testing.assert_allclose(np.array(scores, float), whole.values, rtol=1e-6)
+
+
+def full(stream, folder):
+    raise OSError("the disk is full")
+
+
+def test_rows_whose_state_cannot_be_saved_have_not_come(tmp_path, detector, rows, monkeypatch):
+    streams = opened(tmp_path, detector)
+    number = begun(streams)
+    pushed(streams, number, rows[:10])
+    with monkeypatch.context() as broken:
+        broken.setattr(live.Stream, "save", full)
+        with pytest.raises(OSError, match="the disk is full"):
+            pushed(streams, number, rows[10:20])
+    assert in_turn(streams, number, streams.describe)["rows"] == 10
+    assert pushed(streams, number, rows[10:20], after=10)["rows_total"] == 20
+
+
+def test_a_stream_keeps_the_threshold_that_it_began_with(tmp_path, detector, rows):
+    number = begun(opened(tmp_path, detector))
+    recalibrated = Detector(detector.scorer, GivenThreshold(level=1e9))
+    found = pushed(opened(tmp_path, recalibrated), number, rows)
+    assert set(found["level"]) == {detector.threshold.level}
+    other = opened(tmp_path, recalibrated)
+    assert set(pushed(other, begun(other), rows)["level"]) == {1e9}
+
+
+def test_streams_are_let_go_from_memory_and_come_back(tmp_path, detector, rows):
+    streams = opened(tmp_path, detector, loaded=2)
+    numbers = [begun(streams) for _ in range(5)]
+    for first in (0, 10):
+        for number in numbers:
+            assert pushed(streams, number, rows[first : first + 10], after=first)["rows_total"] == first + 10
+    assert sum(seat.stream is not None for seat in streams._seats.values()) == 2
+
+
+def test_one_that_nobody_used_for_long_makes_room_and_others_do_not(tmp_path, detector, rows):
+    streams = opened(tmp_path, detector, streams=2, idle_seconds=1000)
+    old, young = begun(streams), begun(streams)
+    with pytest.raises(Refusal, match="2 streams are open, no more may be; delete one"):
+        streams.begin(NewStream())
+    for path in (tmp_path / "streams" / old).iterdir():
+        os.utime(path, (1, 1))
+    newest = begun(streams)
+    assert {path.name for path in (tmp_path / "streams").iterdir()} == {young, newest}
+    with pytest.raises(Refusal, match="no stream"):
+        in_turn(streams, old, streams.describe)
+
+
+def test_a_stream_is_used_by_one_request_at_a_time(tmp_path, detector):
+    streams = opened(tmp_path, detector)
+    number, inside, most = begun(streams), 0, 0
+
+    async def use():
+        nonlocal inside, most
+        async with streams.held(number):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.001)
+            inside -= 1
+
+    async def run():
+        await asyncio.gather(*(use() for _ in range(10)))
+
+    asyncio.run(run())
+    assert most == 1
+
+
+def test_who_waits_for_a_stream_that_is_deleted_does_not_find_it(tmp_path, detector):
+    streams = opened(tmp_path, detector)
+    number = begun(streams)
+
+    async def remove():
+        async with streams.held(number) as seat:
+            await asyncio.sleep(0.01)
+            streams.remove(seat)
+
+    async def use():
+        async with streams.held(number):
+            pytest.fail("it was deleted")
+
+    async def run():
+        return await asyncio.gather(remove(), use(), return_exceptions=True)
+
+    nothing, refusal = asyncio.run(run())
+    assert nothing is None
+    assert refusal.status == 404
+
+
+# --- workers ---
+
+
+def test_work_that_nobody_waits_for_keeps_its_place_until_it_is_done():
+    async def run():
+        workers, gate = Workers(1), asyncio.Event()
+
+        async def work():
+            await gate.wait()
+            raise ValueError("too late")
+
+        async def other():
+            return "done"
+
+        given_up = asyncio.create_task(workers.take(work))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        next_one = asyncio.create_task(workers.take(other))
+        impatient = asyncio.create_task(workers.take(other))
+        await asyncio.sleep(0.01)
+        impatient.cancel()
+        assert not next_one.done()
+        gate.set()
+        return await next_one, workers.waiting
+
+    assert asyncio.run(run()) == ("done", 0)
+
+
+def test_only_so_many_requests_are_worked_on_and_wait():
+    inside, most = 0, 0
+
+    async def work():
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.01)
+        inside -= 1
+
+    async def run():
+        workers = Workers(2, waiting=3)
+        found = await asyncio.gather(*(workers.take(work) for _ in range(7)), return_exceptions=True)
+        return found, workers.waiting
+
+    found, waiting = asyncio.run(run())
+    assert most == 2
+    assert waiting == 0
+    refusals = [each for each in found if each is not None]
+    assert [refusal.status for refusal in refusals] == [503, 503]
+    assert "3 requests wait already" in refusals[0].message
+    assert refusals[0].headers["Retry-After"]

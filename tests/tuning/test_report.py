@@ -1,0 +1,197 @@
+from dataclasses import replace
+
+import pytest
+
+from tests.tuning.trials import SPACE, drawn, trial
+from tsad.spec import parse
+from tsad.tuning.report import WIDTH, nas_report
+from tsad.tuning.space import Space
+from tsad.tuning.spec import SearchSpec
+
+EVOLUTION = SearchSpec()
+LABELLED = parse(SearchSpec, {"maximise": {"kind": "labelled"}, "designer": {"kind": "random"}}, "search")
+
+
+def sections(trials, spec=EVOLUTION, space=SPACE):
+    """Returns the lines of each section by its title."""
+    found = {}
+    for section in nas_report(trials, spec, space, "quick").split("\n\n"):
+        title, rule, *lines = section.rstrip("\n").split("\n")
+        assert rule == "-" * len(title)
+        found[title] = lines
+    return found
+
+
+def cells(lines):
+    return [line.split() for line in lines]
+
+
+def test_the_head_says_what_was_searched_and_what_came_of_it():
+    trials = [
+        trial(0, 0.5),
+        trial(1, 0.75, reused="run"),
+        trial(2, state="failed", reason="broke"),
+        trial(3, 0.25, state="stopped", elapsed=7200.0),
+    ]
+    head = "\n".join(sections(trials)["Search quick"])
+    assert "genes: 5 of choice, 1 of range" in head
+    assert "synthetic" in head
+    assert "reads no label" in head
+    assert "4: 2 finished, 1 stopped, 1 failed; 1 reused from an earlier search" in head
+    assert "7200.0 s, 2 side by side; 2 trainings an hour" in head  # three trainings in two hours
+    assert "g00-lstm_ae-001 with 0.750" in head
+
+
+def test_the_head_says_whose_labels_were_read():
+    head = "\n".join(sections([trial(0, 0.5)], LABELLED)["Search quick"])
+    assert "labelled metric=ranking/pr_auc; reads the labels of the selection rows" in head
+
+
+def test_a_generation_is_a_row():
+    trials = [
+        trial(0, 0.5),
+        trial(1, 0.25),
+        trial(2, state="failed", generation=1),
+        trial(3, 0.375, generation=1, reused="run"),
+        trial(4, 0.9, state="stopped", generation=1),
+        trial(5, 0.75, generation=2),
+    ]
+    assert cells(sections(trials)["Generations"])[1:] == [
+        ["0", "2", "2", "0", "0", "0.500", "0.375", "0.500"],
+        ["1", "2", "1", "1", "1", "0.375", "0.375", "0.500"],
+        ["2", "1", "1", "0", "0", "0.750", "0.750", "0.750"],
+    ]
+
+
+def test_a_search_without_generations_has_no_table_of_them():
+    assert "Generations" not in sections(drawn(5))
+
+
+def test_incumbents_say_what_changed():
+    lstm = {"window.length": 0, "model": 0, "model:lstm_ae.hidden": 1, "scoring.smooth": 0}
+    l2 = {"window.length": 0, "model": 2, "scoring.smooth": 0}
+    trials = [trial(0, 0.5, genes=lstm), trial(1, 0.25, genes=lstm), trial(2, 0.75, genes=l2, elapsed=12.5)]
+    assert sections(trials)["Incumbents"] == [
+        "0.500     g00-lstm_ae-000  (trial 1 to end, after 1.0 s)",
+        "          length 8, model lstm_ae, lstm_ae.hidden 64, smooth none",
+        "0.750     g00-lstm_ae-002  (trial 3 to end, after 12.5 s)",
+        "          model lstm_ae -> l2, lstm_ae.hidden 64 -> not used",
+    ]
+
+
+def test_the_best_ten_stand_with_their_test_metrics():
+    trials = [trial(n, n / 100, metrics={"ranking/vus_pr": 0.5, "oracle/best_f1": 0.25}) for n in range(12)]
+    head, *rows = cells(sections(trials)["The best 10"])
+    assert head[:6] == ["trial", "value", "vus_pr", "pr_auc", "roc_auc", "oracle/best_f1"]
+    assert [row[0] for row in rows[:-1]] == [f"g00-lstm_ae-{number:03d}" for number in range(11, 1, -1)]
+    assert rows[0] == ["g00-lstm_ae-011", "0.110", "0.500", "-", "-", "0.250", "-", "-", "-"]
+
+
+def test_with_costs_the_trials_that_nothing_beats_are_named():
+    spec = parse(SearchSpec, {"minimise": ["cost/parameters"]}, "search")
+    costs = {0: (0.5, 10.0), 1: (0.75, 20.0), 2: (0.5, 15.0), 3: (0.25, 5.0)}
+    trials = [trial(n, value, metrics={"cost/parameters": cost}) for n, (value, cost) in costs.items()]
+    found = sections([*trials, trial(4, 0.9)], spec)["Not beaten in value and costs at once"]
+    assert [row[0] for row in cells(found)[1:]] == ["g00-lstm_ae-001", "g00-lstm_ae-000", "g00-lstm_ae-003"]
+    assert "Not beaten in value and costs at once" not in sections(trials)
+
+
+def test_the_most_important_gene_comes_first():
+    head, first, *_ = cells(sections(drawn(40))["What the genes decide"])
+    assert head[:2] == ["gene", "importance"]
+    assert first[0] == "length"
+    assert first[-1].strip("#") == ""
+
+
+def test_correlations_say_that_test_labels_chose_nothing():
+    lines = sections(drawn(30))["Does the maximised value mean anything?"]
+    rows = {row[0]: row[1:] for row in cells(lines[:4])}
+    assert rows["metric"] == ["correlation", "95", "%", "trials", "objective/misfit"]
+    assert rows["vus_pr"] == ["1.000", "1.000", "to", "1.000", "30", "-1.000"]
+    assert rows["objective/misfit"][:5] == ["-1.000", "-1.000", "to", "-1.000", "30"]
+    assert "read test labels, afterwards, and chose nothing" in " ".join(lines)
+
+
+def test_random_stands_beside_the_search_at_as_many_trials():
+    values = {0: 0.25, 1: 0.75, 2: 0.5}
+    trials = [trial(n, value) for n, value in values.items()] + [
+        trial(3, 0.9, parents=(0, 1), generation=1, seconds=3.0)
+    ]
+    lines = sections(trials)["Random at equal cost"]
+    assert cells(lines[1:4]) == [
+        ["1", "0.500", "0.250", "to", "0.750", "0.250"],
+        ["2", "0.667", "0.500", "to", "0.750", "0.750"],
+        ["3", "0.750", "0.750", "to", "0.750", "0.750"],
+    ]
+    told = " ".join(lines)
+    assert "from the 3 candidates of this search that were drawn at random, 3 of them finished" in told
+    assert "the 4 trials cost what 6.0 random ones cost" in told
+
+
+def test_what_was_taken_from_an_earlier_search_says_nothing_of_what_a_trial_takes():
+    taken = [trial(n, 0.1 * n, reused="a run", seconds=0.0) for n in range(3)]
+    told = " ".join(
+        sections([*taken, trial(3, 0.9, seconds=12.0), trial(4, 0.8, seconds=24.0)])["Random at equal cost"]
+    )
+    assert "the 5 trials cost what 2.0 random ones cost" in told
+    assert "random ones cost" not in " ".join(sections(taken)["Random at equal cost"])
+
+
+def test_a_random_trial_that_did_not_finish_cost_as_much_and_came_to_nothing():
+    lines = sections([trial(0, 0.25), trial(1, 0.9, state="stopped")])["Random at equal cost"]
+    assert cells(lines[1:3]) == [[size, "0.250", "0.250", "to", "0.250", "0.250"] for size in "12"]
+    assert "from the 2 candidates of this search that were drawn at random, 1 of them finished" in " ".join(lines)
+
+
+def test_a_grid_says_nothing_of_random():
+    grid = parse(SearchSpec, {"designer": {"kind": "grid"}}, "search")
+    assert sections(drawn(5), grid)["Random at equal cost"][0].startswith(
+        "Unknown: no candidate that was drawn at random"
+    )
+
+
+def test_reasons_are_counted_and_cut():
+    long = "DataError: " + "ümläut, 日本語\n" * 100
+    trials = [trial(n, state="failed", reason="broke\n  twice") for n in range(20)]
+    trials += [trial(20, state="stopped"), trial(21, state="failed", reason=long)]
+    lines = sections(trials)["Trials that did not finish"]
+    assert lines[0] == "  20 failed: broke twice (trials 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...)"
+    assert lines[1] == "   1 stopped: no reason given (trial 20)"
+    assert len(" ".join(lines[2:])) < 400
+    assert lines[-1].endswith("… (trial 21)")
+
+
+def test_every_configuration_is_told():
+    genes = {"window.length": 2, "model": 1, "model:tcn_ae.hidden": 1}
+    trials = [
+        trial(7, 0.75, genes=genes, generation=1, parents=(0, 3), reused="run", seconds=12.34),
+        trial(0, state="failed", family="l2"),
+    ]
+    first, second = cells(sections(trials)["Every configuration"][1:])
+    assert " ".join(first) == "0 g00 failed - 1.0 s l2"
+    expected = "7 g01 finished 0.750 12.3 s reused of 0 and 3: length=32 model=tcn_ae tcn_ae.hidden=32"
+    assert " ".join(second) == expected
+
+
+@pytest.mark.parametrize(
+    "trials",
+    [
+        [],
+        [trial(0, 0.5)],
+        [trial(0, state="failed", reason="broke")],
+        [trial(0, 0.5, state="stopped"), trial(1, float("nan")), trial(2, elapsed=0.0)],
+        [trial(n, -1e9 if n % 7 else None, generation=n // 9, family="ä" * 200) for n in range(30)],
+        [replace(each, elapsed=0.0, seconds=0.0) for each in drawn(13, population=4)],
+        drawn(300, population=20),
+    ],
+    ids=["none", "one", "failed", "valueless", "odd", "timeless", "many"],
+)
+@pytest.mark.parametrize("space", [SPACE, Space({})], ids=["genes", "no genes"])
+def test_any_search_has_a_report_that_fits(trials, space):
+    report = nas_report(trials, EVOLUTION, space, "x" * 200)
+    assert max(map(len, report.splitlines())) <= WIDTH
+    assert all(line == line.rstrip() for line in report.splitlines())
+    assert report.count("Search xxx") == report.count("Random at equal cost") == 1
+    lines = report.split("active genes\n")[-1].splitlines()
+    told = [line for line in lines if line[:4].strip().isdecimal()]
+    assert len(told) == len(trials)

@@ -1,0 +1,74 @@
+"""Trials as a search would leave them, made of a few numbers."""
+
+from typing import Any
+
+import numpy as np
+
+from tsad.selection.trial import Candidate, State, Trial
+from tsad.tuning.space import Space
+
+SPACE = Space(
+    {
+        "data": {"kind": "synthetic"},
+        "window": {"length": {"choice": [8, 16, 32]}},
+        "model": {
+            "choice": [
+                {"kind": "lstm_ae", "hidden": {"choice": [32, 64]}},
+                {"kind": "tcn_ae", "hidden": {"choice": [16, 32]}},
+                {"kind": "l2"},
+            ]
+        },
+        "training": {
+            "learning_rate": {"range": [1e-3, 1e-1], "log": True, "when": {"model.kind": ["lstm_ae", "tcn_ae"]}}
+        },
+        "scoring": {"smooth": {"choice": ["none", "mean"]}},
+    }
+)
+
+
+def trial(
+    number: int,
+    value: float | None = None,
+    *,
+    state: State = "finished",
+    genes: dict[str, Any] | None = None,
+    family: str = "lstm_ae",
+    generation: int = 0,
+    parents: tuple[int, ...] = (),
+    metrics: dict[str, float] | None = None,
+    **fields: Any,
+) -> Trial:
+    """Returns a trial that ended `number` + 1 seconds after the search began, unless told otherwise."""
+    experiment = {"data": {"kind": "synthetic", "rows": 400}, "model": {"kind": family}}
+    candidate = Candidate(number, generation, genes or {}, experiment, parents)
+    return Trial(
+        candidate, state, value, **{"seconds": 1.0, "elapsed": number + 1.0, "metrics": metrics or {}} | fields
+    )
+
+
+def drawn(count: int, seed: int = 0, population: int = 0) -> list[Trial]:
+    """Returns finished trials of SPACE: the window decides most of the value, the model the rest, smoothing nothing.
+
+    With a population, those after the first so many are in generations and have two parents from the one before.
+    """
+    generator = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        values, genes = SPACE.resolve({}, generator)
+        value = {8: 0.2, 16: 0.4, 32: 0.6}[values["window"]["length"]] + 0.05 * (values["model"]["kind"] == "tcn_ae")
+        value += 0.01 * generator.standard_normal()
+        generation = number // population if population else 0
+        parents = tuple(range((generation - 1) * population, (generation - 1) * population + 2)) if generation else ()
+        metrics = {
+            "ranking/vus_pr": value**2,
+            "ranking/pr_auc": float(generator.random()),
+            "oracle/best_f1": 0.5,
+            "objective/misfit": -value,
+            "cost/parameters": 0.0 if values["model"]["kind"] == "l2" else float(10 ** generator.uniform(2, 6)),
+            "cost/seconds": float(generator.uniform(1, 3)),
+        }
+        family = values["model"]["kind"]
+        found.append(
+            trial(number, value, genes=genes, family=family, generation=generation, parents=parents, metrics=metrics)
+        )
+    return found

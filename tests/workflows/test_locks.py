@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+import pytest
+
+from tsad.errors import TsadError
+from tsad.workflows.locks import abandoned, claimed
+
+HOLD = """
+import sys
+from pathlib import Path
+from tsad.workflows.locks import claimed
+with claimed(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "search"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_two_processes_do_not_search_in_one_folder(tmp_path, holder):
+    assert not abandoned(tmp_path / "search")
+    with (
+        pytest.raises(TsadError, match="search: one process at a time may search here, but another is at it"),
+        claimed(tmp_path / "search"),
+    ):
+        pass
+
+
+def test_a_process_that_is_killed_leaves_its_folder(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    assert abandoned(tmp_path / "search")
+    with claimed(tmp_path / "search"):
+        assert not abandoned(tmp_path / "search")
+
+
+def test_a_folder_that_no_search_of_this_machine_began_in_is_not_abandoned(tmp_path):
+    assert not abandoned(tmp_path / "elsewhere")

@@ -1,0 +1,271 @@
+"""The files of a run: written once by whoever ran it, logged as they are by whoever tracks it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tsad.assessment.assessment import Assessment, Certainty
+from tsad.assessment.html_report import page
+from tsad.drift import Profile
+from tsad.evaluation.anomaly_types import KindScores
+from tsad.evaluation.plots import (
+    draw_f1_vs_threshold,
+    draw_losses,
+    draw_precision_recall,
+    draw_reconstruction,
+    draw_roc,
+    draw_score_distribution,
+    draw_scores,
+    draw_series,
+)
+from tsad.evaluation.pointwise import Flags, Floats, precision_recall_f1
+from tsad.evaluation.report import Report, of_flags
+from tsad.experiment import Experiment, Outcome
+from tsad.provenance import LabelsUsed
+from tsad.spec import write_yaml
+from tsad.sweep import sweep
+from tsad.thresholds.percentile import sweep_percentiles
+
+DETECTOR = "detector"
+
+SCHEDULE = "schedule.json"
+"""Among a trial's files if it trained in a population: what was done to its weights, and by whom."""
+
+HEADLINES = (
+    "ranking/vus_pr",
+    "ranking/pr_auc",
+    "ranking/roc_auc",
+    "oracle/best_f1",
+    "deployable/f1",
+    "event/f1",
+    "affiliation/f1",
+)
+"""The metrics that every comparison shows, in this order. `oracle/` read labels of the reported rows, `deployable/` did not."""
+
+SWEPT = 400
+"""Levels of the oracle sweep that `threshold_sweep.csv` keeps, evenly many rows apart."""
+
+
+def column_name(metric: str) -> str:
+    """Returns a metric's name as tables show it: those that need no level without their prefix."""
+    return metric.removeprefix("ranking/")
+
+
+def headlines(report: Report) -> dict[str, float]:
+    """Returns what a run's page shows of a report, headlines first: all metrics but counts and levels."""
+    first = {name: report.metrics[name] for name in HEADLINES if name in report.metrics}
+    rest = {name: value for name, value in report.metrics.items() if not name.startswith("rows/")}
+    rest.pop("oracle/best_level", None)
+    return first | rest
+
+
+def metrics(outcome: Outcome) -> dict[str, float]:
+    """Returns the headlines of the reported rows; under `selection/` those of the rows that may choose; the cost.
+
+    `cost/seconds` is the wall time of the fit, `cost/latency` that of scoring, in milliseconds for 1,000 rows,
+    `cost/parameters` the numbers in the model's weights.
+    """
+    chosen = {} if outcome.selection is None else outcome.selection.metrics
+    cost = {
+        "cost/seconds": outcome.seconds,
+        "cost/latency": outcome.latency,
+        "cost/parameters": float(outcome.detector.scorer.parameters),
+    }
+    return (
+        headlines(outcome.report) | {f"selection/{name}": chosen[name] for name in HEADLINES if name in chosen} | cost
+    )
+
+
+def assessed_metrics(assessment: Assessment) -> dict[str, float]:
+    """Returns the headlines of an assessment, and those of the trivial detectors under `panel/NAME/`."""
+    trivial = {
+        f"panel/{name}/{metric}": report.metrics[metric]
+        for name, report in assessment.panel.items()
+        for metric in HEADLINES
+        if metric in report.metrics
+    }
+    return headlines(assessment.report) | trivial
+
+
+def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title: str) -> None:
+    """Writes what a run came to.
+
+    `experiment.yaml`, `detector/` (with `profile.json`, what drift is measured by, and `reading.json`, how rows of
+    more files are read, if a file of somebody's own was), `history.json` (losses per epoch),
+    `metrics.json`, `scores.npy` and `labels.npy` (all test rows, NaN = no score), `rows.json` (which of them chose and which
+    are reported), `plots/`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_yaml(folder / "experiment.yaml", experiment, "tsad train experiment.yaml")
+    outcome.detector.save(folder / DETECTOR)
+    Profile.of(outcome.detector, outcome.parts.fit, outcome.validation).save(folder / DETECTOR)
+    history = [losses.curves() | {"epoch": losses.epoch} for losses in outcome.history]
+    if outcome.parts.reading is not None:
+        outcome.parts.reading.save(folder / DETECTOR)
+    _write_json(folder / "history.json", history)
+    _write_report(outcome.report, outcome.detector.provenance.parts(), folder)
+    parts = outcome.parts
+    rows = {"reported": [parts.reported.start, parts.reported.stop]}
+    if parts.selection is not None:
+        rows["selection"] = [parts.selection.start, parts.selection.stop]
+    _write_json(folder / "rows.json", rows)
+    _write_arrays(outcome.test.values, parts.test.labels, folder)
+    levels = outcome.detector.threshold.levels(outcome.test.values)
+    plots = {"scores": draw_scores(outcome.test.values, parts.test.labels, levels, title, parts.reported.start)}
+    if outcome.history:
+        plots["losses"] = draw_losses([losses.curves() for losses in outcome.history], title)
+    _write_plots(plots, folder)
+
+
+def write_assessment(assessment: Assessment, folder: Path) -> None:
+    """Writes how far a detector can be trusted, below `folder`.
+
+    `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the level of
+    the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (panel, chance,
+    intervals, gain, permutation test, root cause), `kinds.csv` (a line for each kind of anomaly and detector, where kinds are
+    known), `data_card.json`, `data_card.md`, `plots/`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_report(assessment.report, assessment.provenance.parts(), folder)
+    _write_json(folder / "metrics_best.json", _best(assessment))
+    _sweep_table(assessment).to_csv(folder / "threshold_sweep.csv", index=False)
+    _predictions(assessment).to_csv(folder / "predictions.csv", index=False)
+    _write_json(folder / "assessment.json", _described(assessment))
+    if assessment.kinds:
+        _kinds(assessment).to_csv(folder / "kinds.csv", index=False)
+    if assessment.card is not None:
+        (folder / "data_card.json").write_text(assessment.card.model_dump_json(indent=1), encoding="utf-8")
+        (folder / "data_card.md").write_text(assessment.card.to_markdown(), encoding="utf-8")
+    pictures = _write_plots(_draw(assessment), folder)
+    (folder / "report.html").write_text(
+        page(assessment, pictures, scheduled=(folder / SCHEDULE).is_file()), encoding="utf-8"
+    )
+
+
+def write_scores(assessment: Assessment, folder: Path) -> None:
+    """Writes `scores.npy` and `labels.npy` of an assessment that is not the end of a run of ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_arrays(assessment.scores, assessment.labels, folder)
+
+
+def _draw(assessment: Assessment) -> dict[str, Figure]:
+    scores, flags, labels = assessment.scores, assessment.flags, assessment.labels
+    levels, title, first = assessment.levels, assessment.title, assessment.first_row
+    level_from: LabelsUsed = "test" if assessment.provenance.oracle else "nothing"
+    plots = {
+        "scores": draw_scores(scores, labels, levels, title, first_row=first, level_from=level_from),
+        "score_distribution": draw_score_distribution(scores, labels, levels, title, level_from=level_from),
+    }
+    if assessment.certainty is not None:
+        others = assessment.panel_scores
+        plots["roc"] = draw_roc(scores, flags, labels, title, others, level_from=level_from)
+        plots["precision_recall"] = draw_precision_recall(scores, flags, labels, title, others, level_from=level_from)
+        plots["f1_vs_threshold"] = draw_f1_vs_threshold(scores, labels, levels, title, level_from=level_from)
+    if (rows := assessment.rows) is not None:
+        plots["series"] = draw_series(rows.values, rows.features, labels, flags, scores, title, first_row=first)
+        if (estimates := assessment.estimates) is not None:
+            plots["reconstruction"] = draw_reconstruction(
+                rows.values, estimates, scores, rows.features, labels, title, first_row=first
+            )
+    return plots
+
+
+def _write_plots(plots: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
+    """Writes `plots/NAME.png` and returns all pictures there by name, those of the training before included."""
+    (folder / "plots").mkdir(exist_ok=True)
+    for name, figure in plots.items():
+        figure.savefig(folder / "plots" / f"{name}.png", dpi="figure")
+    return {path.stem: path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))}
+
+
+def _best(assessment: Assessment) -> dict[str, object]:
+    """Returns the metrics of the flags at the level of the best F1, marked as the oracle that they are."""
+    known = ~np.isnan(assessment.scores)
+    if assessment.labels is None or "oracle/best_level" not in assessment.report.metrics:
+        return {"undefined": "rows of both kinds, with labels and scores, are needed to choose a level by them"}
+    level = assessment.report.metrics["oracle/best_level"]
+    flags = assessment.scores[known] > level
+    best = of_flags(flags, assessment.labels[known])
+    return {
+        "labels_used": {"threshold": "test"},
+        "level": level,
+        **{f"oracle/{name}": value for name, value in best.items()},
+    }
+
+
+def _sweep_table(assessment: Assessment) -> pd.DataFrame:
+    """Returns the levels at percentiles of validation scores (deployable), then those at test scores (oracle)."""
+    known = ~np.isnan(assessment.scores)
+    scores = assessment.scores[known]
+    labels = None if assessment.labels is None else assessment.labels[known]
+    by_rule: list[tuple[str, float, float]] = []
+    if assessment.validation is not None:
+        levels = sweep_percentiles(assessment.validation)
+        by_rule += [("validation percentile", percentile, level) for percentile, level in levels.items()]
+    if labels is not None and labels.any():
+        levels_of_test = sweep(scores, labels).levels
+        kept = levels_of_test[np.unique(np.linspace(0, len(levels_of_test) - 1, SWEPT).astype(int))]
+        by_rule += [("oracle", float((scores <= level).mean() * 100), float(level)) for level in kept]
+    table = pd.DataFrame(by_rule, columns=["rule", "percentile", "level"])
+    table["predicted"] = [float((scores > level).mean()) for level in table["level"]]
+    if labels is not None:
+        points = [precision_recall_f1(scores > level, labels) for level in table["level"]]
+        table[["precision", "recall", "f1"]] = np.array(points).reshape(-1, 3)
+    return table
+
+
+def _predictions(assessment: Assessment) -> pd.DataFrame:
+    table = pd.DataFrame({"row": assessment.first_row + np.arange(len(assessment.scores)), "score": assessment.scores})
+    for name in ("levels", "flags", "labels"):
+        column = getattr(assessment, name)
+        if column is not None:
+            table[name.removesuffix("s")] = column.astype(int) if column.dtype == bool else column
+    return table
+
+
+def _kinds(assessment: Assessment) -> pd.DataFrame:
+    return pd.DataFrame(
+        [{"detector": name, **kind._asdict()} for name, kinds in assessment.kinds.items() for kind in kinds],
+        columns=["detector", *KindScores._fields],
+    )
+
+
+def _described(assessment: Assessment) -> dict[str, object]:
+    causes = assessment.causes
+    return {
+        "title": assessment.title,
+        "labels_used": assessment.provenance.parts(),
+        "panel": {name: dict(report.metrics) for name, report in assessment.panel.items()},
+        "certainty": None if assessment.certainty is None else _certainty(assessment.certainty),
+        "root_cause": None if causes is None else causes[0].named() | causes[1].named("root_cause/chance"),
+    }
+
+
+def _certainty(certainty: Certainty) -> dict[str, object]:
+    return {
+        "chance": {name: level._asdict() for name, level in certainty.chance.items()},
+        "intervals": {name: interval._asdict() for name, interval in certainty.intervals.items()},
+        "gain": None if certainty.gain is None else asdict(certainty.gain),
+        "permuted": {"value": certainty.permuted.value, "p_value": certainty.permuted.p_value},
+    }
+
+
+def _write_arrays(scores: Floats, labels: Flags | None, folder: Path) -> None:
+    np.save(folder / "scores.npy", scores, allow_pickle=False)
+    if labels is not None:
+        np.save(folder / "labels.npy", labels, allow_pickle=False)
+
+
+def _write_report(report: Report, labels_used: Mapping[str, str], folder: Path) -> None:
+    """Writes `metrics.json`: the metrics by name, the reason of each that is undefined, whose labels had a hand in what."""
+    described = dict(report.metrics) | {"undefined": dict(report.undefined), "labels_used": dict(labels_used)}
+    _write_json(folder / "metrics.json", described)
+
+
+def _write_json(path: Path, values: object) -> None:
+    path.write_text(json.dumps(values, indent=1, allow_nan=False), encoding="utf-8")

@@ -1,0 +1,255 @@
+"""An assessment: a report, and everything that says how far it can be trusted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsad.assessment.baselines import run_panel
+from tsad.assessment.leakage import PermutedLabels, permuted_labels
+from tsad.data.card import DataCard, data_card
+from tsad.data.dataset import DataSet
+from tsad.data.split import Parts, split
+from tsad.detector.detector import Detector
+from tsad.detector.scoring import Scores
+from tsad.evaluation.anomaly_types import KindScores, by_kind
+from tsad.evaluation.chance import Chance, chance
+from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
+from tsad.evaluation.pointwise import Flags, Floats, pr_auc
+from tsad.evaluation.prediction_errors import estimate_errors
+from tsad.evaluation.report import Report, evaluate
+from tsad.evaluation.root_cause import RootCause, root_cause
+from tsad.experiment import Experiment, Outcome, report
+from tsad.provenance import Provenance
+from tsad.series import Series
+from tsad.sweep import sweep
+
+RESAMPLES, SEED = 500, 0
+GAIN = "ranking/pr_auc"
+"""The metric of the paired comparison with the best trivial detector."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a detector has over the best trivial one in PR-AUC, on the rows that they and the rest of the panel score.
+
+    Attributes:
+        rival: Name of the trivial detector with the highest PR-AUC (a choice in the rival's favour).
+        value: PR-AUC of the detector.
+        rival_value: PR-AUC of the rival.
+        difference: With its interval, over the same resamples of both.
+    """
+
+    rival: str
+    value: float
+    rival_value: float
+    difference: Interval
+
+    @property
+    def sentence(self) -> str:
+        """Whether it is worth more than the best trivial detector."""
+        better = "does not surely beat" if self.value > self.rival_value else "does not beat"
+        beats = "beats" if self.difference.low > 0 else better
+        return (
+            f"In PR-AUC the detector ({self.value:.3f}) {beats} the best trivial one ({self.rival}, {self.rival_value:.3f}): "
+            f"difference {self.difference}."
+        )
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How far the ranking of rows of both kinds can be trusted.
+
+    Attributes:
+        chance: What random scores get, by metric.
+        intervals: PR-AUC of the detector (named "detector") and of each trivial one.
+        gain: Over the best trivial one; None without a panel, or if no rows of both kinds have all their scores.
+        permuted: PR-AUC beside that on shifted labels.
+    """
+
+    chance: Mapping[str, Chance]
+    intervals: Mapping[str, Interval]
+    gain: Gain | None
+    permuted: PermutedLabels
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What is known of scores on some rows.
+
+    Attributes:
+        title: Which detector on which data.
+        scores: (T,) of the reported rows, NaN where there is none.
+        flags: (T,), or None if there is no level.
+        levels: (T,) of each row, or None.
+        labels: (T,), or None if nobody knows.
+        first_row: Place of the first reported row in the test series.
+        validation: Scores of validation rows, which label-free levels are read off; None where there are none.
+        rows: The reported rows themselves, in units of the data; None where only scores are known.
+        estimates: (T, F) what the model took the rows for, likewise; None for a model without estimates.
+        report: On these rows.
+        provenance: Whose labels had a hand in the detector.
+        panel: Reports of the trivial detectors on the same rows.
+        panel_scores: (T,) scores of each.
+        certainty: Chance, intervals, gain; None unless rows of both kinds are labelled.
+        causes: How well features are ranked, and chance; None where causes are not known.
+        kinds: What the detector (named "detector") and each trivial one are worth on each kind of anomaly; empty where kinds
+            are not known.
+        card: Of the data.
+    """
+
+    title: str
+    scores: Floats
+    flags: Flags | None
+    levels: Floats | None
+    labels: Flags | None
+    first_row: int
+    report: Report
+    provenance: Provenance
+    validation: Floats | None = None
+    rows: Series | None = None
+    estimates: Floats | None = None
+    panel: Mapping[str, Report] = field(default_factory=dict)
+    panel_scores: Mapping[str, Floats] = field(default_factory=dict)
+    certainty: Certainty | None = None
+    causes: tuple[RootCause, RootCause] | None = None
+    kinds: Mapping[str, tuple[KindScores, ...]] = field(default_factory=dict)
+    card: DataCard | None = None
+
+
+def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str) -> Assessment:
+    """Returns the assessment of a detector on the reported rows of an experiment, the trivial panel run beside it.
+
+    Args:
+        detector: As it was saved.
+        experiment: Says which rows are reported, and what the panel is fitted on.
+        data: Of the experiment.
+        title: For people.
+    """
+    parts = split(data, experiment.split, detector.scorer.rows_before + 1)
+    scores = detector.score(parts.test, parts.past)
+    levels, rows = detector.threshold.levels(scores.values), parts.reported
+    outcomes = run_panel(experiment, data)
+    labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
+    estimates = detector.scorer.estimates(parts.test)
+    found = report(detector, scores, parts, rows)
+    if estimates is not None:
+        found = replace(found, metrics={**found.metrics, **_errors(detector, parts, estimates)})
+    panel = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
+    flags = detector.flag(scores)[rows]
+    judged = {"detector": (scores.values[rows], flags)} | {
+        name: (panel[name], outcome.detector.flag(outcome.test)[rows]) for name, outcome in outcomes.items()
+    }
+    return Assessment(
+        title=title,
+        scores=scores.values[rows],
+        flags=flags,
+        levels=levels[rows],
+        labels=labels,
+        first_row=rows.start,
+        report=found,
+        provenance=detector.provenance,
+        validation=detector.score(parts.validation).values,
+        rows=parts.test.part(rows.start, rows.stop),
+        estimates=None if estimates is None else estimates[rows],
+        panel={name: _reported(each, parts, rows) for name, each in outcomes.items()},
+        panel_scores=panel,
+        certainty=_certainty(scores.values[rows], labels, found, panel),
+        causes=_causes(scores, rows, data),
+        kinds=_kinds(judged, labels, rows.start, data),
+        card=data_card(data),
+    )
+
+
+def _errors(detector: Detector, parts: Parts, estimates: Floats) -> dict[str, float]:
+    """Returns the errors of the estimates of the reported normal rows, in the units of the scaler."""
+    scaler, rows = detector.scorer.scaler, parts.reported
+    normal = np.full(len(parts.test), fill_value=True) if parts.test.labels is None else ~parts.test.labels
+    scaled = scaler.apply(parts.test).values[rows][normal[rows]].astype(np.float64)
+    return estimate_errors(scaled, ((estimates - scaler.center) / scaler.scale)[rows][normal[rows]])
+
+
+def _reported(outcome: Outcome, parts: Parts, rows: slice) -> Report:
+    """Returns the report of `rows`, made anew only if the outcome's own gap made it report others."""
+    if outcome.parts.reported == rows:
+        return outcome.report
+    return report(outcome.detector, outcome.test, parts, rows)
+
+
+def assess_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
+    """Returns the assessment of scores of which nothing else is known.
+
+    No threshold came with them, so flags are those of the best F1: an oracle, and tagged so.
+
+    Args:
+        scores: (T,), NaN where there is none.
+        labels: (T,).
+        title: For people.
+    """
+    known = ~np.isnan(scores)
+    levels, flags = None, None
+    if labels[known].any():
+        swept = sweep(scores[known], labels[known])
+        levels = np.full(len(scores), swept.levels[swept.best])
+        flags = np.where(known, scores, -np.inf) > levels
+    found = evaluate(scores, flags, labels, level_from="test")
+    return Assessment(
+        title=title,
+        scores=scores,
+        flags=flags,
+        levels=levels,
+        labels=labels,
+        first_row=0,
+        report=found,
+        provenance=Provenance(threshold="test"),
+        certainty=_certainty(scores, labels, found, {}),
+    )
+
+
+def _certainty(scores: Floats, labels: Flags | None, found: Report, panel: Mapping[str, Floats]) -> Certainty | None:
+    known = ~np.isnan(scores)
+    if labels is None or GAIN not in found.metrics:
+        return None
+    generator = np.random.default_rng(SEED)
+    weights = block_weights(len(scores), generator, RESAMPLES)
+    values, resampled = {}, {}
+    for name, each in {"detector": scores, **panel}.items():
+        has = ~np.isnan(each)
+        values[name] = pr_auc(each[has], labels[has])
+        resampled[name] = resampled_pr_auc(each[has], labels[has], weights[:, has])
+    return Certainty(
+        chance=chance(labels[known], found.metrics.get("ratio/predicted", 0.0), generator),
+        intervals={name: interval(values[name], drawn) for name, drawn in resampled.items()},
+        gain=_gain(scores, labels, panel, weights),
+        permuted=permuted_labels(scores, labels, pr_auc, generator, min(200, int(known.sum()) - 1)),
+    )
+
+
+def _gain(scores: Floats, labels: Flags, panel: Mapping[str, Floats], weights: NDArray[np.int64]) -> Gain | None:
+    shared = ~np.isnan([scores, *panel.values()]).any(axis=0)
+    truth = labels[shared]
+    if not panel or truth.all() or not truth.any():
+        return None
+    values = {name: pr_auc(each[shared], truth) for name, each in panel.items()}
+    rival = max(panel, key=lambda name: values[name])
+    value = pr_auc(scores[shared], truth)
+    own, others = (resampled_pr_auc(each[shared], truth, weights[:, shared]) for each in (scores, panel[rival]))
+    return Gain(rival, value, values[rival], interval(value - values[rival], own - others))
+
+
+def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCause, RootCause] | None:
+    """Returns how well features are ranked in the reported events whose causes are known, and chance."""
+    known = ~np.isnan(scores.values)
+    causes = [cause for cause in data.causes if cause.start >= rows.start and known[cause.start : cause.stop].any()]
+    return root_cause(scores.by_feature, causes, data.test.features) if causes and len(data.test.features) > 1 else None
+
+
+def _kinds(
+    judged: Mapping[str, tuple[Floats, Flags]], labels: Flags | None, first_row: int, data: DataSet
+) -> dict[str, tuple[KindScores, ...]]:
+    """Returns what scores and flags of each detector are worth on each kind, if a kind is known."""
+    if labels is None or not data.kinds:
+        return {}
+    kinds = [(start - first_row, stop - first_row, name) for start, stop, name in data.kinds]
+    return {name: by_kind(scores, flags, labels, kinds) for name, (scores, flags) in judged.items()}

@@ -1,0 +1,74 @@
+"""The trivial panel: what the cheapest detectors get on the same rows, beside every number that claims to be better."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tsad.data.dataset import DataSet
+from tsad.detector.scoring import rows_before
+from tsad.experiment import Experiment, Outcome, run
+from tsad.models import ModelSpec
+from tsad.models.baselines.principal import PcaErrorSpec
+from tsad.models.contract import ClosedFormModel
+from tsad.spec import parse, put
+
+_SMOOTH = {"smooth": {"kind": "mean", "length": 10}}
+_OF_WINDOWS = {"over": "window", "compress": "log1p"}
+
+PANEL: Mapping[str, Mapping[str, Any]] = {
+    "random": {"model": {"kind": "random"}},
+    "constant": {"model": {"kind": "constant"}},
+    "l2": {"model": {"kind": "l2"}},
+    "l2 smoothed": {"model": {"kind": "l2"}, "scoring": _SMOOTH},
+    "largest z": {"model": {"kind": "l2"}, "scoring": {"misfit": "absolute", "features": "max", **_SMOOTH}},
+    "range deviation": {"model": {"kind": "range_deviation"}, "scoring": _SMOOTH},
+    "pca error": {"model": {"kind": "pca_error"}, "scoring": {"compress": "log1p", **_SMOOTH}},
+    "nearest neighbour": {"model": {"kind": "nearest_neighbour"}, "scoring": {"compress": "log1p", **_SMOOTH}},
+    "isolation forest": {"model": {"kind": "isolation_forest"}, "scoring": {"compress": "log1p", **_SMOOTH}},
+    "autoregressive ridge": {
+        "window.length": 6,
+        "model": {"kind": "autoregressive_ridge"},
+        "scoring": {"compress": "log1p", **_SMOOTH},
+    },
+    "window linear": {"window.length": 16, "model": {"kind": "window_linear"}, "scoring": _OF_WINDOWS},
+    "k-means": {"window.length": 16, "model": {"kind": "k_means"}, "scoring": _OF_WINDOWS},
+}
+"""Sections by name that replace those of the experiment; fixed beforehand, so no label chooses among their settings. The
+window is of one row unless they say otherwise."""
+
+UNTRAINED = "untrained copy"
+
+
+def trivial(experiment: Experiment, name: str) -> Experiment:
+    """Returns the experiment of a trivial detector, by its name in `PANEL`, on the same rows and with the same threshold.
+
+    Its gap is wider where its score looks at more rows than the gap has.
+    """
+    values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
+    wanted = parse(Experiment, put(values, {"window.length": 1, **PANEL[name]}), f"trivial detector {name}")
+    gap = max(wanted.split.gap, rows_before(wanted.scoring, wanted.window.length) + 1)
+    return wanted.model_copy(update={"split": wanted.split.model_copy(update={"gap": gap})})
+
+
+def untrained(experiment: Experiment) -> Experiment:
+    """Returns the experiment with its model left as it was initialised: what its architecture and scoring are worth alone."""
+    changes = {"training": {"epochs": 0}, "objective": {}}
+    return parse(Experiment, put(experiment.model_dump(mode="json"), changes), UNTRAINED)
+
+
+def run_panel(experiment: Experiment, data: DataSet) -> dict[str, Outcome]:
+    """Returns the outcome by name of each trivial detector; its `test` scores all test rows, whatever it reports itself.
+
+    PCA error is left out where it has as many axes as there are features, since it would explain everything. A model that is
+    trained by gradient gets an untrained copy of itself beside it.
+    """
+    features = len(data.train.features)
+    wanted = {name: trivial(experiment, name) for name in PANEL}
+    wanted = {name: each for name, each in wanted.items() if not _explains_all(each.model, features)}
+    model = experiment.model.build(features, experiment.window.length)
+    if not isinstance(model, ClosedFormModel):
+        wanted[UNTRAINED] = untrained(experiment)
+    return {name: run(each, data) for name, each in wanted.items()}
+
+
+def _explains_all(model: ModelSpec, features: int) -> bool:
+    return isinstance(model, PcaErrorSpec) and model.components >= features

@@ -1,0 +1,324 @@
+"""Tables of any size: CSV and Parquet files that are read piece by piece, every cell as it stands."""
+
+import csv
+import io
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tsad.data.io.issues import Blocked, Findings
+from tsad.data.io.text import Layout, TextForm, made_names, sniff
+from tsad.errors import DataError
+
+_BUFFER = 1 << 16
+"""Bytes of a Parquet column that are read ahead; without it a whole row group would be."""
+
+
+class Piece(ABC):
+    """Some rows of a file, one after the other.
+
+    Attributes:
+        first_row: Number of the first of them in the file, from 0.
+        size: How much of the file they are, in the file's unit.
+    """
+
+    first_row: int
+    size: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Returns how many rows there are."""
+
+    @abstractmethod
+    def columns(self, names: Sequence[str]) -> pd.DataFrame:
+        """Returns some columns as `read_table` reads them, the rows numbered as they are in the file."""
+
+    @abstractmethod
+    def texts(self, name: str) -> list[str]:
+        """Returns the cells of a column as they stand in a CSV; empty ones are ""."""
+
+    @abstractmethod
+    def lines(self) -> list[str]:
+        """Returns the rows as lines of a CSV, without their ends; those of a CSV are as they were, to the letter."""
+
+    @abstractmethod
+    def table(self, numbers: Sequence[str]) -> pa.Table:
+        """Returns the rows as Arrow; a CSV has no types, so its columns become float64 if `numbers` names them, else text."""
+
+
+class TableFile(ABC):
+    """A file of rows.
+
+    Attributes:
+        path: Of the file.
+        names: Of its columns, each once.
+        header: The names as the first line of a CSV.
+        layout: What its lines are written in; those of a Parquet file, in UTF-8 with commas and points.
+        size: Of all rows, in `unit`s.
+        unit: "B" (bytes) or "row".
+    """
+
+    path: Path
+    names: list[str]
+    header: str
+    layout: Layout
+    size: int
+    unit: str
+
+    @abstractmethod
+    def pieces(self, rows: int) -> Iterator[Piece]:
+        """Yields all rows, at most `rows` at a time; raises `DataError` naming the line that cannot be read."""
+
+
+_PLAIN = TextForm()
+
+
+def open_table(path: Path, form: TextForm = _PLAIN) -> TableFile:
+    """Returns the file behind a path; raises `DataError` if it is no CSV of that form, and no Parquet file."""
+    if path.suffix not in {".csv", ".parquet"}:
+        raise DataError(f"{path}: a table must be a .csv or .parquet file; rename or convert it")
+    if not path.is_file():
+        raise DataError(f"{path}: cannot be read (No such file); give the path of a .csv or .parquet file")
+    try:
+        return CsvFile(path, form) if path.suffix == ".csv" else ParquetFile(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+# --- CSV ---
+
+
+class CsvFile(TableFile):
+    """A CSV; what its form leaves open of separator, decimal mark and encoding is found out as for training.
+
+    Lines with another number of cells are never left out, whatever `form.bad_lines` says, since all rows come back.
+    """
+
+    unit = "B"
+
+    def __init__(self, path: Path, form: TextForm = _PLAIN) -> None:
+        self.path = path
+        self.form = form
+        self.size = path.stat().st_size
+        self.layout = _layout(path, form)
+        with self._opened() as file:
+            self.header, cells = next(self._records(file))
+        self.names = [cell.strip() or f"unnamed_{place}" for place, cell in enumerate(cells)]
+        if not form.header:
+            self.names = made_names(len(cells))
+            self.header = csv_line(self.names, self.layout.separator)
+        _check_names(path, self.names)
+
+    def pieces(self, rows: int) -> Iterator["CsvPiece"]:
+        """Yields all rows; a line of more or fewer cells than the header raises `DataError`."""
+        with self._opened() as file:
+            records = self._records(file)
+            if self.form.header:
+                next(records)
+            first = read = 0
+            while chunk := list(islice(records, rows)):
+                piece = CsvPiece(self, first, os.lseek(file.fileno(), 0, os.SEEK_CUR) - read, chunk)
+                yield piece
+                first, read = first + len(piece), read + piece.size
+
+    def _opened(self) -> TextIO:
+        return self.path.open(encoding=self.layout.encoding, newline="")
+
+    def _records(self, file: TextIO) -> Iterator[tuple[str, list[str]]]:
+        """Yields line and cells of every record, the header too; a quoted cell may reach over several lines.
+
+        A blank line is an empty cell if there is one column, and nothing if there are more.
+        """
+        taken: list[str] = []
+        above = [next(file) for _ in range(self.layout.skip)]
+        reader = csv.reader(_noted(file, taken), delimiter=self.layout.separator, strict=True)
+        width = 0
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                line_number = len(above) + reader.line_num
+                raise DataError(f"{self.path}: line {line_number} is not CSV ({error}); mend its quotes") from None
+            if cells is None:
+                return
+            line, first = "".join(taken).rstrip("\r\n"), len(above) + reader.line_num - len(taken) + 1
+            taken.clear()
+            if not line.strip() and width != 1:
+                continue
+            cells, width = cells or [""], width or len(cells)
+            if len(cells) != width:
+                raise DataError(
+                    f"{self.path}: every line must have {width} cells, as the header has, but line {first} has {len(cells)}; "
+                    f"mend that line, or quote the cell that holds a {self.layout.separator!r}"
+                )
+            yield line, cells
+
+
+class CsvPiece(Piece):
+    """Rows of a CSV, each as its line and as its cells."""
+
+    def __init__(self, file: CsvFile, first_row: int, size: int, records: Sequence[tuple[str, list[str]]]) -> None:
+        self.first_row = first_row
+        self.size = size
+        self._file = file
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def columns(self, names: Sequence[str]) -> pd.DataFrame:
+        """Returns columns as pandas makes them of text."""
+        layout = self._file.layout
+        table = pd.read_csv(
+            io.StringIO("\n".join(self.lines())),
+            sep=layout.separator,
+            decimal=layout.decimal,
+            header=None,
+            names=self._file.names,
+            usecols=list(names),
+            index_col=False,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            na_values=list(self._file.form.empty),
+            low_memory=False,
+        )
+        return table.set_axis(range(self.first_row, self.first_row + len(self)))
+
+    def texts(self, name: str) -> list[str]:
+        """Returns the cells without the quotes around them."""
+        place = self._file.names.index(name)
+        return [cells[place] for _, cells in self._records]
+
+    def lines(self) -> list[str]:
+        """Returns the lines as they are; a quoted cell may reach over several."""
+        return [line for line, _ in self._records]
+
+    def table(self, numbers: Sequence[str]) -> pa.Table:
+        """Returns columns of float64 and of text."""
+        parsed = self.columns(numbers).astype(float)
+        columns = {
+            name: pa.array(parsed[name]) if name in parsed else pa.array(self.texts(name), pa.string())
+            for name in self._file.names
+        }
+        return pa.table(columns)
+
+
+def _layout(path: Path, form: TextForm) -> Layout:
+    findings = Findings(str(path))
+    layout = sniff(path, form, findings)
+    if findings.problems:
+        raise Blocked(findings.problems[0])
+    return layout
+
+
+def _noted(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise DataError(f"{path}: columns must differ in name, but two are called {twice[0]!r}; rename one of them")
+
+
+# --- Parquet ---
+
+
+class ParquetFile(TableFile):
+    """A Parquet file; an index that pandas wrote is a column like any other."""
+
+    unit = "row"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._opened() as file:
+            self.names = list(file.schema_arrow.names)
+            self.size = file.metadata.num_rows
+        self.header = csv_line(self.names)
+        self.layout = Layout("utf-8", ",", ".", tuple(self.names))
+        _check_names(path, self.names)
+
+    def pieces(self, rows: int) -> Iterator["ParquetPiece"]:
+        """Yields all rows."""
+        first = 0
+        with self._opened() as file:
+            batches = file.iter_batches(batch_size=rows)
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (pa.ArrowException, OSError) as error:
+                    raise self._broken(error) from None
+                if batch is None:
+                    return
+                piece = ParquetPiece(self.path, first, pa.Table.from_batches([batch]))
+                yield piece
+                first += len(piece)
+
+    def _opened(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self.path, buffer_size=_BUFFER, pre_buffer=False)
+        except pa.ArrowException as error:
+            raise self._broken(error) from None
+
+    def _broken(self, error: Exception) -> DataError:
+        return DataError(f"{self.path}: is not a parquet table ({' '.join(str(error).split())})")
+
+
+class ParquetPiece(Piece):
+    """Rows of a Parquet file."""
+
+    def __init__(self, path: Path, first_row: int, table: pa.Table) -> None:
+        self.first_row = first_row
+        self.size = len(table)
+        self._path = path
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def columns(self, names: Sequence[str]) -> pd.DataFrame:
+        """Returns columns as pandas makes them of theirs."""
+        table: pd.DataFrame = self._table.select(list(names)).to_pandas(ignore_metadata=True)
+        return table.set_axis(range(self.first_row, self.first_row + len(self)))
+
+    def texts(self, name: str) -> list[str]:
+        """Returns the cells as text; a time without its fraction if that is 0.
+
+        Raises:
+            DataError: if cells of this type cannot be written so, as lists.
+        """
+        column = self._table[name]
+        try:
+            text = pc.cast(column, pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise DataError(
+                f"{self._path}: column {name!r} of type {column.type} cannot be written as text; write --output as .parquet"
+            ) from None
+        if pa.types.is_timestamp(column.type):
+            text = pc.replace_substring_regex(text, r"\.0+(Z|[+-][0-9:]+)?$", r"\1")
+        return ["" if cell is None else cell for cell in text.to_pylist()]
+
+    def lines(self) -> list[str]:
+        """Returns the cells separated by commas, quoted where they must be."""
+        return [csv_line(cells) for cells in zip(*map(self.texts, self._table.column_names), strict=True)]
+
+    def table(self, numbers: Sequence[str]) -> pa.Table:
+        """Returns the columns with their own types."""
+        return self._table
+
+
+def csv_line(cells: Sequence[str], separator: str = ",") -> str:
+    """Returns cells as a line of a CSV without its end, quoted where they must be."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator="").writerow(cells)
+    return text.getvalue()

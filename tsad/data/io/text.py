@@ -1,0 +1,169 @@
+"""What a text file is written in: encoding, separator, decimal mark, and where its table begins."""
+
+import codecs
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from tsad.data.io.issues import Findings
+from tsad.errors import shown
+from tsad.spec import Spec
+
+_HEAD = 1 << 18
+BLOCK = 1 << 24
+"""Bytes of a file that are looked at together; a line may not be longer."""
+_SAMPLE = 200
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+SEPARATORS = ("\t", ";", "|", ",")
+Separator = Literal[",", ";", "\t", "|", " "]
+Encoding = Literal["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
+
+
+class TextForm(Spec):
+    """How a CSV file is written; a Parquet file says so itself.
+
+    Attributes:
+        separator: Between cells; if not given, that of tab, ; | and comma which most lines have equally often.
+        decimal: Mark in numbers; if not given, a comma where the first lines have numbers with a comma and none with a point.
+        encoding: If not given, what the file's byte order mark says, or UTF-8; another one is never guessed.
+        skip: Lines above the table, such as a title; blank ones count too.
+        header: Whether the first line names the columns; if not, they are f00, f01, ...
+        bad_lines: Lines with more or fewer cells than the first one: `error`, or `drop` them.
+        empty: Cells, as they are written, that mean that there is no value, beside nothing, NA, NaN, null and their like.
+    """
+
+    separator: Separator | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: Encoding | None = None
+    skip: int = Field(0, ge=0)
+    header: bool = True
+    bad_lines: Literal["error", "drop"] = "error"
+    empty: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a text file turned out to be written in.
+
+    Attributes:
+        encoding: As Python names it.
+        separator: Between cells.
+        decimal: In numbers.
+        first: Cells of the first line.
+        skip: Lines above it.
+    """
+
+    encoding: str
+    separator: str
+    decimal: str
+    first: tuple[str, ...]
+    skip: int = 0
+
+
+def sniff(path: Path, form: TextForm, findings: Findings) -> Layout:
+    """Returns what a text file is written in, from its first lines and what `form` says.
+
+    Raises:
+        Blocked: if it is no text, or empty.
+    """
+    with path.open("rb") as opened:
+        head = opened.read(_HEAD)
+        head += opened.readline() if b"\n" not in head else b""
+    mark = next((name for start, name in _MARKS.items() if head.startswith(start)), None)
+    if mark and form.encoding not in {None, mark.removesuffix("-sig")}:
+        findings.stop(f"its byte order mark says {mark}, but encoding is {form.encoding}", {"encoding": None})
+    encoding = mark or form.encoding or "utf-8"
+    if encoding == "utf-16" and not mark:
+        findings.stop("has no byte order mark, which utf-16 needs", {"encoding": "utf-16-le"}, "utf-16-be")
+    _scan(path, encoding, findings)
+    lines = head.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()[:_SAMPLE]
+    below = [line for line in lines[form.skip :] if line.strip()]
+    if not below:
+        findings.stop("is not a csv table (it is empty)", way="give a file with rows")
+    separator = form.separator or _separator(below)
+    skip = _titles(lines, form, separator, findings)
+    rows = list(csv.reader([line for line in lines[skip:] if line.strip()], delimiter=separator))
+    decimal = form.decimal or _decimal(rows, separator)
+    return Layout(encoding, separator, decimal, tuple(cell.strip() for cell in rows[0]), skip)
+
+
+def _titles(lines: list[str], form: TextForm, separator: str, findings: Findings) -> int:
+    """Returns how many lines are above the table; notes those that nobody mentioned.
+
+    They have other numbers of cells than most lines, and the line after them has none that is a number.
+    """
+    rows = list(csv.reader([*lines[form.skip :], ""], delimiter=separator))
+    usual = Counter(len(row) for row in rows if row).most_common(1)[0][0]
+    first = next(place for place, row in enumerate(rows) if len(row) == usual)
+    titles = [line for line in lines[form.skip : form.skip + first] if line.strip()]
+    if not titles or any(is_number(cell) for cell in rows[first]):
+        return form.skip
+    findings.problem(
+        f"its first line must name the columns, but is {shown(titles[0])}, and line {form.skip + first + 1} is the first with "
+        f"{usual} cells, as most have",
+        {"skip": form.skip + first},
+        "remove what is above the table",
+    )
+    return form.skip + first
+
+
+def _scan(path: Path, encoding: str, findings: Findings) -> None:
+    """Raises `Blocked` at the first byte that is no text in this encoding."""
+    decoder, lines, wide = codecs.getincrementaldecoder(encoding)(), 1, encoding.startswith("utf-16")
+    with path.open("rb") as opened:
+        while block := opened.read(BLOCK):
+            if not wide and b"\0" in block:
+                line = lines + block[: block.index(b"\0")].count(b"\n")
+                often = block.count(b"\0") > len(block) // 4
+                cure = {"encoding": "utf-16-le" if block[:2].endswith(b"\0") else "utf-16-be"} if often else {}
+                way = "" if often else "write it again: it was damaged or cut off while it was written"
+                findings.stop(f"is not a csv table (it has NUL bytes, first in line {line})", cure, way)
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                line = lines + error.object[: error.start].count(b"\n")
+                findings.stop(
+                    f"is not a csv table in {encoding} (byte 0x{error.object[error.start]:02x} in line {line})",
+                    {"encoding": "cp1252"} if encoding.startswith("utf-8") else {"encoding": None},
+                    "write it again as utf-8",
+                )
+            lines += block.count(b"\n")
+
+
+def _separator(lines: list[str]) -> str:
+    """Returns the separator that most lines have equally often, at least once; the comma if there is none."""
+    shares = {}
+    for separator in SEPARATORS:
+        counts = Counter(len(row) for row in csv.reader(lines, delimiter=separator))
+        usual, often = counts.most_common(1)[0]
+        shares[separator] = often / counts.total() if usual > 1 else 0.0
+    best = max(SEPARATORS, key=lambda separator: shares[separator])  # of equals the first
+    return best if shares[best] > 0 else ","
+
+
+def _decimal(rows: list[list[str]], separator: str) -> str:
+    cells = [cell.strip() for row in rows for cell in row]
+    commas, points = (
+        sum(bool(re.fullmatch(rf"[-+]?\d*{mark}\d+(e[-+]?\d+)?", cell)) for cell in cells) for mark in (",", r"\.")
+    )
+    return "," if commas and not points and separator != "," else "."
+
+
+def made_names(count: int) -> list[str]:
+    """Returns names for the columns of a table that has none: f00, f01, ..."""
+    width = max(2, len(str(count - 1)))
+    return [f"f{place:0{width}d}" for place in range(count)]
+
+
+def is_number(cell: str) -> bool:
+    """Returns whether a cell is a number, with a decimal point or a comma."""
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Data sets: files of the user, published sets, and synthetic series."""

@@ -1,0 +1,212 @@
+"""CIC-DDoS2019 (Sharafaldin et al., ICCST 2019): flows of two days, with attacks by name, as a regular series or one by one."""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from tsad.data.dataset import DataSet, Kind
+from tsad.data.sets.flow_bins import FlowBins, Rows, flow_rows
+from tsad.data.sets.flows import BENIGN, NUMERIC, Flows, read_flows
+from tsad.errors import DataError, shown
+from tsad.series import Series, runs
+from tsad.spec import Spec
+
+_logger = logging.getLogger(__name__)
+
+FOLDER = "cicddos2019"
+_SUMS = (
+    *("Total Fwd Packets", "Total Backward Packets", "Total Length of Fwd Packets", "Total Length of Bwd Packets"),
+    *("Fwd Header Length", "Bwd Header Length", "SYN Flag Count", "ACK Flag Count", "RST Flag Count", "Inbound"),
+)
+_MEANS = (
+    *("Flow Duration", "Flow Packets/s", "Flow IAT Mean", "Packet Length Mean", "Packet Length Std", "Down/Up Ratio"),
+    "Init_Win_bytes_forward",
+)
+
+
+class CicDdos2019Spec(Spec):
+    """Flows of some of the published CSV files, in bins of time or one by one.
+
+    Files are named by their path below `cicddos2019/` in the data folder: a file, a folder, or a pattern such as
+    `03-11/*.csv`. Rows to train on and to test on are either of files of their own, or cut in time. The authors train on
+    their second day (1 December) and test on the first (3 November): `train_files: 01-12`, `test_files: 03-11`.
+
+    Attributes:
+        files: One or a list; all CSV files that are there if nothing is named.
+        train_files: Files of the training rows, in place of `files`; needs `test_files`.
+        test_files: Files of the test rows.
+        test_ratio: Share of the rows, the last ones, that become the test if no files are named for it.
+        level: `bin`: a row is a bin of time. `flow`: a row is a flow, in the order of time (memory grows with the flows).
+        bin_seconds: Length of a bin. An attack lasts minutes, a window of some dozen bins of a second lies well inside
+            one, and a day has some 25,000 of them, as many as a machine of SMD has rows.
+        silence_seconds: A bin without flows is a row of zeros, but a longer time without any flow is a break: nobody can
+            tell a silent network from one that was not recorded.
+        train: `benign` leaves training rows with an attack out, with a break where they were; `all` keeps them.
+        sums: Columns that are summed over a bin.
+        means: Columns that are averaged over a bin.
+    """
+
+    kind: Literal["cicddos2019"]
+    files: str | tuple[str, ...] | None = None
+    train_files: str | tuple[str, ...] | None = None
+    test_files: str | tuple[str, ...] | None = None
+    test_ratio: float = Field(0.5, gt=0, lt=1)
+    level: Literal["bin", "flow"] = "bin"
+    bin_seconds: float = Field(1.0, ge=1e-3, le=86_400)
+    silence_seconds: float = Field(60.0, ge=0)
+    train: Literal["benign", "all"] = "benign"
+    sums: tuple[str, ...] = _SUMS
+    means: tuple[str, ...] = _MEANS
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CicDdos2019Spec":
+        if (self.train_files is None) != (self.test_files is None) or (self.train_files and self.files):
+            raise ValueError(
+                f"files are either files, cut in time, or train_files with test_files, but got files={self.files}, "
+                f"train_files={self.train_files}, test_files={self.test_files}"
+            )
+        columns = [*self.sums, *self.means]
+        foreign = [name for name in columns if name not in NUMERIC]
+        twice = [name for name, count in Counter(columns).items() if count > 1]
+        if foreign or (twice and self.level == "flow"):
+            raise ValueError(
+                f"sums and means take each of {', '.join(NUMERIC)} (identities and copies are no values), but got "
+                f"{shown(foreign or twice)}"
+            )
+        return self
+
+    def sources(self, folder: Path) -> tuple[Path, ...]:
+        """Returns the files that are read; raises `DataError` if a name fits none, or a file is to train and to test on."""
+        return tuple(path for side in self._sides(folder) for path in side)
+
+    def load(self, folder: Path) -> DataSet:
+        """Returns the rows; every repair is counted, logged as a warning, and kept among the `defects`.
+
+        Args:
+            folder: Holds `cicddos2019/`.
+
+        Raises:
+            DataError: if files are missing or are none of the published ones, or no training row is left.
+        """
+        repairs: Counter[str] = Counter()
+        sides = [self._rows(paths, repairs) for paths in self._sides(folder)]
+        train, test = sides if len(sides) == 2 else sides[0].cut(self.test_ratio)
+        kept: NDArray[np.bool_] = np.asarray(~train.attacks.any(axis=1) | (self.train == "all"))
+        if not kept.any() or not len(test.numbers):
+            raise DataError(
+                f"{folder / FOLDER}: there must be training rows without an attack and test rows, but {int(kept.sum())} of "
+                f"{len(kept)} and {len(test.numbers)} are there; name other files, or set train: all"
+            )
+        repairs["training rows with an attack are left out"] += int((~kept).sum())
+        defects = [f"{what} ({count:,})" for what, count in (+repairs).items()]
+        if train.times[0] > test.times[-1]:
+            defects.append("training rows are later than test rows, as the authors have it")
+        for defect in defects:
+            _logger.warning("%s: %s", folder / FOLDER, defect)
+        series = _series(test, np.full(len(test.numbers), fill_value=True))
+        return DataSet(
+            name=FOLDER if self.level == "bin" else f"{FOLDER}-flows",
+            source=str(folder / FOLDER),
+            train=_series(train, kept),
+            test=series,
+            continuous=bool(kept[-1] and train.numbers[-1] + 1 == test.numbers[0]),
+            kinds=_kinds(test, series),
+            step_seconds=self.bin_seconds if self.level == "bin" else None,
+            missing="0 for a sum or mean of no flow" if self.level == "bin" else "0 for what cannot be true",
+            defects=tuple(defects),
+        )
+
+    def _sides(self, folder: Path) -> list[list[Path]]:
+        """Returns all files, or those to train on and those to test on."""
+        root = folder / FOLDER
+        if self.train_files is None or self.test_files is None:
+            return [_found(root, self.files)]
+        train, test = (_found(root, files) for files in (self.train_files, self.test_files))
+        if shared := set(train) & set(test):
+            raise DataError(f"{min(shared)}: must not be to train on and to test on; name it in one of them")
+        return [train, test]
+
+    def _rows(self, paths: Sequence[Path], repairs: Counter[str]) -> Rows:
+        if self.level == "flow":
+            return flow_rows(
+                _flows(paths, (*self.sums, *self.means), repairs), (*self.sums, *self.means), self.silence_seconds
+            )
+        bins = FlowBins(self.bin_seconds, self.sums, self.means)
+        for flows in _flows(paths, bins.columns, repairs):
+            bins.add(flows)
+        return bins.rows(int(self.silence_seconds / self.bin_seconds))
+
+
+def _found(root: Path, files: str | tuple[str, ...] | None) -> list[Path]:
+    """Returns the files below `root` that are named, each once, by path."""
+    found: set[Path] = set()
+    for name in ("**/*.csv",) if files is None else (files,) if isinstance(files, str) else files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataError(f"{root}: files lie below {FOLDER}/, but got {name!r}; give their path below it")
+        those = (root / name).rglob("*.csv") if (root / name).is_dir() else root.glob(name)
+        fitting = [path for path in those if path.is_file()]
+        if not fitting:
+            there = ", ".join(sorted(str(path.relative_to(root)) for path in root.rglob("*.csv"))) or "none"
+            raise DataError(
+                f"{root}: no file fits {name!r}; CSV files found there: {there}; set TSAD_DATA_DIR to the folder that holds "
+                f"{FOLDER}/, or see `tsad download {FOLDER} --help`"
+            )
+        found.update(fitting)
+    return sorted(found)
+
+
+def _flows(paths: Sequence[Path], columns: Sequence[str], repairs: Counter[str]) -> Iterator[Flows]:
+    """Yields the flows of all files but those that begin as another does; notes what is odd about a file as a whole."""
+    heads: dict[bytes, Path] = {}
+    for path in paths:
+        with path.open("rb") as file:
+            head = file.read(4096)
+        if (first := heads.setdefault(head, path)) != path:
+            repairs[f"{path.name}: begins with the flows of {first.name}, which would count twice; not read"] += 1
+            continue
+        latest, attacks = np.iinfo(np.int64).min, Counter[str]()
+        for flows in read_flows(path, columns, repairs):
+            before = np.maximum.accumulate(np.append(latest, flows.times))
+            repairs[f"{path.name}: flows stand after a later one; put in order"] += int(
+                (flows.times < before[:-1]).sum()
+            )
+            attacks.update(
+                dict(zip(flows.names, np.bincount(flows.labels, minlength=len(flows.names)).tolist(), strict=True))
+            )
+            latest = before[-1]
+            yield flows
+        for name, count in attacks.items():
+            if _plain(name) not in {_plain(BENIGN), _plain(path.stem.split(".")[0])}:
+                repairs[f"{path.name}: flows are labelled {name}, unlike the file; the label counts"] += count
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"drdos|[^a-z0-9]", "", name.lower())
+
+
+def _series(rows: Rows, kept: NDArray[np.bool_]) -> Series:
+    numbers = rows.numbers[kept]
+    return Series(
+        values=rows.values[kept].astype(np.float32),
+        features=rows.features,
+        labels=np.asarray(rows.attacks[kept].any(axis=1)),
+        breaks=tuple(int(row) + 1 for row in np.flatnonzero(np.diff(numbers) != 1)),
+        times=rows.times[kept],
+    )
+
+
+def _kinds(rows: Rows, series: Series) -> tuple[Kind, ...]:
+    found = [
+        Kind(first + start, first + stop, name)
+        for first, after in series.recordings()
+        for name, held in zip(rows.names, rows.attacks[first:after].T, strict=True)
+        for start, stop in runs(held)
+    ]
+    return tuple(sorted(found))

@@ -1,0 +1,204 @@
+"""Anybody's CSV or Parquet file."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from tsad.data.dataset import DataSet
+from tsad.data.five_features import FIVE, five_features
+from tsad.data.io.cells import read, read_table
+from tsad.data.io.empty_cells import EmptyCells, filled
+from tsad.data.io.issues import Blocked, Findings, Problem
+from tsad.data.io.read_options import Reading
+from tsad.data.io.regular import OrderForm, Rows, in_time, step_seconds
+from tsad.data.io.text import TextForm
+from tsad.data.io.times import TimeForm, read_times, to_times
+from tsad.data.io.values import numbers, read_labels, read_values, to_values
+from tsad.errors import DataError, shown
+from tsad.series import Series
+from tsad.spec import Spec
+
+__all__ = ["CsvSpec", "Inspection", "read_table", "to_times", "to_values"]
+
+_logger = logging.getLogger(__name__)
+
+_LABELS = {
+    *("label", "labels", "anomaly", "is_anomaly", "anomalous", "outlier", "is_outlier"),
+    *("attack", "is_attack", "fault", "failure", "class", "target"),
+}
+
+
+class ColumnsForm(Spec):
+    """Which column is what.
+
+    Attributes:
+        features: Columns to use, in this order; all others than `time`, `label` and `ignore` if not given.
+        ignore: Columns that are left alone, such as texts: a text has no natural number, so none is made up.
+        label: Column of 0 (normal) and 1 (anomalous), or false and true.
+        normal: What the label column holds where a row is normal, such as `BENIGN`; everything else is then an anomaly.
+        univariate: What becomes of a single feature: `as_is`, or the `five_features` base, trend, seasonality, momentum,
+            volatility of `tsad.data.five_features`. They are the detector's columns then, for whoever scores rows too;
+            that is why it has to be asked for.
+        period: Rows of a season, for the five features.
+    """
+
+    features: tuple[str, ...] | None = Field(None, min_length=1)
+    ignore: tuple[str, ...] = ()
+    label: str | None = None
+    normal: str | None = None
+    univariate: Literal["as_is", "five_features"] = "as_is"
+    period: int = Field(24, ge=2)
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What reading came to.
+
+    Attributes:
+        problems: All that were found; none if there is a data set.
+        repairs: What was mended or taken for granted.
+        data: The rows, or None.
+    """
+
+    problems: tuple[Problem, ...]
+    repairs: tuple[str, ...]
+    data: DataSet | None
+
+
+class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
+    """One file cut in time into training and test rows, or one file for each.
+
+    What is read is mended only as it says here; every repair is counted, logged as a warning, and kept among the data set's
+    `defects`. Rows are counted from 0 below the header. The order of repairs: lines, cells, times, sorting, rows of one
+    time, resampling, gaps, empty cells.
+
+    Attributes:
+        path: CSV or Parquet file, relative to the working folder.
+        test_path: File of the test rows; without one, the last `test_ratio` of `path` is the test.
+        test_ratio: Share of the rows of `path` that become the test if there is no `test_path`.
+    """
+
+    kind: Literal["csv"]
+    path: Path
+    test_path: Path | None = None
+    test_ratio: float = Field(0.5, gt=0, lt=1)
+
+    def load(self, folder: Path) -> DataSet:
+        """Returns the rows of the file or files; raises `DataError` naming file, column, row and the way out."""
+        found = self.inspect()
+        if found.data is None:
+            problem, *others = found.problems
+            more = f" ({len(others)} more problems: tsad data check {self.path})" if others else ""
+            raise DataError(f"{problem}{more}")
+        for repair in found.repairs:
+            _logger.warning("%s", repair)
+        return found.data
+
+    def sources(self, folder: Path) -> tuple[Path, ...]:
+        """Returns the file or files."""
+        return (self.path,) if self.test_path is None else (self.path, self.test_path)
+
+    def inspect(self) -> Inspection:
+        """Returns the rows, or every problem that stands in their way."""
+        findings = Findings(str(self.path))
+        try:
+            rows, features = self._rows(findings)
+            test = None if self.test_path is None else self._test_rows(features, findings)
+            data = self._cut(rows, test, features, findings)
+        except Blocked as error:
+            findings.problems.append(error.problem)
+        return Inspection(tuple(findings.problems), tuple(findings.repairs), None if findings.problems else data)
+
+    def _rows(self, findings: Findings) -> tuple[Rows, tuple[str, ...]]:
+        """Returns the rows of the file that the findings are about, mended, and the names of their features."""
+        table = read(Path(findings.source), self, findings)
+        if not len(table):
+            findings.stop("has no rows below its first line", way="give a file with rows")
+        features = self._features(table, findings)
+        rows = Rows(
+            cells=read_values(table, features, self.empty, findings),
+            numbers=table.index.to_numpy(),
+            labels=None if self.label is None else read_labels(table[self.label], self.normal, findings),
+            times=None if self.time is None else read_times(table[self.time], self, findings),
+        )
+        return filled(in_time(rows, self, findings), features, self, findings)
+
+    def _test_rows(self, features: tuple[str, ...], findings: Findings) -> Rows:
+        kept = self if self.missing != "drop_column" else self.model_copy(update={"features": features})
+        rows, found = kept._rows(findings.about(str(self.test_path)))
+        if found != features:
+            findings.about(str(self.test_path)).problem(
+                f"must have the features {features}, but has {found}", way="name those of both in data.features"
+            )
+        return rows
+
+    def _features(self, table: pd.DataFrame, findings: Findings) -> tuple[str, ...]:
+        special = [column for column in (self.time, self.label) if column is not None]
+        named = [*special, *self.ignore]
+        if self.features is not None and set(named) & set(self.features):
+            findings.stop(
+                f"time, label and ignored columns must not be features, but {named} and {list(self.features)} share one",
+                way="leave it out of one of them",
+            )
+        features = self.features or tuple(column for column in table.columns if column not in set(named))
+        absent = [column for column in (*features, *named) if column not in table.columns]
+        if absent:
+            findings.stop(
+                f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", way="name one of them"
+            )
+        if not features:
+            findings.stop(
+                "must have a column beside time, label and ignored ones, but has none", way="name fewer of them"
+            )
+        if self.features is None:
+            self._judge_names(table, features, findings)
+        return features
+
+    def _judge_names(self, table: pd.DataFrame, features: tuple[str, ...], findings: Findings) -> None:
+        """Notes columns that nobody named and that tell what they must not: the answer, or the number of the row."""
+        for name in features:
+            if self.label is None and name.lower() in _LABELS and np.isin(numbers(table[name])[0], (0, 1)).all():
+                findings.problem(
+                    f"column {name!r} holds 0 and 1 and is called like a label; as a feature it would tell the answer",
+                    {"label": name},
+                    "name the features in data.features",
+                )
+            if name.startswith("unnamed_") and len(table) > 1 and (np.diff(numbers(table[name])[0]) == 1).all():
+                findings.problem(
+                    f"column {name!r} counts the rows and says nothing else",
+                    {"ignore": [name]},
+                    "name the features in data.features",
+                )
+
+    def _cut(self, rows: Rows, test: Rows | None, features: tuple[str, ...], findings: Findings) -> DataSet:
+        series = self._series(rows, features)
+        edge = len(series) if test is not None else len(series) - round(len(series) * self.test_ratio)
+        if test is None and edge in {0, len(series)}:
+            findings.stop(
+                f"must hold rows to learn from and rows to be proved on, but has {len(series)} for both at test_ratio "
+                f"{self.test_ratio:g}",
+                way="give more rows",
+            )
+        later = series.part(edge, len(series)) if test is None else self._series(test, features)
+        step = step_seconds(*(part for part in (rows, test) if part is not None))
+        return DataSet(
+            name=self.path.stem,
+            source=str(self.path),
+            train=series.part(0, edge),
+            test=later,
+            step_seconds=step,
+            missing=self.missing,
+            defects=tuple(findings.repairs),
+            reading=Reading.of(self, findings.settled, step),
+        )
+
+    def _series(self, rows: Rows, features: tuple[str, ...]) -> Series:
+        values, names = rows.cells, features
+        if self.univariate == "five_features" and len(features) == 1:
+            values, names = five_features(values[:, 0], self.period, rows.breaks), FIVE
+        return Series(values.astype(np.float32), names, rows.labels, rows.breaks, rows.times)

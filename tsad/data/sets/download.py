@@ -1,0 +1,245 @@
+"""Published data sets brought into the data folder: whole, checked, or not at all."""
+
+import filecmp
+import os
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal, NamedTuple
+
+from tsad.data.sets import cicddos2019, smd
+from tsad.data.sets.fetch import Progress, fetch, writing
+from tsad.data.sets.flows import read_header
+from tsad.data.sets.smd import SmdSpec
+from tsad.data.sets.smd_published import BLOBS, blob_hash
+from tsad.errors import DataError
+
+Name = Literal["smd", "cicddos2019"]
+_WORK = ".download"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set that others give out.
+
+    Attributes:
+        folder: Its name in the data folder.
+        url: Of its archive; None if it is given out through a form.
+        page: Where people read about it.
+        member: Fits the end of the paths of its files, wherever they lie; its group is the path below `folder`.
+        check: Takes the folder with the files; returns what is known of them, and raises `DataError` if one is wrong.
+    """
+
+    folder: str
+    url: str | None
+    page: str
+    member: re.Pattern[str]
+    check: Callable[[Path], str]
+
+
+class _File(NamedTuple):
+    path: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def download(name: Name, origin: str | None, data_dir: Path, progress: Progress) -> str:
+    """Puts a data set into the data folder, and returns what is known of its files.
+
+    Everything is unpacked beside its place and checked there, then moved, so that a loader never meets half of it. A
+    folder that is there gets the files that it lacks.
+
+    Args:
+        name: Which.
+        origin: An archive (.zip) or a folder that holds the files somewhere, or the address of an archive; where it is
+            published if None.
+        data_dir: Made if absent.
+        progress: Told of bytes.
+
+    Raises:
+        DataError: if there is no such origin, it does not hold the files as they were published, a file that is there is
+            another one, or the folder cannot be written.
+    """
+    published = SETS[name]
+    if origin is None and published.url is None:
+        raise DataError(
+            f"{name} is given out through a form: fill it in at {published.page}, then give what you got: "
+            f"tsad download {name} --from ARCHIVE_OR_FOLDER_OR_ADDRESS"
+        )
+    origin = origin or str(published.url)
+    work = data_dir / _WORK
+    with writing(data_dir):
+        work.mkdir(parents=True, exist_ok=True)
+    archive = work / f"{name}-{zlib.crc32(origin.encode()):08x}.zip"
+    fetched = re.match(r"\w+://", origin)
+    if fetched:
+        fetch(origin, archive, progress)
+    try:
+        with tempfile.TemporaryDirectory(dir=work) as staged:
+            _copy(archive if fetched else Path(origin), published, Path(staged, published.folder), progress)
+            found = published.check(Path(staged, published.folder))
+            _place(Path(staged, published.folder), data_dir / published.folder)
+    finally:
+        archive.unlink(missing_ok=True)
+    _remove_if_empty(work)
+    return found
+
+
+def _copy(origin: Path, published: Published, target: Path, progress: Progress) -> None:
+    with ExitStack() as stack:
+        files = _in_folder(origin, published) if origin.is_dir() else _in_archive(origin, published, stack)
+        if not files:
+            raise DataError(
+                f"{origin}: holds no file of {published.folder} ({published.page}); take the published archive"
+            )
+        total, done = sum(file.size for file in files), 0
+        with writing(target):
+            free = shutil.disk_usage(target.parent).free
+        if free < total:
+            raise DataError(
+                f"{target.parent}: {total:,} bytes are needed, but {free:,} are free; make room, or give --to"
+            )
+        for file in files:
+            with writing(target / file.path):
+                (target / file.path).parent.mkdir(parents=True, exist_ok=True)
+                copied = (target / file.path).open("wb")
+            with file.open() as source, copied:
+                while chunk := _read(source, origin):
+                    with writing(target / file.path):
+                        copied.write(chunk)
+                        copied.flush()
+                    done += len(chunk)
+                    progress("copy", done, total)
+
+
+def _read(source: IO[bytes], origin: Path) -> bytes:
+    try:
+        return source.read(2**20)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{origin}: must be a whole zip archive, but {error}; download it again") from None
+
+
+def _in_folder(origin: Path, published: Published) -> list[_File]:
+    found = []
+    for path in sorted(origin.rglob("*")):
+        match = published.member.search(f"/{path.relative_to(origin).as_posix()}")
+        if match and path.is_file():
+            found.append(_File(match[1], path.stat().st_size, partial(_opened, path)))
+    return found
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _in_archive(origin: Path, published: Published, stack: ExitStack) -> list[_File]:
+    if not origin.is_file():
+        raise DataError(f"{origin}: no such file or folder; give an archive, a folder or an address by --from")
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(origin))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{origin}: must be a whole zip archive, but {error}; download it again") from None
+    found = []
+    for member in archive.infolist():
+        _refuse_tricks(member, origin)
+        if match := published.member.search(f"/{member.filename}"):
+            found.append(_File(match[1], member.file_size, partial(archive.open, member)))
+    return found
+
+
+def _refuse_tricks(member: zipfile.ZipInfo, origin: Path) -> None:
+    path = PurePosixPath(member.filename)
+    outside = path.is_absolute() or ".." in path.parts or re.search(r"\\|^\w:|\0", member.orig_filename)
+    if outside or stat.S_ISLNK(member.external_attr >> 16):
+        raise DataError(
+            f"{origin}: members of an archive must lie inside it, but {member.orig_filename!r} is a link or points outside; do "
+            f"not trust this archive"
+        )
+
+
+def _place(staged: Path, target: Path) -> None:
+    """Moves the folder to its place, or into it the files that it lacks."""
+    with writing(target):
+        if not target.exists():
+            os.rename(staged, target)  # noqa: PTH104 (one step)
+            return
+        paths = sorted(path for path in staged.rglob("*") if path.is_file())
+        for path in paths:
+            there = target / path.relative_to(staged)
+            if there.exists() and not filecmp.cmp(path, there, shallow=False):
+                raise DataError(f"{there}: another file is there already; remove it, or give another folder by --to")
+        for path in paths:
+            there = target / path.relative_to(staged)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, there)  # noqa: PTH105
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _check_smd(folder: Path) -> str:
+    """Returns how the machines were checked: by Git's hashes of their published files, or else by loading them."""
+    machines = SmdSpec(kind="smd", machine="all").machines(folder.parent)
+    for machine in machines:
+        if machine not in BLOBS:
+            SmdSpec(kind="smd", machine=machine).load(folder.parent)
+            continue
+        for part, published in zip(smd.PARTS, BLOBS[machine], strict=True):
+            path = folder / part / f"machine-{machine}.txt"
+            found = blob_hash(path.read_bytes()) if path.is_file() else "not there"
+            if found != published:
+                raise DataError(
+                    f"{part}/{path.name}: must be the published file (Git blob {published}), but is {found}; download it again, "
+                    f"or take another mirror"
+                )
+    if not machines:
+        raise DataError(f"{folder.name}: holds no machine; take the published archive")
+    hashed = [machine for machine in machines if machine in BLOBS]
+    others = [machine for machine in machines if machine not in BLOBS]
+    return "; ".join(
+        f"{len(those)} machines {how}: {', '.join(those)}"
+        for those, how in (
+            (hashed, "are the published files by their hashes"),
+            (others, "have the published layout (their hashes are not known)"),
+        )
+        if those
+    )
+
+
+def _check_flows(folder: Path) -> str:
+    """Returns the files whose header is the published one, which is all of them."""
+    paths: Sequence[Path] = sorted(folder.rglob("*.csv"))
+    for path in paths:
+        with path.open("rb") as file:
+            read_header(file, path.relative_to(folder))
+    names = ", ".join(path.relative_to(folder).as_posix() for path in paths)
+    return f"{len(paths)} files have the published columns (no hashes are published): {names}"
+
+
+SETS: dict[Name, Published] = {
+    "smd": Published(
+        folder="ServerMachineDataset",
+        url="https://github.com/NetManAIOps/OmniAnomaly/archive/refs/heads/master.zip",
+        page="https://github.com/NetManAIOps/OmniAnomaly",
+        member=re.compile(rf"/((?:{'|'.join(smd.PARTS)})/machine-\d+-\d+\.txt)$", re.ASCII),
+        check=_check_smd,
+    ),
+    "cicddos2019": Published(
+        folder=cicddos2019.FOLDER,
+        url=None,
+        page="https://www.unb.ca/cic/datasets/ddos-2019.html",
+        member=re.compile(r"/((?:\d\d-\d\d/)?[^/.][^/]*\.csv)$", re.ASCII),
+        check=_check_flows,
+    ),
+}
+"""What `tsad download` knows, by name."""

@@ -1,0 +1,101 @@
+"""A built-in series that needs no download: coupled sensors with labelled anomalies of several kinds."""
+
+from itertools import cycle
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+from pydantic import Field, model_validator
+
+from tsad.data.dataset import Cause, DataSet, Kind
+from tsad.data.injection import CHANGES, Site
+from tsad.data.injection import Kind as KindName
+from tsad.data.sets.synthetic.sensors import Values, sensor_names, sensors
+from tsad.series import Series
+from tsad.spec import Spec
+
+
+class SyntheticSpec(Spec):
+    """Sensors that share slow seasonal drivers, each with a phase and noise of its own.
+
+    The training rows are clean. The test rows hold `events` anomalies, the kinds in turn: point, level shift, noise
+    burst, flat line, and decoupling (a sensor follows the drivers of another time). A decoupled or flat sensor stays in its
+    normal range, so that no threshold on single values finds it.
+
+    Attributes:
+        rows: Rows of train and of test, each.
+        features: Sensors, F.
+        events: Anomalous stretches in the test rows, evenly spread.
+        noise: Standard deviation of a sensor's own noise; the drivers have amplitude 1.
+        seed: Makes the series; independent of the experiment's seed.
+    """
+
+    kind: Literal["synthetic"]
+    rows: int = Field(4000, ge=400)
+    features: int = Field(8, ge=2, le=1000)
+    events: int = Field(15, ge=1)
+    noise: float = Field(0.15, ge=0)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _roomy(self) -> "SyntheticSpec":
+        if self.rows < 50 * self.events:
+            raise ValueError(
+                f"every event needs 50 test rows, but got rows={self.rows} and events={self.events}; take more rows or "
+                f"fewer events"
+            )
+        return self
+
+    def load(self, folder: Path) -> DataSet:
+        """Returns the series; the same spec gives the same rows on every machine."""
+        generator = np.random.default_rng(self.seed)
+        values, drivers = sensors(2 * self.rows, self.features, self.noise, generator)
+        names = sensor_names(self.features)
+        test, causes = self._disturbed(values[self.rows :], drivers[self.rows :], names, generator)
+        labels = np.zeros(self.rows, bool)
+        for start, stop, _ in causes:
+            labels[start:stop] = True
+        return DataSet(
+            name=f"synthetic-{self.seed}",
+            source=f"synthetic generator, seed {self.seed}",
+            train=Series(values=values[: self.rows].astype(np.float32), features=names),
+            test=Series(values=test.astype(np.float32), features=names, labels=labels),
+            causes=tuple(causes),
+            kinds=tuple(Kind(start, stop, name) for (start, stop, _), name in zip(causes, cycle(_KINDS), strict=False)),
+        )
+
+    def _disturbed(
+        self, values: Values, drivers: Values, names: tuple[str, ...], generator: Generator
+    ) -> tuple[Values, list[Cause]]:
+        values, causes = values.copy(), []
+        room = len(values) // self.events
+        for event in range(self.events):
+            kind = _KINDS[event % len(_KINDS)]
+            length = 1 if kind == "point" else int(generator.integers(8, max(9, min(40, room // 2))))
+            start = event * room + int(generator.integers(room // 8, max(room // 8 + 1, room - length)))
+            rows = slice(start, start + length)
+            moved = generator.choice(self.features, size=max(1, self.features // 4), replace=False)
+            if kind == "decoupling":
+                values[rows, moved] = _elsewhere(values[rows, moved], drivers[:, moved], start, generator)
+            else:
+                height = _heights(kind, len(moved), generator)
+                values[rows, moved] = CHANGES[kind](Site(values[:, moved], start, length, height), generator)
+            causes.append(Cause(start, start + length, tuple(names[sensor] for sensor in sorted(moved))))
+        return values, causes
+
+
+def _heights(kind: KindName, count: int, generator: Generator) -> Values:
+    """Returns the (count,) size of a change; points and shifts go up or down, each sensor by itself."""
+    signs = generator.choice([-1.0, 1.0], size=count) if kind in {"point", "level_shift"} else np.ones(count)
+    return {"point": 3.0, "level_shift": 1.5, "noise_burst": 0.8}.get(kind, 0.0) * signs
+
+
+def _elsewhere(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
+    """Returns rows that follow the drivers of another time, at least 12 rows away from `start`; the noise stays."""
+    sources = np.arange(len(drivers) - len(rows) + 1)
+    source = int(generator.choice(sources[np.abs(sources - start) >= 12]))
+    return rows - drivers[start : start + len(rows)] + drivers[source : source + len(rows)]
+
+
+_KINDS: tuple[KindName, ...] = ("point", "level_shift", "noise_burst", "flat_line", "decoupling")

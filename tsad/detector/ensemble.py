@@ -1,0 +1,250 @@
+"""Several scorers as one: the mean of how surprising each finds a row, measured by its own validation scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors.torch import load_file
+
+from tsad.data.scale import Scaler
+from tsad.detector.scorer import Scorer, ScorerDescription, check_rows, score_after
+from tsad.detector.scoring import Scores
+from tsad.errors import DataError, DetectorError
+from tsad.series import Series
+from tsad.spec import Spec
+from tsad.training.checkpoints import save_weights
+
+REFERENCE = "reference.safetensors"
+
+KEPT = 2_000
+"""Validation scores that a member keeps at most: so many evenly spaced quantiles, the smallest and the largest too."""
+
+TAIL, LEAST = 0.02, 10
+"""Share of the validation scores that the tail is fitted to, and how many they are at least."""
+
+
+class EnsembleDescription(Spec):
+    """All of an ensemble but the tensors of its members, which are scorers and no ensembles themselves."""
+
+    members: tuple[ScorerDescription, ...] = Field(min_length=2)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A scorer and what its scores are measured by.
+
+    Attributes:
+        scorer: From rows to scores.
+        reference: (n,) ascending validation scores, not all equal, at most `KEPT`.
+    """
+
+    scorer: Scorer
+    reference: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, scorer: Scorer, validation: Series) -> "Member":
+        """Returns the member; raises `DataError` if the validation rows do not have two different scores."""
+        values = scorer.score(validation).values
+        values = np.sort(values[~np.isnan(values)])
+        if not len(values) or values[0] == values[-1]:
+            raise DataError(
+                f"a member of an ensemble must give validation rows different scores, but {scorer.kind} gives all "
+                f"{len(values)} of them the same; leave it out"
+            )
+        if len(values) > KEPT:
+            values = np.maximum.accumulate(np.quantile(values, np.linspace(0, 1, KEPT)))
+        return cls(scorer, values)
+
+    def score(self, series: Series) -> Scores:
+        """Returns the surprises of rows, as `measured` measures the scorer's scores."""
+        return self.measured(self.scorer.score(series))
+
+    def measured(self, found: Scores) -> Scores:
+        """Returns the surprises of scores; `by_feature` holds each feature's share of its row's, equal ones if all are 0."""
+        values = surprise(found.values, self.reference)
+        total = found.by_feature.sum(axis=1, keepdims=True)
+        shares = np.divide(
+            found.by_feature, total, out=np.full_like(found.by_feature, 1 / found.by_feature.shape[1]), where=total != 0
+        )
+        return Scores(values, shares * values[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """The mean surprise of several scorers, of which each counts the same.
+
+    It looks back and ahead as far as the member that looks furthest, and like a `Scorer` at nothing else. A row's `by_feature`
+    adds up to its score: a member gives each feature the share of its surprise that the feature has in its own misfit
+    of the row.
+
+    Attributes:
+        members: Two or more, best first, of the same features.
+    """
+
+    members: tuple[Member, ...]
+
+    def __post_init__(self) -> None:
+        features = {member.scorer.features for member in self.members}
+        if len(self.members) < 2 or len(features) != 1:
+            raise DetectorError(
+                f"an ensemble needs two or more members of the same features, but got {len(self.members)} of "
+                f"{[list(names) for names in sorted(features)]}; fit them on the same data"
+            )
+
+    @classmethod
+    def fit(cls, scorers: Sequence["Scorer | Ensemble"], validation: Series) -> "Ensemble":
+        """Returns the ensemble of fitted scorers.
+
+        Args:
+            scorers: Best first.
+            validation: Rows whose scores are the measure of each member's.
+
+        Raises:
+            DataError: if one of them gives all validation rows the same score.
+            DetectorError: if they are fewer than two, of different features, or one is an ensemble.
+        """
+        plain = [scorer for scorer in scorers if isinstance(scorer, Scorer)]
+        if len(plain) < len(scorers):
+            raise DetectorError(
+                f"members of an ensemble must be single scorers, but {len(scorers) - len(plain)} of {len(scorers)} are "
+                f"ensembles; name their members instead"
+            )
+        return cls(tuple(Member.fit(scorer, validation) for scorer in plain))
+
+    @property
+    def kind(self) -> str:
+        """What tables call it."""
+        return f"mean of {', '.join(member.scorer.kind for member in self.members)}"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns that all members were fitted on, in that order."""
+        return self.members[0].scorer.features
+
+    @property
+    def scaler(self) -> Scaler:
+        """That of the first member, in whose units errors of estimates are told."""
+        return self.members[0].scorer.scaler
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the weights of all members."""
+        return sum(member.scorer.parameters for member in self.members)
+
+    @property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that was fitted and is saved as tensors, by member and name."""
+        found: dict[str, torch.Tensor] = {}
+        for place, member in enumerate(self.members):
+            found |= {f"{place}.{name}": tensor for name, tensor in member.scorer.tensors.items()}
+            found[f"{place}.reference"] = torch.from_numpy(member.reference)
+        return found
+
+    @property
+    def rows_before(self) -> int:
+        """Rows that a recording must have before its first scored row."""
+        return max(member.scorer.rows_before for member in self.members)
+
+    @property
+    def rows_after(self) -> int:
+        """Rows that must follow a row before its score is known."""
+        return max(member.scorer.rows_after for member in self.members)
+
+    def score(self, series: Series, past: Series | None = None) -> Scores:
+        """Returns one score per row as `Scorer.score` does, NaN where any member has none; raises the same errors."""
+        if past is not None:
+            return score_after(past, series, self.rows_before, self.score)
+        needed = self.rows_before + self.rows_after + 1
+        check_rows(series, self.features, needed, f"{len(self.members)} members with a window and smoothing each")
+        return mean_of([member.score(series) for member in self.members])
+
+    def estimates(self, series: Series) -> NDArray[np.float64] | None:
+        """Returns the (T, F) mean of the estimates of those members that have any, NaN where one has none; None without any.
+
+        Raises:
+            ValueError: if no recording is long enough for one window of each.
+        """
+        found = [member.scorer.estimates(series) for member in self.members]
+        known = [each for each in found if each is not None]
+        return _mean(known) if known else None
+
+    def describe(self) -> EnsembleDescription:
+        """Returns all but the tensors."""
+        return EnsembleDescription(members=tuple(member.scorer.describe() for member in self.members))
+
+    def save(self, folder: Path) -> None:
+        """Writes `member-0/`, `member-1/`, ... into `folder`, each with weights and reference scores."""
+        for place, member in enumerate(self.members):
+            member.scorer.save(_folder(folder, place))
+            save_weights({"scores": torch.from_numpy(member.reference)}, _folder(folder, place) / REFERENCE)
+
+    @classmethod
+    def restore(cls, description: EnsembleDescription, folder: Path, source: str, device: str) -> "Ensemble":
+        """Returns the ensemble that `describe` described and `save` wrote; raises `DetectorError` naming the file at fault."""
+        members = []
+        for place, each in enumerate(description.members):
+            inside = _folder(folder, place)
+            scorer = Scorer.restore(each, inside, f"{source}: members.{place}", device)
+            members.append(Member(scorer, _load_reference(inside / REFERENCE)))
+        return cls(tuple(members))
+
+
+AnyScorer = Scorer | Ensemble
+"""Whatever gives rows scores."""
+
+
+def surprise(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns how surprising scores are beside those of validation rows: 0 for a usual one, 2 for one row in a hundred.
+
+    That is -log10 of the share of the reference at least as large, (how many) / (n + 1), read at the reference scores and
+    linear between them; a score below the smallest is as little surprising as that. It needs no other score of the row's
+    series, so it is causal. Plain ranks would end at the largest reference score, and all anomalies would be alike. So we
+    go on beyond it as the exponential tail does, the limit of the excesses of light-tailed scores (Pickands, Annals of
+    Statistics 1975): the surprise grows by the score's distance from the largest, in mean excesses of the upper 2 % (10
+    scores at least), times log10(e). The whole is continuous and never falls.
+
+    Args:
+        scores: Of any shape, NaN where there is none, and NaN there.
+        reference: (n,) ascending, not all equal.
+    """
+    levels, first = np.unique(reference, return_index=True)
+    surprises = -np.log10((len(reference) - first) / (len(reference) + 1))
+    upper = reference[-max(LEAST, ceil(TAIL * len(reference))) :]
+    start = min(upper[0], levels[-2])
+    excess = (upper[upper > start] - start).mean()
+    beyond = np.maximum(scores - levels[-1], 0) / excess * np.log10(np.e)
+    return np.asarray(np.interp(scores, levels, surprises) + beyond)
+
+
+def mean_of(found: Sequence[Scores]) -> Scores:
+    """Returns the mean of what members found for the same rows, NaN where one has none."""
+    return Scores(_mean([each.values for each in found]), _mean([each.by_feature for each in found]))
+
+
+def _mean(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Returns the mean, added up one by one: NumPy's order of adding depends on the shape."""
+    return np.asarray(sum(values[1:], start=values[0]) / len(values))
+
+
+def _folder(folder: Path, place: int) -> Path:
+    return folder / f"member-{place}"
+
+
+def _load_reference(path: Path) -> NDArray[np.float64]:
+    try:
+        tensors = load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DetectorError(f"{path}: must be a safetensors file, but {error}; save the detector again") from None
+    values = tensors["scores"].numpy() if tensors.keys() == {"scores"} else np.empty(0)
+    ascends = values.ndim == 1 and len(values) > 1 and np.isfinite(values).all() and (np.diff(values) >= 0).all()
+    if values.dtype != np.float64 or not ascends or values[0] == values[-1]:
+        raise DetectorError(
+            f"{path}: must hold finite ascending scores that are not all equal, but does not; save the detector again"
+        )
+    return values

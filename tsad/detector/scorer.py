@@ -1,0 +1,204 @@
+"""From rows to scores: a fitted model, what stands before it and what comes after, described by one spec and its weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from tsad.data.scale import Scaler
+from tsad.detector.scoring import (
+    Scores,
+    ScoringSpec,
+    estimates,
+    feature_scale,
+    misfits,
+    rows_after,
+    rows_before,
+    scores,
+)
+from tsad.errors import DataError, DetectorError
+from tsad.models import ModelSpec
+from tsad.models.contract import Model
+from tsad.series import Series
+from tsad.spec import Spec
+from tsad.training.checkpoints import load_weights, save_weights
+
+WEIGHTS = "weights.safetensors"
+
+
+class ScorerDescription(Spec):
+    """All of a scorer but its weights."""
+
+    features: tuple[str, ...]
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    clip: float | None
+    window_length: int = Field(ge=1)
+    model: ModelSpec
+    scoring: ScoringSpec
+    misfit_scale: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _equally_many(self) -> Self:
+        if len({len(column) for column in (self.features, self.center, self.scale, self.misfit_scale)}) != 1:
+            raise ValueError("features, center, scale and misfit_scale must be equally many")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Everything between a row and its score.
+
+    Attributes:
+        features: Names of the columns it was fitted on, in that order.
+        scaler: Fitted on training rows.
+        window_length: Rows in a window, L.
+        model_spec: What `model` was built from.
+        model: Fitted, in evaluation mode.
+        scoring: How misfits become scores.
+        scale: (F,) divisors of misfits, fitted on validation rows.
+    """
+
+    features: tuple[str, ...]
+    scaler: Scaler
+    window_length: int
+    model_spec: ModelSpec
+    model: Model
+    scoring: ScoringSpec
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def fit(
+        cls,
+        scaler: Scaler,
+        window_length: int,
+        model: tuple[ModelSpec, Model],
+        scoring: ScoringSpec,
+        validation: Series,
+    ) -> "Scorer":
+        """Returns the scorer of a fitted model, its divisors fitted on validation rows that are not yet scaled."""
+        divisors = np.ones(len(validation.features))
+        if scoring.scale != "none":
+            divisors = feature_scale(scoring, misfits(model[1], scaler.apply(validation), window_length, scoring))
+        return cls(validation.features, scaler, window_length, *model, scoring, divisors)
+
+    @property
+    def kind(self) -> str:
+        """What tables call it: the kind of its model."""
+        return self.model_spec.kind
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the model's weights."""
+        return sum(tensor.numel() for tensor in self.tensors.values())
+
+    @property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The weights by name."""
+        return dict(self.model.state_dict())
+
+    @property
+    def rows_before(self) -> int:
+        """Rows that a recording must have before its first scored row."""
+        return rows_before(self.scoring, self.window_length)
+
+    @property
+    def rows_after(self) -> int:
+        """Rows that must follow a row before its score is known; 0 for a causal scorer."""
+        return rows_after(self.scoring, self.model.steps)
+
+    def score(self, series: Series, past: Series | None = None) -> Scores:
+        """Returns one score per row; a row's score depends only on the `rows_before` rows before and `rows_after` after it.
+
+        Args:
+            series: Rows to score.
+            past: Rows that came right before them, so that the first ones have a score too; get none themselves.
+
+        Raises:
+            DataError: if the features are not those of the fit, or no recording has enough rows for one score.
+        """
+        if past is not None:
+            return score_after(past, series, self.rows_before, self.score)
+        needed = self.rows_before + self.rows_after + 1
+        check_rows(series, self.features, needed, f"window of {self.window_length}, then smoothing")
+        misfit = misfits(self.model, self.scaler.apply(series), self.window_length, self.scoring)
+        return scores(self.scoring, series, misfit, self.scale)
+
+    def estimates(self, series: Series) -> NDArray[np.float64] | None:
+        """Returns the (T, F) estimate of each row, in the units of the series, from the last step of the window that ends there.
+
+        NaN where no window ends; None of a model that has verdicts and no estimates. Where the scaler clips, it is the
+        estimate of the clipped row.
+
+        Raises:
+            ValueError: if no recording is long enough for one window.
+        """
+        scaled = estimates(self.model, self.scaler.apply(series), self.window_length)
+        return None if scaled is None else scaled * self.scaler.scale + self.scaler.center
+
+    def describe(self) -> ScorerDescription:
+        """Returns all but the weights."""
+        return ScorerDescription(
+            features=self.features,
+            center=tuple(self.scaler.center.tolist()),
+            scale=tuple(self.scaler.scale.tolist()),
+            clip=self.scaler.clip,
+            window_length=self.window_length,
+            model=self.model_spec,
+            scoring=self.scoring,
+            misfit_scale=tuple(self.scale.tolist()),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Writes `weights.safetensors` into `folder`, made if absent."""
+        save_weights(self.tensors, folder / WEIGHTS)
+
+    @classmethod
+    def restore(cls, description: ScorerDescription, folder: Path, source: str, device: str) -> "Scorer":
+        """Returns the scorer that `describe` described and `save` wrote.
+
+        Args:
+            description: Of the scorer.
+            folder: Holds the weights.
+            source: Where the description stands, for errors.
+            device: Of the model.
+
+        Raises:
+            DetectorError: if the weights are damaged or another model's, or the description contradicts itself.
+        """
+        try:
+            model = description.model.build(len(description.features), description.window_length)
+        except ValueError as error:
+            raise DetectorError(f"{source}: model, window and features must fit each other, but {error}") from None
+        load_weights(model, folder / WEIGHTS)
+        return cls(
+            features=description.features,
+            scaler=Scaler(np.array(description.center), np.array(description.scale), description.clip),
+            window_length=description.window_length,
+            model_spec=description.model,
+            model=model.to(torch.device(device)).eval(),
+            scoring=description.scoring,
+            scale=np.array(description.misfit_scale),
+        )
+
+
+def score_after(past: Series, series: Series, rows_before: int, score: Callable[[Series], Scores]) -> Scores:
+    """Returns the scores of `series` when `score` sees the last `rows_before` rows of `past` before them."""
+    found = score(past.part(max(0, len(past) - rows_before), len(past)).then(series))
+    return Scores(found.values[-len(series) :], found.by_feature[-len(series) :])
+
+
+def check_rows(series: Series, features: tuple[str, ...], needed: int, made_of: str) -> None:
+    """Raises `DataError` unless these are the features, and some recording has the `needed` rows that a score is `made_of`."""
+    if series.features != features:
+        raise DataError(f"features must be {list(features)}, in this order, but got {list(series.features)}")
+    longest = max(after - first for first, after in series.recordings())
+    if longest < needed:
+        raise DataError(
+            f"a score needs at least {needed} consecutive rows ({made_of}), but got {longest}; send more rows"
+        )

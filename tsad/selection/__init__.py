@@ -1,0 +1,1 @@
+"""Choosing among trained candidates: what the search and the promotion gate share."""

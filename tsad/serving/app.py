@@ -1,0 +1,181 @@
+"""The HTTP service: MLflow's scoring server, scores that are explained, streams, searches and a page, behind one guard."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route
+
+from tsad.errors import TsadError, shown
+from tsad.serving.errors import CODES, DESCRIBED, Refusal
+from tsad.serving.executor import Workers
+from tsad.serving.head import Head
+from tsad.serving.jobs import JobLimits, Jobs, Runner
+from tsad.serving.metrics import TEXT, Counting, Counts
+from tsad.serving.middleware import Guard, Rules
+from tsad.serving.monitoring import Note, Recent
+from tsad.serving.routes.invocations import mlflow_routes
+from tsad.serving.routes.jobs import job_routes, search_routes
+from tsad.serving.routes.scoring import model_routes, score_routes
+from tsad.serving.routes.streams import stream_routes
+from tsad.serving.served_model import Served
+from tsad.serving.stream_sessions import StreamLimits, Streams
+
+PAGE = Path(__file__).with_name("page")
+_PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What the service finds where it runs.
+
+    Attributes:
+        state: Folder of what survives it.
+        runner: Of searches.
+        note: Told of each recalibration.
+    """
+
+    state: Path
+    runner: Runner
+    note: Note
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much the service takes on.
+
+    Attributes:
+        rows: Of one request.
+        workers: Requests that are scored side by side, each on one thread.
+        wait: Seconds that `/train_predict` waits for its search before it answers with a job.
+        jobs: Of searches.
+        streams: Of streams.
+    """
+
+    rows: int = 100_000
+    workers: int = 2
+    wait: float = 240.0
+    jobs: JobLimits = field(default_factory=JobLimits)
+    streams: StreamLimits = field(default_factory=StreamLimits)
+
+
+def create_app(served: Served, place: Surroundings, rules: Rules, limits: Limits) -> FastAPI:
+    """Returns the ASGI application that serves a model; it must run in one process, which alone uses `place.state`."""
+    torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
+    counts, workers = Counts(), Workers(limits.workers)
+    recent = Recent(served, place.state, place.note)
+    streams = Streams(place.state / "streams", lambda: served.detector, limits.streams)
+    jobs = Jobs(place.state / "jobs", place.runner, limits.jobs)
+    _measure(counts, served, workers, streams, jobs)
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await jobs.close()
+
+    routers = (
+        mlflow_routes(served, workers),
+        model_routes(served),
+        score_routes(served, workers, counts, recent, limits.rows),
+        stream_routes(streams, workers, counts, recent, limits.rows),
+        search_routes(jobs, place.runner.look, served, limits.wait, limits.rows),
+        job_routes(jobs),
+        _other_routes(counts),
+    )
+    app = FastAPI(
+        title="tsad",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=life,
+        exception_handlers=_handlers([route for router in routers for route in router.routes]),
+        responses=DESCRIBED,
+        dependencies=[Depends(_known_query)],
+    )
+    for router in routers:
+        app.include_router(router)
+    app.add_middleware(Head)
+    app.add_middleware(Guard, rules=rules, patience={"/train_predict": limits.wait})
+    app.add_middleware(Counting, counts=counts)
+    return app
+
+
+async def _known_query(request: Request) -> None:
+    """Raises `Refusal` if a request has a query parameter that its endpoint does not know."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    unknown = sorted(set(request.query_params) - set(known))
+    if unknown:
+        raise Refusal(400, f"query parameters are {', '.join(known) or 'none'} here, but got {shown(unknown[0])}")
+
+
+def _measure(counts: Counts, served: Served, workers: Workers, streams: Streams, jobs: Jobs) -> None:
+    origin = served.origin
+    counts.model.labels(origin.name or "", origin.version or "", served.detector.scorer.kind).set(1)
+    counts.measure("tsad_waiting_requests", "Requests that wait for their turn to be scored.", lambda: workers.waiting)
+    counts.measure("tsad_open_streams", "Streams that are open.", lambda: streams.open_streams)
+    counts.measure("tsad_queued_jobs", "Searches that wait for the one that runs.", lambda: jobs.queued)
+
+
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+
+
+def _handlers(ours: Sequence[BaseRoute]) -> dict[int | type[Exception], Handler]:
+    """Returns how each kind of error becomes an answer of the same shape; `ours` are the routes that were included."""
+
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        return Response(refusal.body(), refusal.status, refusal.headers)
+
+    async def mistaken(request: Request, error: TsadError) -> Response:
+        return await refused(request, Refusal(400, str(error)))
+
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        found = [f"{item['loc'][-1]}: {item['msg'].lower()}, but got {shown(item['input'])}" for item in error.errors()]
+        return await refused(request, Refusal(400, "; ".join(found)))
+
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        status, path = error.status_code if error.status_code in CODES else 400, shown(request.url.path)
+        if status == 404:
+            return await refused(request, Refusal(status, f"there is no {path}"))
+        if status == 405:
+            allowed = ", ".join(_methods([*request.app.routes, *ours], request.url.path))
+            message = f"{path} does not take {request.method}; it takes {allowed}"
+            return await refused(request, Refusal(status, message, {"Allow": allowed}))
+        return await refused(request, Refusal(status, str(error.detail), error.headers))
+
+    return {Refusal: refused, TsadError: mistaken, RequestValidationError: invalid, HTTPException: unknown}
+
+
+def _methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
+    """Returns the methods that a path takes; Starlette itself names those of the first route only."""
+    taking = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
+    methods = {method for route in taking for method in route.methods or ()}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+def _other_routes(counts: Counts) -> APIRouter:
+    """Returns the measures, the page and its files; no path of a request is looked for on the disk."""
+    router = APIRouter(include_in_schema=False)
+    files = {path.name: path for path in PAGE.iterdir() if path.suffix in _PAGE_TYPES}
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(counts.text(), media_type=TEXT)
+
+    @router.get("/")
+    async def page() -> Response:
+        return await page_file("index.html")
+
+    @router.get("/page/{name}")
+    async def page_file(name: str) -> Response:
+        if name not in files:
+            raise Refusal(404, f"there is no /page/{shown(name)}")
+        return FileResponse(files[name], media_type=_PAGE_TYPES[files[name].suffix])
+
+    return router

@@ -1,0 +1,59 @@
+"""Work that takes long, away from the event loop, a little of it side by side."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from tsad.serving.errors import Refusal
+
+T = TypeVar("T")
+
+
+class Workers:
+    """Lets requests that score wait for their turn.
+
+    Args:
+        most: Requests that are scored side by side, each on one thread.
+        waiting: Requests that may wait; more are refused.
+    """
+
+    def __init__(self, most: int, waiting: int = 64) -> None:
+        self._most = most
+        self._room = most + waiting
+        self._free = asyncio.Semaphore(most)
+        # asyncio's own pool has more threads, between which the interpreter goes round: a sixth slower
+        self._threads = ThreadPoolExecutor(most)
+        self._inside = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return max(0, self._inside - self._most)
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Returns what `work` returns, from a thread; raises `Refusal` if too many wait."""
+        return await self.take(asyncio.get_running_loop().run_in_executor, self._threads, work, *arguments)
+
+    async def take(self, start: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """Returns what that returns which `start` starts, in its turn; raises `Refusal` if too many wait.
+
+        A thread cannot be ended: if nobody waits for its answer any more, it keeps its place until it is done.
+        """
+        if self._inside >= self._room:
+            raise Refusal(503, f"{self.waiting} requests wait already; send again later", {"Retry-After": "1"})
+        self._inside += 1
+        try:
+            await self._free.acquire()
+        except asyncio.CancelledError:
+            self._inside -= 1
+            raise
+        work = asyncio.ensure_future(start(*arguments))
+        work.add_done_callback(self._leave)
+        return await asyncio.shield(work)
+
+    def _leave(self, work: "asyncio.Future[Any]") -> None:
+        self._inside -= 1
+        self._free.release()
+        if not work.cancelled():
+            work.exception()  # which nobody may be there to hear

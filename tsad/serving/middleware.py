@@ -1,0 +1,214 @@
+"""What stands before every endpoint: who may ask, how much, how long; and what no answer may lack or show."""
+
+import asyncio
+import hmac
+import ipaddress
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tsad.serving.errors import Refusal
+
+_log = logging.getLogger(__name__)
+
+_OPEN = ("/", "/ping", "/health")
+_DRAINED = 4
+"""A body that is too large is still read, and forgotten, up to this many times the limit: who is cut off in the middle of
+sending does not read the answer that says why."""
+
+_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the guard lets through.
+
+    Attributes:
+        hosts: Names the service may be called by, beside the loopback's; without ports, in any case.
+        token: That each request must bear, but for the page's own files, `/ping` and `/health`; None for no token.
+        max_bytes: Of a body.
+        read_seconds: In which a body must have come.
+        answer_seconds: In which, after that, the answer must have begun.
+    """
+
+    hosts: tuple[str, ...] = ()
+    token: str | None = field(default=None, repr=False)
+    max_bytes: int = 16_000_000
+    read_seconds: float = 30.0
+    answer_seconds: float = 60.0
+
+
+class Guard:
+    """An ASGI application around another: checks the request, reads its body within the limits, completes the answer.
+
+    - `Host` must name the loopback or one of `Rules.hosts`, so that no foreign name that resolves to this machine serves
+      a foreign page as the origin (DNS rebinding).
+    - A request that changes something and says where it comes from must come from this origin.
+    - An error that nobody foresaw becomes a 500 without its trace, which is logged.
+
+    Args:
+        app: The other.
+        rules: What is let through.
+        patience: Seconds by path that an answer may take beside `Rules.answer_seconds`.
+    """
+
+    def __init__(self, app: ASGIApp, rules: Rules, patience: Mapping[str, float]) -> None:
+        self._app = app
+        self._rules = rules
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request; passes on whatever is no request of HTTP."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        seconds = self._rules.answer_seconds + self._patience.get(scope["path"], 0.0)
+        try:
+            self._admit(scope)
+            body = await self._body(scope, receive)
+            async with asyncio.timeout(seconds) as limit:
+                await self._app(scope, _once(body, receive), answer.within(limit))
+        except _GoneError:
+            return
+        except Refusal as refusal:
+            await answer.refuse(refusal)
+        except TimeoutError:
+            await answer.refuse(Refusal(504, f"an answer must begin within {seconds:g} s; send fewer rows"))
+        except Exception:
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            await answer.refuse(Refusal(500, "the service failed; its log says why"))
+
+    def _admit(self, scope: Scope) -> None:
+        """Raises `Refusal` unless the request may be looked at."""
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._known(hosts[0]):
+            raise Refusal(403, f"Host must be localhost or a name of --allow-host, but is {', '.join(hosts)!r}")
+        if scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
+            for origin in headers.getlist("origin"):
+                if urlsplit(origin).netloc.lower() != hosts[0].lower():
+                    raise Refusal(403, f"Origin must be the service itself ({hosts[0]}), but is {origin!r}")
+        if self._rules.token is not None and not _is_open(scope["path"]):
+            _check_token(headers.get("authorization", ""), self._rules.token)
+        encoding = headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise Refusal(415, f"a body must not be compressed, but Content-Encoding is {encoding!r}; send it as it is")
+
+    def _known(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+            urlsplit(f"//{host}").port  # noqa: B018 (raises if it is no number)
+        except ValueError:
+            return False
+        if name == "localhost" or name in {allowed.lower() for allowed in self._rules.hosts}:
+            return True
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return False
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """Returns the whole body; raises `Refusal` if it is too large or too slow."""
+        most, seconds = self._rules.max_bytes, self._rules.read_seconds
+        declared = int(Headers(scope=scope).get("content-length", "0"))
+        size, parts = 0, []
+        if declared > most * _DRAINED:
+            raise Refusal(413, f"a body must not exceed {most} bytes, but has {declared}; send the rows in parts")
+        try:
+            async with asyncio.timeout(seconds):
+                while size <= most * _DRAINED:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _GoneError
+                    part = message.get("body", b"")
+                    size += len(part)
+                    if size <= most:
+                        parts.append(part)
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            raise Refusal(
+                408, f"a body must come within {seconds:g} s, but {size} bytes came; send it faster"
+            ) from None
+        if size > most:
+            got = declared or f"{size} or more"
+            raise Refusal(413, f"a body must not exceed {most} bytes, but has {got}; send the rows in parts")
+        return b"".join(parts)
+
+
+class _GoneError(Exception):
+    """Whoever asked has gone."""
+
+
+class _Answer:
+    """The way of an answer to whoever asked."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._begun = False
+
+    def within(self, limit: asyncio.Timeout) -> Send:
+        """Returns `send` that lifts the limit when the answer begins, which may then take its time."""
+
+        async def send(message: Message) -> None:
+            limit.reschedule(None)
+            await self.send(message)
+
+        return send
+
+    async def send(self, message: Message) -> None:
+        """Passes a message on, the headers completed."""
+        if message["type"] == "http.response.start":
+            self._begun = True
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answers with a refusal; does nothing if another answer has begun, which the server then breaks off."""
+        if self._begun:
+            return
+        body = refusal.body()
+        headers = {"Content-Length": str(len(body)), **refusal.headers}
+        raw = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": raw})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith("/page/")
+
+
+def _check_token(given: str, token: str) -> None:
+    scheme, _, value = given.partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(value.strip().encode("latin-1"), token.encode()):
+        raise Refusal(
+            401, "a token is needed: send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
+        )
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """Returns what gives the whole body first, then whatever else comes."""
+
+    def messages() -> Iterator[Message]:
+        yield {"type": "http.request", "body": body, "more_body": False}
+
+    waiting = messages()
+
+    async def replay() -> Message:
+        return next(waiting, None) or await receive()
+
+    return replay

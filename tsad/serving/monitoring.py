@@ -1,0 +1,162 @@
+"""The rows that were scored lately: whether they have drifted, and a threshold fitted to their scores."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsad.drift import Profile, drift, recalibrated
+from tsad.errors import DataError, DetectorError, SpecError
+from tsad.serving.errors import Refusal
+from tsad.serving.served_model import Served, described
+from tsad.spec import Spec, parse
+from tsad.thresholds import FittedThreshold
+
+MOST, LEAST = 20_000, 100
+"""Rows that are kept at most, and scores that a threshold is fitted to at least."""
+
+LOG, THRESHOLD = "recalibrations.jsonl", "threshold.json"
+
+Note = Callable[[Mapping[str, Any]], None]
+
+
+class _Kept(Spec):
+    """A threshold that took the place of the model's own.
+
+    Attributes:
+        digest: Of the detector that it is of.
+        threshold: That flags.
+        before: That flagged before it and can be brought back; None if that was done.
+    """
+
+    digest: str
+    threshold: FittedThreshold
+    before: FittedThreshold | None = None
+
+
+class Recent:
+    """The rows that `/api/score` and streams scored lately, oldest first, whoever sent them.
+
+    Args:
+        served: The model that scored them.
+        folder: Of the log and of the threshold, which survive the service.
+        note: Told of each recalibration, beside the log.
+    """
+
+    def __init__(self, served: Served, folder: Path, note: Note) -> None:
+        self._served = served
+        self._folder = folder
+        self._note = note
+        self._profile = Profile.load(served.origin.folder.detector)
+        self._digest = served.detector.digest
+        self._lock = threading.Lock()
+        self._rows: deque[NDArray[np.float32]] = deque()
+        self._scores: deque[NDArray[np.float64]] = deque()
+        self._flags: deque[NDArray[np.bool_]] = deque()
+        self._before: FittedThreshold | None = None
+        self._restore()
+
+    def take(self, rows: NDArray[np.float32], scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> None:
+        """Takes (n, F) rows and the (m,) scores that became known with them, NaN where there is none, with their flags."""
+        known = ~np.isnan(scores)
+        with self._lock:
+            _keep(self._rows, rows)
+            _keep(self._scores, scores[known])
+            _keep(self._flags, flags[known])
+
+    def drift(self) -> dict[str, Any]:
+        """Returns what `/api/drift` answers."""
+        rows, scores, flags = self._now()
+        if self._profile is not None and len(rows):
+            return drift(self._profile, rows, scores, flags).model_dump(mode="json")
+        known = self._profile is not None
+        return {
+            "rows": len(rows),
+            "state": "unknown",
+            "features": [],
+            "scores": None,
+            "alarms": None,
+            "expected_alarms": None,
+            "message": "no rows were scored yet" if known else "the model has no profile.json to compare with",
+        }
+
+    def recalibrate(self) -> dict[str, Any]:
+        """Fits the threshold to the recent scores, logs that, and returns what `/api/recalibrate` answers.
+
+        Raises:
+            DataError: if there are too few scores.
+            DetectorError: if the threshold has no rule to be fitted by without labels.
+        """
+        with self._lock:
+            scores = np.concatenate([*self._scores, np.empty(0)])
+            if len(scores) < LEAST:
+                raise DataError(
+                    f"a threshold needs at least {LEAST} recent scores, but there are {len(scores)}; score rows first"
+                )
+            after = recalibrated(self._served.detector, scores).threshold
+            done = self._put(after, self._served.detector.threshold, len(scores))
+        self._note(done)
+        return done
+
+    def undo(self) -> dict[str, Any]:
+        """Brings back the threshold before the last recalibration, and logs and returns that as one fitted to 0 rows.
+
+        Raises:
+            Refusal: if there was no recalibration, or it was undone.
+        """
+        with self._lock:
+            if self._before is None:
+                raise Refusal(
+                    409, "only the last recalibration can be undone, once, but there is none; recalibrate first"
+                )
+            done = self._put(self._before, None, 0)
+        self._note(done)
+        return done
+
+    def _put(self, after: FittedThreshold, before: FittedThreshold | None, rows: int) -> dict[str, Any]:
+        """Flags by another threshold from now on, keeps on the disk what to go on with and back to, and logs the change."""
+        whole = self._folder / f".{THRESHOLD}"
+        kept = _Kept(digest=self._digest, threshold=after, before=before)
+        whole.write_text(kept.model_dump_json(), encoding="utf-8")
+        whole.replace(self._folder / THRESHOLD)
+        done = {"before": described(self._served.detector.threshold), "after": described(after), "rows": rows}
+        self._served.recalibrate(after)
+        self._before = before
+        line = {"time": datetime.now(UTC).isoformat(), "model": self._served.origin.uri, **done}
+        with (self._folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        return done
+
+    def _now(self) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
+        features = len(self._served.detector.scorer.features)
+        with self._lock:
+            rows = np.concatenate([np.empty((0, features), np.float32), *self._rows])
+            scores = np.concatenate([np.empty(0), *self._scores])
+            return rows, scores, np.concatenate([np.empty(0, bool), *self._flags])
+
+    def _restore(self) -> None:
+        """Takes up the threshold of before the service ended, if it was of the same detector."""
+        path = self._folder / THRESHOLD
+        if path.is_file():
+            try:
+                kept = parse(_Kept, json.loads(path.read_text(encoding="utf-8")), str(path))
+            except (OSError, ValueError, SpecError) as error:
+                raise DetectorError(
+                    f"{path}: must be a recalibrated threshold, but {error}; remove it to go on with the model's own"
+                ) from None
+            if kept.digest == self._digest:
+                self._served.recalibrate(kept.threshold)
+                self._before = kept.before
+
+
+def _keep(kept: deque[NDArray[Any]], new: NDArray[Any]) -> None:
+    """Appends, and lets go of what is not needed for the last `MOST`."""
+    kept.append(new[-MOST:].copy())  # a view would keep the rest in memory
+    while sum(map(len, kept)) - len(kept[0]) >= MOST:
+        kept.popleft()

@@ -1,0 +1,73 @@
+"""Answers about rows: scores, flags and events as plain values that JSON can hold."""
+
+from collections.abc import Sequence
+from math import isfinite, isnan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsad.detector.detector import Detector
+from tsad.detector.score_table import at_level, ranked, stretches
+from tsad.detector.scoring import Scores
+from tsad.series import Series
+from tsad.serving.requests import Rows, ascending
+
+
+def judge(detector: Detector, rows: Rows, level: float | None, top: int) -> tuple[dict[str, Any], Series, Scores]:
+    """Returns what `/api/score` answers, and the rows and scores that it is made of.
+
+    Args:
+        detector: Scores the rows.
+        rows: Oldest first.
+        level: Flags scores above this; None for the detector's own threshold.
+        top: Features that explain an event, at most.
+
+    Raises:
+        DataError: if the rows cannot be scored.
+        Refusal: if their times are none, or do not ascend.
+    """
+    judging, features = at_level(detector, level, "threshold"), detector.scorer.features
+    series = ascending(rows.series(features), rows.times)
+    scores = judging.score(series)
+    levels = judging.threshold.levels(scores.values)
+    flags = scores.values > levels
+    answer = {
+        "rows": len(flags),
+        "ignored": rows.ignored(features),
+        "times": rows.times,
+        "score": numbers(scores.values),
+        "level": numbers(levels),
+        "flag": flags.tolist(),
+        "events": _events(scores, flags, rows.times, features, top) if flags.any() else [],
+    }
+    return answer, series, scores
+
+
+def numbers(values: NDArray[np.float64]) -> list[float | None]:
+    """Returns the numbers, None for those that are not finite."""
+    return [value if isfinite(value) else None for value in values.tolist()]
+
+
+def _events(
+    scores: Scores, flags: NDArray[np.bool_], times: Sequence[str] | None, features: Sequence[str], top: int
+) -> list[dict[str, Any]]:
+    """Returns the stretches of flags, at least one, each with the features that gave most to it."""
+    found = stretches(np.arange(len(flags)), times, scores.values, flags, scores.by_feature)
+    order, shares = ranked(np.array([stretch.given for stretch in found]), top)
+    return [
+        {
+            "first_row": stretch.first_row,
+            "last_row": stretch.last_row,
+            "start": stretch.start,
+            "end": stretch.end,
+            "peak_row": stretch.peak_row,
+            "peak_score": stretch.peak_score if isfinite(stretch.peak_score) else None,
+            "features": [
+                {"name": features[place], "share": share}
+                for place, share in zip(places, given, strict=True)
+                if not isnan(share)
+            ],
+        }
+        for stretch, places, given in zip(found, order.tolist(), shares.tolist(), strict=True)
+    ]

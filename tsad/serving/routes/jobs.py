@@ -1,0 +1,76 @@
+"""`/train_predict`, `/api/searches`, `/api/jobs`: searches, one after another."""
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from tsad.serving.errors import Refusal
+from tsad.serving.jobs import Job, Jobs, Look
+from tsad.serving.requests import CSV, JSON, Body, media_type, read_spec, request_body
+from tsad.serving.search_jobs import NewSearch, task_of_search
+from tsad.serving.served_model import Served
+from tsad.serving.train_predict import MOST_BYTES, Question, task_of
+
+
+def search_routes(jobs: Jobs, look: Look, served: Served, wait: float, most_rows: int) -> APIRouter:
+    """Returns what starts searches."""
+    router = APIRouter(tags=["searches"])
+
+    later: dict[int | str, Any] = {202: {"description": "A job that has not ended"}}
+
+    @router.post("/train_predict", responses=later, openapi_extra=request_body({JSON: Question.model_json_schema()}))
+    async def train_predict(request: Request) -> Response:
+        """Searches a forecaster of a series; answers with its forecasts and anomalies, or after a while with a job."""
+        media_type(request.headers.get("content-type"), (JSON,))
+        content = await request.body()
+        job = jobs.submit(await asyncio.to_thread(lambda: task_of(read_spec(Question, content, MOST_BYTES), look)))
+        try:
+            await asyncio.wait_for(job.ended.wait(), wait)
+        except TimeoutError:
+            return _accepted(job)
+        if job.result is None:
+            raise Refusal(409 if job.state == "cancelled" else 500, f"the search {job.state}: {job.error}")
+        return Response(json.dumps(dict(job.result)), media_type=JSON)
+
+    @router.post(
+        "/api/searches",
+        status_code=202,
+        openapi_extra=request_body({JSON: NewSearch.model_json_schema(), CSV: {"type": "string"}}),
+    )
+    async def search(request: Request, trials: Annotated[int, Query(ge=1, le=64)] = 4) -> Response:
+        """Starts a search on the rows of a CSV body, or on a series that the service has."""
+        body = Body(await request.body(), media_type(request.headers.get("content-type"), (JSON, CSV)))
+        return _accepted(jobs.submit(await asyncio.to_thread(task_of_search, body, served, trials, most_rows)))
+
+    return router
+
+
+def job_routes(jobs: Jobs) -> APIRouter:
+    """Returns what tells of searches, and ends them."""
+    router = APIRouter(prefix="/api/jobs", tags=["searches"])
+
+    @router.get("")
+    async def all_jobs() -> Any:
+        """All jobs since the service began, newest first."""
+        return await asyncio.to_thread(jobs.all)
+
+    @router.get("/{number}")
+    async def describe(number: str) -> Any:
+        """How far a job is, and its result."""
+        return await asyncio.to_thread(jobs.described, jobs.find(number))
+
+    @router.delete("/{number}")
+    async def cancel(number: str) -> Any:
+        """Cancels a job that has not ended."""
+        job = jobs.find(number)
+        jobs.cancel(job)
+        return await asyncio.to_thread(jobs.described, job)
+
+    return router
+
+
+def _accepted(job: Job) -> Response:
+    body = {"id": job.id, "state": job.state, "url": f"/api/jobs/{job.id}"}
+    return Response(json.dumps(body), 202, {"Location": body["url"]}, JSON)

@@ -1,0 +1,96 @@
+"""`/api`: the model, series to try it on, scores, drift."""
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from tsad.errors import shown
+from tsad.serving.errors import Refusal
+from tsad.serving.executor import Workers
+from tsad.serving.metrics import Counts
+from tsad.serving.monitoring import Recent
+from tsad.serving.requests import CSV, JSON, ROWS_SCHEMA, Body, media_type, read_rows, request_body
+from tsad.serving.responses import judge
+from tsad.serving.served_model import Served
+
+_TITLES = {"sample": "Rows that the model was tested on", "synthetic": "Generated rows with anomalies"}
+
+
+def model_routes(served: Served) -> APIRouter:
+    """Returns what tells about the model."""
+    router = APIRouter(prefix="/api", tags=["model"])
+
+    @router.get("/model")
+    async def model() -> Any:
+        """The model in service."""
+        return await asyncio.to_thread(served.card)
+
+    @router.get("/versions")
+    async def versions() -> Any:
+        """The versions of the registered model, newest first."""
+        return await asyncio.to_thread(served.versions)
+
+    @router.get("/series")
+    async def all_series() -> Any:
+        """The series that the service has."""
+        found = {name: await asyncio.to_thread(served.series, name) for name in served.series_names()}
+        return [{"name": name, "rows": len(table), "title": _TITLES[name]} for name, table in found.items()]
+
+    @router.get("/series/{name}")
+    async def series(name: str) -> Any:
+        """The rows of a series."""
+        if name not in served.series_names():
+            raise Refusal(404, f"there is no series {shown(name)}; there are {', '.join(served.series_names())}")
+        table = await asyncio.to_thread(served.series, name)
+        features = list(served.detector.scorer.features)
+        timed = "time" in table.columns and "time" not in features
+        return {
+            "columns": features,
+            "rows": table[features].to_numpy().tolist(),
+            "times": table["time"].astype(str).tolist() if timed else None,
+        }
+
+    return router
+
+
+def score_routes(served: Served, workers: Workers, counts: Counts, recent: Recent, most_rows: int) -> APIRouter:
+    """Returns what scores whole series, and what becomes of the scores."""
+    router = APIRouter(prefix="/api", tags=["score"])
+
+    @router.post("/score", openapi_extra=request_body({JSON: ROWS_SCHEMA, CSV: {"type": "string"}}))
+    async def score(
+        request: Request,
+        threshold: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+        top: Annotated[int, Query(ge=0, le=100)] = 3,
+    ) -> Response:
+        """Scores, flags and explained events of rows, oldest first, as CSV with a header row or as JSON."""
+        body = Body(await request.body(), media_type(request.headers.get("content-type"), (JSON, CSV)))
+
+        def work() -> bytes:
+            detector = served.detector
+            rows = read_rows(body, detector.scorer.features, most_rows)
+            answer, series, scores = judge(detector, rows, threshold, top)
+            recent.take(series.values, scores.values, detector.flag(scores))
+            counts.scored("/api/score", len(series) - answer["score"].count(None), sum(answer["flag"]))
+            return json.dumps(answer).encode()
+
+        return Response(await workers.run(work), media_type=JSON)
+
+    @router.get("/drift")
+    async def drift() -> Any:
+        """Whether the rows scored lately still look like those that the model learned from."""
+        return await workers.run(recent.drift)
+
+    @router.post("/recalibrate")
+    async def recalibrate() -> Any:
+        """Fits the threshold to the scores of late, which nobody has labelled and most of which should be normal."""
+        return await workers.run(recent.recalibrate)
+
+    @router.delete("/recalibrate")
+    async def undo() -> Any:
+        """Brings back the threshold before the last recalibration."""
+        return await workers.run(recent.undo)
+
+    return router

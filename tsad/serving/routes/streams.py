@@ -1,0 +1,73 @@
+"""`/api/streams`: rows as they come."""
+
+import asyncio
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from tsad.serving.executor import Workers
+from tsad.serving.metrics import Counts
+from tsad.serving.monitoring import Recent
+from tsad.serving.requests import JSON, media_type, read_push, read_spec, request_body
+from tsad.serving.stream_sessions import NewStream, Seat, Streams
+from tsad.streaming import StreamPolicy
+
+_NEW = {
+    "type": "object",
+    "properties": {"policy": StreamPolicy.model_json_schema()},
+    "additionalProperties": False,
+}
+_PUSH = {
+    "type": "object",
+    "required": ["rows"],
+    "properties": {
+        "rows": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+        "after": {"type": "integer", "minimum": 0},
+    },
+    "additionalProperties": False,
+}
+
+
+def stream_routes(streams: Streams, workers: Workers, counts: Counts, recent: Recent, most_rows: int) -> APIRouter:
+    """Returns what opens, feeds and ends streams."""
+    router = APIRouter(prefix="/api/streams", tags=["streams"])
+
+    @router.post("", status_code=201, openapi_extra=request_body({JSON: _NEW}, required=False))
+    async def begin(request: Request) -> Any:
+        """Opens a stream."""
+        content = await request.body()
+        if content:
+            media_type(request.headers.get("content-type"), (JSON,))
+        return await asyncio.to_thread(lambda: streams.begin(read_spec(NewStream, content)))
+
+    @router.get("/{number}")
+    async def describe(number: str) -> Any:
+        """How many rows a stream has, and its policy."""
+        async with streams.held(number) as seat:
+            return await asyncio.to_thread(streams.describe, seat)
+
+    @router.delete("/{number}", status_code=204)
+    async def remove(number: str) -> None:
+        """Ends a stream."""
+        async with streams.held(number) as seat:
+            await asyncio.to_thread(streams.remove, seat)
+
+    @router.post("/{number}/rows", openapi_extra=request_body({JSON: _PUSH}))
+    async def push(number: str, request: Request) -> Response:
+        """Takes rows in, and answers with the verdicts that are final now; the state is on the disk by then."""
+        media_type(request.headers.get("content-type"), (JSON,))
+        content = await request.body()
+
+        def work(seat: Seat) -> bytes:
+            series, after = read_push(content, streams.features, most_rows)
+            answer, verdicts = streams.push(seat, series.values, series.times, after)
+            recent.take(series.values, verdicts.scores, verdicts.flags)
+            counts.scored("/api/streams", len(verdicts) - answer["score"].count(None), sum(answer["flag"]))
+            return json.dumps(answer).encode()
+
+        async with streams.held(number) as seat:
+            return Response(await workers.run(work, seat), media_type=JSON)
+
+    return router

@@ -1,0 +1,77 @@
+"""Small searches on rows that somebody sent, or that the service has; the winner goes to the registry's gate."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import Field
+
+from tsad.data.sets.csv import to_values
+from tsad.errors import DataError
+from tsad.serving.errors import Refusal
+from tsad.serving.jobs import OUTPUTS, Task
+from tsad.serving.requests import CSV, Body, read_rows, read_spec
+from tsad.serving.served_model import SYNTHETIC, Served
+from tsad.spec import Spec
+from tsad.tuning.quickstart import LEAST_ROWS, space_on
+
+ROWS = "rows.csv"
+
+
+class NewSearch(Spec):
+    """The body that starts a search on rows that the service has.
+
+    Attributes:
+        series: `synthetic`, generated rows, or `sample`, those of the model.
+        trials: Candidates to try.
+    """
+
+    series: Literal["synthetic", "sample"] = "synthetic"
+    trials: int = Field(4, ge=1, le=64)
+
+
+def task_of_search(body: Body, served: Served, trials: int, most_rows: int) -> Task:
+    """Returns the task of a request.
+
+    Args:
+        body: JSON, a `NewSearch`; or CSV, the rows to search on.
+        served: Has the series that a `NewSearch` names.
+        trials: Candidates to try on CSV rows.
+        most_rows: Of a CSV body.
+
+    Raises:
+        DataError: if the rows are too few, or a cell is no finite number.
+        Refusal: if there is no such series, or the body is no table.
+    """
+    if body.media == CSV:
+        return _on_table(read_rows(body, (), most_rows).table, trials)
+    new = read_spec(NewSearch, body.content)
+    if new.series == SYNTHETIC:
+        return _task({"kind": "synthetic", "rows": 2000, "events": 15}, new.trials, lambda folder: None)
+    if new.series not in served.series_names():
+        raise Refusal(404, f"the model has no series {new.series!r}; search on {SYNTHETIC!r}, or send rows as CSV")
+    return _on_table(served.series(new.series)[list(served.detector.scorer.features)], new.trials)
+
+
+def run_of(folder: Path) -> Path:
+    """Returns the folder of the search that a job's process ran; its name is that of the MLflow run."""
+    (found,) = (folder / OUTPUTS / "search").iterdir()
+    return found
+
+
+def _on_table(table: pd.DataFrame, trials: int) -> Task:
+    if len(table) < LEAST_ROWS:
+        raise DataError(f"a search needs at least {LEAST_ROWS} rows, but got {len(table)}; send more")
+    to_values(table, list(table.columns), "body")
+    data = {"kind": "csv", "path": ROWS, "test_ratio": 0.3}
+    return _task(data, trials, lambda folder: table.to_csv(folder / ROWS, index=False))
+
+
+def _task(data: Mapping[str, Any], trials: int, prepare: Callable[[Path], None]) -> Task:
+    return Task("search", space_on(data, trials), prepare, _conclude)
+
+
+def _conclude(folder: Path) -> dict[str, Any]:
+    run = run_of(folder)
+    return {"run_id": run.name, "report_path": f"runs:/{run.name}/nas_report.txt"}

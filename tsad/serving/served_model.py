@@ -1,0 +1,169 @@
+"""The model that the service serves: its detector, MLflow's view of it, and what the registry knows."""
+
+import dataclasses
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.pyfunc import PyFuncModel
+
+from tsad.data.sets.csv import read_table
+from tsad.data.sets.synthetic import SyntheticSpec
+from tsad.detector.detector import Detector
+from tsad.detector.ensemble import Ensemble
+from tsad.detector.scorer import Scorer
+from tsad.registry import models as registry
+from tsad.registry.models import ModelFolder
+from tsad.thresholds import FittedThreshold
+from tsad.thresholds.threshold import Threshold
+
+SAMPLE, SYNTHETIC = "sample", "synthetic"
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a model came from.
+
+    Attributes:
+        uri: As it was asked for.
+        name: Of the registered model; None for a run's detector or a folder.
+        version: Of the registered model, None likewise.
+        folder: On this machine's disk.
+        metrics: Of the run that it was logged to.
+    """
+
+    uri: str
+    name: str | None
+    version: str | None
+    folder: ModelFolder
+    metrics: Mapping[str, float]
+
+
+class Served:
+    """A model in service; its threshold may be replaced while it is.
+
+    Attributes:
+        origin: Where it came from.
+        pyfunc: What MLflow's scoring server asks; it scores with `detector`.
+    """
+
+    def __init__(self, origin: Origin, pyfunc: PyFuncModel) -> None:
+        self.origin = origin
+        self.pyfunc = pyfunc
+        self._model = pyfunc.unwrap_python_model()  # type: ignore[no-untyped-call]
+
+    @property
+    def detector(self) -> Detector:
+        """What scores and flags now."""
+        detector: Detector = self._model.detector
+        return detector
+
+    def recalibrate(self, threshold: FittedThreshold) -> None:
+        """Flags by another threshold from now on."""
+        self._model.detector = dataclasses.replace(self.detector, threshold=threshold)
+
+    def card(self) -> dict[str, Any]:
+        """Returns what `/api/model` answers."""
+        detector, origin = self.detector, self.origin
+        scorer = detector.scorer
+        return {
+            "name": origin.name,
+            "version": origin.version,
+            "uri": origin.uri,
+            "kind": scorer.kind,
+            "features": list(scorer.features),
+            "rows_before": scorer.rows_before,
+            "rows_after": scorer.rows_after,
+            "threshold": described(detector.threshold),
+            "labels_used": detector.provenance.tags(),
+            "metrics": dict(origin.metrics),
+        }
+
+    def versions(self) -> list[dict[str, Any]]:
+        """Returns what `/api/versions` answers: those of the registered model, newest first, without `panel/`."""
+        found = [] if self.origin.name is None else registry.versions(self.origin.name)
+        return [
+            {
+                "version": each.version,
+                "aliases": list(each.aliases),
+                "created": each.created,
+                "run_id": each.run_id,
+                "metrics": {name: value for name, value in each.metrics.items() if not name.startswith("panel/")},
+                "tags": dict(each.tags),
+            }
+            for each in found
+        ]
+
+    def series_names(self) -> tuple[str, ...]:
+        """Returns the names that `series` knows."""
+        return (SYNTHETIC,) if self.origin.folder.sample is None else (SAMPLE, SYNTHETIC)
+
+    def series(self, name: str) -> pd.DataFrame:
+        """Returns rows to try the model on; a column `time` that is no feature comes first if they have times.
+
+        `sample` is of the model's own test rows; `synthetic` are generated rows under the names of the model's features, in
+        the units of its training rows unless it was trained on such rows.
+
+        Raises:
+            KeyError: if the model has no series of that name.
+        """
+        sample = self.origin.folder.sample
+        if name == SAMPLE and sample is not None:
+            return read_table(sample)
+        if name != SYNTHETIC:
+            raise KeyError(name)
+        return _synthetic(self.detector.scorer)
+
+
+def described(threshold: Threshold) -> dict[str, Any]:
+    """Returns how a threshold was fitted and the level that a first row meets."""
+    return {"method": threshold.method, "level": float(threshold.levels(np.array([np.nan]))[0])}
+
+
+def open_model(model: str, place: Path) -> Served:
+    """Returns the model behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder.
+
+    Args:
+        model: Its URI or folder.
+        place: Folder for what a detector that is no registered model needs beside.
+
+    Raises:
+        DetectorError: if there is no such thing, or it is not a detector of ours.
+    """
+    name, version = registry.resolve(model) if model.startswith("models:/") else (None, None)
+    folder = registry.model_folder(model if name is None else f"models:/{name}/{version}")
+    path = folder.path if folder.served else _packed(folder.detector, place / "model")
+    metrics = next((each.metrics for each in registry.versions(name) if each.version == version), {}) if name else {}
+    return Served(Origin(model, name, version, folder, metrics), mlflow.pyfunc.load_model(str(path)))
+
+
+def _packed(detector: Path, target: Path) -> Path:
+    """Returns `target`, emptied first, into which the detector was put as MLflow loads it."""
+    shutil.rmtree(target, ignore_errors=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it has no input example, which would be scored
+        mlflow.pyfunc.save_model(
+            path=target,
+            python_model=str(registry.PYFUNC),
+            artifacts={"detector": str(detector)},
+            signature=registry.signature(Detector.load(detector).scorer.features),
+            pip_requirements=registry.requirements(),
+        )
+    return target
+
+
+def _synthetic(scorer: Scorer | Ensemble) -> pd.DataFrame:
+    features = scorer.features
+    spec = SyntheticSpec(kind="synthetic", rows=1000, features=max(2, len(features)))
+    made = spec.load(Path()).test
+    rows = made.values.astype(np.float64)[:, : len(features)]  # noqa: PD011 (no table)
+    if made.features[: len(features)] != features:
+        scaler = (scorer.members[0].scorer if isinstance(scorer, Ensemble) else scorer).scaler
+        rows = rows * scaler.scale + scaler.center
+    return pd.DataFrame(rows.round(6), columns=list(features))

@@ -1,0 +1,186 @@
+"""Streams that clients push rows to; each outlives the service in a folder of its own."""
+
+import asyncio
+import re
+import shutil
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from tsad.detector.detector import Detector
+from tsad.errors import DetectorError
+from tsad.serving.errors import Refusal
+from tsad.serving.responses import numbers
+from tsad.spec import Spec
+from tsad.streaming import Stream, StreamPolicy, Verdicts
+from tsad.thresholds import FittedThreshold
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_THRESHOLD = "threshold.json"
+_FITTED: TypeAdapter[FittedThreshold] = TypeAdapter(FittedThreshold)
+
+
+class NewStream(Spec):
+    """The body that opens a stream.
+
+    Attributes:
+        policy: About late rows and gaps.
+    """
+
+    policy: StreamPolicy = StreamPolicy()
+
+
+@dataclass(frozen=True)
+class StreamLimits:
+    """How many streams, how long.
+
+    Attributes:
+        streams: That may be open.
+        loaded: Of them in memory.
+        idle_seconds: After which one that got no row is removed when somebody opens another.
+    """
+
+    streams: int = 1000
+    loaded: int = 100
+    idle_seconds: float = 7 * 86_400.0
+
+
+@dataclass(eq=False)
+class Seat:
+    """Where a stream is held in turn.
+
+    Attributes:
+        folder: Of its state.
+        stream: None if it has to be read from there.
+        lock: Of whoever uses it.
+    """
+
+    folder: Path
+    stream: Stream | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Streams:
+    """The open streams. Each goes on with the threshold that it began with, whatever was recalibrated since.
+
+    Args:
+        folder: Of their states.
+        detector: Returns that of a new stream.
+        limits: How many, how long.
+    """
+
+    def __init__(self, folder: Path, detector: Callable[[], Detector], limits: StreamLimits) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._detector = detector
+        self._limits = limits
+        self._seats: dict[str, Seat] = {}
+
+    @property
+    def open_streams(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self._folder.iterdir())
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of a row's values."""
+        return self._detector().scorer.features
+
+    def begin(self, new: NewStream) -> dict[str, Any]:
+        """Opens a stream and returns what it is; raises `Refusal` if too many are open."""
+        self._sweep()
+        if self.open_streams >= self._limits.streams:
+            raise Refusal(
+                429, f"{self._limits.streams} streams are open, no more may be; delete one", {"Retry-After": "60"}
+            )
+        number, detector = uuid.uuid4().hex, self._detector()
+        folder, stream = self._folder / number, Stream(detector, new.policy)
+        stream.save(folder)
+        (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
+        return {"id": number, **_described(stream)}
+
+    @asynccontextmanager
+    async def held(self, number: str) -> AsyncIterator[Seat]:
+        """Holds a stream for one request; raises `Refusal` if there is none of that id."""
+        self._check(number)
+        seat = self._seats.setdefault(number, Seat(self._folder / number))
+        async with seat.lock:
+            self._check(number)  # it may have been removed in the meantime
+            yield seat
+            self._seats[number] = self._seats.pop(number, seat)  # the last used comes last
+        for idle in list(self._seats.values())[: max(0, len(self._seats) - self._limits.loaded)]:
+            if not idle.lock.locked():
+                idle.stream = None
+
+    def describe(self, seat: Seat) -> dict[str, Any]:
+        """Returns what `/api/streams/ID` answers."""
+        return {"id": seat.folder.name, **_described(self._loaded(seat))}
+
+    def push(
+        self, seat: Seat, values: NDArray[np.float32], times: NDArray[np.datetime64] | None, after: int | None
+    ) -> tuple[dict[str, Any], Verdicts]:
+        """Pushes rows, saves the state, and returns the answer with what it is made of.
+
+        Args:
+            seat: Of the stream, held.
+            values: (n, F).
+            times: (n,) or None.
+            after: Rows that the stream must have before; None for any.
+
+        Raises:
+            DataError: if the stream does not take the rows; it is then as it was.
+            Refusal: if it has not `after` rows.
+        """
+        stream = self._loaded(seat)
+        if after is not None and after != stream.rows:
+            message = f"the stream must have {after} rows before these, but has {stream.rows}; send those that follow"
+            raise Refusal(409, message, details={"rows_total": stream.rows})
+        verdicts = stream.push(values, times)
+        seat.stream = None  # what cannot be saved has not happened
+        stream.save(seat.folder)
+        seat.stream = stream
+        return {
+            "rows_total": stream.rows,
+            "row": verdicts.rows.tolist(),
+            "score": numbers(verdicts.scores),
+            "level": numbers(verdicts.levels),
+            "flag": verdicts.flags.tolist(),
+        }, verdicts
+
+    def remove(self, seat: Seat) -> None:
+        """Ends a stream and forgets its state."""
+        shutil.rmtree(seat.folder)
+        self._seats.pop(seat.folder.name, None)
+
+    def _check(self, number: str) -> None:
+        if not _ID.fullmatch(number) or not (self._folder / number).is_dir():
+            raise Refusal(404, f"there is no stream {number[:40]!r}; open one with POST /api/streams")
+
+    def _loaded(self, seat: Seat) -> Stream:
+        if seat.stream is None:
+            threshold = _FITTED.validate_json((seat.folder / _THRESHOLD).read_bytes())
+            try:
+                seat.stream = Stream.load(seat.folder, replace(self._detector(), threshold=threshold))
+            except DetectorError as error:
+                raise Refusal(409, f"the stream cannot go on ({error}); delete it and open another") from None
+        return seat.stream
+
+    def _sweep(self) -> None:
+        """Removes what nobody has used for long."""
+        for folder in self._folder.iterdir():
+            state = max((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
+            seat = self._seats.get(folder.name)
+            if time.time() - state > self._limits.idle_seconds and not (seat and seat.lock.locked()):
+                self.remove(seat or Seat(folder))
+
+
+def _described(stream: Stream) -> dict[str, Any]:
+    return {"rows": stream.rows, "dropped": stream.dropped, "policy": stream.policy.model_dump(mode="json")}

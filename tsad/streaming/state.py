@@ -1,0 +1,144 @@
+"""Where scorers stand in a recording: frozen values that walk on from row to row, as thresholds do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tsad.detector.ensemble import AnyScorer, Ensemble, mean_of
+from tsad.detector.scorer import Scorer
+from tsad.detector.scoring import Past, Scores, last, misfit_sums, over_time, rated
+from tsad.series import Series
+from tsad.windows import Windows
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """All that the scores of the rows to come need of the rows that were; no window is computed twice.
+
+    Attributes:
+        scorer: Whose course it is.
+        seen: Rows of the recording.
+        rows: (min(seen, L - 1), F) float32, the last ones, scaled.
+        sums: (min(seen, rows_after), F) float64, what the windows so far give the rows that more windows will cover.
+        past: For smoothing and baseline.
+    """
+
+    scorer: Scorer
+    seen: int
+    rows: NDArray[np.float32]
+    sums: NDArray[np.float64]
+    past: Past
+
+    @classmethod
+    def start(cls, scorer: Scorer) -> "Course":
+        """Returns where a recording begins."""
+        nothing = np.empty((0, len(scorer.features)))
+        return cls(scorer, 0, nothing.astype(np.float32), nothing, Past.none(scorer.scoring))
+
+    def walk(self, series: Series, fill_to: int) -> tuple[Scores, "Course"]:
+        """Returns the scores of the rows that are known now, the oldest first, and where the scorer stands then.
+
+        Args:
+            series: Rows of the recording, at least one.
+            fill_to: Windows that a batch is filled up to.
+        """
+        scorer, length = self.scorer, self.scorer.window_length
+        rows = np.concatenate([self.rows, scorer.scaler.apply(series).values])
+        windows = Windows(torch.from_numpy(rows), torch.arange(max(0, len(rows) - length + 1)), length)
+        totals = misfit_sums(scorer.model, windows, scorer.scoring, fill_to)[0].numpy()
+        first = len(self.rows) - len(self.sums)
+        totals[first : len(self.rows)] += self.sums
+        seen = self.seen + len(series)
+        after = len(rows) - min(seen, scorer.rows_after)
+        misfit = totals[first:after] / (scorer.rows_after + 1)
+        misfit[: max(0, length - 1 - self.seen + len(self.sums))] = np.nan  # no window ends there
+        by_feature, raw = rated(scorer.scoring, misfit, scorer.scale)
+        values, past = over_time(scorer.scoring, raw, self.past)
+        return Scores(values, by_feature), Course(scorer, seen, last(rows, length - 1), totals[after:].copy(), past)
+
+    def arrays(self) -> Arrays:
+        """Returns all but the scorer and the number of rows, by name."""
+        return {"rows": self.rows, "sums": self.sums, "raw": self.past.raw, "smoothed": self.past.smoothed}
+
+    def at(self, seen: int, arrays: Mapping[str, NDArray[Any]]) -> "Course":
+        """Returns the course of this scorer that had these `arrays`."""
+        past = Past(arrays["raw"], arrays["smoothed"])
+        return replace(self, seen=seen, rows=arrays["rows"], sums=arrays["sums"], past=past)
+
+
+@dataclass(frozen=True, eq=False)
+class JointCourse:
+    """The courses of an ensemble's members; those that know a row early wait for the others.
+
+    Attributes:
+        ensemble: Whose course it is.
+        members: Of each.
+        waiting: Of each, the surprises that another member does not know yet.
+    """
+
+    ensemble: Ensemble
+    members: tuple[Course, ...]
+    waiting: tuple[Scores, ...]
+
+    @classmethod
+    def start(cls, ensemble: Ensemble) -> "JointCourse":
+        """Returns where a recording begins."""
+        members = tuple(Course.start(member.scorer) for member in ensemble.members)
+        return cls(ensemble, members, (no_scores(0, len(ensemble.features)),) * len(members))
+
+    @property
+    def seen(self) -> int:
+        """Rows of the recording."""
+        return self.members[0].seen
+
+    def walk(self, series: Series, fill_to: int) -> tuple[Scores, "JointCourse"]:
+        """Returns the scores of the rows that all members know now, and where they stand then, as `Course.walk`."""
+        walked = [course.walk(series, fill_to) for course in self.members]
+        known = [
+            _joined(earlier, member.measured(found))
+            for earlier, member, (found, _) in zip(self.waiting, self.ensemble.members, walked, strict=True)
+        ]
+        ready = min(len(scores.values) for scores in known)
+        waiting = tuple(Scores(scores.values[ready:].copy(), scores.by_feature[ready:].copy()) for scores in known)
+        found = mean_of([Scores(scores.values[:ready], scores.by_feature[:ready]) for scores in known])
+        return found, JointCourse(self.ensemble, tuple(course for _, course in walked), waiting)
+
+    def arrays(self) -> Arrays:
+        """Returns all but the ensemble and the number of rows, by member and name."""
+        found: Arrays = {}
+        for place, (course, waiting) in enumerate(zip(self.members, self.waiting, strict=True)):
+            own = course.arrays() | {"values": waiting.values, "by_feature": waiting.by_feature}
+            found |= {f"{place}.{name}": array for name, array in own.items()}
+        return found
+
+    def at(self, seen: int, arrays: Mapping[str, NDArray[Any]]) -> "JointCourse":
+        """Returns the course of this ensemble that had these `arrays`."""
+        own = [
+            {name.removeprefix(f"{place}."): array for name, array in arrays.items() if name.startswith(f"{place}.")}
+            for place in range(len(self.members))
+        ]
+        members = tuple(course.at(seen, each) for course, each in zip(self.members, own, strict=True))
+        return replace(self, members=members, waiting=tuple(Scores(each["values"], each["by_feature"]) for each in own))
+
+
+AnyCourse = Course | JointCourse
+
+
+def start(scorer: AnyScorer) -> AnyCourse:
+    """Returns where a recording begins for a scorer or an ensemble."""
+    return JointCourse.start(scorer) if isinstance(scorer, Ensemble) else Course.start(scorer)
+
+
+def no_scores(rows: int, features: int) -> Scores:
+    """Returns the scores of rows that have none."""
+    return Scores(np.full(rows, np.nan), np.full((rows, features), np.nan))
+
+
+def _joined(first: Scores, second: Scores) -> Scores:
+    return Scores(np.concatenate([first.values, second.values]), np.concatenate([first.by_feature, second.by_feature]))

@@ -1,0 +1,99 @@
+"""What every designer does: propose candidates, and learn what became of them."""
+
+from typing import Protocol
+
+import numpy as np
+
+from tsad.errors import SpecError
+from tsad.experiment import Experiment
+from tsad.selection.trial import Candidate, Trial, fingerprint
+from tsad.spec import flatten, parse
+from tsad.tuning.space import Genes, Space
+
+_REDRAWS = 200
+
+
+class SpaceExhaustedError(Exception):
+    """No new candidate was found in many tries; the search ends with those it has."""
+
+
+class Designer(Protocol):
+    """A search strategy. It is told of every trial, and decides itself which count.
+
+    What it proposes depends on its seed and on the calls before and on nothing else, no clock, no hash order: a search that
+    was killed goes on by making the same calls again to a fresh designer.
+    """
+
+    def suggest(self) -> Candidate | None:
+        """Returns a candidate that was not proposed before, or None if it has to wait for running trials.
+
+        Raises:
+            SpaceExhaustedError: if there is nothing new left to propose.
+        """
+
+    def update(self, trial: Trial) -> None:
+        """Learns how a proposed candidate ended."""
+
+
+class Nursery:
+    """Makes candidates of genes: resolved, checked, numbered, and never the same twice."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self.space = space
+        self.generator = np.random.default_rng(seed)
+        self._born: dict[str, Candidate] = {}
+
+    def candidate(self, propose: "Proposal", generation: int) -> Candidate:
+        """Returns the first proposal that is new.
+
+        Raises:
+            SpaceExhaustedError: if many in a row are not.
+        """
+        for _ in range(_REDRAWS):
+            if (candidate := self.new(*propose(), generation)) is not None:
+                return candidate
+        raise SpaceExhaustedError
+
+    def new(self, genes: Genes, parents: tuple[int, ...] = (), generation: int = 0) -> Candidate | None:
+        """Returns the candidate of some genes; None if it was proposed before, or they make no valid experiment."""
+        try:
+            candidate, new = self.admit(genes, parents, generation)
+        except SpecError:
+            return None
+        return candidate if new else None
+
+    def admit(self, genes: Genes, parents: tuple[int, ...] = (), generation: int = 0) -> tuple[Candidate, bool]:
+        """Returns the candidate of some genes, missing ones drawn, and whether it is new; if not, it is the earlier one.
+
+        Raises:
+            SpecError: if they make no valid experiment.
+        """
+        values, active = self.space.resolve(genes, self.generator)
+        experiment = parse(Experiment, values, "search space").model_dump(mode="json")
+        key, count = fingerprint(experiment), len(self._born)
+        candidate = self._born.setdefault(key, Candidate(count, generation, active, experiment, parents))
+        return candidate, candidate.number == count
+
+
+class Proposal(Protocol):
+    """Gives genes, complete or not, and the numbers of the candidates they came from."""
+
+    def __call__(self) -> tuple[Genes, tuple[int, ...]]:
+        """Returns genes by address and the parents' numbers."""
+
+
+def check_space(space: Space, draws: int = 50) -> None:
+    """Raises `SpecError` if the space has no gene, a random candidate is no valid experiment, or a condition is void.
+
+    What is so rare that no draw meets it, a search that meets it passes over.
+    """
+    if not space.genes:
+        raise SpecError("a search space must have at least one gene ({choice: [...]} or {range: [...]}), but has none")
+    nursery = Nursery(space, seed=0)
+    seen: set[str] = set()
+    for _ in range(draws):
+        nursery.admit({})
+        seen |= flatten(space.resolve({}, nursery.generator)[0]).keys()
+    for address, gene in space.genes.items():
+        for path in gene.when.keys() - seen:
+            raise SpecError(f"{address}: when must name paths that the file sets, but nothing in it sets {path}")

@@ -1,0 +1,199 @@
+"""Evolution by generations: elites, tournament, crossover, mutation (Eiben and Smith 2015, chapters 3 and 5).
+
+Children are bred in a pool, and the one that a surrogate promises most of is tried, as in NPENAS (Wei et al. 2020, arXiv
+2003.12857) and BANANAS (White et al., AAAI 2021, arXiv 1910.11858).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+from pydantic import Field, model_validator
+from scipy.stats import rankdata
+
+from tsad.selection.trial import Candidate, Trial
+from tsad.spec import Spec
+from tsad.tuning.algorithms.contract import Designer, Nursery
+from tsad.tuning.algorithms.genetics import mutated, strata, widest
+from tsad.tuning.algorithms.surrogate import Floats, Surrogate
+from tsad.tuning.pareto import best_first, comparable, objectives
+from tsad.tuning.space import Genes, Space
+
+_QUICKEST = 0.1
+"""Seconds that a trial is taken to last at least."""
+Child = tuple[Genes, tuple[int, ...]]
+"""Genes by address, complete or not, and the numbers of the parents."""
+
+
+class EvolutionSpec(Spec):
+    """How candidates are bred.
+
+    Attributes:
+        population: Candidates in a generation; if it is smaller than the trials side by side, some cores idle. The first
+            has as many as the widest gene has options, if that is more and they are no numbers, each proposed once
+            before anything is bred: what was never tried has no parents.
+        elites: Best parents so far that stay parents beside the next generation; they are not trained again.
+        tournament: Parents drawn at random, the best of which breeds.
+        crossover: Chance that a child has two parents, each gene from either.
+        mutation: Chance that a gene of a child changes.
+        immigrants: Chance that a child has no parents: all its genes are drawn.
+        surrogate: Guesses what children are worth before they are tried; `none` tries the first that is bred.
+        pool: Children that are bred for each that is tried, if there is a surrogate; more of them trust it more.
+        saves: What a search is short of. `trials`: a generation waits for the one before, and the child that promises most
+            is tried, however long it takes. `seconds`: nobody waits, and the child that promises most for a second is tried
+            (expected improvement per second, Snoek et al. 2012, arXiv 1206.2944, section 3.2); what is proposed then
+            depends on what ends when. `auto` is seconds in a search of limited seconds, else trials.
+    """
+
+    kind: Literal["evolution"] = "evolution"
+    population: int = Field(4, ge=2)
+    elites: int = Field(4, ge=1)
+    tournament: int = Field(3, ge=1)
+    crossover: float = Field(0.5, ge=0, le=1)
+    mutation: float = Field(0.25, gt=0, le=1)
+    immigrants: float = Field(0.1, ge=0, lt=1)
+    surrogate: Literal["none", "gaussian_process"] = "gaussian_process"
+    pool: int = Field(16, ge=2)
+    saves: Literal["auto", "trials", "seconds"] = "auto"
+
+    @model_validator(mode="after")
+    def _some_new(self) -> "EvolutionSpec":
+        if self.elites > self.population:
+            raise ValueError(f"elites must not exceed population, but got {self.elites} and {self.population}")
+        return self
+
+    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+        """Returns the designer; with costs, parents are ranked by front and crowding (`tsad.tuning.pareto`)."""
+        return EvolutionDesigner(self, Nursery(space, seed), minimise)
+
+
+class EvolutionDesigner:
+    """Breeds a generation from the finished trials of the one before and the elites.
+
+    If trials are to be saved, a generation is proposed only when the one before has ended, and learns from none of its own,
+    so what is proposed does not depend on which of the running trials ends first. If seconds are, it is bred from what has
+    ended by then, and late ones breed with the next. Stopped and failed trials never breed: their values are not those of
+    a whole training. The surrogate takes them for as poor as the poorest that finished.
+    """
+
+    def __init__(self, spec: EvolutionSpec, nursery: Nursery, minimise: Sequence[str]) -> None:
+        self._spec = spec
+        self._nursery = nursery
+        self._minimise = minimise
+        self._generation = 0
+        self._born = 0
+        self._running: dict[int, Candidate] = {}
+        self._ended: dict[int, Trial] = {}
+        self._young: list[Trial] = []
+        self._parents: list[Trial] = []
+        self._due = max(spec.population, widest(nursery.space))
+        self._strata = strata(nursery, self._due)
+        self._surrogate = Surrogate(nursery.space) if spec.surrogate == "gaussian_process" else None
+        self._pace: Surrogate | None = None
+
+    def suggest(self) -> Candidate | None:
+        """Returns the next child of the generation, or None if it has to wait for the last of the one before."""
+        if self._born == self._due:
+            if self._running and self._spec.saves != "seconds":
+                return None
+            self._turn()
+        children = self._children()
+        candidate = self._nursery.candidate(lambda: next(children), self._generation)
+        if self._surrogate is not None and self._parents:
+            self._surrogate.believe(candidate.genes)
+        self._born += 1
+        self._running[candidate.number] = candidate
+        return candidate
+
+    def update(self, trial: Trial) -> None:
+        """Takes a trial into the generation's balance."""
+        self._running.pop(trial.candidate.number)
+        self._ended[trial.candidate.number] = trial
+        self._young.append(trial)
+
+    def _turn(self) -> None:
+        """Chooses the parents of the next generation, and teaches the surrogate all that is known."""
+        trials = [self._ended[number] for number in sorted(self._ended)]
+        young = sorted(filter(comparable, self._young), key=lambda trial: trial.candidate.number)
+        elites = self._parents[: self._spec.elites]
+        self._parents = best_first(elites + young, self._minimise)[: self._spec.population]
+        self._young = []
+        self._generation += 1
+        self._born, self._due = 0, self._spec.population
+        if self._surrogate is not None and self._parents:
+            self._surrogate.fit([trial.candidate.genes for trial in trials], self._goals(trials))
+            for number in sorted(self._running):
+                self._surrogate.believe(self._running[number].genes)
+            if self._spec.saves == "seconds":
+                self._learn_pace([trial for trial in trials if trial.state == "finished" and not trial.reused])
+
+    def _learn_pace(self, trained: Sequence[Trial]) -> None:
+        """Teaches what candidates take, in logarithms; trials that were stopped say too little of it."""
+        if len(trained) > 1:
+            self._pace = self._pace or Surrogate(self._nursery.space)
+            seconds = np.array([max(trial.seconds, _QUICKEST) for trial in trained])
+            self._pace.fit([trial.candidate.genes for trial in trained], np.log(seconds))
+
+    def _goals(self, trials: Sequence[Trial]) -> Floats:
+        """Returns what the surrogate learns: the value, or with costs a scalar of this generation (`scalarised`)."""
+        finished = [trial for trial in trials if comparable(trial)]
+        goals = scalarised(objectives(finished, self._minimise), self._nursery.generator)
+        known = {trial.candidate.number: goal for trial, goal in zip(finished, goals, strict=True)}
+        return np.array([known.get(trial.candidate.number, goals.min()) for trial in trials])
+
+    def _children(self) -> Iterator[Child]:
+        """Yields children for ever: as they are bred, or those of a pool in the order of what the surrogate promises."""
+        while True:
+            if self._surrogate is None or not self._parents:
+                yield self._breed()
+                continue
+            pool = [self._grown(self._breed()) for _ in range(self._spec.pool)]
+            promises = self._surrogate.promise([genes for genes, _ in pool])
+            if self._pace is not None:
+                promises = promises / np.exp(self._pace.expect([genes for genes, _ in pool]))
+            yield from (pool[place] for place in np.argsort(-promises, kind="stable"))
+
+    def _grown(self, child: Child) -> Child:
+        """Returns the child with all genes that it needs and no other."""
+        genes, parents = child
+        return self._nursery.space.resolve(genes, self._nursery.generator)[1], parents
+
+    def _breed(self) -> Child:
+        """Returns a child; without parents, of the next stratum, or without genes, so that all are drawn."""
+        generator = self._nursery.generator
+        if not self._parents:
+            return (self._strata.pop() if self._strata else {}), ()
+        if generator.random() < self._spec.immigrants:
+            return {}, ()
+        mother = self._select(self._parents)
+        genes, family = mother.candidate.genes, [mother.candidate.number]
+        others = [parent for parent in self._parents if parent is not mother]
+        if others and generator.random() < self._spec.crossover:
+            father = self._select(others).candidate
+            family = sorted([*family, father.number])
+            theirs = {
+                address: value
+                for address, value in genes.items()
+                if address not in father.genes or generator.random() < 0.5
+            }
+            genes, _ = self._grown(({**father.genes, **theirs}, ()))
+        return mutated(self._nursery, genes, self._spec.mutation), tuple(family)
+
+    def _select(self, parents: Sequence[Trial]) -> Trial:
+        """Returns the winner of a tournament; `parents` are best first."""
+        return parents[int(self._nursery.generator.integers(len(parents), size=self._spec.tournament).min())]
+
+
+def scalarised(points: Floats, generator: Generator) -> Floats:
+    """Returns one number per point, all to be large: the one objective, or a mixture with weights drawn anew at each call.
+
+    The mixture is ParEGO's (Knowles, IEEE TEC 10(1), 2006, eq. 2), the augmented Chebyshev function with 0.05, on each
+    objective's ranks from 0 to 1 in place of its range, so that no outlier decides; every point of the best front is best
+    for some weights.
+    """
+    if points.shape[1] == 1:
+        return points[:, 0]
+    ranks = rankdata(points, axis=0) / len(points)
+    weighted = generator.dirichlet(np.ones(points.shape[1])) * (ranks - 1)
+    return np.asarray(weighted.min(axis=1) + 0.05 * weighted.sum(axis=1))

@@ -1,0 +1,52 @@
+"""Grid search: the full factorial of all choices."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from tsad.selection.trial import Candidate, Trial
+from tsad.spec import Spec
+from tsad.tuning.algorithms.contract import Designer, Nursery, SpaceExhaustedError
+from tsad.tuning.space import ChoiceGene, MissingGeneError, Space
+
+
+class GridSpec(Spec):
+    """Every combination of options in the order of the file, the last gene changing fastest; each training once.
+
+    A range counts as a few of its values (`RangeGene.points`). The seed makes no difference.
+    """
+
+    kind: Literal["grid"]
+
+    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+        """Returns the designer; costs make no difference."""
+        return GridDesigner(Nursery(space, seed))
+
+
+class GridDesigner:
+    """Walks through the combinations, and learns nothing."""
+
+    def __init__(self, nursery: Nursery) -> None:
+        self._nursery = nursery
+        self._rest = combinations(nursery.space, {})
+
+    def suggest(self) -> Candidate | None:
+        """Returns the next combination that is new and valid."""
+        for genes in self._rest:
+            if (candidate := self._nursery.new(genes)) is not None:
+                return candidate
+        raise SpaceExhaustedError
+
+    def update(self, trial: Trial) -> None:
+        """Does nothing."""
+
+
+def combinations(space: Space, genes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields every complete assignment of the genes that are active under `genes`, those of `genes` kept."""
+    try:
+        _, active = space.resolve(genes)
+        yield active
+    except MissingGeneError as missing:
+        gene = space.genes[missing.address]
+        values = range(len(gene.choice)) if isinstance(gene, ChoiceGene) else gene.points()
+        for value in values:
+            yield from combinations(space, {**genes, missing.address: value})

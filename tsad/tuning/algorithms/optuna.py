@@ -1,0 +1,155 @@
+"""Optuna's samplers, through Ray's own `OptunaSearch`. Beside `ray_tune`, the only module that knows of Ray."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from tsad.errors import SpecError
+from tsad.selection.trial import Candidate, Trial
+from tsad.spec import Spec
+from tsad.tuning.algorithms.contract import Designer, Nursery
+from tsad.tuning.pareto import comparable, objectives
+from tsad.tuning.space import ChoiceGene, Gene, Genes, MissingGeneError, Space
+
+if TYPE_CHECKING:
+    from optuna import Trial as OptunaTrial
+    from optuna.samplers import BaseSampler
+
+_REPEATS = 8
+_RANDOM_TRIALS = 10
+
+
+class OptunaSpec(Spec):
+    """An Optuna sampler with the values that its authors recommend, but for what is said here.
+
+    Attributes:
+        sampler: `tpe` (Bergstra et al. 2011), multivariate, conditional genes modelled in groups of those that occur together
+            (Falkner et al. 2018); or `nsga2` (Deb et al. 2002), in generations of 10 in place of 50.
+    """
+
+    kind: Literal["optuna"]
+    sampler: Literal["tpe", "nsga2"] = "tpe"
+
+    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+        """Returns the designer; costs become objectives of the study, their negatives made large."""
+        return OptunaDesigner(self, Nursery(space, seed), seed, minimise)
+
+
+class OptunaDesigner:
+    """Asks a study of Optuna, and tells it how every candidate ended.
+
+    A proposal that was made before is answered at once with what is known of it and asked again, a few times; then a random
+    candidate is put into the study. A stopped trial is told as pruned: TPE counts it below all that finished. A failed one,
+    one without a number, the repeat of one that still runs, and what is no valid experiment are told as failed, which the
+    samplers leave out.
+    """
+
+    def __init__(self, spec: OptunaSpec, nursery: Nursery, seed: int, minimise: Sequence[str]) -> None:
+        import optuna
+        from ray.tune.search.optuna import OptunaSearch
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        logging.getLogger("ray.tune.search.optuna").setLevel(logging.ERROR)
+        self._nursery = nursery
+        self._flat = spec.sampler == "nsga2"
+        self._minimise = minimise
+        self._metrics = ["value", *minimise]
+        storage = optuna.storages.InMemoryStorage()
+        self._search = OptunaSearch(
+            self._define,
+            metric=self._metrics if minimise else "value",
+            mode=["max"] * len(self._metrics) if minimise else "max",
+            sampler=_sampler(spec, seed),
+            storage=storage,
+        )
+        self._study = optuna.load_study(study_name="optuna", storage=storage)
+        self._genes: Genes = {}
+        self._asked = 0
+        self._names: dict[int, str] = {}
+        self._ended: dict[int, Trial] = {}
+
+    def suggest(self) -> Candidate | None:
+        """Returns a candidate of the sampler, or a random one if the sampler repeats itself."""
+        for _ in range(_REPEATS):
+            name = self._ask()
+            try:
+                candidate, new = self._nursery.admit(self._genes)
+            except SpecError:
+                self._tell(name, None)
+                continue
+            if new:
+                self._names[candidate.number] = name
+                return candidate
+            self._tell(name, self._ended.get(candidate.number))
+        candidate = self._nursery.candidate(lambda: ({}, ()), generation=0)
+        self._study.enqueue_trial(dict(candidate.genes))
+        self._names[candidate.number] = self._ask()
+        return candidate
+
+    def update(self, trial: Trial) -> None:
+        """Tells the study."""
+        self._ended[trial.candidate.number] = trial
+        self._tell(self._names[trial.candidate.number], trial)
+
+    def _ask(self) -> str:
+        """Starts a trial of the study, which calls `_define`; returns its name."""
+        self._asked += 1
+        name = str(self._asked)
+        with warnings.catch_warnings():  # Ray's, if the first call, which loads modules, takes more than a second
+            warnings.simplefilter("ignore")
+            self._search.suggest(name)
+        return name
+
+    def _tell(self, name: str, trial: Trial | None) -> None:
+        if trial is not None and trial.state == "stopped":
+            self._search.on_trial_complete(name)
+            return
+        if trial is None or not comparable(trial):
+            self._search.on_trial_complete(name, error=True)
+            return
+        numbers = objectives([trial], self._minimise)[0]
+        self._search.on_trial_complete(name, dict(zip(self._metrics, numbers.tolist(), strict=True)))
+
+    def _define(self, trial: "OptunaTrial") -> None:
+        """Suggests genes: all of them if flat, else those that the values before make active."""
+        space = self._nursery.space
+        genes: dict[str, Any] = {}
+        self._genes = genes
+        if self._flat:
+            genes |= {address: _suggested(trial, address, gene) for address, gene in space.genes.items()}
+            return
+        while True:
+            try:
+                space.resolve(genes)
+            except MissingGeneError as missing:
+                genes[missing.address] = _suggested(trial, missing.address, space.genes[missing.address])
+            else:
+                return
+
+
+def _sampler(spec: OptunaSpec, seed: int) -> "BaseSampler":
+    from optuna.samplers import NSGAIISampler, TPESampler
+
+    if spec.sampler == "nsga2":
+        return NSGAIISampler(population_size=_RANDOM_TRIALS, seed=seed)
+    with warnings.catch_warnings():  # multivariate, group and constant_liar are called experimental
+        warnings.simplefilter("ignore")
+        return TPESampler(
+            n_startup_trials=_RANDOM_TRIALS,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            warn_independent_sampling=False,
+            seed=seed,
+        )
+
+
+def _suggested(trial: "OptunaTrial", address: str, gene: Gene) -> float:
+    if isinstance(gene, ChoiceGene):
+        return int(trial.suggest_categorical(address, range(len(gene.choice))))
+    low, high = gene.range
+    if gene.whole:
+        return trial.suggest_int(address, int(low), int(high), log=gene.log)
+    shown = float(f"{trial.suggest_float(address, low, high, log=gene.log):.4g}")  # four digits, as drawn ones have
+    return min(max(shown, low), high)

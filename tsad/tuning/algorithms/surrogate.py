@@ -1,0 +1,128 @@
+"""A cheap guess of what candidates are worth: a Gaussian process on genes (Rasmussen and Williams 2006, chapters 2 and 5)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.spatial.distance import cdist
+from scipy.special import ndtr
+
+from tsad.tuning.space import ChoiceGene, Gene, Genes, Space
+
+Floats = NDArray[np.float64]
+
+_NOISE = 0.1
+_PRIOR_DEVIATION = 1.0
+_REACH = 1000.0
+_LEAST = 1e-9
+
+
+class Surrogate:
+    """A Gaussian process with the kernel exp(-sum over genes of weight x distance); each gene has a weight of its own.
+
+    Two different options of a gene are at distance 1, numbers at the distance of their places between the smallest, 0, and
+    the largest, 1, and a number that is active in one of the two only is 1 from the middle one, 1.5 from the ends. Weights
+    and noise are those of the largest marginal likelihood under a lognormal prior. They are sought by doubling and halving
+    one at a time: each `fit` goes over them once, from where the last one ended, so it costs little.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._start = np.array([*np.ones(len(space.genes)), _NOISE])
+        self._scales = self._start  # weights, then the variance of noise in units of the signal's
+        self._columns: list[Floats] = []
+        self._center, self._unit = 0.0, 1.0
+        self._goals = np.empty(0)
+        self._factor = np.empty((0, 0))
+        self._white = np.empty(0)
+
+    def fit(self, genes: Sequence[Genes], values: Floats) -> None:
+        """Learns from trials, one at least, and forgets what it believed; `values` are finite, and large is good."""
+        self._center, self._unit = float(values.mean()), float(values.std()) or 1.0
+        self._goals = (values - self._center) / self._unit
+        self._columns = self._encoded(genes)
+        distances = _distances(self._columns, self._columns)
+        best = self._likelihood(distances, self._scales)
+        for place in range(len(self._scales)):
+            for step in (2.0, 0.5):
+                tried = self._scales.copy()
+                tried[place] *= step
+                if not 1 / _REACH <= tried[place] / self._start[place] <= _REACH:
+                    continue  # without noise, what lies close together makes the kernel matrix singular
+                if (found := self._likelihood(distances, tried)) > best:
+                    best, self._scales = found, tried
+                    break
+        self._factor = _factor(distances, self._scales)
+        self._white = solve_triangular(self._factor, self._goals, lower=True, check_finite=False)
+
+    def believe(self, genes: Genes) -> None:
+        """Takes its own guess for the value of a candidate that was not tried yet, so that the next one goes elsewhere."""
+        new = self._encoded([genes])
+        shadow = self._shadow(new)
+        edge = np.sqrt(np.maximum(1 + self._scales[-1] - np.square(shadow).sum(axis=0), _LEAST))
+        self._goals = np.append(self._goals, self._white @ shadow)
+        self._factor = np.block([[self._factor, np.zeros_like(shadow)], [shadow.T, edge]])
+        self._white = np.append(self._white, 0.0)  # a guess brings no surprise
+        self._columns = [np.vstack(pair) for pair in zip(self._columns, new, strict=True)]
+
+    def promise(self, genes: Sequence[Genes]) -> Floats:
+        """Returns the improvement over the best value so far that is to be expected of each (Jones et al. 1998, eq. 15)."""
+        mean, deviation = self._guess(self._encoded(genes))
+        ahead = mean - self._goals.max()
+        z = ahead / deviation
+        return np.asarray(ahead * ndtr(z) + deviation * np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi))
+
+    def expect(self, genes: Sequence[Genes]) -> Floats:
+        """Returns the value to be expected of each, in the units of `fit`."""
+        return self._center + self._unit * self._guess(self._encoded(genes))[0]
+
+    def _guess(self, columns: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """Returns posterior means and standard deviations, in the units of the goals."""
+        shadow = self._shadow(columns)
+        signal = (self._white @ self._white + 1) / (len(self._white) + 1)
+        variance = np.maximum(1 - np.square(shadow).sum(axis=0), _LEAST) * signal
+        return self._white @ shadow, np.sqrt(variance)
+
+    def _shadow(self, columns: Sequence[Floats]) -> Floats:
+        """Returns the solution of factor x shadow = kernel of what is known and others, shape (known, others)."""
+        across = np.exp(-np.tensordot(self._scales[:-1], _distances(self._columns, columns), 1))
+        return np.asarray(solve_triangular(self._factor, across, lower=True, check_finite=False))
+
+    def _likelihood(self, distances: Floats, scales: Floats) -> float:
+        """Returns the log marginal likelihood, the variance of the signal integrated out, plus the log prior of the scales."""
+        factor = _factor(distances, scales)
+        white = solve_triangular(factor, self._goals, lower=True, check_finite=False)
+        count = len(white)
+        prior = np.square(np.log(scales / self._start) / _PRIOR_DEVIATION).sum() / 2
+        return float(-(count + 1) / 2 * np.log(white @ white + 1) - np.log(np.diag(factor)).sum() - prior)
+
+    def _encoded(self, genes: Sequence[Genes]) -> list[Floats]:
+        """Returns for each gene of the space an array of shape (candidates, columns)."""
+        return [
+            np.array([_columns(gene, each.get(address)) for each in genes])
+            for address, gene in self._space.genes.items()
+        ]
+
+
+def _factor(distances: Floats, scales: Floats) -> Floats:
+    """Returns the lower Cholesky factor of the kernel matrix with noise."""
+    kernel = np.exp(-np.tensordot(scales[:-1], distances, 1))
+    return np.linalg.cholesky(kernel + scales[-1] * np.eye(len(kernel)))
+
+
+def _distances(one: Sequence[Floats], other: Sequence[Floats]) -> Floats:
+    """Returns the distances of all pairs by gene, shape (genes, one, other)."""
+    return np.stack([cdist(a, b, "cityblock") for a, b in zip(one, other, strict=True)])
+
+
+def _columns(gene: Gene, value: float | None) -> list[float]:
+    """Returns numbers whose absolute differences sum to the distance of two values; None is a gene that is not active."""
+    if isinstance(gene, ChoiceGene) and not gene.numbers:
+        return [0.5 * (place == value) for place in (*range(len(gene.choice)), None)]
+    if value is None:
+        return [0.0, 0.5]
+    if isinstance(gene, ChoiceGene):
+        return [1.0, sorted(gene.choice).index(gene.choice[int(value)]) / max(1, len(gene.choice) - 1)]
+    low, high = np.log(gene.range) if gene.log else gene.range
+    return [1.0, ((np.log(value) if gene.log else value) - low) / (high - low)]

@@ -1,0 +1,170 @@
+"""Pictures of genes: which values good trials have, and which genes matter."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tsad.evaluation.intervals import Interval
+from tsad.evaluation.plots.style import ALARM, AMBER, GREEN, INK, QUIET, empty_figure, finish, new_figure
+from tsad.evaluation.pointwise import Floats
+from tsad.selection.trial import Trial
+from tsad.tuning.analysis import gene_names, gene_value, valued
+from tsad.tuning.plots.value_axis import shown_values
+from tsad.tuning.space import ChoiceGene, Gene, Space
+
+SHOWN = 14
+"""Genes at most."""
+_NOT_USED, _FIRST = 0.0, 0.13
+"""Where the lane of inactive genes lies, and where values begin; they end at 1."""
+_BEST = (ALARM, AMBER, GREEN)
+
+
+def differing(trials: Sequence[Trial], space: Space) -> list[str]:
+    """Returns the addresses of genes with two values or more among the trials."""
+    return [
+        address
+        for address in space.genes
+        if len({trial.candidate.genes[address] for trial in trials if address in trial.candidate.genes}) > 1
+    ]
+
+
+def draw_parallel_coordinates(trials: Sequence[Trial], space: Space, title: str) -> Figure:
+    """Returns a row for each gene and, at the bottom, one for the value; a line through them for each finished trial.
+
+    Rows, not columns, so that names and options can be read. The darker a line, the better the trial; the best three are
+    thick and named. A gene that a trial does not have lies in a lane of its own at the left. Genes with one value are left
+    out, and beyond `SHOWN` those that come last in the space; lines are spread a little, so that equal values show. Values
+    far below the median share the low end of their row.
+    """
+    finished = sorted(valued(trials), key=lambda trial: trial.rank)
+    shown = differing(finished, space)[:SHOWN]
+    if not shown:
+        return empty_figure(title, "no gene has two values among the finished trials")
+    names = [_cut(gene_names(space)[address], 24) for address in shown]
+    rows = list(range(len(shown), -1, -1))
+    figure = new_figure(1.6 + 0.52 * len(rows))
+    axes = figure.subplots()
+    conditional = False
+    for address, row in zip(shown, rows, strict=False):
+        inactive = any(address not in trial.candidate.genes for trial in finished)
+        conditional |= inactive
+        axes.plot([_FIRST, 1], [row, row], color=QUIET, linewidth=0.8, zorder=1)
+        _write_options(axes, space.genes[address], row)
+    values, lowest = shown_values(finished)
+    _write_values(axes, values, lowest)
+    places = np.column_stack(
+        [*(_places(finished, address, space.genes[address]) for address in shown), _scaled(np.maximum(values, lowest))]
+    )
+    places[:, :-1] += np.random.default_rng(0).uniform(-0.012, 0.012, (len(finished), len(shown)))
+    _draw_lines(axes, finished, places, rows)
+    if conditional:
+        axes.axvspan(_NOT_USED - 0.03, _NOT_USED + 0.03, color=QUIET, alpha=0.12, linewidth=0)
+        axes.text(_NOT_USED, len(shown) + 0.35, "not used", ha="center", va="bottom", fontsize=9, color=QUIET)
+    axes.set(yticks=rows, yticklabels=[*names, "value"], xticks=[], xlim=(-0.05 if conditional else 0.08, 1.05))
+    axes.set_ylim(-0.6, len(shown) + 0.4)
+    axes.tick_params(axis="y", length=0, labelsize=10)
+    finish(figure, title)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.grid(visible=False)
+    return figure
+
+
+def draw_importance(shares: Mapping[str, Interval], space: Space, title: str) -> Figure:
+    """Returns a bar for each of the `SHOWN` most important genes, with its 95 % interval, the most important on top.
+
+    Args:
+        shares: What `importance` returns.
+        space: Whose genes they are.
+        title: Above the picture.
+    """
+    if not shares:
+        return empty_figure(title, "too few finished trials to tell")
+    names = gene_names(space)
+    ordered = sorted(shares.items(), key=lambda item: item[1].value)[-SHOWN:]
+    values, low, high = np.array([share for _, share in ordered]).T
+    figure = new_figure(1.4 + 0.34 * len(ordered))
+    axes = figure.subplots()
+    bars = [_cut(names[address], 30) for address, _ in ordered]
+    axes.barh(bars, values, color=INK, alpha=0.75, height=0.6)
+    axes.hlines(bars, low, high, color="black", linewidth=1.4, label="95 % interval, over trials")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel("share of the variance of the value's ranks that goes with the gene")
+    finish(figure, title)
+    axes.grid(visible=False)
+    axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
+    axes.tick_params(axis="y", length=0, labelsize=10)
+    return figure
+
+
+def _draw_lines(axes: Axes, trials: Sequence[Trial], places: Floats, rows: Sequence[int]) -> None:
+    """Draws trials, best first in `places`, the best last."""
+    shade = (places[:, -1] - _FIRST) / (1 - _FIRST)
+    colors = colormaps["YlGnBu"](0.2 + 0.8 * shade)
+    alpha = float(np.clip(25 / len(trials), 0.25, 0.8))
+    for place in reversed(range(len(trials))):
+        best = place < len(_BEST)
+        axes.plot(
+            places[place],
+            rows,
+            color=_BEST[place] if best else colors[place],
+            alpha=1.0 if best else alpha,
+            linewidth=2.6 - 0.4 * place if best else 1.1,
+            zorder=3 if best else 2,
+        )
+    for place, color in enumerate(_BEST[: len(trials)]):
+        axes.plot(
+            [], [], color=color, linewidth=2.6, label=f"{trials[place].value:.3f}  {trials[place].candidate.name}"
+        )
+
+
+def _places(trials: Sequence[Trial], address: str, gene: Gene) -> Floats:
+    """Returns where each trial crosses the row of a gene."""
+    return np.array([_place(gene, trial.candidate.genes.get(address)) for trial in trials])
+
+
+def _place(gene: Gene, value: Any) -> float:
+    if value is None:
+        return _NOT_USED
+    if isinstance(gene, ChoiceGene):
+        return _FIRST + (1 - _FIRST) * float(value) / max(1, len(gene.choice) - 1)
+    low, high, at = np.log([*gene.range, value]) if gene.log else np.array([*gene.range, value], float)
+    return float(_FIRST + (1 - _FIRST) * (at - low) / (high - low))
+
+
+def _write_options(axes: Axes, gene: Gene, row: float) -> None:
+    """Writes the options of a choice, or the ends and the middle of a range, below its row."""
+    if isinstance(gene, ChoiceGene):
+        options: list[Any] = list(range(len(gene.choice)))
+    else:
+        low, high = gene.range
+        options = [low, float(f"{np.sqrt(low * high) if gene.log else (low + high) / 2:.2g}"), high]
+    for option in options:
+        _write(axes, _place(gene, option), row, _cut(gene_value(gene, option), max(4, 84 // len(options))))
+
+
+def _write_values(axes: Axes, values: Floats, lowest: float) -> None:
+    axes.plot([_FIRST, 1], [0, 0], color=QUIET, linewidth=0.8, zorder=1)
+    for place in (0, 0.5, 1):
+        text = f"{lowest + place * (values.max() - lowest):.3g}"
+        lower = place == 0 and values.min() < lowest
+        _write(axes, _FIRST + (1 - _FIRST) * place, 0, f"{text} or lower" if lower else text)
+
+
+def _write(axes: Axes, x: float, row: float, text: str) -> None:
+    box = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.6}
+    axes.plot(x, row, marker="|", color=QUIET, markersize=6, zorder=1)
+    axes.text(x, row - 0.16, text, ha="center", va="top", fontsize=9, zorder=4, bbox=box)
+
+
+def _scaled(values: Floats) -> Floats:
+    """Returns where values lie on their row; equal ones at its end."""
+    spread = np.ptp(values)
+    return _FIRST + (1 - _FIRST) * ((values - values.min()) / spread if spread else np.ones(len(values)))
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

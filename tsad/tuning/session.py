@@ -1,0 +1,123 @@
+"""The course of a search: what to try next, what has ended, and how it goes on after a kill."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from tsad.errors import TsadError
+from tsad.selection.trial import Candidate, Trial
+from tsad.tuning.algorithms.contract import Designer, SpaceExhaustedError
+from tsad.tuning.journal import Ended, Journal, Proposed
+
+
+class Listener(Protocol):
+    """One who is told of trials, on the driver, in the order of events."""
+
+    def started(self, candidate: Candidate) -> None:
+        """A trial begins; once more for one that was running when its search was killed."""
+
+    def advanced(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
+        """An epoch has ended."""
+
+    def ended(self, trial: Trial, folder: Path | None) -> None:
+        """A trial has ended; `folder` holds the files of its last evaluation, None if it had none."""
+
+
+class Archive(Protocol):
+    """Trials of earlier searches."""
+
+    def find(self, candidate: Candidate) -> tuple[Trial, Path | None] | None:
+        """Returns the finished trial of an equal experiment, with its files, or None."""
+
+
+class Course:
+    """Stands between a designer and those who run its candidates.
+
+    Every proposal and every end is in the journal before it has any effect. To go on after a kill, the journal is replayed
+    into a fresh designer, which proposes the same candidates again; those that had not ended come first.
+
+    Attributes:
+        ended: Every trial, in the order of ending, with the folder of its files.
+    """
+
+    def __init__(self, designer: Designer, trials: int, journal: Journal, listener: Listener, archive: Archive) -> None:
+        self._designer = designer
+        self._trials = trials
+        self._journal = journal
+        self._listener = listener
+        self._archive = archive
+        self._proposed = 0
+        self._again: deque[Candidate] = deque()
+        self.ended: list[tuple[Trial, Path | None]] = []
+        self._replay()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of searching before the last trial ended, over all sessions."""
+        return max((trial.elapsed for trial, _ in self.ended), default=0.0)
+
+    def propose(self) -> Candidate | None:
+        """Returns what to try next, None if the designer waits.
+
+        A candidate that an earlier search has tried is not returned: its trial counts as one of this search.
+
+        Raises:
+            SpaceExhaustedError: if all trials are out, or the designer has nothing new.
+        """
+        while (candidate := self._next()) is not None:
+            known = self._archive.find(candidate)
+            if known is None:
+                break
+            trial, folder = known
+            self.start(candidate)
+            self.end(replace(trial, elapsed=self.elapsed), folder)
+        return candidate
+
+    def _next(self) -> Candidate | None:
+        """Returns a candidate that was running when the search was killed, else a new one, None if the designer waits."""
+        if self._again:
+            return self._again.popleft()
+        if self._proposed >= self._trials:  # more, if a resumed search is to be shorter
+            raise SpaceExhaustedError
+        candidate = self._designer.suggest()
+        if candidate is not None:
+            self._journal.write(Proposed(candidate))
+            self._proposed += 1
+        return candidate
+
+    def start(self, candidate: Candidate) -> None:
+        """Passes on that a trial begins."""
+        self._listener.started(candidate)
+
+    def advance(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
+        """Passes on that an epoch has ended."""
+        self._listener.advanced(candidate, epoch, losses)
+
+    def end(self, trial: Trial, folder: Path | None) -> None:
+        """Keeps a trial that has ended; tells the designer and the listener."""
+        self._journal.write(Ended(trial, folder))
+        self._keep(trial, folder)
+        self._listener.ended(trial, folder)
+
+    def _keep(self, trial: Trial, folder: Path | None) -> None:
+        self.ended.append((trial, folder))
+        self._designer.update(trial)
+
+    def _replay(self) -> None:
+        """Makes the calls of the journal again; the listener hears nothing of them."""
+        running: dict[int, Candidate] = {}
+        for event in self._journal.read():
+            if isinstance(event, Ended):
+                running.pop(event.trial.candidate.number)
+                self._keep(event.trial, event.files)
+            else:
+                if self._designer.suggest() != event.candidate:
+                    raise TsadError(
+                        f"{self._journal.path}: the designer must propose the candidates of the journal again, but did "
+                        f"not propose {event.candidate.name}; search without --resume"
+                    )
+                self._proposed += 1
+                running[event.candidate.number] = event.candidate
+        self._again.extend(running.values())

@@ -1,0 +1,156 @@
+"""Rows of files for a detector: read as those that it learned from, unless told otherwise."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tsad.data.io.empty_cells import ForwardFill
+from tsad.data.io.read_options import Reading
+from tsad.data.io.table_files import Piece, TableFile, open_table
+from tsad.data.io.times import Times, to_times
+from tsad.data.io.values import to_values
+from tsad.errors import DataError
+from tsad.registry.models import model_folder
+from tsad.spec import Spec, parse, put
+from tsad.workflows.context import open_place, read_settings
+
+_ALIKE = 0.01
+"""Share by which steps may differ and be the same."""
+_LOOKED_AT = 1000
+"""Rows that tell the step of a file."""
+
+
+class _Wanted(Spec):
+    """Read as a section of its own, so that mistakes are named by the path that an experiment would have."""
+
+    data: Reading
+
+
+class PieceRows(NamedTuple):
+    """Some rows of a file.
+
+    Attributes:
+        piece: As they stand there.
+        values: (n, F).
+        times: (n,), None if they are not asked for.
+    """
+
+    piece: Piece
+    values: NDArray[np.float32]
+    times: Times | None
+
+
+def find_folder(model: str) -> Path:
+    """Returns the detector's folder behind a folder, or behind a URI, for which the tracking store is opened."""
+    if Path(model).is_dir():
+        read_settings()
+    else:
+        open_place()
+    return model_folder(model).detector
+
+
+def opened(path: Path, folder: Path, changes: Mapping[str, Any]) -> tuple[TableFile, Reading]:
+    """Returns a file, and how it is read: as the one that a detector learned from, but at its own step.
+
+    A step that is not the one learnt is said in a line.
+
+    Args:
+        path: Of the file.
+        folder: Of the detector.
+        changes: Settings that are put at their paths, such as `data.time`.
+
+    Raises:
+        DataError: if the file is no table of this form, or has no such column of times.
+        DetectorError: if what was learnt is damaged.
+        SpecError: if a change is none.
+    """
+    learnt = Reading.load(folder)
+    reading = parse(_Wanted, put({"data": learnt.model_dump(mode="json")}, changes), "how rows are read").data
+    if reading.time is None and changes.get("data.step_seconds") is not None:
+        raise click.UsageError("--step says how far apart rows are in time; give --time COLUMN too")
+    table = open_table(path, reading)
+    if reading.time is not None and reading.time not in table.names:
+        raise DataError(
+            f"{path}: column {reading.time!r} is missing, which holds the times; it has {table.names}; name another with --time, "
+            f"or score without times (--set data.time=null)"
+        )
+    if reading.time is None or reading.step_seconds is None or learnt.step_seconds is None:
+        return table, reading
+    step = reading.step_seconds if reading.step_seconds != learnt.step_seconds else _step(table, reading, reading.time)
+    if step is None or abs(step - learnt.step_seconds) <= _ALIKE * learnt.step_seconds:
+        return table, reading
+    click.echo(
+        f"{path}: its rows are {step:g} s apart, but the detector learned from rows {learnt.step_seconds:g} s apart, so its "
+        f"scores may mean little"
+    )
+    return table, reading.model_copy(update={"step_seconds": step})
+
+
+def _step(table: TableFile, reading: Reading, time: str) -> float | None:
+    """Returns the median seconds between the first rows of a file; None if they do not tell."""
+    piece = next(table.pieces(_LOOKED_AT), None)
+    if piece is None or len(piece) < 2:
+        return None
+    times = to_times(piece.columns([time])[time], str(table.path), reading)
+    step = float(np.median(np.diff(times) / np.timedelta64(1, "s")))
+    return step if step > 0 else None
+
+
+def rows_of(
+    table: TableFile, features: Sequence[str], reading: Reading, rows_at_once: int, *, timed: bool
+) -> Iterator[PieceRows]:
+    """Yields the rows of a file, piece by piece.
+
+    Args:
+        table: Opened with the same `reading`.
+        features: Columns of the values.
+        reading: How cells become numbers and times.
+        rows_at_once: At most, in a piece.
+        timed: Read the column `reading.time`, if there is one, whose times must ascend.
+
+    Raises:
+        DataError: naming file, rows and column of whatever is no row of these features.
+    """
+    name = reading.time if timed else None
+    check_columns(table, features)
+    fill = ForwardFill(features, str(table.path), reading.missing_limit) if reading.missing == "ffill" else None
+    latest = None
+    for piece in watched(table, rows_at_once):
+        source = f"{table.path}, rows {piece.first_row}-{piece.first_row + len(piece) - 1}"
+        values, times = to_values(piece.columns(features), features, source, reading.empty, fill), None
+        if name is not None:
+            times = to_times(piece.columns([name])[name], source, reading)
+            _check_order(table.path, name, piece, times, latest)
+            latest = times[-1]
+        yield PieceRows(piece, values, times)
+
+
+def _check_order(path: Path, name: str, piece: Piece, times: Times, latest: np.datetime64 | None) -> None:
+    late = np.diff(times, prepend=times[:1] if latest is None else latest) <= np.timedelta64(0)
+    late[:1] &= latest is not None
+    if late.any():
+        place = int(late.argmax())
+        raise DataError(
+            f"{path}: column {name!r} must ascend, but row {piece.first_row + place} has {piece.texts(name)[place]!r}, which is "
+            f"not after the row above; sort the file, or score without times (--set data.time=null)"
+        )
+
+
+def check_columns(table: TableFile, names: Sequence[str]) -> None:
+    """Raises `DataError` unless a file has all these columns."""
+    absent = [name for name in names if name not in table.names]
+    if absent:
+        raise DataError(f"{table.path}: column {absent[0]!r} is missing; it has {table.names}")
+
+
+def watched(table: TableFile, rows_at_once: int) -> Iterator[Piece]:
+    """Yields the pieces of a file, with a progress bar on a terminal."""
+    with tqdm(total=table.size, unit=table.unit, unit_scale=True, desc=table.path.name, disable=None) as bar:
+        for piece in table.pieces(rows_at_once):
+            yield piece
+            bar.update(piece.size)
