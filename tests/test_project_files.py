@@ -119,9 +119,34 @@ def test_the_default_search_is_the_small_one_on_built_in_data(name):
 # --- environment and lock ---
 
 PYPROJECT = tomllib.loads(text("pyproject.toml"))["project"]
-LOCK = [Requirement(line) for line in text("requirements.lock").splitlines() if line and not line.startswith("#")]
-LOCKED = {canonicalize_name(requirement.name): requirement for requirement in LOCK}
-WANTED = [*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"]["dev"]]
+EXTRAS = PYPROJECT["optional-dependencies"]
+RUN, TORCH, DEV = "requirements.lock", "requirements-torch.lock", "requirements-dev.lock"
+OTHER_ENVIRONMENTS = {"appnope"}  # packages that are locked, but not for Linux
+CUDA = ("cuda-", "nvidia-", "triton")  # what only a CUDA build of PyTorch needs; the lock holds for its CPU build too
+
+
+def entries(name):
+    """Returns (requirement, hashes) of every entry of a lock."""
+    joined = re.sub(r"^#.*$", "", text(name), flags=re.MULTILINE).replace("\\\n", " ")
+    split = [re.split(r"\s+--hash=", line.strip()) for line in joined.splitlines() if line.strip()]
+    return [(Requirement(requirement), hashes) for requirement, *hashes in split]
+
+
+LOCKS = {name: entries(name) for name in (RUN, TORCH, DEV)}
+LOCKED = {canonicalize_name(requirement.name): requirement for lock in LOCKS.values() for requirement, _ in lock}
+
+
+def names_in(*locks):
+    return {canonicalize_name(requirement.name) for lock in locks for requirement, _ in LOCKS[lock]}
+
+
+def required(extra=None):
+    """Returns the requirements of the package, or those of an extra with the extras that it names."""
+    if extra is None:
+        return [Requirement(line) for line in PYPROJECT["dependencies"]]
+    declared = [Requirement(line) for line in EXTRAS[extra]]
+    inner = [one for line in declared if line.name == "tsad" for name in line.extras for one in required(name)]
+    return [line for line in declared if line.name != "tsad"] + inner
 
 
 def locked_version(name):
@@ -138,34 +163,43 @@ def conda_python():
     return python
 
 
-def test_conda_installs_the_lock_and_the_package():
-    (pip,) = [entry["pip"] for entry in conda() if isinstance(entry, dict)]
-    assert pip == ["-r requirements.lock", "-e ."]
+def test_conda_installs_the_locked_versions_and_the_package():
+    ((*pins, package),) = [entry["pip"] for entry in conda() if isinstance(entry, dict)]
+    assert package == "-e ."
+    assert {str(Requirement(pin)) for pin in pins} == {str(one) for lock in (RUN, TORCH) for one, _ in LOCKS[lock]}
 
 
 def test_conda_has_a_python_that_the_package_accepts():
     assert f"{conda_python()}.1" in SpecifierSet(PYPROJECT["requires-python"])
 
 
-def test_the_lock_names_one_exact_version_of_each_package_and_no_place():
-    assert len(LOCKED) == len(LOCK) > 50
-    for requirement in LOCK:
+def test_a_lock_names_one_exact_version_of_each_package_and_no_index():
+    assert len(LOCKED) == sum(len(lock) for lock in LOCKS.values()) > 150
+    for requirement in LOCKED.values():
         (specifier,) = requirement.specifier
         assert specifier.operator == "=="
         assert Version(specifier.version).local is None
         assert requirement.url is None
+    assert not re.findall(r"^\s*(?:-|http)(?!-hash)", "".join(map(text, LOCKS)), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: Requirement(wanted).name)
-def test_a_dependency_is_locked_within_its_range(wanted):
-    assert locked_version(Requirement(wanted).name) in Requirement(wanted).specifier
+@pytest.mark.parametrize("name", [RUN, DEV])
+def test_every_locked_package_has_hashes(name):
+    assert all(hashes for _, hashes in LOCKS[name])
+    assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for _, hashes in LOCKS[name] for one in hashes)
 
 
-def needed(requirement, seen):
-    """Yields the names that a requirement brings along, as far as they are installed here.
+def test_pytorch_alone_is_locked_without_hashes():
+    assert [(one.name, hashes) for one, hashes in LOCKS[TORCH]] == [("torch", [])]
 
-    What PyTorch's CUDA build brings is left out: the lock holds for its CPU build too.
-    """
+
+@pytest.mark.parametrize("requirement", [*required(), *required("all"), *required("dev")], ids=lambda one: one.name)
+def test_a_dependency_is_locked_within_its_range(requirement):
+    assert locked_version(requirement.name) in requirement.specifier
+
+
+def closure(requirement, seen):
+    """Yields the names of the packages that a requirement needs, as far as they are installed here."""
     key = (canonicalize_name(requirement.name), tuple(sorted(requirement.extras)))
     if key in seen:
         return
@@ -173,18 +207,35 @@ def needed(requirement, seen):
     yield key[0]
     for line in metadata.requires(requirement.name) or []:
         inner = Requirement(line)
-        if inner.name.startswith(("cuda-", "nvidia-", "triton")):
+        if inner.name.startswith(CUDA):
             continue
         environments = [{"extra": extra} for extra in ("", *requirement.extras)]
         if inner.marker is None or any(inner.marker.evaluate(environment) for environment in environments):
-            yield from needed(inner, seen)
+            yield from closure(inner, seen)
 
 
-def test_the_lock_holds_all_that_its_packages_need():
+def needed(*extras):
     seen = set()
-    names = {name for wanted in WANTED for name in needed(Requirement(wanted), seen)}
-    assert len(names) > 50
-    assert names - LOCKED.keys() <= {"setuptools"}  # a part of every virtual environment of Python 3.11
+    return {name for extra in (None, *extras) for one in required(extra) for name in closure(one, seen)}
+
+
+def test_the_run_lock_holds_exactly_what_the_extras_of_users_need():
+    assert needed("all") == names_in(RUN, TORCH)
+
+
+def test_the_dev_lock_holds_exactly_what_the_extra_dev_adds():
+    assert needed("dev") - needed("all") == names_in(DEV) - OTHER_ENVIRONMENTS
+
+
+def test_the_extra_all_is_every_extra_of_users():
+    assert {one.name for one in required("all")} == {
+        one.name for extra in EXTRAS if extra not in {"all", "dev"} for one in required(extra)
+    }
+
+
+@pytest.mark.parametrize("extra", ["search", "serve"])
+def test_an_extra_that_writes_or_reads_runs_brings_tracking(extra):
+    assert {one.name for one in required("tracking")} < {one.name for one in required(extra)}
 
 
 def test_the_registered_model_requires_only_what_is_locked():
@@ -206,7 +257,7 @@ def imported():
 
 
 def test_every_package_that_is_imported_is_a_dependency():
-    declared = {canonicalize_name(Requirement(line).name) for line in PYPROJECT["dependencies"]}
+    declared = {canonicalize_name(one.name) for one in [*required(), *required("all")]}
     providers = metadata.packages_distributions()
     undeclared = {name for name in imported() if not declared & {canonicalize_name(one) for one in providers[name]}}
     assert not undeclared
@@ -270,7 +321,16 @@ def test_secrets_caches_and_results_stay_out_of_the_image():
 
 
 def test_what_an_entry_point_needs_is_in_the_image():
-    files = {"MLproject", "conda.yaml", "requirements.lock", "pyproject.toml", "tsad", PYPROJECT["readme"]}
+    files = {
+        "MLproject",
+        "conda.yaml",
+        RUN,
+        TORCH,
+        "pyproject.toml",
+        "tsad",
+        PYPROJECT["readme"],
+        *PYPROJECT["license-files"],
+    }
     folders = {
         Path(declared["default"]).parts[0]
         for point in ENTRY_POINTS.values()
@@ -280,8 +340,11 @@ def test_what_an_entry_point_needs_is_in_the_image():
     assert files | folders <= set(copied())
 
 
-def test_the_image_installs_the_lock():
-    assert any("-r requirements.lock" in rest for rest in instructions("RUN"))
+def test_the_image_installs_the_run_lock_with_its_hashes():
+    installs = " ".join(instructions("RUN"))
+    assert f"--require-hashes -r {RUN} " in installs
+    assert f"-r {TORCH} " in installs
+    assert DEV not in installs
 
 
 def test_the_image_runs_an_entry_point():
@@ -426,14 +489,14 @@ def make_words(source):
 
 
 def test_the_makefile_has_its_targets():
-    assert {"search", "test", "test-slow", "lint"} <= TARGETS
+    assert {"search", "test", "test-slow", "test-full", "lint", "docs", "lock"} <= TARGETS
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text("Makefile"), flags=re.MULTILINE)
     assert set(phony.split()) == TARGETS
 
 
-@pytest.mark.parametrize("target", ["search", "test", "test-slow", "lint", "ui"])
+@pytest.mark.parametrize("target", ["search", "test", "test-slow", "test-full", "lint", "docs", "dist", "ui"])
 def test_a_target_sets_up_first_and_runs_with_the_environments_own_programs(target, tmp_path):
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+    for name in ("Makefile", *LOCKS, "pyproject.toml"):
         (tmp_path / name).write_text(text(name))
     outside = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
     words = ["make", "-n", target]  # as from a shell, also where make runs this test
@@ -442,7 +505,8 @@ def test_a_target_sets_up_first_and_runs_with_the_environments_own_programs(targ
     installs = [place for place, line in enumerate(lines) if "pip install" in line]
     runs = [place for place, line in enumerate(lines) if line.startswith(f'PATH="{tmp_path}/.venv/bin:')]
     assert "-m venv .venv" in lines[0]
-    assert "-r requirements.lock" in lines[installs[0]]
+    assert f"--require-hashes -r {RUN} -r {DEV}" in lines[installs[0]]
+    assert lines[installs[1]].endswith(f"-r {TORCH}")
     assert runs
     assert max(installs) < min(runs)
     assert len(runs) + len(installs) + 2 == len(lines)
