@@ -24,7 +24,7 @@ from tsad.workflows.context import Place
 
 @dataclass(frozen=True)
 class Average:
-    """Experiments on the same data as one detector, the mean of their surprises; split and threshold are those of the first.
+    """Experiments on the same data as one detector, the mean of their surprisals; split and threshold are those of the first.
 
     Attributes:
         members: At least two; one that is named twice counts twice.
@@ -41,7 +41,7 @@ class Average:
         kinds = {_key(each): each for each in self.members}
         found = {key: run(each, data) for key, each in kinds.items()}
         scorers = [found[_key(each)].detector.scorer for each in self.members]
-        parts = split(data, self.first.split, max(scorer.rows_before for scorer in scorers) + 1)
+        parts = split(data, self.first.split, max(scorer.lookback for scorer in scorers) + 1)
         seconds = sum(each.seconds for each in found.values())
         return conclude(self.first, parts, Ensemble.fit(scorers, parts.validation), (), seconds)
 

@@ -60,7 +60,7 @@ DETECTORS: dict[str, tuple[str, dict[str, Any]]] = {
 CLOSED = ("multiscale", "linear")
 """Draw nothing at random, so they run with one seed."""
 AVERAGE = ("multiscale", "multiscale", "linear")
-"""Their mean surprise is one more detector, named `average`; the first counts twice."""
+"""Their mean surprisal is one more detector, named `average`; the first counts twice."""
 SHOWN = {
     "ranking/vus_pr": "VUS-PR",
     "ranking/pr_auc": "PR-AUC",

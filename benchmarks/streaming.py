@@ -91,7 +91,7 @@ def detector_of(spec: ModelSpec) -> Detector:
 
 def row_of(spec: ModelSpec, policy: StreamPolicy, pushes: int) -> str:
     detector = detector_of(spec)
-    before = detector.scorer.rows_before
+    before = detector.scorer.lookback
     series = waves(before + pushes, seed=1)
     stream = Stream(detector, policy)
     stream.push(series.values[:before])

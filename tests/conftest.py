@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("tsad")
 
 @pytest.fixture
 def small_series() -> Series:
-    """120 rows of 6 coupled sensors, one recording, no labels."""
+    """120 rows of 6 coupled sensors, one segment, no labels."""
     return sensors(120)
 
 

@@ -36,13 +36,13 @@ def from_defaults(member: Any) -> Any:
     return member(kind=kind_of(member))
 
 
-def sensors(rows: int, features: int = 6, seed: int = 0, breaks: tuple[int, ...] = ()) -> Series:
+def sensors(rows: int, features: int = 6, seed: int = 0, boundaries: tuple[int, ...] = ()) -> Series:
     """Returns rows of sensors that share two waves, with a little noise."""
     generator = np.random.default_rng(seed)
     time = np.arange(rows)[:, None]
     waves = np.hstack([np.sin(time / 3), np.cos(time / 5)])
     values = waves @ generator.normal(size=(2, features)) + 0.1 * generator.normal(size=(rows, features))
-    return Series(values.astype(np.float32), tuple(f"s{place}" for place in range(features)), breaks=breaks)
+    return Series(values.astype(np.float32), tuple(f"s{place}" for place in range(features)), boundaries=boundaries)
 
 
 def built(spec: Any, series: Series, length: int, seed: int = 0) -> Model:

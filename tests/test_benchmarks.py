@@ -156,7 +156,7 @@ def test_every_detector_of_the_table_runs_on_every_machine_with_the_same_rows_an
     assert {name for name, _ in smd.wanted_runs(smd.read_arguments())} == {"lstm", "panel l2"}
 
 
-def test_an_average_is_the_mean_surprise_of_its_members_where_the_first_counts_twice(smd, small_experiment):
+def test_an_average_is_the_mean_surprisal_of_its_members_where_the_first_counts_twice(smd, small_experiment):
     members = [
         parse(Experiment, put(small_experiment.model_dump(mode="json"), {"model": model}), "member")
         for model in ({"kind": "l2"}, {"kind": "pca_error", "components": 2})
@@ -164,7 +164,7 @@ def test_an_average_is_the_mean_surprise_of_its_members_where_the_first_counts_t
     data = small_experiment.data.load(Path())
     found = smd.Average((members[0], *members)).outcome(data)
     alone = [run(each, data).detector.scorer for each in members]
-    parts = split(data, members[0].split, max(scorer.rows_before for scorer in alone) + 1)
+    parts = split(data, members[0].split, max(scorer.lookback for scorer in alone) + 1)
     first, second = (member.score(parts.test).values for member in Ensemble.fit(alone, parts.validation).members)
     assert found.test.values == pytest.approx((2 * first + second) / 3, nan_ok=True)
 

@@ -314,8 +314,8 @@ def served(searched, tmp_path_factory):
             f"http://127.0.0.1:{port}",
             rows,
             pd.read_csv(elsewhere / "scored.csv"),
-            scorer.rows_before,
-            scorer.rows_after,
+            scorer.lookback,
+            scorer.lookahead,
         )
 
 

@@ -223,7 +223,7 @@ def test_a_scaler_is_fitted_on_the_fit_rows_alone(small_experiment, small_data):
 
 
 def test_no_window_reaches_across_a_break(small_experiment, small_data):
-    broken = with_test(small_data, breaks=(100, 104, 300))
+    broken = with_test(small_data, boundaries=(100, 104, 300))
     scores = run(small_experiment, broken).test.values
     unscored = {*range(7), *range(100, 111), *range(300, 307)}
     assert set(np.flatnonzero(np.isnan(scores))) == unscored
@@ -250,7 +250,7 @@ def test_sizes_that_contradict_each_other_are_refused(small_experiment, small_da
 
 def test_a_series_of_one_feature_is_enough(small_experiment, small_data):
     def narrow(series):
-        return Series(series.values[:, :1].copy(), series.features[:1], series.labels, series.breaks)
+        return Series(series.values[:, :1].copy(), series.features[:1], series.labels, series.boundaries)
 
     data = dataclasses.replace(small_data, train=narrow(small_data.train), test=narrow(small_data.test))
     assert np.isfinite(run(small_experiment, data).report.metrics["ranking/roc_auc"])

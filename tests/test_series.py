@@ -16,8 +16,8 @@ def series(rows=10, **parts):
 def test_a_part_keeps_the_breaks_that_lie_inside_it():
     labels = np.arange(10) % 2 == 0
     times = np.arange(10).astype("datetime64[m]")
-    part = series(labels=labels, breaks=(2, 5, 8), times=times).part(2, 8)
-    assert part.breaks == (3,)
+    part = series(labels=labels, boundaries=(2, 5, 8), times=times).part(2, 8)
+    assert part.boundaries == (3,)
     np.testing.assert_array_equal(part.values, series().values[2:8])
     np.testing.assert_array_equal(part.labels, labels[2:8])
     np.testing.assert_array_equal(part.times, times[2:8])
@@ -28,9 +28,9 @@ def test_a_part_shares_memory_with_the_whole():
     assert np.shares_memory(whole.part(2, 8).values, whole.values)
 
 
-def test_recordings_lie_between_breaks():
-    assert list(series(breaks=(2, 5)).recordings()) == [(0, 2), (2, 5), (5, 10)]
-    assert list(series().recordings()) == [(0, 10)]
+def test_segments_lie_between_breaks():
+    assert list(series(boundaries=(2, 5)).segments()) == [(0, 2), (2, 5), (5, 10)]
+    assert list(series().segments()) == [(0, 10)]
 
 
 def test_values_must_be_float32_in_two_dimensions():
@@ -52,10 +52,10 @@ def test_each_row_needs_a_label_and_a_time(name):
         series(**{name: np.zeros(9, bool)})
 
 
-@pytest.mark.parametrize("breaks", [(0,), (10,), (5, 3), (4, 4), (-1,)])
-def test_breaks_ascend_inside_the_rows(breaks):
-    with pytest.raises(DataError, match="breaks must ascend between 1 and 9"):
-        series(breaks=breaks)
+@pytest.mark.parametrize("boundaries", [(0,), (10,), (5, 3), (4, 4), (-1,)])
+def test_breaks_ascend_inside_the_rows(boundaries):
+    with pytest.raises(DataError, match="boundaries must ascend between 1 and 9"):
+        series(boundaries=boundaries)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

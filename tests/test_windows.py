@@ -11,11 +11,11 @@ from tsad.windows import WindowSpec, cut
 
 @st.composite
 def cuts(draw):
-    """Draws a series with breaks, a window length that fits somewhere, and a stride."""
+    """Draws a series with boundaries, a window length that fits somewhere, and a stride."""
     rows = draw(st.integers(1, 40))
-    breaks = tuple(sorted(draw(st.sets(st.integers(1, rows - 1), max_size=4)))) if rows > 1 else ()
-    series = sensors(rows, features=2, breaks=breaks)
-    longest = max(after - first for first, after in series.recordings())
+    boundaries = tuple(sorted(draw(st.sets(st.integers(1, rows - 1), max_size=4)))) if rows > 1 else ()
+    series = sensors(rows, features=2, boundaries=boundaries)
+    longest = max(after - first for first, after in series.segments())
     return series, draw(st.integers(1, longest)), draw(st.integers(1, 5))
 
 
@@ -24,7 +24,7 @@ def test_windows_start_exactly_where_they_may(drawn):
     series, length, stride = drawn
     expected = [
         start
-        for first, after in series.recordings()
+        for first, after in series.segments()
         for start in range(first, after, stride)
         if start + length <= after
     ]
@@ -32,11 +32,11 @@ def test_windows_start_exactly_where_they_may(drawn):
 
 
 @given(cuts())
-def test_windows_at_stride_one_cover_exactly_the_rows_of_long_enough_recordings(drawn):
+def test_windows_at_stride_one_cover_exactly_the_rows_of_long_enough_segments(drawn):
     series, length, _ = drawn
     windows = cut(series, length)
     covered = {row for start in windows.starts.tolist() for row in range(start, start + length)}
-    allowed = {row for first, after in series.recordings() if after - first >= length for row in range(first, after)}
+    allowed = {row for first, after in series.segments() if after - first >= length for row in range(first, after)}
     assert covered == allowed
 
 
@@ -44,7 +44,7 @@ def test_windows_at_stride_one_cover_exactly_the_rows_of_long_enough_recordings(
 def test_no_window_reaches_across_a_break(drawn):
     series, length, stride = drawn
     for start in cut(series, length, stride).starts.tolist():
-        assert not any(start < row < start + length for row in series.breaks)
+        assert not any(start < row < start + length for row in series.boundaries)
 
 
 @given(cuts(), st.randoms(use_true_random=False))
@@ -92,8 +92,8 @@ def test_rows_that_cannot_be_written_are_read_all_the_same(small_series):
     np.testing.assert_array_equal(windows.take(torch.tensor([3]))[0], small_series.values[3:11])
 
 
-def test_a_window_longer_than_every_recording_is_refused_with_the_longest_one():
-    series = sensors(100, breaks=(36,))
+def test_a_window_longer_than_every_segment_is_refused_with_the_longest_one():
+    series = sensors(100, boundaries=(36,))
     with pytest.raises(ValueError, match=r"got length=65 and 64 rows \(rows 36-99\)"):
         cut(series, 65)
 

@@ -19,7 +19,7 @@ from tsad.data.split import Parts, SplitSpec, split
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import AnyScorer
 from tsad.detector.scorer import Scorer
-from tsad.detector.scoring import Scores, ScoringSpec, rows_before
+from tsad.detector.scoring import Scores, ScoringSpec, lookback
 from tsad.errors import DataError
 from tsad.evaluation.report import Report, evaluate
 from tsad.losses.contract import Material
@@ -168,7 +168,7 @@ def run(
         ValueError: if the sizes of model, window and data contradict each other.
         TrainingError: if a loss is not finite, or the state to resume from is of another experiment.
     """
-    parts = split(data, experiment.split, rows_before(experiment.scoring, experiment.window.length) + 1)
+    parts = split(data, experiment.split, lookback(experiment.scoring, experiment.window.length) + 1)
     start = time.perf_counter()
 
     def listen(history: tuple[EpochLosses, ...], fitted: Callable[[], _Fitted]) -> None:

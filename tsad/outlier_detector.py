@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tsad.detector.scoring import rows_before
+from tsad.detector.scoring import lookback
 from tsad.experiment import DetectorSpec, fit_detector
 from tsad.series import Series
 from tsad.spec import parse
@@ -91,7 +91,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """
         spec = parse(DetectorSpec, self._sections(), type(self).__name__)
         rows = self._series(X, reset=True)
-        self.detector_ = fit_detector(spec, *_cut(rows, self.validation, rows_before(spec.scoring, spec.window.length)))
+        self.detector_ = fit_detector(spec, *_cut(rows, self.validation, lookback(spec.scoring, spec.window.length)))
         self.offset_ = -float(self.detector_.threshold.levels(np.array([np.nan]))[0])
         return self
 

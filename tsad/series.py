@@ -12,20 +12,20 @@ from tsad.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Rows of one or more recordings, oldest first.
+    """Rows of one or more segments, oldest first.
 
     Attributes:
         values: (T, F) float32, finite.
         features: The F names, each once.
         labels: (T,) bool, True where the row is anomalous; None where nobody knows.
-        breaks: Rows, ascending, at which a new recording begins; windows never reach across one. Row 0 is not named.
+        boundaries: Rows, ascending, at which a new segment begins; windows never reach across one. Row 0 is not named.
         times: (T,) datetime64, or None where the rows carry no time.
     """
 
     values: NDArray[np.float32]
     features: tuple[str, ...]
     labels: NDArray[np.bool_] | None = field(default=None)
-    breaks: tuple[int, ...] = ()
+    boundaries: tuple[int, ...] = ()
     times: NDArray[np.datetime64] | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -37,8 +37,8 @@ class Series:
         for name, column in (("labels", self.labels), ("times", self.times)):
             if column is not None and column.shape != (rows,):
                 raise DataError(f"{name} must have one entry for each of {rows} rows, but got shape {column.shape}")
-        if list(self.breaks) != sorted(set(self.breaks)) or any(not 0 < row < rows for row in self.breaks):
-            raise DataError(f"breaks must ascend between 1 and {rows - 1}, but got {self.breaks}")
+        if list(self.boundaries) != sorted(set(self.boundaries)) or any(not 0 < row < rows for row in self.boundaries):
+            raise DataError(f"boundaries must ascend between 1 and {rows - 1}, but got {self.boundaries}")
         finite = np.isfinite(self.values)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
@@ -51,25 +51,25 @@ class Series:
         return len(self.values)
 
     def part(self, start: int, stop: int) -> "Series":
-        """Returns rows `start` to `stop` (exclusive) as views, with the breaks that lie inside."""
+        """Returns rows `start` to `stop` (exclusive) as views, with the boundaries that lie inside."""
         return Series(
             values=self.values[start:stop],
             features=self.features,
             labels=None if self.labels is None else self.labels[start:stop],
-            breaks=tuple(row - start for row in self.breaks if start < row < stop),
+            boundaries=tuple(row - start for row in self.boundaries if start < row < stop),
             times=None if self.times is None else self.times[start:stop],
         )
 
     def then(self, after: "Series") -> "Series":
-        """Returns these rows and those that follow without a break, of the same features; without labels and times."""
+        """Returns these rows and those that follow without a boundary, of the same features; without labels and times."""
         if after.features != self.features:
             raise DataError(f"features must be {list(self.features)}, in this order, but got {list(after.features)}")
-        breaks = (*self.breaks, *(row + len(self) for row in after.breaks))
-        return Series(np.concatenate([self.values, after.values]), self.features, breaks=breaks)
+        boundaries = (*self.boundaries, *(row + len(self) for row in after.boundaries))
+        return Series(np.concatenate([self.values, after.values]), self.features, boundaries=boundaries)
 
-    def recordings(self) -> Iterator[tuple[int, int]]:
-        """Yields the first row and the row after the last of each stretch without a break."""
-        edges = [0, *self.breaks, len(self)]
+    def segments(self) -> Iterator[tuple[int, int]]:
+        """Yields the first row and the row after the last of each stretch without a boundary."""
+        edges = [0, *self.boundaries, len(self)]
         yield from pairwise(edges)
 
 

@@ -58,20 +58,20 @@ class Windows:
 
 
 def cut(series: Series, length: int, stride: int = 1) -> Windows:
-    """Returns every window that starts at a multiple of `stride` within its recording and reaches across no break.
+    """Returns every window that starts at a multiple of `stride` within its segment and reaches across no break.
 
     Raises:
-        ValueError: if no recording is long enough for one window.
+        ValueError: if no segment is long enough for one window.
     """
     starts = [
         torch.arange(first, after - length + 1, stride)
-        for first, after in series.recordings()
+        for first, after in series.segments()
         if after - first >= length
     ]
     if not starts:
-        longest, first = max((after - first, first) for first, after in series.recordings())
+        longest, first = max((after - first, first) for first, after in series.segments())
         raise ValueError(
-            f"window length must not exceed the rows between breaks, but got length={length} and {longest} rows "
+            f"window length must not exceed the rows between boundaries, but got length={length} and {longest} rows "
             f"(rows {first}-{first + longest - 1}); take a shorter window or more rows"
         )
     rows = torch.from_numpy(series.values) if series.values.flags.writeable else torch.tensor(series.values)

@@ -27,10 +27,10 @@ def drawn(seed=0):
 
 @dataclasses.dataclass(frozen=True)
 class Ahead:
-    """Scores a row by the size of the row that comes `ahead` rows later, and says that it waits for `rows_after`."""
+    """Scores a row by the size of the row that comes `ahead` rows later, and says that it waits for `lookahead`."""
 
     ahead: int
-    rows_after: int
+    lookahead: int
 
     def score(self, series):
         values = np.full(len(series), np.nan)
@@ -53,12 +53,12 @@ def test_no_model_sees_beyond_the_rows_that_its_scores_wait_for(spec, over):
     detector = detector_of(spec, sensors(80), 8, scoring)
     result = future_shuffle(detector.scorer, sensors(80, seed=1), 50, drawn())
     assert (result.shuffled, result.dropped, result.clean) == (0, 0, True)
-    assert result.compared == 51 - detector.scorer.rows_before
+    assert result.compared == 51 - detector.scorer.lookback
 
 
-@pytest.mark.parametrize(("ahead", "rows_after", "clean"), [(1, 0, False), (3, 2, False), (3, 3, True), (0, 0, True)])
-def test_a_scorer_that_looks_further_ahead_than_it_says_is_caught(ahead, rows_after, clean):
-    result = future_shuffle(Ahead(ahead, rows_after), sensors(60), 40, drawn())
+@pytest.mark.parametrize(("ahead", "lookahead", "clean"), [(1, 0, False), (3, 2, False), (3, 3, True), (0, 0, True)])
+def test_a_scorer_that_looks_further_ahead_than_it_says_is_caught(ahead, lookahead, clean):
+    result = future_shuffle(Ahead(ahead, lookahead), sensors(60), 40, drawn())
     assert result.clean == clean
     assert (result.shuffled > 0) != clean
     assert (result.dropped > 0) != clean
@@ -183,8 +183,8 @@ def test_shifts_that_cannot_show_anything_are_refused(anomalous, shifts):
 # --- the test in the train ---
 
 
-def letters(text, breaks=()):
-    return Series(np.array([[ord(letter), 0] for letter in text], np.float32), ("letter", "zero"), breaks=breaks)
+def letters(text, boundaries=()):
+    return Series(np.array([[ord(letter), 0] for letter in text], np.float32), ("letter", "zero"), boundaries=boundaries)
 
 
 @pytest.mark.parametrize(

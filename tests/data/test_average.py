@@ -6,10 +6,10 @@ from tsad.data.dataset import Cause, DataSet
 from tsad.series import Series
 
 
-def data_of(rows, *, labels=None, breaks=(), causes=(), times=None):
+def data_of(rows, *, labels=None, boundaries=(), causes=(), times=None):
     values = np.arange(2 * rows, dtype=np.float32).reshape(rows, 2)
     labels = None if labels is None else np.isin(np.arange(rows), labels)
-    test = Series(values, ("a", "b"), labels=labels, breaks=breaks, times=times)
+    test = Series(values, ("a", "b"), labels=labels, boundaries=boundaries, times=times)
     return DataSet("d", "here", train=Series(values, ("a", "b")), test=test, causes=causes, step_seconds=60.0)
 
 
@@ -22,15 +22,15 @@ def test_rows_are_means_and_a_label_survives():
 
 
 def test_no_row_reaches_across_a_break():
-    found = averaged(data_of(8, breaks=(3,)), 2).test
+    found = averaged(data_of(8, boundaries=(3,)), 2).test
     assert found.values[:, 0].tolist() == [1, 7, 11]
-    assert found.breaks == (1,)
+    assert found.boundaries == (1,)
 
 
-def test_a_recording_that_fills_no_row_is_dropped():
-    found = averaged(data_of(8, breaks=(3, 4)), 2).test
+def test_a_segment_that_fills_no_row_is_dropped():
+    found = averaged(data_of(8, boundaries=(3, 4)), 2).test
     assert found.values[:, 0].tolist() == [1, 9, 13]
-    assert found.breaks == (1,)
+    assert found.boundaries == (1,)
 
 
 def test_times_are_those_of_the_first_row():

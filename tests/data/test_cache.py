@@ -25,7 +25,7 @@ def full_data(rows=6):
     """Returns data in which no field is what it is by default."""
     values = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
     times = np.arange(rows).astype("datetime64[us]")
-    train = Series(values, ("ä", "b"), breaks=(2, 4), times=times)
+    train = Series(values, ("ä", "b"), boundaries=(2, 4), times=times)
     test = Series(values[::-1], ("ä", "b"), np.arange(rows) > 3, (1,), times.astype("datetime64[ns]"))
     return DataSet(
         name="full",

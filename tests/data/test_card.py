@@ -32,7 +32,7 @@ def small(**changes):
         DataSet(
             "small",
             "made here",
-            series(TRAIN, breaks=(2,)),
+            series(TRAIN, boundaries=(2,)),
             series(TEST, LABELS),
             causes=(Cause(1, 3, ("load", "stuck")),),
         ),
@@ -48,8 +48,8 @@ def test_a_card_by_hand():
     card = data_card(small(step_seconds=2.5, missing="ffill", defects=("the clock was wrong",)))
     assert (card.name, card.source, card.features) == ("small", "made here", FEATURES)
     assert (card.step_seconds, card.missing, card.causes) == (2.5, "ffill", 1)
-    assert (card.train.rows, card.train.recordings, card.train.events) == (4, 2, None)
-    assert (card.test.rows, card.test.recordings) == (5, 1)
+    assert (card.train.rows, card.train.segments, card.train.events) == (4, 2, None)
+    assert (card.test.rows, card.test.segments) == (5, 1)
     assert card.test.events.model_dump() == {
         "count": 2,
         "rows": 3,

@@ -105,12 +105,12 @@ def test_a_bin_is_anomalous_if_one_of_its_flows_is_and_its_attacks_are_named(tmp
 def test_training_bins_with_an_attack_are_left_out_with_a_break(tmp_path):
     write(tmp_path, [flow(second, "DrDoS_DNS" if second == 2 else "BENIGN") for second in range(8)])
     data = load(tmp_path)
-    assert (len(data.train), data.train.breaks, len(data.test)) == (3, (2,), 4)
+    assert (len(data.train), data.train.boundaries, len(data.test)) == (3, (2,), 4)
     assert not data.train.labels.any()
     assert data.defects == ("training rows with an attack are left out (1)",)
     everything = load(tmp_path, train="all")
     assert everything.train.labels.tolist() == [False, False, True, False]
-    assert everything.defects == everything.train.breaks == ()
+    assert everything.defects == everything.train.boundaries == ()
 
 
 def test_a_short_silence_is_zeros_and_a_long_one_a_break(tmp_path):
@@ -118,10 +118,10 @@ def test_a_short_silence_is_zeros_and_a_long_one_a_break(tmp_path):
     data = load(tmp_path, silence_seconds=4, test_ratio=0.2)
     assert column(data.train, "flows") == [1, 0, 0, 1, 1]
     assert column(data.train, "flow_duration_mean") == [1, 0, 0, 1, 1]
-    assert data.train.breaks == (4,)
+    assert data.train.boundaries == (4,)
     assert [time.second for time in data.train.times.tolist()] == [0, 1, 2, 3, 10]
     assert data.continuous
-    assert load(tmp_path, silence_seconds=6, test_ratio=0.2).train.breaks == ()
+    assert load(tmp_path, silence_seconds=6, test_ratio=0.2).train.boundaries == ()
 
 
 def test_longer_bins_hold_more_flows(tmp_path):
@@ -306,7 +306,7 @@ def test_a_row_can_be_a_flow(tmp_path):
     data = load(tmp_path, level="flow", test_ratio=1 / 3, sums=["Flow Duration"], means=[])
     assert data.train.features == ("flow_duration",)
     assert data.train.values.ravel().tolist() == [5, 0, 0]
-    assert data.train.breaks == (1, 2)  # an attack was left out, and a long silence
+    assert data.train.boundaries == (1, 2)  # an attack was left out, and a long silence
     assert data.test.labels.tolist() == [True, False]
     assert (data.kinds, data.step_seconds) == ((Kind(0, 1, "Syn"),), None)
 

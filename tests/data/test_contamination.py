@@ -54,21 +54,21 @@ def test_a_higher_share_holds_the_stretches_of_a_lower_one():
     np.testing.assert_array_equal(higher[: len(lower)], lower)
 
 
-def test_a_stretch_comes_with_the_rows_around_it_as_a_recording_of_its_own():
+def test_a_stretch_comes_with_the_rows_around_it_as_a_segment_of_its_own():
     pool = numbered(100, 1000, [(40, 45)])
     mixed = contaminate(numbered(50), pool, 0.05, context=7)
-    assert mixed.breaks == (50,)
+    assert mixed.boundaries == (50,)
     np.testing.assert_array_equal(mixed.values[50:], pool.values[33:52])
 
 
 def test_stretches_come_again_when_there_are_too_few():
     mixed = contaminate(numbered(100), numbered(20, 1000, [(0, 2)]), 0.2, context=3)
     assert (mixed.values < 0).mean() >= 0.2
-    assert len(mixed.breaks) > 2
+    assert len(mixed.boundaries) > 2
 
 
 def test_no_contamination_leaves_the_rows_as_they_are():
-    assert not parts(0.0).fit.breaks
+    assert not parts(0.0).fit.boundaries
 
 
 def test_contamination_without_selection_rows_is_refused():

@@ -314,7 +314,7 @@ def test_bins_without_a_row_are_filled_up_to_the_gap_and_a_break_beyond_it(tmp_p
     at = pd.Timestamp("2024-03-01") + pd.to_timedelta([0, 1, 4, 5, 6, 30, 31, 32, 33, 34], unit="min")
     path = write(table(at=at), tmp_path / "load.csv")
     data = load(path, resample={"step": "1min"}, missing="ffill", test_ratio=0.1)
-    assert data.train.breaks == (7,)
+    assert data.train.boundaries == (7,)
     assert data.train.values[:, 0].tolist() == [0, 0.25, 0.25, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
     assert "2 empty rows were put where 1 gaps were" in "".join(data.defects)
 
@@ -343,7 +343,7 @@ def test_no_feature_of_five_knows_a_row_to_come(row, period):
     other = np.concatenate([values[:row], values[row:] + 9])
     np.testing.assert_array_equal(five_features(values, period)[:row], five_features(other, period)[:row])
     halves = np.concatenate([five_features(part, period) for part in (values[:row], values[row:])])
-    np.testing.assert_array_equal(five_features(values, period, breaks=(row,)), halves)
+    np.testing.assert_array_equal(five_features(values, period, boundaries=(row,)), halves)
 
 
 def test_a_single_feature_becomes_five_if_asked_to(tmp_path):
@@ -384,9 +384,9 @@ def test_sorting_keeps_the_order_of_rows_of_one_time(tmp_path):
 def test_a_break_is_no_step(tmp_path):
     at = pd.Timestamp("2024-03-01") + pd.to_timedelta([*range(5), *range(60, 65)], unit="min")
     data = load(write(table(at=at), tmp_path / "load.csv"))
-    assert (data.train.breaks, data.test.breaks) == ((), ())
+    assert (data.train.boundaries, data.test.boundaries) == ((), ())
     data = load(tmp_path / "load.csv", test_ratio=0.2)
-    assert (data.train.breaks, data.step_seconds) == ((5,), 60)
+    assert (data.train.boundaries, data.step_seconds) == ((5,), 60)
 
 
 def test_a_row_that_was_put_in_is_not_anomalous(tmp_path):

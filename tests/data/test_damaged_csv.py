@@ -527,7 +527,7 @@ REPAIRED = {
     "a gap": (
         lines(**{f"row{row}": None for row in range(10, 25)}),
         TIMED,
-        r"1 gaps are longer than 10 steps of 60 s, first after row 9 .*a new recording",
+        r"1 gaps are longer than 10 steps of 60 s, first after row 9 .*a new segment",
         CPU[:10] + CPU[25:],
     ),
     "a clock put back": (

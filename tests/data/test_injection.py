@@ -33,11 +33,11 @@ BREAKS = (250, 430)
 NOTHING = np.random.default_rng(0)
 
 
-def rows(count=900, breaks=BREAKS):
+def rows(count=900, boundaries=BREAKS):
     """Returns six sensors and a seventh that never moves."""
-    series = sensors(count, breaks=breaks)
+    series = sensors(count, boundaries=boundaries)
     still = np.full((count, 1), 3, np.float32)
-    return Series(np.hstack([series.values, still]), (*series.features, "still"), breaks=breaks)
+    return Series(np.hstack([series.values, still]), (*series.features, "still"), boundaries=boundaries)
 
 
 def injected(kinds=ALL_KINDS, share=0.1, seed=0, margin=20, series=None):
@@ -48,8 +48,8 @@ def column(*values):
     return np.array(values, float)[:, None]
 
 
-def site(recording, start, length, height):
-    return Site(column(*recording), start, length, np.array([float(height)]))
+def site(segment, start, length, height):
+    return Site(column(*segment), start, length, np.array([float(height)]))
 
 
 # --- every kind ---
@@ -82,7 +82,7 @@ def test_what_comes_out_has_the_shape_of_the_rows_and_leaves_them_as_they_were(k
     np.testing.assert_array_equal(before.values, kept.values)
     assert before.labels is None
     assert after.values.shape == before.values.shape
-    assert (after.features, after.breaks) == (before.features, before.breaks)
+    assert (after.features, after.boundaries) == (before.features, before.boundaries)
 
 
 @every_kind
@@ -109,7 +109,7 @@ def test_the_largest_change_lies_in_the_stated_range_of_deviations(kind):
 
 @pytest.mark.parametrize("kind", ["contextual", "decoupling", "flat_line"])
 def test_some_kinds_bring_no_value_that_is_new(kind):
-    before, after = rows(breaks=()), injected([kind], series=rows(breaks=()))
+    before, after = rows(boundaries=()), injected([kind], series=rows(boundaries=()))
     assert (after.series.values.min(axis=0) >= before.values.min(axis=0)).all()
     assert (after.series.values.max(axis=0) <= before.values.max(axis=0)).all()
 
@@ -122,9 +122,9 @@ def test_a_shift_adds_its_height():
 
 
 def test_a_contextual_change_moves_towards_the_farther_end_and_not_past_it():
-    recording = [0, 10, 2, 9, 6]  # from 2 up, from 9 and 6 down
-    np.testing.assert_array_equal(contextual(site(recording, 2, 3, -4), NOTHING), column(6, 5, 2))
-    np.testing.assert_array_equal(contextual(site(recording, 2, 3, 50), NOTHING), column(10, 0, 0))
+    segment = [0, 10, 2, 9, 6]  # from 2 up, from 9 and 6 down
+    np.testing.assert_array_equal(contextual(site(segment, 2, 3, -4), NOTHING), column(6, 5, 2))
+    np.testing.assert_array_equal(contextual(site(segment, 2, 3, 50), NOTHING), column(10, 0, 0))
 
 
 def test_a_trend_ends_at_its_height():
@@ -184,11 +184,11 @@ def test_a_detector_with_a_memory_is_excused_for_as_many_rows_as_the_event_has()
     cut=st.floats(0.3, 0.7),
     seed=st.integers(0, 1000),
 )
-def test_events_lie_apart_inside_their_recording_and_make_about_the_share(count, share, margin, cut, seed):
+def test_events_lie_apart_inside_their_segment_and_make_about_the_share(count, share, margin, cut, seed):
     series = rows(count, (round(cut * count),))
     found = injected(share=share, seed=seed, margin=margin, series=series)
     longest = 0
-    for first, after in series.recordings():
+    for first, after in series.segments():
         inner = found.inner[first:after]
         edge = min(margin, (after - first) // 3)
         assert np.flatnonzero(inner).tolist() == list(range(edge, after - first - edge))
@@ -197,7 +197,7 @@ def test_events_lie_apart_inside_their_recording_and_make_about_the_share(count,
         assert apart >= min(event.stop - event.start, following.stop - following.start)
     for event in found.events:
         assert found.inner[event.start : event.stop].all()
-        assert not any(event.start < row < event.stop for row in series.breaks)
+        assert not any(event.start < row < event.stop for row in series.boundaries)
         assert event.stop - event.start == 1 or event.kind != "point"
         longest = max(longest, event.stop - event.start)
     assert longest <= LONGEST

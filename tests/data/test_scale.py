@@ -50,11 +50,11 @@ def test_no_scaler_changes_nothing(small_series):
 
 @pytest.mark.parametrize("member", members(ScalerSpec))
 def test_a_scaled_series_keeps_everything_but_its_values(member):
-    rows = sensors(30, breaks=(7,))
-    series = Series(rows.values, rows.features, np.arange(30) > 20, rows.breaks, np.arange(30).astype("datetime64[m]"))
+    rows = sensors(30, boundaries=(7,))
+    series = Series(rows.values, rows.features, np.arange(30) > 20, rows.boundaries, np.arange(30).astype("datetime64[m]"))
     before = series.values.copy()
     scaled = from_defaults(member).fit(series).apply(series)
-    assert (scaled.features, scaled.breaks) == (series.features, series.breaks)
+    assert (scaled.features, scaled.boundaries) == (series.features, series.boundaries)
     assert scaled.labels is series.labels
     assert scaled.times is series.times
     assert scaled.values.dtype == np.float32

@@ -168,7 +168,7 @@ def several(tmp_path):
 def test_several_machines_lie_end_to_end_with_breaks_and_causes_in_place(several):
     data = parse(SmdSpec, {"kind": "smd", "machine": ["2-1", "1-2"]}, "data").load(several)
     one, other = load(several, "2-1"), load(several, "1-2")
-    assert (data.name, data.continuous, data.train.breaks, data.test.breaks) == ("smd-2-1+1-2", False, (24,), (10,))
+    assert (data.name, data.continuous, data.train.boundaries, data.test.boundaries) == ("smd-2-1+1-2", False, (24,), (10,))
     assert data.units == (Unit("2-1", 0, 0), Unit("1-2", 24, 10))
     assert data.causes == (Cause(4, 7, ("f02",)), Cause(14, 17, ("f02",)))
     for part in ("train", "test"):
@@ -183,7 +183,7 @@ def test_all_are_those_that_are_there_in_the_order_of_their_numbers(tmp_path, la
     spec = SmdSpec(kind="smd", machine="all", every=3)
     assert spec.machines(tmp_path) == ("1-2", "1-10", "2-1")
     data = spec.load(tmp_path)
-    assert (data.name, len(data.train), data.train.breaks) == ("smd-1-2+1-10+2-1-every-3", 12, (4, 8))
+    assert (data.name, len(data.train), data.train.boundaries) == ("smd-1-2+1-10+2-1-every-3", 12, (4, 8))
 
 
 def test_one_of_several_is_that_one_itself(several):
@@ -220,14 +220,14 @@ def test_every_machine_has_rows_to_fit_and_to_validate(several):
     train = data.train.values
     np.testing.assert_array_equal(parts.fit.values, np.concatenate([train[:11], train[22:34]]))
     np.testing.assert_array_equal(parts.validation.values, np.concatenate([train[13:22], train[36:46]]))
-    assert (parts.fit.breaks, parts.validation.breaks, parts.past) == ((11,), (9,), None)
+    assert (parts.fit.boundaries, parts.validation.boundaries, parts.past) == ((11,), (9,), None)
     assert parts.reported == slice(0, 20)
 
 
 def test_rows_that_choose_are_those_of_one_machine(several):
     data = SmdSpec(kind="smd", machine="all").load(several)
     with pytest.raises(
-        DataError, match=r"got split\.selection=0\.5 and 3 recordings; set split\.selection=0, or take one"
+        DataError, match=r"got split\.selection=0\.5 and 3 segments; set split\.selection=0, or take one"
     ):
         split(data, SplitSpec(selection=0.5, gap=2), reach=2)
 

@@ -31,9 +31,9 @@ def test_without_selection_all_test_rows_are_reported():
 
 
 def test_breaks_stay_where_they_were():
-    data = DataSet("rows", "nowhere", sensors(200, 2, breaks=(60, 155, 180)), sensors(160, 2, breaks=(40,)))
+    data = DataSet("rows", "nowhere", sensors(200, 2, boundaries=(60, 155, 180)), sensors(160, 2, boundaries=(40,)))
     parts = split(data, SplitSpec(gap=10), reach=10)
-    assert (parts.fit.breaks, parts.validation.breaks, parts.test.breaks) == ((60,), (20,), (40,))
+    assert (parts.fit.boundaries, parts.validation.boundaries, parts.test.boundaries) == ((60,), (20,), (40,))
 
 
 @given(validation=st.floats(0.15, 0.7), selection=st.floats(0.1, 0.7), gap=st.integers(5, 30), length=st.integers(1, 5))

@@ -80,7 +80,7 @@ def test_saving_what_was_loaded_writes_the_same_files(spec, series, tmp_path):
 @pytest.mark.parametrize("over", ["last", "window", "mean"])
 def test_pieces_get_exactly_the_scores_of_the_whole(spec, series, over):
     detector = detector_of(spec, series, LENGTH, ScoringSpec(over=over))
-    before, after = detector.scorer.rows_before, detector.scorer.rows_after
+    before, after = detector.scorer.lookback, detector.scorer.lookahead
     whole = detector.score(series).values
     for start, stop in ((0, 100), (1, 250), (33, 33 + before + 1 + after), (BATCH - 2, 300), (61, 190)):
         piece = detector.score(series.part(start, stop)).values
@@ -148,8 +148,8 @@ def test_a_detector_of_the_first_format_is_read_as_it_was_written(tmp_path):
 def test_a_row_without_a_score_is_not_flagged(series):
     detector = detector_of(SPECS[0], series, LENGTH, SCORING)
     scores = detector.score(series)
-    assert np.isnan(scores.values[: detector.scorer.rows_before]).all()
-    assert not detector.flag(scores)[: detector.scorer.rows_before].any()
+    assert np.isnan(scores.values[: detector.scorer.lookback]).all()
+    assert not detector.flag(scores)[: detector.scorer.lookback].any()
 
 
 def test_scores_leave_gradients_and_rows_alone(series):
@@ -179,7 +179,7 @@ def test_too_few_rows_are_answered_with_the_number_needed(series, over):
 def test_rows_that_a_break_keeps_apart_are_not_consecutive(series):
     detector = detector_of(SPECS[0], series, LENGTH, SCORING)
     with pytest.raises(DataError, match=r"at least 11 consecutive rows .* but got 10"):
-        detector.score(dataclasses.replace(series, breaks=tuple(range(10, 300, 10))))
+        detector.score(dataclasses.replace(series, boundaries=tuple(range(10, 300, 10))))
 
 
 # --- damage ---

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from tests.examples import detector_of, from_defaults, members, sensors, unscaled
 from tsad.assessment.leakage import future_shuffle
 from tsad.detector.detector import DESCRIPTION, Detector
-from tsad.detector.ensemble import KEPT, REFERENCE, Ensemble, Member, surprise
+from tsad.detector.ensemble import KEPT, REFERENCE, Ensemble, Member, surprisal
 from tsad.detector.scorer import WEIGHTS, Scorer
 from tsad.detector.scoring import MeanSmoothing, ScoringSpec
 from tsad.errors import DataError, DetectorError
@@ -88,20 +88,20 @@ def test_a_scorer_that_never_differs_is_no_member(rows):
         Member.fit(squares(), column(*rows))
 
 
-def test_a_member_divides_its_surprise_among_features_as_its_misfit_is_divided():
+def test_a_member_divides_its_surprisal_among_features_as_its_misfit_is_divided():
     validation = sensors(80, 2)
     member = Member.fit(squares(2), validation)
     found = member.score(Series(np.array([[1, 2], [0, 0], [0, -3]], dtype=np.float32), ("s0", "s1")))
-    np.testing.assert_allclose(found.values, surprise(np.array([2.5, 0, 4.5]), member.reference))
+    np.testing.assert_allclose(found.values, surprisal(np.array([2.5, 0, 4.5]), member.reference))
     np.testing.assert_allclose(found.by_feature, found.values[:, None] * [[0.2, 0.8], [0.5, 0.5], [0, 1]])
 
 
 # --- the ensemble ---
 
 
-def test_a_score_is_the_mean_of_the_surprises():
+def test_a_score_is_the_mean_of_the_surprisals():
     ensemble = Ensemble.fit([squares(4, 2), detector_of(PCA, sensors(60, 4), 3, ScoringSpec()).scorer], sensors(60, 4))
-    rows = sensors(60, 4)  # scores of the validation rows themselves: their surprise is that of their rank
+    rows = sensors(60, 4)  # scores of the validation rows themselves: their surprisal is that of their rank
     own = [member.scorer.score(rows).values for member in ensemble.members]
     at_least = [[(each[~np.isnan(each)] >= value).sum() for value in each[2:]] for each in own]
     expected = (-np.log10(np.array(at_least[0]) / 60) - np.log10(np.array(at_least[1]) / 59)) / 2
@@ -128,11 +128,11 @@ def test_rows_need_what_the_members_that_look_furthest_need(spec):
     detector = ensemble_detector(spec, L2)
     ahead, back = (member.scorer for member in detector.scorer.members)
     assert (
-        (detector.scorer.rows_before, detector.scorer.rows_after)
-        == (back.rows_before, ahead.rows_after)
+        (detector.scorer.lookback, detector.scorer.lookahead)
+        == (back.lookback, ahead.lookahead)
         == (12, ahead.model.steps - 1)
     )
-    needed = 13 + ahead.rows_after
+    needed = 13 + ahead.lookahead
     with pytest.raises(DataError, match=rf"at least {needed} consecutive rows \(2 members .*\), but got {needed - 1}"):
         detector.score(SERIES.part(0, needed - 1))
     assert np.isfinite(detector.score(SERIES.part(0, needed)).values).sum() == 1
@@ -142,7 +142,7 @@ def test_rows_need_what_the_members_that_look_furthest_need(spec):
 @every_model
 def test_pieces_get_exactly_the_scores_of_the_whole(spec):
     detector = ensemble_detector(spec, L2, PCA)
-    before, after = detector.scorer.rows_before, detector.scorer.rows_after
+    before, after = detector.scorer.lookback, detector.scorer.lookahead
     whole = detector.score(SERIES)
     for start, stop in ((0, 100), (1, 250), (33, 33 + before + 1 + after), (126, 300), (61, 190)):
         piece = detector.score(SERIES.part(start, stop))
@@ -156,9 +156,9 @@ LONG = ensemble_detector(L2, PCA, L2)
 WHOLE = LONG.score(SERIES).values
 
 
-@given(first=st.integers(0, 200), rows=st.integers(LONG.scorer.rows_before + LONG.scorer.rows_after + 1, 100))
+@given(first=st.integers(0, 200), rows=st.integers(LONG.scorer.lookback + LONG.scorer.lookahead + 1, 100))
 def test_any_piece_gets_the_scores_of_the_whole(first, rows):
-    known = slice(LONG.scorer.rows_before, rows - LONG.scorer.rows_after)
+    known = slice(LONG.scorer.lookback, rows - LONG.scorer.lookahead)
     piece = LONG.score(SERIES.part(first, first + rows)).values
     np.testing.assert_array_equal(piece[known], WHOLE[first : first + rows][known])
 
@@ -183,7 +183,7 @@ def test_rows_with_a_past_get_the_scores_of_the_whole(cut):
 def test_no_member_sees_beyond_the_rows_that_scores_wait_for(detector):
     result = future_shuffle(detector.scorer, SERIES, 200, np.random.default_rng(0))
     assert result.clean
-    assert result.compared == 201 - detector.scorer.rows_before
+    assert result.compared == 201 - detector.scorer.lookback
 
 
 def test_estimates_are_the_mean_of_those_members_that_have_any():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import detector_of, from_defaults, sensors
-from tsad.detector.scoring import MedianBaseline, ScoringSpec, rows_before, scores
+from tsad.detector.scoring import MedianBaseline, ScoringSpec, lookback, scores
 from tsad.errors import DataError
 from tsad.models.baselines.l2 import L2Spec
 from tsad.series import Series
@@ -14,9 +14,9 @@ from tsad.series import Series
 SPEC = ScoringSpec(baseline={"kind": "median", "length": 3, "share": 0.5})
 
 
-def scored(misfit, spec=SPEC, breaks=()):
+def scored(misfit, spec=SPEC, boundaries=()):
     rows = np.array(misfit, dtype=np.float64)[:, None]
-    return scores(spec, Series(np.zeros((len(rows), 1), np.float32), ("a",), breaks=breaks), rows, np.ones(1)).values
+    return scores(spec, Series(np.zeros((len(rows), 1), np.float32), ("a",), boundaries=boundaries), rows, np.ones(1)).values
 
 
 def test_a_score_is_divided_by_the_root_of_the_median_before_it():
@@ -36,7 +36,7 @@ def test_a_median_of_zero_leaves_the_score():
 
 
 def test_a_baseline_reaches_across_no_break():
-    np.testing.assert_array_equal(np.isnan(scored([1] * 8, breaks=(4,))), [1, 1, 1, 0, 1, 1, 1, 0])
+    np.testing.assert_array_equal(np.isnan(scored([1] * 8, boundaries=(4,))), [1, 1, 1, 0, 1, 1, 1, 0])
 
 
 def test_a_lasting_shift_becomes_usual():
@@ -47,7 +47,7 @@ def test_a_lasting_shift_becomes_usual():
 
 def test_rows_before_count_the_baseline():
     smooth = {"kind": "mean", "length": 4}
-    assert rows_before(ScoringSpec(smooth=smooth, baseline=MedianBaseline(kind="median", length=10)), 5) == 4 + 3 + 10
+    assert lookback(ScoringSpec(smooth=smooth, baseline=MedianBaseline(kind="median", length=10)), 5) == 4 + 3 + 10
 
 
 SERIES = sensors(400, 4)
@@ -61,7 +61,7 @@ WHOLE = DETECTOR.score(SERIES).values
 @given(first=st.integers(0, 300), rows=st.integers(20, 100))
 def test_a_piece_gets_the_scores_of_the_whole(first, rows):
     piece = DETECTOR.score(SERIES.part(first, first + rows)).values
-    before = DETECTOR.scorer.rows_before
+    before = DETECTOR.scorer.lookback
     np.testing.assert_array_equal(piece[before:], WHOLE[first + before : first + rows])
     assert np.isnan(piece[:before]).all()
 

@@ -23,7 +23,7 @@ def test_an_estimate_is_that_of_the_last_step_in_the_units_of_the_data():
     scorer = Scorer(("a", "b"), scaler, 3, L2Spec(kind="l2"), FirstRow(2).eval(), ScoringSpec(), np.ones(2))
     expected = np.full((7, 2), np.nan)
     expected[[2, 3, 6]] = values[[0, 1, 4]]
-    np.testing.assert_allclose(scorer.estimates(Series(values, ("a", "b"), breaks=(4,))), expected)
+    np.testing.assert_allclose(scorer.estimates(Series(values, ("a", "b"), boundaries=(4,))), expected)
 
 
 @every_model

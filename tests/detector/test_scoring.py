@@ -11,8 +11,8 @@ from tsad.detector.scoring import (
     ScoringSpec,
     feature_scale,
     misfits,
-    rows_after,
-    rows_before,
+    lookahead,
+    lookback,
     scores,
 )
 from tsad.models.baselines.l2 import L2Spec
@@ -23,8 +23,8 @@ NAN = np.nan
 L2 = L2Spec(kind="l2")
 
 
-def one_feature(*values, breaks=()):
-    return Series(np.array(values, np.float32)[:, None], ("a",), breaks=breaks)
+def one_feature(*values, boundaries=()):
+    return Series(np.array(values, np.float32)[:, None], ("a",), boundaries=boundaries)
 
 
 def scored(series, model: Model, length, **keys):
@@ -107,14 +107,14 @@ def test_what_each_feature_gave_is_kept_unsmoothed():
     np.testing.assert_array_equal(found.values, [NAN, NAN, (2 + 0) / 2])
 
 
-def test_each_recording_is_scored_as_if_alone():
-    series = one_feature(0, 1, 3, 100, 101, 9, 7, 7, breaks=(3, 5))
+def test_each_segment_is_scored_as_if_alone():
+    series = one_feature(0, 1, 3, 100, 101, 9, 7, 7, boundaries=(3, 5))
     found = scored(series, FirstRow(2), 2, smooth=MeanSmoothing(kind="mean", length=2))
     np.testing.assert_array_equal(found, [NAN, NAN, 2.5, NAN, NAN, NAN, NAN, 2])
 
 
-def test_a_recording_too_short_for_a_window_has_no_score():
-    found = scored(one_feature(0, 1, 50, 4, 6, breaks=(2, 3)), FirstRow(2), 2)
+def test_a_segment_too_short_for_a_window_has_no_score():
+    found = scored(one_feature(0, 1, 50, 4, 6, boundaries=(2, 3)), FirstRow(2), 2)
     np.testing.assert_array_equal(found, [NAN, 1, NAN, NAN, 4])
 
 
@@ -146,13 +146,13 @@ def scorers(draw):
 
 def reach(scorer):
     """Returns the rows that one score needs."""
-    return scorer.rows_before + 1 + scorer.rows_after
+    return scorer.lookback + 1 + scorer.lookahead
 
 
 @given(scorers(), st.integers(0, 30))
 def test_exactly_the_stated_rows_have_a_score(scorer, more):
     found = scorer.score(sensors(reach(scorer) + more, FEATURES)).values
-    first, last = scorer.rows_before, len(found) - 1 - scorer.rows_after
+    first, last = scorer.lookback, len(found) - 1 - scorer.lookahead
     assert np.flatnonzero(~np.isnan(found)).tolist() == list(range(first, last + 1))
 
 
@@ -163,7 +163,7 @@ def test_a_score_does_not_depend_on_how_many_rows_were_passed(scorer, data):
     start = data.draw(st.integers(0, rows - reach(scorer)), "start")
     stop = data.draw(st.integers(start + reach(scorer), rows), "stop")
     expected, piece = scorer.score(whole), scorer.score(whole.part(start, stop))
-    known = slice(scorer.rows_before, stop - start - scorer.rows_after)
+    known = slice(scorer.lookback, stop - start - scorer.lookahead)
     assert not np.isnan(piece.values[known]).any()
     np.testing.assert_array_equal(piece.values[known], expected.values[start:stop][known])
     np.testing.assert_array_equal(piece.by_feature[known], expected.by_feature[start:stop][known])
@@ -177,17 +177,17 @@ def test_no_score_depends_on_a_row_beyond_its_reach(scorer, data):
     changed[row] += 5
     before, after = scorer.score(series).values, scorer.score(Series(changed, series.features)).values
     untouched = np.ones(len(series), bool)
-    untouched[max(0, row - scorer.rows_after) : row + scorer.rows_before + 1] = False
+    untouched[max(0, row - scorer.lookahead) : row + scorer.lookback + 1] = False
     np.testing.assert_array_equal(after[untouched], before[untouched])
 
 
 @given(scorers(), st.sets(st.integers(1, 89), max_size=3))
-def test_a_series_with_breaks_is_scored_as_its_recordings(scorer, breaks):
-    series = sensors(90, FEATURES, breaks=tuple(sorted(breaks)))
-    if max(after - first for first, after in series.recordings()) < reach(scorer):
+def test_a_series_with_breaks_is_scored_as_its_segments(scorer, boundaries):
+    series = sensors(90, FEATURES, boundaries=tuple(sorted(boundaries)))
+    if max(after - first for first, after in series.segments()) < reach(scorer):
         return
     found = scorer.score(series).values
-    for first, after in series.recordings():
+    for first, after in series.segments():
         expected = np.full(after - first, np.nan)
         if after - first >= reach(scorer):
             expected = scorer.score(series.part(first, after)).values
@@ -198,7 +198,7 @@ def test_a_series_with_breaks_is_scored_as_its_recordings(scorer, breaks):
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
 def test_only_the_mean_over_windows_waits_for_later_rows(length, smoothing, steps):
     smooth = MeanSmoothing(kind="mean", length=smoothing)
-    assert rows_after(ScoringSpec(over="last", smooth=smooth), steps) == 0
-    assert rows_after(ScoringSpec(over="window", smooth=smooth), steps) == 0
-    assert rows_after(ScoringSpec(over="mean", smooth=smooth), steps) == steps - 1
-    assert rows_before(ScoringSpec(smooth=smooth), length) == length + smoothing - 2
+    assert lookahead(ScoringSpec(over="last", smooth=smooth), steps) == 0
+    assert lookahead(ScoringSpec(over="window", smooth=smooth), steps) == 0
+    assert lookahead(ScoringSpec(over="mean", smooth=smooth), steps) == steps - 1
+    assert lookback(ScoringSpec(smooth=smooth), length) == length + smoothing - 2

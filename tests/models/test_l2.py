@@ -6,7 +6,7 @@ from tsad.windows import cut
 
 
 def test_every_row_is_estimated_by_the_mean_of_the_rows_that_end_a_training_window():
-    series = sensors(90, features=4, breaks=(3, 40))  # the first recording is too short for a window
+    series = sensors(90, features=4, boundaries=(3, 40))  # the first segment is too short for a window
     windows = cut(series, length=5)
     model = L2Spec(kind="l2").build(features=4, length=5)
     model.fit(windows)

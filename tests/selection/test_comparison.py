@@ -113,7 +113,7 @@ def test_labels_of_one_kind_say_nothing_so_nobody_reads_them(data, good, bad, la
 def test_rows_that_one_of_them_does_not_score_count_for_neither(data, good):
     patient = detector_of(L2Spec(kind="l2"), data.train, 30, ScoringSpec(over="last"))
     found = compared(patient, good, data)
-    silent = max(patient.scorer.rows_before, good.scorer.rows_before)
+    silent = max(patient.scorer.lookback, good.scorer.lookback)
     labels = data.test.labels[silent:]
     assert found.challenger == pr_auc(patient.score(data.test).values[silent:], labels)
     assert found.champion == pr_auc(good.score(data.test).values[silent:], labels)
@@ -121,7 +121,7 @@ def test_rows_that_one_of_them_does_not_score_count_for_neither(data, good):
 
 def test_a_champion_that_looks_farther_than_the_edge_is_judged_on_fewer_rows(data, good):
     patient = detector_of(L2Spec(kind="l2"), data.train, 18, ScoringSpec(over="last"))
-    assert patient.scorer.rows_before > INJECTION.edge
+    assert patient.scorer.lookback > INJECTION.edge
     assert np.isfinite(compared(good, patient, data, kind="label_free").champion)
 
 

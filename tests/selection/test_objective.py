@@ -79,7 +79,7 @@ class Witness:
     def __init__(self, normal, sees, silent=0):
         self.normal, self.sees, self.silent, self.shown = normal, sees, silent, []
         self.scorer = self
-        self.rows_before, self.rows_after = silent, 0
+        self.lookback, self.lookahead = silent, 0
 
     def score(self, series):
         self.shown.append(series)
@@ -167,7 +167,7 @@ def test_rows_without_a_score_near_the_ends_do_not_matter_but_a_judged_row_must_
     with pytest.raises(
         DataError,
         match=r"on the same 30 validation rows, but this one has no score for 1 of them, since it looks 30 rows around; "
-        r"set search\.maximise\.edge=30 or more and give recordings of 90 rows, or take a shorter window",
+        r"set search\.maximise\.edge=30 or more and give segments of 90 rows, or take a shorter window",
     ):
         judged(remembers, silent=30)
 

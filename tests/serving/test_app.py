@@ -135,7 +135,7 @@ def test_it_describes_the_model(client, detector, folder):
     assert card["threshold"]["method"] == "percentile 90"
     assert card["threshold"]["level"] == pytest.approx(detector.threshold.level)
     assert (card["name"], card["version"], card["uri"]) == (None, None, str(folder / "detector"))
-    assert (card["kind"], card["rows_before"], card["rows_after"]) == ("pca_error", LENGTH - 1, 0)
+    assert (card["kind"], card["lookback"], card["lookahead"]) == ("pca_error", LENGTH - 1, 0)
     assert card["labels_used"]["tsad.labels_used.training"] == "nothing"
     assert client.get("/api/versions").json == []
 

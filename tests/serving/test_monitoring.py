@@ -92,7 +92,7 @@ def test_recalibration_is_told_logged_and_taken_up_again(served, folder, rows, t
     told = []
     before = served.detector.threshold
     done = filled(recent_of(served, tmp_path, told.append), rows, served).recalibrate()
-    assert done["rows"] == 3 * (100 - served.detector.scorer.rows_before)
+    assert done["rows"] == 3 * (100 - served.detector.scorer.lookback)
     assert told == [done]
     assert served.detector.threshold != before
     (line,) = map(json.loads, (tmp_path / LOG).read_text().splitlines())

@@ -216,7 +216,7 @@ def test_every_way_to_score_a_machine_gives_the_same_scores(tmp_path, smd_folder
     outcome = run(experiment, data)
     write_results(outcome, experiment, tmp_path, "SMD 1-2")
     expected = np.load(tmp_path / "scores.npy")[:3000]
-    expected[: outcome.detector.scorer.rows_before] = np.nan  # the experiment knows the training rows before them
+    expected[: outcome.detector.scorer.lookback] = np.nan  # the experiment knows the training rows before them
     table = pd.DataFrame(data.test.values[:3000].astype(float), columns=list(data.test.features))
     table.to_csv(tmp_path / "rows.csv", index=False)
     ran([PYTHON, "-m", "tsad", "score", "detector", "rows.csv", "--output", "scored.csv"], tmp_path)

@@ -203,17 +203,17 @@ def gaps(*rows):
 
 
 @every_model
-def test_after_a_gap_a_new_recording_begins(spec):
+def test_after_a_gap_a_new_segment_begins(spec):
     detector = fitted(spec, AHEAD)
     stream = Stream(detector, StreamPolicy(step_seconds=60, fill_to=BATCH))
     found = pushed(stream, at(SERIES, gaps(40, 43, 100)), [39, 3, 30])
-    assert_batch(found, detector, dataclasses.replace(SERIES, breaks=(40, 43, 100)))
+    assert_batch(found, detector, dataclasses.replace(SERIES, boundaries=(40, 43, 100)))
 
 
 def test_an_ensemble_begins_anew_after_a_gap():
     detector = joint(SPECS[0])
     found = pushed(Stream(detector, StreamPolicy(step_seconds=60, fill_to=BATCH)), at(SERIES, gaps(40, 44)), [41])
-    assert_batch(found, detector, dataclasses.replace(SERIES, breaks=(40, 44)))
+    assert_batch(found, detector, dataclasses.replace(SERIES, boundaries=(40, 44)))
 
 
 def test_rows_that_wait_at_a_gap_never_get_a_score():
@@ -240,7 +240,7 @@ def test_a_gap_that_is_held_is_filled_with_the_row_before_it(over):
 def test_a_gap_longer_than_may_be_held_is_a_restart():
     detector = l2_detector()
     stream = Stream(detector, StreamPolicy(step_seconds=60, gap="hold", longest_hold=4, fill_to=BATCH))
-    assert_batch(pushed(stream, at(SERIES, gaps(70)), [70]), detector, dataclasses.replace(SERIES, breaks=(70,)))
+    assert_batch(pushed(stream, at(SERIES, gaps(70)), [70]), detector, dataclasses.replace(SERIES, boundaries=(70,)))
 
 
 def test_a_push_is_held_together_in_bounded_pieces(monkeypatch):
@@ -251,7 +251,7 @@ def test_a_push_is_held_together_in_bounded_pieces(monkeypatch):
     assert_equal(Stream(detector, policy).push(SERIES.values, gaps(*range(1, 160, 3))), whole)
 
 
-def test_a_finished_recording_is_not_held():
+def test_a_finished_segment_is_not_held():
     stream = Stream(steps_of_two("last"), StreamPolicy(step_seconds=60, gap="hold"))
     stream.push(column(0, 2), MINUTES[:2])
     stream.finish()

@@ -76,11 +76,11 @@ def test_any_chunks_give_the_verdicts_of_the_batch(detector, sizes):
 
 
 @given(detectors(), chunks, places)
-def test_gaps_are_the_breaks_of_the_batch(detector, sizes, breaks):
-    needed = detector.scorer.rows_before + detector.scorer.rows_after + 1
-    series = dataclasses.replace(SERIES, breaks=tuple(sorted(breaks)), times=minutes(breaks))
+def test_gaps_are_the_breaks_of_the_batch(detector, sizes, boundaries):
+    needed = detector.scorer.lookback + detector.scorer.lookahead + 1
+    series = dataclasses.replace(SERIES, boundaries=tuple(sorted(boundaries)), times=minutes(boundaries))
     found = pushed(Stream(detector, StreamPolicy(step_seconds=60, fill_to=BATCH)), series, sizes)
-    if max(after - first for first, after in series.recordings()) >= needed:
+    if max(after - first for first, after in series.segments()) >= needed:
         assert_batch(found, detector, series)
     else:  # the batch refuses what the stream has no score for
         assert np.isnan(found.scores).all()

@@ -169,12 +169,12 @@ def test_a_parquet_file_is_read_so_too(learnt, tsad):
     assert "column 's1' has 1 empty cells, first at row 0; give them a value" in error
 
 
-def test_a_gap_in_time_begins_a_recording(learnt, score):
+def test_a_gap_in_time_begins_a_segment(learnt, score):
     learnt()
     when, rows = german()
     later = pd.date_range("2024-03-10 08:00", periods=100, freq="min").strftime("%d.%m.%Y %H:%M:%S")
     _, scores, _, _ = score(text([*when[:100], *later], rows))
-    np.testing.assert_allclose(scores, DETECTOR.score(dataclasses.replace(SERIES, breaks=(100,))).values, rtol=1e-6)
+    np.testing.assert_allclose(scores, DETECTOR.score(dataclasses.replace(SERIES, boundaries=(100,))).values, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("step", "seconds"), [("10min", "600"), ("s", "1")])

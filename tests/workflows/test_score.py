@@ -105,10 +105,10 @@ def test_rows_are_explained_and_stretches_of_flags_are_a_second_table(score, nam
     assert len(events) >= 2
 
 
-def test_a_gap_in_time_begins_a_recording(score):
+def test_a_gap_in_time_begins_a_segment(score):
     times = moments(ROWS).where(np.arange(ROWS) < 200, moments(ROWS) + pd.Timedelta("90s"))
     found, _, _ = score(table(when=times), "--time", "when", "--step", 60)
-    whole = DETECTORS["last"].score(dataclasses.replace(SERIES, breaks=(200,))).values
+    whole = DETECTORS["last"].score(dataclasses.replace(SERIES, boundaries=(200,))).values
     np.testing.assert_allclose(found["score"], whole, rtol=1e-6)
     assert found["score"][200:209].isna().all()
 

@@ -127,7 +127,7 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
         data: Of the experiment.
         title: For people.
     """
-    parts = split(data, experiment.split, detector.scorer.rows_before + 1)
+    parts = split(data, experiment.split, detector.scorer.lookback + 1)
     scores = detector.score(parts.test, parts.past)
     levels, rows = detector.threshold.levels(scores.values), parts.reported
     outcomes = run_panel(experiment, data)

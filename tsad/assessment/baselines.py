@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tsad.data.dataset import DataSet
-from tsad.detector.scoring import rows_before
+from tsad.detector.scoring import lookback
 from tsad.experiment import Experiment, Outcome, run
 from tsad.models import ModelSpec
 from tsad.models.baselines.principal import PcaErrorSpec
@@ -45,7 +45,7 @@ def trivial(experiment: Experiment, name: str) -> Experiment:
     """
     values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
     wanted = parse(Experiment, put(values, {"window.length": 1, **PANEL[name]}), f"trivial detector {name}")
-    gap = max(wanted.split.gap, rows_before(wanted.scoring, wanted.window.length) + 1)
+    gap = max(wanted.split.gap, lookback(wanted.scoring, wanted.window.length) + 1)
     return wanted.model_copy(update={"split": wanted.split.model_copy(update={"gap": gap})})
 
 

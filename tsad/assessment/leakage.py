@@ -33,7 +33,7 @@ class RowScorer(Protocol):
     """Gives rows scores and says how many later rows each one waits for, as `Detector.scorer` does."""
 
     @property
-    def rows_after(self) -> int:
+    def lookahead(self) -> int:
         """Rows that must follow a row before its score is known."""
 
     def score(self, series: Series) -> Scores:
@@ -78,13 +78,13 @@ def future_shuffle(scorer: RowScorer, series: Series, row: int, generator: Gener
     Args:
         scorer: Such as `detector.scorer`.
         series: Rows to score.
-        row: Last row whose score is compared; the `rows_after` rows after it stay where they are.
+        row: Last row whose score is compared; the `lookahead` rows after it stay where they are.
         generator: Shuffles.
 
     Raises:
         ValueError: if nothing was compared: no row up to `row` has a score, or the later rows are all the same.
     """
-    edge = row + 1 + scorer.rows_after
+    edge = row + 1 + scorer.lookahead
     values = series.values.copy()
     values[edge:] = generator.permutation(values[edge:])
     before = scorer.score(series).values[: row + 1]

@@ -1,4 +1,4 @@
-"""Coarser rows: the same recordings at a lower rate."""
+"""Coarser rows: the same segments at a lower rate."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from tsad.series import Series
 
 
 def averaged(data: DataSet, every: int) -> DataSet:
-    """Returns the data with each `every` consecutive rows of a recording averaged into one; 1 returns it as it is.
+    """Returns the data with each `every` consecutive rows of a segment averaged into one; 1 returns it as it is.
 
     A row is anomalous if any of those that it was made of is, and has the time of the first of them. Rows at the end of a
-    recording that do not fill one are dropped.
+    segment that do not fill one are dropped.
     """
     if every == 1:
         return data
@@ -30,9 +30,9 @@ def averaged(data: DataSet, every: int) -> DataSet:
 
 
 def _averaged(series: Series, every: int) -> Series:
-    counts = [(after - first) // every for first, after in series.recordings()]
+    counts = [(after - first) // every for first, after in series.segments()]
     kept = np.concatenate(
-        [first + np.arange(count * every) for (first, _), count in zip(series.recordings(), counts, strict=True)]
+        [first + np.arange(count * every) for (first, _), count in zip(series.segments(), counts, strict=True)]
     )
     values = series.values[kept].reshape(-1, every, len(series.features)).mean(axis=1, dtype=np.float64)
     ends = np.cumsum([count for count in counts if count])
@@ -40,6 +40,6 @@ def _averaged(series: Series, every: int) -> Series:
         values=values.astype(np.float32),
         features=series.features,
         labels=None if series.labels is None else series.labels[kept].reshape(-1, every).any(axis=1),
-        breaks=tuple(int(end) for end in ends[:-1]),
+        boundaries=tuple(int(end) for end in ends[:-1]),
         times=None if series.times is None else series.times[kept][::every],
     )

@@ -55,7 +55,7 @@ class PartCard(Spec):
 
     Attributes:
         rows: T.
-        recordings: Stretches of rows without a break.
+        segments: Stretches of rows without a boundary.
         values_sha256: Of the (T, F) values as little-endian float32, row by row.
         labels_sha256: Of the (T,) labels as one byte each, 0 or 1; None where nobody labelled.
         first_time: Of the first row, ISO 8601 to the second; None without times.
@@ -64,7 +64,7 @@ class PartCard(Spec):
     """
 
     rows: int
-    recordings: int
+    segments: int
     values_sha256: str
     labels_sha256: str | None
     first_time: str | None
@@ -186,7 +186,7 @@ def _part(series: Series) -> PartCard:
     labels, times = series.labels, series.times
     return PartCard(
         rows=len(series),
-        recordings=len(series.breaks) + 1,
+        segments=len(series.boundaries) + 1,
         values_sha256=hashlib.sha256(series.values.astype("<f4").tobytes()).hexdigest(),
         labels_sha256=None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
         first_time=None if times is None else str(times[0].astype("datetime64[s]")),
@@ -233,7 +233,7 @@ def _lines(part: PartCard) -> list[tuple[str, str]]:
     lengths = "" if not events else f"{events.shortest} / {events.median:g} / {events.longest}"
     return [
         ("rows", str(part.rows)),
-        ("recordings", str(part.recordings)),
+        ("segments", str(part.segments)),
         ("time", f"{part.first_time} to {part.last_time}" if part.first_time else "not known"),
         ("anomalous rows", found),
         ("rows in an event, shortest / median / longest", lengths),

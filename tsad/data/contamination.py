@@ -7,7 +7,7 @@ from tsad.series import Series, runs
 
 
 def contaminate(clean: Series, pool: Series, share: float, context: int) -> Series:
-    """Returns `clean` followed by anomalous stretches of `pool`, each a recording of its own, until `share` is reached.
+    """Returns `clean` followed by anomalous stretches of `pool`, each a segment of its own, until `share` is reached.
 
     A stretch comes with `context` rows on either side, as far as the pool has them, so that a window meets it as it
     happened: windows reach across no seam. Stretches come in one fixed random order, all of them before one comes again,
@@ -29,12 +29,12 @@ def contaminate(clean: Series, pool: Series, share: float, context: int) -> Seri
             f"none; enlarge split.selection"
         )
     order = np.random.default_rng(0).permutation(len(stretches))
-    pieces, breaks, rows, strange = [clean.values], list(clean.breaks), len(clean), 0
+    pieces, boundaries, rows, strange = [clean.values], list(clean.boundaries), len(clean), 0
     while strange < share * rows:
         start, stop = stretches[order[(len(pieces) - 1) % len(order)]]
         piece = pool.part(max(0, start - context), min(len(pool), stop + context))
-        breaks += [rows, *(rows + edge for edge in piece.breaks)]
+        boundaries += [rows, *(rows + edge for edge in piece.boundaries)]
         pieces.append(piece.values)
         rows += len(piece)
         strange += 0 if piece.labels is None else int(piece.labels.sum())
-    return Series(np.concatenate(pieces), clean.features, breaks=tuple(breaks))
+    return Series(np.concatenate(pieces), clean.features, boundaries=tuple(boundaries))

@@ -38,7 +38,7 @@ class Kind(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """One of several things whose recordings lie one after the other in a data set, such as a machine.
+    """One of several things whose segments lie one after the other in a data set, such as a machine.
 
     Attributes:
         name: Of the machine.
@@ -85,10 +85,10 @@ class DataSet:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of features, values, breaks, units and labels, wherever they came from."""
+        """A hash of features, values, boundaries, units and labels, wherever they came from."""
         found = hashlib.sha256(f"{self.continuous}{self.units or ''}".encode())
         for series in (self.train, self.test):
-            found.update(repr((series.features, series.breaks, series.values.shape)).encode())
+            found.update(repr((series.features, series.boundaries, series.values.shape)).encode())
             found.update(series.values.tobytes())
             found.update(b"" if series.labels is None else series.labels.tobytes())
         return found.hexdigest()

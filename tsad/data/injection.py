@@ -21,7 +21,7 @@ Kind = Literal["point", "contextual", "level_shift", "trend", "seasonal", "noise
 ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 LONGEST = 200
-"""Rows of the longest event, where a recording has ten times as many."""
+"""Rows of the longest event, where a segment has ten times as many."""
 AMPLITUDES = (1.0, 8.0)
 """Size of a change in deviations of its feature, log-uniform: from lost in the noise to plain to see."""
 
@@ -75,16 +75,16 @@ class Injected:
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """What an event meets: n rows of f features in a recording of R rows.
+    """What an event meets: n rows of f features in a segment of R rows.
 
     Attributes:
-        recording: (R, f) before the event.
-        start: First row of the event in the recording.
+        segment: (R, f) before the event.
+        start: First row of the event in the segment.
         length: Rows of the event, n.
         height: (f,) size and direction of the change in units of the feature, a in the formulas of the kinds.
     """
 
-    recording: Floats
+    segment: Floats
     start: int
     length: int
     height: Floats
@@ -92,7 +92,7 @@ class Site:
     @property
     def rows(self) -> Floats:
         """(n, f) rows that the event changes, x in the formulas."""
-        return self.recording[self.start : self.start + self.length]
+        return self.segment[self.start : self.start + self.length]
 
 
 Change = Callable[[Site, Generator], Floats]
@@ -104,11 +104,11 @@ def shift(site: Site, generator: Generator) -> Floats:
 
 
 def contextual(site: Site, generator: Generator) -> Floats:
-    """Returns x moved by |a| towards the farther end of what the feature reaches in the recording, and not past that end.
+    """Returns x moved by |a| towards the farther end of what the feature reaches in the segment, and not past that end.
 
     No value is new; it is out of place.
     """
-    low, high = site.recording.min(axis=0), site.recording.max(axis=0)
+    low, high = site.segment.min(axis=0), site.segment.max(axis=0)
     upwards = high - site.rows > site.rows - low
     size = np.abs(site.height)
     moved: Floats = np.where(upwards, np.minimum(site.rows + size, high), np.maximum(site.rows - size, low))
@@ -138,13 +138,13 @@ def flat_line(site: Site, generator: Generator) -> Floats:
 
 
 def decoupling(site: Site, generator: Generator) -> Floats:
-    """Returns the same features at another time of the recording, at least n rows away, so R must be at least 3 n.
+    """Returns the same features at another time of the segment, at least n rows away, so R must be at least 3 n.
 
     They keep their shape and their relation to each other and lose that to the other features.
     """
-    starts = np.arange(len(site.recording) - site.length + 1)
+    starts = np.arange(len(site.segment) - site.length + 1)
     source = int(generator.choice(starts[np.abs(starts - site.start) >= site.length]))
-    return site.recording[source : source + site.length]
+    return site.segment[source : source + site.length]
 
 
 CHANGES: Mapping[Kind, Change] = {
@@ -172,7 +172,7 @@ def inject(
     """Returns a copy of the rows with events in it, the kinds in turn.
 
     A point lasts one row. Any other event lasts, log-uniform, up to a tenth of the longest stretch between margins, at least
-    4 rows and at most `longest`, and no less than a seventh of that. It lies in one recording of three times its length, and
+    4 rows and at most `longest`, and no less than a seventh of that. It lies in one segment of three times its length, and
     between two events lie at least as many rows as the shorter has. It touches a random set of features, of a fifth of
     those that move up to all, small sets more often. Its size is one of `AMPLITUDES` times the feature's deviation, the sign
     random for each feature.
@@ -187,7 +187,7 @@ def inject(
         share: Of the rows between margins that become anomalous, above 0 and up to 0.3: reached, or passed by less than one
             event; missed only if no further event finds room or changes anything.
         generator: Draws everything.
-        margin: Rows at either end of each recording that no event touches, at most a third of it.
+        margin: Rows at either end of each segment that no event touches, at most a third of it.
         longest: Rows of the longest event, at least 4.
 
     Raises:
@@ -246,7 +246,7 @@ class _Ground:
         self.labels = np.zeros(len(series), bool)
         self.taken = np.ones(len(series), bool)
         stretch = 0
-        for first, after in series.recordings():
+        for first, after in series.segments():
             edge = min(margin, (after - first) // 3)
             self.taken[first + edge : after - edge] = False
             stretch = max(stretch, after - first - 2 * edge)
@@ -261,11 +261,11 @@ class _Ground:
         if not len(starts):
             return
         start = int(generator.choice(starts))
-        first, after = next(edges for edges in self._series.recordings() if start < edges[1])
+        first, after = next(edges for edges in self._series.segments() if start < edges[1])
         features = self._features(generator)
         size = _log_uniform(AMPLITUDES, generator) * generator.choice([-1.0, 1.0], len(features))
-        recording = self._series.values[first:after, features].astype(np.float64)
-        site = Site(recording, start - first, length, size * self._deviation[features])
+        segment = self._series.values[first:after, features].astype(np.float64)
+        site = Site(segment, start - first, length, size * self._deviation[features])
         self._put(kind, start, features, CHANGES[kind](site, generator).astype(np.float32))
 
     def _put(self, kind: Kind, start: int, features: Features, rows: NDArray[np.float32]) -> None:
@@ -279,9 +279,9 @@ class _Ground:
         self.events.append(Event(kind, start, stop, tuple(self._series.features[place] for place in changed)))
 
     def _starts(self, length: int) -> NDArray[np.int64]:
-        """Returns the rows from which an event of this length finds room in a recording of three times that."""
+        """Returns the rows from which an event of this length finds room in a segment of three times that."""
         found = [np.empty(0, np.int64)]
-        for first, after in self._series.recordings():
+        for first, after in self._series.segments():
             if after - first >= 3 * length:
                 found.append(first + np.flatnonzero(~sliding_window_view(self.taken[first:after], length).any(axis=1)))
         return np.concatenate(found)

@@ -11,7 +11,7 @@ from tsad.series import Series
 
 
 def joined(parts: Sequence[DataSet], family: str) -> DataSet:
-    """Returns data sets of the same features one after the other, each a unit with a break before it; a single one as it is.
+    """Returns data sets of the same features one after the other, each a unit with a boundary before it; a single one as it is.
 
     Test rows do not follow the training rows then, so the first ones of each unit have no score.
 
@@ -45,7 +45,7 @@ def joined(parts: Sequence[DataSet], family: str) -> DataSet:
 
 
 def end_to_end(pieces: Sequence[Series]) -> Series:
-    """Returns series of the same features one after the other, with a break before each; a single one as it is.
+    """Returns series of the same features one after the other, with a boundary before each; a single one as it is.
 
     Labels and times are those of all pieces, or None if a piece has none.
     """
@@ -54,11 +54,11 @@ def end_to_end(pieces: Sequence[Series]) -> Series:
     edges = [0, *accumulate(len(piece) for piece in pieces)]
     labels = [piece.labels for piece in pieces if piece.labels is not None]
     times = [piece.times for piece in pieces if piece.times is not None]
-    breaks = [row + edge for piece, edge in zip(pieces, edges, strict=False) for row in (0, *piece.breaks)]
+    boundaries = [row + edge for piece, edge in zip(pieces, edges, strict=False) for row in (0, *piece.boundaries)]
     return Series(
         values=np.concatenate([piece.values for piece in pieces]),
         features=pieces[0].features,
         labels=np.concatenate(labels) if len(labels) == len(pieces) else None,
-        breaks=tuple(breaks[1:]),
+        boundaries=tuple(boundaries[1:]),
         times=np.concatenate(times) if len(times) == len(pieces) else None,
     )

@@ -78,4 +78,4 @@ def _names(values: NDArray[np.float32], length: int) -> Ints:
 
 
 def _starts(series: Series, length: int) -> Ints:
-    return np.concatenate([np.arange(first, after - length + 1) for first, after in series.recordings()])
+    return np.concatenate([np.arange(first, after - length + 1) for first, after in series.segments()])

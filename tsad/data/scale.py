@@ -30,7 +30,7 @@ class Scaler:
         values = (series.values - self.center) / self.scale
         if self.clip is not None:
             np.clip(values, -self.clip, self.clip, out=values)
-        return Series(values.astype(np.float32), series.features, series.labels, series.breaks, series.times)
+        return Series(values.astype(np.float32), series.features, series.labels, series.boundaries, series.times)
 
 
 class StandardScalerSpec(Spec):

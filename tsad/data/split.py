@@ -90,8 +90,8 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
         )
     if data.units and spec.selection:
         raise DataError(
-            f"{data.name}: rows that may choose are the first ones of one recording, but got split.selection={spec.selection} "
-            f"and {len(data.units)} recordings; set split.selection=0, or take one at a time"
+            f"{data.name}: rows that may choose are the first ones of one segment, but got split.selection={spec.selection} "
+            f"and {len(data.units)} segments; set split.selection=0, or take one at a time"
         )
     fit, validation = _trained(data, spec)
     selected = round(len(data.test) * spec.selection)

@@ -62,12 +62,12 @@ class Member:
         return cls(scorer, values)
 
     def score(self, series: Series) -> Scores:
-        """Returns the surprises of rows, as `measured` measures the scorer's scores."""
+        """Returns the surprisals of rows, as `measured` measures the scorer's scores."""
         return self.measured(self.scorer.score(series))
 
     def measured(self, found: Scores) -> Scores:
-        """Returns the surprises of scores; `by_feature` holds each feature's share of its row's, equal ones if all are 0."""
-        values = surprise(found.values, self.reference)
+        """Returns the surprisals of scores; `by_feature` holds each feature's share of its row's, equal ones if all are 0."""
+        values = surprisal(found.values, self.reference)
         total = found.by_feature.sum(axis=1, keepdims=True)
         shares = np.divide(
             found.by_feature, total, out=np.full_like(found.by_feature, 1 / found.by_feature.shape[1]), where=total != 0
@@ -77,10 +77,10 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """The mean surprise of several scorers, of which each counts the same.
+    """The mean surprisal of several scorers, of which each counts the same.
 
     It looks back and ahead as far as the member that looks furthest, and like a `Scorer` at nothing else. A row's `by_feature`
-    adds up to its score: a member gives each feature the share of its surprise that the feature has in its own misfit
+    adds up to its score: a member gives each feature the share of its surprisal that the feature has in its own misfit
     of the row.
 
     Attributes:
@@ -147,20 +147,20 @@ class Ensemble:
         return found
 
     @property
-    def rows_before(self) -> int:
-        """Rows that a recording must have before its first scored row."""
-        return max(member.scorer.rows_before for member in self.members)
+    def lookback(self) -> int:
+        """Rows that a segment must have before its first scored row."""
+        return max(member.scorer.lookback for member in self.members)
 
     @property
-    def rows_after(self) -> int:
+    def lookahead(self) -> int:
         """Rows that must follow a row before its score is known."""
-        return max(member.scorer.rows_after for member in self.members)
+        return max(member.scorer.lookahead for member in self.members)
 
     def score(self, series: Series, past: Series | None = None) -> Scores:
         """Returns one score per row as `Scorer.score` does, NaN where any member has none; raises the same errors."""
         if past is not None:
-            return score_after(past, series, self.rows_before, self.score)
-        needed = self.rows_before + self.rows_after + 1
+            return score_after(past, series, self.lookback, self.score)
+        needed = self.lookback + self.lookahead + 1
         check_rows(series, self.features, needed, f"{len(self.members)} members with a window and smoothing each")
         return mean_of([member.score(series) for member in self.members])
 
@@ -168,7 +168,7 @@ class Ensemble:
         """Returns the (T, F) mean of the estimates of those members that have any, NaN where one has none; None without any.
 
         Raises:
-            ValueError: if no recording is long enough for one window of each.
+            ValueError: if no segment is long enough for one window of each.
         """
         found = [member.scorer.estimates(series) for member in self.members]
         known = [each for each in found if each is not None]
@@ -199,14 +199,14 @@ AnyScorer = Scorer | Ensemble
 """Whatever gives rows scores."""
 
 
-def surprise(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+def surprisal(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns how surprising scores are beside those of validation rows: 0 for a usual one, 2 for one row in a hundred.
 
     That is -log10 of the share of the reference at least as large, (how many) / (n + 1), read at the reference scores and
     linear between them; a score below the smallest is as little surprising as that. It needs no other score of the row's
     series, so it is causal. Plain ranks would end at the largest reference score, and all anomalies would be alike. So we
     go on beyond it as the exponential tail does, the limit of the excesses of light-tailed scores (Pickands, Annals of
-    Statistics 1975): the surprise grows by the score's distance from the largest, in mean excesses of the upper 2 % (10
+    Statistics 1975): the surprisal grows by the score's distance from the largest, in mean excesses of the upper 2 % (10
     scores at least), times log10(e). The whole is continuous and never falls.
 
     Args:
@@ -214,12 +214,12 @@ def surprise(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDA
         reference: (n,) ascending, not all equal.
     """
     levels, first = np.unique(reference, return_index=True)
-    surprises = -np.log10((len(reference) - first) / (len(reference) + 1))
+    surprisals = -np.log10((len(reference) - first) / (len(reference) + 1))
     upper = reference[-max(LEAST, ceil(TAIL * len(reference))) :]
     start = min(upper[0], levels[-2])
     excess = (upper[upper > start] - start).mean()
     beyond = np.maximum(scores - levels[-1], 0) / excess * np.log10(np.e)
-    return np.asarray(np.interp(scores, levels, surprises) + beyond)
+    return np.asarray(np.interp(scores, levels, surprisals) + beyond)
 
 
 def mean_of(found: Sequence[Scores]) -> Scores:

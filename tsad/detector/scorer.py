@@ -17,8 +17,8 @@ from tsad.detector.scoring import (
     estimates,
     feature_scale,
     misfits,
-    rows_after,
-    rows_before,
+    lookahead,
+    lookback,
     scores,
 )
 from tsad.errors import DataError, DetectorError
@@ -103,28 +103,28 @@ class Scorer:
         return dict(self.model.state_dict())
 
     @property
-    def rows_before(self) -> int:
-        """Rows that a recording must have before its first scored row."""
-        return rows_before(self.scoring, self.window_length)
+    def lookback(self) -> int:
+        """Rows that a segment must have before its first scored row."""
+        return lookback(self.scoring, self.window_length)
 
     @property
-    def rows_after(self) -> int:
+    def lookahead(self) -> int:
         """Rows that must follow a row before its score is known; 0 for a causal scorer."""
-        return rows_after(self.scoring, self.model.steps)
+        return lookahead(self.scoring, self.model.steps)
 
     def score(self, series: Series, past: Series | None = None) -> Scores:
-        """Returns one score per row; a row's score depends only on the `rows_before` rows before and `rows_after` after it.
+        """Returns one score per row; a row's score depends only on the `lookback` rows before and `lookahead` after it.
 
         Args:
             series: Rows to score.
             past: Rows that came right before them, so that the first ones have a score too; get none themselves.
 
         Raises:
-            DataError: if the features are not those of the fit, or no recording has enough rows for one score.
+            DataError: if the features are not those of the fit, or no segment has enough rows for one score.
         """
         if past is not None:
-            return score_after(past, series, self.rows_before, self.score)
-        needed = self.rows_before + self.rows_after + 1
+            return score_after(past, series, self.lookback, self.score)
+        needed = self.lookback + self.lookahead + 1
         check_rows(series, self.features, needed, f"window of {self.window_length}, then smoothing")
         misfit = misfits(self.model, self.scaler.apply(series), self.window_length, self.scoring)
         return scores(self.scoring, series, misfit, self.scale)
@@ -136,7 +136,7 @@ class Scorer:
         estimate of the clipped row.
 
         Raises:
-            ValueError: if no recording is long enough for one window.
+            ValueError: if no segment is long enough for one window.
         """
         scaled = estimates(self.model, self.scaler.apply(series), self.window_length)
         return None if scaled is None else scaled * self.scaler.scale + self.scaler.center
@@ -187,17 +187,17 @@ class Scorer:
         )
 
 
-def score_after(past: Series, series: Series, rows_before: int, score: Callable[[Series], Scores]) -> Scores:
-    """Returns the scores of `series` when `score` sees the last `rows_before` rows of `past` before them."""
-    found = score(past.part(max(0, len(past) - rows_before), len(past)).then(series))
+def score_after(past: Series, series: Series, lookback: int, score: Callable[[Series], Scores]) -> Scores:
+    """Returns the scores of `series` when `score` sees the last `lookback` rows of `past` before them."""
+    found = score(past.part(max(0, len(past) - lookback), len(past)).then(series))
     return Scores(found.values[-len(series) :], found.by_feature[-len(series) :])
 
 
 def check_rows(series: Series, features: tuple[str, ...], needed: int, made_of: str) -> None:
-    """Raises `DataError` unless these are the features, and some recording has the `needed` rows that a score is `made_of`."""
+    """Raises `DataError` unless these are the features, and some segment has the `needed` rows that a score is `made_of`."""
     if series.features != features:
         raise DataError(f"features must be {list(features)}, in this order, but got {list(series.features)}")
-    longest = max(after - first for first, after in series.recordings())
+    longest = max(after - first for first, after in series.segments())
     if longest < needed:
         raise DataError(
             f"a score needs at least {needed} consecutive rows ({made_of}), but got {longest}; send more rows"

@@ -113,12 +113,12 @@ class Scores:
     by_feature: NDArray[np.float64]
 
 
-def rows_before(spec: ScoringSpec, window_length: int) -> int:
-    """Returns how many rows a recording must have before its first scored row."""
+def lookback(spec: ScoringSpec, window_length: int) -> int:
+    """Returns how many rows a segment must have before its first scored row."""
     return window_length - 1 + spec.smooth.length - 1 + spec.baseline.length
 
 
-def rows_after(spec: ScoringSpec, steps: int) -> int:
+def lookahead(spec: ScoringSpec, steps: int) -> int:
     """Returns how many rows must follow a row before its score is known; `steps` is the H of the model."""
     return steps - 1 if spec.over == "mean" else 0
 
@@ -126,7 +126,7 @@ def rows_after(spec: ScoringSpec, steps: int) -> int:
 def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec) -> NDArray[np.float64]:
     """Returns the (T, F) misfit of each row of a scaled series, NaN where no window (for `mean`: not every window) gives one."""
     total, count = misfit_sums(model, cut(series, window_length), spec)
-    needed = rows_after(spec, model.steps) + 1
+    needed = lookahead(spec, model.steps) + 1
     total[count < needed] = torch.nan
     values: NDArray[np.float64] = (total / needed).numpy()
     return values
@@ -195,7 +195,7 @@ def feature_scale(spec: ScoringSpec, validation_misfits: NDArray[np.float64]) ->
 def scores(spec: ScoringSpec, series: Series, misfit: NDArray[np.float64], scale: NDArray[np.float64]) -> Scores:
     """Returns the scores of rows from their (T, F) misfits and the (F,) divisors."""
     by_feature, raw = rated(spec, misfit, scale)
-    parts = [over_time(spec, raw[first:after], Past.none(spec))[0] for first, after in series.recordings()]
+    parts = [over_time(spec, raw[first:after], Past.none(spec))[0] for first, after in series.segments()]
     return Scores(values=np.concatenate(parts), by_feature=by_feature)
 
 
@@ -212,7 +212,7 @@ def rated(
 
 
 class Past(NamedTuple):
-    """What smoothing and baseline need of the rows before, NaN where the recording had none.
+    """What smoothing and baseline need of the rows before, NaN where the segment had none.
 
     Attributes:
         raw: (smooth.length - 1,) the last numbers before smoothing.
@@ -224,7 +224,7 @@ class Past(NamedTuple):
 
     @classmethod
     def none(cls, spec: ScoringSpec) -> "Past":
-        """Returns that of the first row of a recording."""
+        """Returns that of the first row of a segment."""
         return cls(np.full(spec.smooth.length - 1, np.nan), np.full(spec.baseline.length, np.nan))
 
 

@@ -61,7 +61,7 @@ class Profile(Spec):
             raise DataError(f"a profile needs scores, but none of {len(known)} rows has one; give more rows")
         edges = np.cumsum([0, *(stop - start for start, stop in runs(known))]).tolist()  # once those without are gone
         return cls(
-            inputs=Reference.of(fit.features, fit.values, list(fit.recordings())),
+            inputs=Reference.of(fit.features, fit.values, list(fit.segments())),
             scores=Reference.of(["score"], validation.values[known, None], list(pairwise(edges))),
             alarms=float(detector.flag(validation)[known].mean()),
         )

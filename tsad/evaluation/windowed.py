@@ -34,7 +34,7 @@ def to_windows(
     stride: int = 1,
     summary: Literal["maximum", "mean"] = "maximum",
 ) -> WindowLevel:
-    """Returns the windows of the rows of one recording that start at rows 0, `stride`, 2 `stride`, ...
+    """Returns the windows of the rows of one segment that start at rows 0, `stride`, 2 `stride`, ...
 
     Rows after the last window that fits belong to none.
 

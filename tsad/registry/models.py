@@ -96,7 +96,7 @@ def log_detector(run_id: str, folder: Path, series: Series, tags: dict[str, str]
         tags: Of the logged model.
     """
     scorer = Detector.load(folder).scorer
-    example = series.part(0, scorer.rows_before + scorer.rows_after + _EXAMPLE_ROWS)
+    example = series.part(0, scorer.lookback + scorer.lookahead + _EXAMPLE_ROWS)
     with tempfile.TemporaryDirectory() as place, mlflow.start_run(run_id=run_id):
         package, sample = Path(place, "tsad"), Path(place, SAMPLE)
         shutil.copytree(Path(tsad.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))

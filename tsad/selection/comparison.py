@@ -120,7 +120,7 @@ def compare(
         DataError: if a detector has other features, or the rows do not define what is compared.
     """
     data, cut = rows
-    parts = split(data, cut, challenger.scorer.rows_before + 1)
+    parts = split(data, cut, challenger.scorer.lookback + 1)
     if gate.kind == "labelled" or (gate.kind == "auto" and _both_kinds(parts)):
         return _by_labels(challenger, champion, parts, data, gate)
     return _by_injection(challenger, champion, parts, data, gate, injection)
@@ -173,7 +173,7 @@ def _metric(scores: Floats, flags: Flags, labels: Flags, detector: Detector, met
 def _by_injection(
     challenger: Detector, champion: Detector, parts: Parts, data: DataSet, gate: GateSpec, injection: LabelFreeSpec
 ) -> Comparison:
-    reach = max(each.scorer.rows_before + each.scorer.rows_after for each in (challenger, champion))
+    reach = max(each.scorer.lookback + each.scorer.lookahead for each in (challenger, champion))
     drawn = injection.model_copy(update={"edge": max(injection.edge, reach), "seed": injection.seed + 1})
     first, second = (np.array(drawn.precisions(each, parts.validation)) for each in (challenger, champion))
     return Comparison(

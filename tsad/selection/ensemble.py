@@ -89,7 +89,7 @@ def choose_members(ended: Sequence[tuple[Trial, Path | None]], data: DataSet, sp
             continue
         found = Chosen.read(trial, folder)
         _check_split([*chosen[:1], found])
-        parts = split(data, found.experiment.split, found.detector.scorer.rows_before + 1)
+        parts = split(data, found.experiment.split, found.detector.scorer.lookback + 1)
         values = found.detector.score(parts.validation).values  # noqa: PD011
         if all(_correlation(values, other) < spec.diversity for other in scores):
             chosen.append(found)
@@ -116,7 +116,7 @@ def build_ensemble(chosen: Sequence[Chosen], data: DataSet) -> Outcome:
     _check_split(chosen)
     best = chosen[0].experiment
     scorers = [each.detector.scorer for each in chosen]
-    parts = split(data, best.split, max(scorer.rows_before for scorer in scorers) + 1)
+    parts = split(data, best.split, max(scorer.lookback for scorer in scorers) + 1)
     ensemble = Ensemble.fit(scorers, parts.validation)
     outcome = conclude(best, parts, ensemble, (), sum(each.trial.seconds for each in chosen))
     detectors = [each.detector for each in chosen]

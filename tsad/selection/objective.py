@@ -82,7 +82,7 @@ class LabelFreeSpec(Spec):
     """Mean average precision on validation rows with injected anomalies: no label is read, and no test row.
 
     Anomalies are put into the raw rows before any scaling and depend on the options here alone, so every candidate meets the
-    same ones, and all are judged on the same rows: `edge` or more from both ends of a recording (at most a third of it).
+    same ones, and all are judged on the same rows: `edge` or more from both ends of a segment (at most a third of it).
     Each kind counts the same in each draw: its rows against the normal ones, but for as many after an event as it has.
 
     A hint, no proof. Rank correlation with the test PR-AUC (VUS-PR) of 20 closed-form detectors, chance among them, on SMD
@@ -130,11 +130,11 @@ class LabelFreeSpec(Spec):
         scores = detector.score(injected.series).values
         silent = int(np.isnan(scores[injected.inner]).sum())
         if silent:
-            reach = detector.scorer.rows_before + detector.scorer.rows_after
+            reach = detector.scorer.lookback + detector.scorer.lookahead
             raise DataError(
                 f"maximise: label_free judges every candidate on the same {int(injected.inner.sum())} validation rows, but "
                 f"this one has no score for {silent} of them, since it looks {reach} rows around; set "
-                f"search.maximise.edge={reach} or more and give recordings of {3 * reach} rows, or take a shorter window"
+                f"search.maximise.edge={reach} or more and give segments of {3 * reach} rows, or take a shorter window"
             )
         normal = injected.inner & ~injected.touched
         kinds = {event.kind for event in injected.events}

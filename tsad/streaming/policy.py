@@ -20,7 +20,7 @@ class Arrangement(NamedTuple):
     Attributes:
         kept: (n,) True where a row is not dropped.
         held: (k,) int64, how often the row before is repeated first.
-        restarts: (k,) True where a new recording begins.
+        restarts: (k,) True where a new segment begins.
         latest: Nanoseconds since 1970 of the last row that had a time; None if none ever had.
     """
 
@@ -39,7 +39,7 @@ class StreamPolicy(Spec):
     Attributes:
         step_seconds: Time from row to row.
         late: A row whose time is not after that of every row before it, or is NaT: `refuse` the push, or `drop` the row.
-        gap: `restart`: a new recording begins, of which the first rows have no score. `hold`: the last row is repeated in
+        gap: `restart`: a new segment begins, of which the first rows have no score. `hold`: the last row is repeated in
             place of the missing ones; the repeats are scored, and the threshold meets them, but they get no verdict.
         longest_hold: Missing rows up to which `hold` holds; a longer gap is a restart.
         tolerance: Steps that a row may be late before it follows a gap.

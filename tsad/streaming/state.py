@@ -1,4 +1,4 @@
-"""Where scorers stand in a recording: frozen values that walk on from row to row, as thresholds do."""
+"""Where scorers stand in a segment: frozen values that walk on from row to row, as thresholds do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ class Course:
 
     Attributes:
         scorer: Whose course it is.
-        seen: Rows of the recording.
+        seen: Rows of the segment.
         rows: (min(seen, L - 1), F) float32, the last ones, scaled.
-        sums: (min(seen, rows_after), F) float64, what the windows so far give the rows that more windows will cover.
+        sums: (min(seen, lookahead), F) float64, what the windows so far give the rows that more windows will cover.
         past: For smoothing and baseline.
     """
 
@@ -37,7 +37,7 @@ class Course:
 
     @classmethod
     def start(cls, scorer: Scorer) -> "Course":
-        """Returns where a recording begins."""
+        """Returns where a segment begins."""
         nothing = np.empty((0, len(scorer.features)))
         return cls(scorer, 0, nothing.astype(np.float32), nothing, Past.none(scorer.scoring))
 
@@ -45,7 +45,7 @@ class Course:
         """Returns the scores of the rows that are known now, the oldest first, and where the scorer stands then.
 
         Args:
-            series: Rows of the recording, at least one.
+            series: Rows of the segment, at least one.
             fill_to: Windows that a batch is filled up to.
         """
         scorer, length = self.scorer, self.scorer.window_length
@@ -55,8 +55,8 @@ class Course:
         first = len(self.rows) - len(self.sums)
         totals[first : len(self.rows)] += self.sums
         seen = self.seen + len(series)
-        after = len(rows) - min(seen, scorer.rows_after)
-        misfit = totals[first:after] / (scorer.rows_after + 1)
+        after = len(rows) - min(seen, scorer.lookahead)
+        misfit = totals[first:after] / (scorer.lookahead + 1)
         misfit[: max(0, length - 1 - self.seen + len(self.sums))] = np.nan  # no window ends there
         by_feature, raw = rated(scorer.scoring, misfit, scorer.scale)
         values, past = over_time(scorer.scoring, raw, self.past)
@@ -79,7 +79,7 @@ class JointCourse:
     Attributes:
         ensemble: Whose course it is.
         members: Of each.
-        waiting: Of each, the surprises that another member does not know yet.
+        waiting: Of each, the surprisals that another member does not know yet.
     """
 
     ensemble: Ensemble
@@ -88,13 +88,13 @@ class JointCourse:
 
     @classmethod
     def start(cls, ensemble: Ensemble) -> "JointCourse":
-        """Returns where a recording begins."""
+        """Returns where a segment begins."""
         members = tuple(Course.start(member.scorer) for member in ensemble.members)
         return cls(ensemble, members, (no_scores(0, len(ensemble.features)),) * len(members))
 
     @property
     def seen(self) -> int:
-        """Rows of the recording."""
+        """Rows of the segment."""
         return self.members[0].seen
 
     def walk(self, series: Series, fill_to: int) -> tuple[Scores, "JointCourse"]:
@@ -131,7 +131,7 @@ AnyCourse = Course | JointCourse
 
 
 def start(scorer: AnyScorer) -> AnyCourse:
-    """Returns where a recording begins for a scorer or an ensemble."""
+    """Returns where a segment begins for a scorer or an ensemble."""
     return JointCourse.start(scorer) if isinstance(scorer, Ensemble) else Course.start(scorer)
 
 

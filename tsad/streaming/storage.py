@@ -28,7 +28,7 @@ class Note(Spec):
         detector: Its digest.
         policy: Of the stream.
         threshold: What of the threshold has moved since it was fitted.
-        seen: Rows of the present recording.
+        seen: Rows of the present segment.
         rows: Pushed and kept.
         dropped: Late rows.
         latest: Nanoseconds since 1970 of the last row that had a time.

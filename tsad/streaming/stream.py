@@ -31,7 +31,7 @@ class Verdicts:
 
     Attributes:
         rows: (n,) int64, their numbers, 0 for the first row of the stream; rows that were dropped have none.
-        scores: (n,) float64, NaN where there is none: at the beginning of a recording and, with `over: mean`, at its end.
+        scores: (n,) float64, NaN where there is none: at the beginning of a segment and, with `over: mean`, at its end.
         levels: (n,) float64, above which a score is flagged.
         flags: (n,) bool.
         by_feature: (n, F) float64, as `Scores.by_feature`.
@@ -69,13 +69,13 @@ class _Standing:
     """Where a stream stands; a push makes a new one, so one that fails changes nothing.
 
     Attributes:
-        course: Of the scorer, in the present recording.
+        course: Of the scorer, in the present segment.
         threshold: That the next final row meets.
         waiting: (W,) int64, numbers of the rows whose score is not known yet.
         rows: Pushed and kept so far.
         dropped: Late ones.
         latest: Nanoseconds since 1970 of the last row that had a time.
-        newest: (1, F) the last row of the recording, (0, F) where it has none yet.
+        newest: (1, F) the last row of the segment, (0, F) where it has none yet.
     """
 
     course: AnyCourse
@@ -97,7 +97,7 @@ class _Standing:
         return self._judged(scores, np.concatenate([self.waiting, numbers]), course)
 
     def end(self, detector: Detector) -> tuple[Verdicts, "_Standing"]:
-        """Returns the verdicts of the rows that wait, which never get a score, and the beginning of a new recording."""
+        """Returns the verdicts of the rows that wait, which never get a score, and the beginning of a new segment."""
         scores = no_scores(len(self.waiting), len(detector.scorer.features))
         return self._judged(scores, self.waiting, start(detector.scorer))
 
@@ -118,7 +118,7 @@ class _Standing:
 class Stream:
     """Gives the rows of a detector their verdicts as they come.
 
-    Scores and flags are those of `Detector.score` and `Detector.flag` on all rows at once, with a break where a recording
+    Scores and flags are those of `Detector.score` and `Detector.flag` on all rows at once, with a boundary where a segment
     began, whatever the chunks; docs/streaming.md says how exactly. Its memory does not grow. Not for several threads at once.
 
     Args:
@@ -142,7 +142,7 @@ class Stream:
         return self._standing.dropped
 
     def push(self, values: NDArray[np.float32], times: Times | None = None) -> Verdicts:
-        """Takes rows in and returns the verdicts that are final now: of the rows up to `rows_after` before the last one.
+        """Takes rows in and returns the verdicts that are final now: of the rows up to `lookahead` before the last one.
 
         Args:
             values: (n, F) float32, finite, columns in the order of the detector's features; n may be 0.
@@ -160,7 +160,7 @@ class Stream:
         before = self._standing
         plan = self.policy.arrange(times, len(series), before.latest)
         if not len(before.newest):
-            plan.held[:1] = 0  # a recording that begins has no row to repeat
+            plan.held[:1] = 0  # a segment that begins has no row to repeat
         if not plan.kept.all():
             series = Series(values[plan.kept], features)
         standing, found = before, [Verdicts.none(len(features))]
@@ -180,7 +180,7 @@ class Stream:
         return found[0].then(*found[1:])
 
     def finish(self) -> Verdicts:
-        """Returns the verdicts of the last `rows_after` rows, which get no score; a row pushed later begins a new recording."""
+        """Returns the verdicts of the last `lookahead` rows, which get no score; a row pushed later begins a new segment."""
         verdicts, standing = self._standing.end(self.detector)
         self._standing = replace(standing, newest=standing.newest[:0])
         return verdicts
@@ -228,7 +228,7 @@ class Stream:
 
 
 def _pieces(series: Series, plan: Arrangement, before: _Standing) -> Iterator[tuple[bool, NDArray[np.int64], Series]]:
-    """Yields whether a recording begins, and the numbers and values of rows, repeats among them, in bounded pieces."""
+    """Yields whether a segment begins, and the numbers and values of rows, repeats among them, in bounded pieces."""
     ends = np.cumsum(plan.held + 1)  # where each row stands among rows and repeats, plus 1
     for first in range(0, int(ends[-1]) if len(ends) else 0, PIECE):
         places = np.arange(first, min(first + PIECE, int(ends[-1])))

@@ -21,7 +21,7 @@ class Threshold(Spec, ABC):
     - `update(scores)`: takes in unlabelled scores that are mostly normal, as if it had been fitted on them too. That is
       recalibration. Nothing is forgotten unless a member says so: to forget, fit its spec to recent scores.
 
-    A series that is evaluated on its own starts from the state that was fitted or saved. Breaks between recordings do not
+    A series that is evaluated on its own starts from the state that was fitted or saved. Boundaries between segments do not
     bring that state back.
     """
 

@@ -66,7 +66,7 @@ def check(path: Path, changes: Mapping[str, Any], wanted: Wanted) -> None:
     if ready is None:
         raise DataError(
             f"{path}: an experiment needs more rows than {len(found.data.train)} to learn from and {len(found.data.test)} to be "
-            f"proved on; give more rows, or fewer breaks"
+            f"proved on; give more rows, or fewer boundaries"
         )
     if wanted.card is not None:
         wanted.card.write_text(data_card(found.data).model_dump_json(indent=2), encoding="utf-8")

@@ -82,7 +82,7 @@ def judged(
         scored += int((~np.isnan(verdicts.scores)).sum())
         yield rows.piece, verdicts
     if not scored:
-        needed = detector.scorer.rows_before + detector.scorer.rows_after + 1
+        needed = detector.scorer.lookback + detector.scorer.lookahead + 1
         raise DataError(
             f"{table.path}: a score needs at least {needed} consecutive rows, but it has {stream.rows}"
             f"{', with gaps' if stream.rows >= needed else ''}; give more rows"

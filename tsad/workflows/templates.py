@@ -5,7 +5,7 @@ from typing import Any
 
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
-from tsad.detector.scoring import rows_before
+from tsad.detector.scoring import lookback
 from tsad.errors import DataError, TsadError
 from tsad.experiment import Experiment
 from tsad.spec import parse, put
@@ -32,7 +32,7 @@ def experiment_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | 
             "threshold": {"kind": "percentile", "percentile": 99},
         }
         experiment = parse(Experiment, wanted, "experiment")
-        reach = rows_before(experiment.scoring, length) + 1
+        reach = lookback(experiment.scoring, length) + 1
         try:
             parts = split(data, experiment.split.model_copy(update={"gap": max(2 * length, reach)}), reach)
             for part in (parts.fit, parts.validation, parts.test):

@@ -19,7 +19,7 @@ from tsad.spec import Spec
 
 
 class EmptyCells(Spec):
-    """What is done with empty cells, in each recording by itself.
+    """What is done with empty cells, in each segment by itself.
 
     Attributes:
         missing: `error`; `ffill`, the last value above; `interpolate`, a line between the values above and below, or the
@@ -39,7 +39,7 @@ def filled(rows: Rows, features: tuple[str, ...], form: EmptyCells, findings: Fi
         return rows, features
     if form.missing == "drop_column":
         return _without(rows, features, empty, findings)
-    values = rows.cells if form.missing == "error" else _fill(rows.cells, form.missing, rows.breaks)
+    values = rows.cells if form.missing == "error" else _fill(rows.cells, form.missing, rows.boundaries)
     left = np.isnan(values)
     worst = np.array([_longest(column) for column in empty.T])
     if left.any():
@@ -90,8 +90,8 @@ def _without(
     return replace(rows, cells=rows.cells[:, kept]), names
 
 
-def _fill(values: Floats, how: str, breaks: Sequence[int]) -> Floats:
-    edges = [0, *breaks, len(values)]
+def _fill(values: Floats, how: str, boundaries: Sequence[int]) -> Floats:
+    edges = [0, *boundaries, len(values)]
     parts = [pd.DataFrame(values[start:stop]) for start, stop in pairwise(edges)]
     done = [part.ffill() if how == "ffill" else part.interpolate(limit_direction="both") for part in parts]
     return np.concatenate([part.to_numpy() for part in done])
@@ -111,7 +111,7 @@ def _cure(
     if not rest.any():
         return cure
     hows = [
-        how for how in ("ffill", "interpolate") if not np.isnan(_fill(rows.cells[:, ~poor], how, rows.breaks)).any()
+        how for how in ("ffill", "interpolate") if not np.isnan(_fill(rows.cells[:, ~poor], how, rows.boundaries)).any()
     ]
     if not hows:
         return cure | {"missing": "drop_column"}
@@ -122,7 +122,7 @@ def _cure(
 class ForwardFill:
     """Fills empty cells of rows that come in pieces with the last value above, in whichever piece that was.
 
-    Unlike `missing: ffill` on a whole file it knows of no recordings, so a cell after a gap gets the value before the gap.
+    Unlike `missing: ffill` on a whole file it knows of no segments, so a cell after a gap gets the value before the gap.
 
     Args:
         features: The F names, for errors.

@@ -1,4 +1,4 @@
-"""Rows in the order of their times, at one step, with breaks where time is missing."""
+"""Rows in the order of their times, at one step, with boundaries where time is missing."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -25,14 +25,14 @@ class Rows:
         numbers: (T,) of the rows in the file; of rows that were made, that of the row above.
         labels: (T,) bool, or None.
         times: (T,) datetime64[ns], or None.
-        breaks: Rows at which a new recording begins.
+        boundaries: Rows at which a new segment begins.
     """
 
     cells: Floats
     numbers: NDArray[np.int64]
     labels: NDArray[np.bool_] | None = None
     times: NDArray[np.datetime64] | None = None
-    breaks: tuple[int, ...] = ()
+    boundaries: tuple[int, ...] = ()
 
     @property
     def moments(self) -> NDArray[np.int64]:
@@ -45,7 +45,7 @@ class Rows:
         return np.diff(self.moments) / 1e9
 
     def taken(self, places: NDArray[np.int64]) -> "Rows":
-        """Returns some of the rows, in the order of `places`; their breaks are gone."""
+        """Returns some of the rows, in the order of `places`; their boundaries are gone."""
         labels = None if self.labels is None else self.labels[places]
         times = None if self.times is None else self.times[places]
         return Rows(self.cells[places], self.numbers[places], labels, times)
@@ -78,7 +78,7 @@ class OrderForm(Spec):
         duplicates: Rows of one time: `error`, `first` or `last` of them, their `mean` (anomalous if one of them is), or
             `keep` all.
         resample: Make a regular series of rows that come as they like; none as they are, if not given.
-        gaps: `break`, rows more than `gap` steps apart are of two recordings, and no window reaches across; `fill`, put empty
+        gaps: `break`, rows more than `gap` steps apart are of two segments, and no window reaches across; `fill`, put empty
             rows wherever one or more are missing, for `missing` to fill; `error`.
         gap: In median steps (steps of `resample`, if given).
     """
@@ -157,7 +157,7 @@ def _merged(rows: Rows, starts: NDArray[np.int64], how: str) -> Rows:
 
 
 def _without_gaps(rows: Rows, form: OrderForm, findings: Findings) -> Rows:
-    """Returns the rows with breaks or empty rows where time is missing."""
+    """Returns the rows with boundaries or empty rows where time is missing."""
     steps = rows.steps
     step = float(np.median(steps)) if len(steps) else 0.0
     if form.resample is not None:
@@ -173,7 +173,7 @@ def _without_gaps(rows: Rows, form: OrderForm, findings: Findings) -> Rows:
         if form.gaps == "error":
             findings.problem(text, {"gaps": "break"}, "data.gaps=fill, or a larger data.gap")
         else:
-            findings.repaired(f"{text}; a new recording begins after each")
+            findings.repaired(f"{text}; a new segment begins after each")
     absent = np.round(steps / step).astype(np.int64) - 1
     fill = (steps > _LONGER * step) & (form.gaps == "fill" or (form.resample is not None and ~wide))
     counts = np.where(fill, absent, 0)
@@ -185,7 +185,7 @@ def _without_gaps(rows: Rows, form: OrderForm, findings: Findings) -> Rows:
         return rows
     if counts.any():
         findings.repaired(f"{int(counts.sum())} empty rows were put where {int(fill.sum())} gaps were")
-    kept = replace(rows, breaks=() if form.gaps != "break" else tuple(int(row) + 1 for row in np.flatnonzero(wide)))
+    kept = replace(rows, boundaries=() if form.gaps != "break" else tuple(int(row) + 1 for row in np.flatnonzero(wide)))
     return _widened(kept, counts, step) if counts.any() else kept
 
 
@@ -202,17 +202,17 @@ def _widened(rows: Rows, counts: NDArray[np.int64], step: float) -> Rows:
         numbers=wide.numbers,
         labels=None if wide.labels is None else wide.labels & ~made,
         times=(rows.moments[places] + later * round(step * 1e9)).astype("datetime64[ns]"),
-        breaks=tuple(int(first[row]) for row in rows.breaks),
+        boundaries=tuple(int(first[row]) for row in rows.boundaries),
     )
 
 
 def step_seconds(*parts: Rows) -> float | None:
-    """Returns the median time between rows of a recording, None without times or if one departs from it by more than 1 %."""
+    """Returns the median time between rows of a segment, None without times or if one departs from it by more than 1 %."""
     steps = []
     for part in parts:
         if part.times is not None and len(part.times) > 1:
             inner = np.ones(len(part.times) - 1, bool)
-            inner[[row - 1 for row in part.breaks]] = False
+            inner[[row - 1 for row in part.boundaries]] = False
             steps.append(part.steps[inner])
     seconds = np.concatenate(steps) if steps else np.empty(0)
     if not len(seconds):

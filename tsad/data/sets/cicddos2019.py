@@ -46,9 +46,9 @@ class CicDdos2019Spec(Spec):
         level: `bin`: a row is a bin of time. `flow`: a row is a flow, in the order of time (memory grows with the flows).
         bin_seconds: Length of a bin. An attack lasts minutes, a window of some dozen bins of a second lies well inside
             one, and a day has some 25,000 of them, as many as a machine of SMD has rows.
-        silence_seconds: A bin without flows is a row of zeros, but a longer time without any flow is a break: nobody can
+        silence_seconds: A bin without flows is a row of zeros, but a longer time without any flow is a boundary: nobody can
             tell a silent network from one that was not recorded.
-        train: `benign` leaves training rows with an attack out, with a break where they were; `all` keeps them.
+        train: `benign` leaves training rows with an attack out, with a boundary where they were; `all` keeps them.
         sums: Columns that are summed over a bin.
         means: Columns that are averaged over a bin.
     """
@@ -197,7 +197,7 @@ def _series(rows: Rows, kept: NDArray[np.bool_]) -> Series:
         values=rows.values[kept].astype(np.float32),
         features=rows.features,
         labels=np.asarray(rows.attacks[kept].any(axis=1)),
-        breaks=tuple(int(row) + 1 for row in np.flatnonzero(np.diff(numbers) != 1)),
+        boundaries=tuple(int(row) + 1 for row in np.flatnonzero(np.diff(numbers) != 1)),
         times=rows.times[kept],
     )
 
@@ -205,7 +205,7 @@ def _series(rows: Rows, kept: NDArray[np.bool_]) -> Series:
 def _kinds(rows: Rows, series: Series) -> tuple[Kind, ...]:
     found = [
         Kind(first + start, first + stop, name)
-        for first, after in series.recordings()
+        for first, after in series.segments()
         for name, held in zip(rows.names, rows.attacks[first:after].T, strict=True)
         for start, stop in runs(held)
     ]

@@ -200,5 +200,5 @@ class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
     def _series(self, rows: Rows, features: tuple[str, ...]) -> Series:
         values, names = rows.cells, features
         if self.univariate == "five_features" and len(features) == 1:
-            values, names = five_features(values[:, 0], self.period, rows.breaks), FIVE
-        return Series(values.astype(np.float32), names, rows.labels, rows.breaks, rows.times)
+            values, names = five_features(values[:, 0], self.period, rows.boundaries), FIVE
+        return Series(values.astype(np.float32), names, rows.labels, rows.boundaries, rows.times)

@@ -37,7 +37,7 @@ FEATURES = tuple(f"f{column:02d}" for column in range(1, 39))
 class SmdSpec(Spec):
     """One machine of SMD, or several for one detector.
 
-    The rows of several machines lie one after the other, with a break between them, and each machine is cut in time by
+    The rows of several machines lie one after the other, with a boundary between them, and each machine is cut in time by
     itself. One scaler is fitted on the training rows of all, unless each machine is scaled here.
 
     Attributes:
@@ -113,7 +113,7 @@ def _machine(folder: Path, machine: str) -> DataSet:
         source=str(place),
         train=Series(values=train, features=FEATURES),
         test=Series(values=test, features=FEATURES, labels=labels),
-        continuous=True,  # the two halves of one recording
+        continuous=True,  # the two halves of one segment
         causes=causes,
         step_seconds=60.0,
         defects=defects,

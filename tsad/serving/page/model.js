@@ -27,7 +27,7 @@ function showModel(model) {
     ["Threshold", `${model.threshold.method}: ${figure(model.threshold.level)}`],
     ["Labels used", labels(model.labels_used)],
     ["Features", `${model.features.length}: ${model.features.join(", ")}`],
-    ["Rows of context", `${model.rows_before} before and ${model.rows_after} after each row`],
+    ["Rows of context", `${model.lookback} before and ${model.lookahead} after each row`],
   ]), element("h2", {}, "Metrics"), metrics(model.metrics));
 }
 

@@ -25,7 +25,7 @@ export async function openScore(known) {
   await attempt(button, status, "", () => listSeries(find("#series")));
 }
 
-function contract({ features, rows_before: before, rows_after: after }) {
+function contract({ features, lookback: before, lookahead: after }) {
   const names = features.length > 4 ? `${features.slice(0, 3).join(", ")}, … ${features.at(-1)}` : features.join(", ");
   const rows = before + after ? ` The first ${before}${after ? ` and last ${after}` : ""} rows get no score.` : "";
   return `Needs ${several(features.length, "column")}: ${names}.${rows}`;

@@ -63,7 +63,7 @@ class Surrogate:
         edge = np.sqrt(np.maximum(1 + self._scales[-1] - np.square(shadow).sum(axis=0), _LEAST))
         self._goals = np.append(self._goals, self._white @ shadow)
         self._factor = np.block([[self._factor, np.zeros_like(shadow)], [shadow.T, edge]])
-        self._white = np.append(self._white, 0.0)  # a guess brings no surprise
+        self._white = np.append(self._white, 0.0)  # a guess brings no surprisal
         self._columns = [np.vstack(pair) for pair in zip(self._columns, new, strict=True)]
 
     def promise(self, genes: Sequence[Genes]) -> Floats:
