@@ -62,13 +62,13 @@ def draw(runs: pd.DataFrame, title: str) -> Figure:
     """Returns a curve per objective, solid without and dashed with masking; the band spans the seeds."""
     figure = Figure(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.subplots()
-    colours = {objective: f"C{place}" for place, objective in enumerate(OBJECTIVES)}
+    colors = {objective: f"C{place}" for place, objective in enumerate(OBJECTIVES)}
     for name, curve in runs.groupby("name"):
         objective, masked = str(name).split(" + ")[0], "mask" in str(name)
         points = curve.groupby("share")["ranking/pr_auc"].agg(["mean", "min", "max"])
         shares = points.index.to_numpy() * 100
-        axes.plot(shares, points["mean"], "--" if masked else "-", color=colours[objective], marker="o", label=name)
-        axes.fill_between(shares, points["min"], points["max"], color=colours[objective], alpha=0.08, linewidth=0)
+        axes.plot(shares, points["mean"], "--" if masked else "-", color=colors[objective], marker="o", label=name)
+        axes.fill_between(shares, points["min"], points["max"], color=colors[objective], alpha=0.08, linewidth=0)
     axes.set(xlabel="anomalous rows among the training rows, %", ylabel="PR-AUC", title=f"TCN autoencoder on {title}")
     axes.set_xticks([share * 100 for share in SHARES])
     axes.spines[["top", "right"]].set_visible(False)

@@ -51,8 +51,8 @@ most (CPU against float64), so another order of summation stays far below 2e-5. 
 1e-2, the more the smaller batches are, and the 11 bits of TF32 would by an eighth of that: 2e-5 tells whether it is off."""
 
 ALLOWED_OF_SCORES = 1e-4
-"""How far a score may be off. Distances are found as |a|^2 - 2ab + |b|^2, which loses digits where a neighbour is near, so
-that a device may take one neighbour for another that is as near to five digits."""
+"""How far a score may be off. Distances are found as |a|^2 - 2ab + |b|^2, which loses digits where a neighbor is near, so
+that a device may take one neighbor for another that is as near to five digits."""
 
 
 class Sizes(NamedTuple):

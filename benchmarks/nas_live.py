@@ -3,7 +3,7 @@
     python benchmarks/nas_live.py [--machines 2-1 3-7] [--designers evolution random] [--seeds 3] [--seconds 600] [--plot FILE]
 
 Every search is run anew (nothing is reused from another) on two workers and logged; one that is logged already is not
-repeated. What is maximised reads no label; VUS-PR, PR-AUC and deployable F1 are those of the champion on the test rows.
+repeated. What is maximized reads no label; VUS-PR, PR-AUC and deployable F1 are those of the champion on the test rows.
 """
 
 import argparse

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from tsad.selection.trial import Trial
 from tsad.spec import flatten, read_yaml
 from tsad.tuning.algorithms import DesignerSpec
-from tsad.tuning.algorithms.ageing import AgeingSpec
+from tsad.tuning.algorithms.aging import AgingSpec
 from tsad.tuning.algorithms.contract import Nursery
 from tsad.tuning.algorithms.evolution import EvolutionSpec
 from tsad.tuning.algorithms.grid import combinations
@@ -41,7 +41,7 @@ HERE = Path(__file__).resolve().parent
 SPACE = HERE.parent / "search_spaces" / "recurrent_288.yaml"
 DESIGNERS: Mapping[str, DesignerSpec] = {
     "random": RandomSpec(kind="random"),
-    "ageing": AgeingSpec(kind="ageing"),
+    "aging": AgingSpec(kind="aging"),
     "nsga2": OptunaSpec(kind="optuna", sampler="nsga2"),
     "tpe": OptunaSpec(kind="optuna"),
     "evolution, no surrogate": EvolutionSpec(surrogate="none"),
@@ -62,7 +62,7 @@ class Table:
     Attributes:
         name: Of the data set.
         space: The space, all of whose genes are active in every configuration.
-        value: Shape (configurations,); what is maximised, in the order of `combinations`.
+        value: Shape (configurations,); what is maximized, in the order of `combinations`.
         test: Shape (configurations,); the test metric.
         seconds: Shape (configurations,); how long each took.
         training: Shape (configurations,); its training, from 0 on. Equal trainings have equal values.
@@ -255,7 +255,7 @@ def draw(tables: Sequence[Table], curves: Mapping[tuple[str, str], Floats]) -> F
             band = 1.96 * curve.std(axis=0, ddof=1) / np.sqrt(len(curve))
             axes.plot(trials, mean, color=f"C{place}", label=name)
             axes.fill_between(trials, mean - band, mean + band, color=f"C{place}", alpha=0.15, linewidth=0)
-        axes.plot(trials, expected_random(table, len(trials)), "--", color="grey", label="random, expected")
+        axes.plot(trials, expected_random(table, len(trials)), "--", color="gray", label="random, expected")
         axes.set(title=table.name, xlabel="trials", yscale="log", ylim=(0.003, 1.5))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#e6e6e6")
@@ -268,7 +268,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=HERE / "nas_288.parquet")
     parser.add_argument("--landscapes", type=int, default=0, help="functions of each family, in place of the table")
-    parser.add_argument("--value", default="value", help="column that is maximised: value or misfit")
+    parser.add_argument("--value", default="value", help="column that is maximized: value or misfit")
     parser.add_argument("--test", default="ranking/vus_pr", help="column that is regretted beside it")
     parser.add_argument("--only", nargs="+", choices=DESIGNERS)
     parser.add_argument("--trials", type=int, default=96)

@@ -1,4 +1,4 @@
-"""Does what a search maximises mean anything? Rank correlations with the test metrics, over random trials of the full space.
+"""Does what a search maximizes mean anything? Rank correlations with the test metrics, over random trials of the full space.
 
     python benchmarks/objectives.py [--machines 1-2 2-1 2-8 3-4] [--trials 40] [--every 4]
 

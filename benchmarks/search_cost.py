@@ -19,7 +19,7 @@ import torch
 from logged_searches import SPACES, searched, trials
 
 from tsad.experiment import Experiment, run
-from tsad.selection.objective import MaximiseSpec
+from tsad.selection.objective import MaximizeSpec
 from tsad.spec import parse
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.spec import read_search
@@ -73,7 +73,7 @@ def bare_loop(changes: dict[str, Any]) -> tuple[float, list[float]]:
     start = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, context, _load, (wanted.data, folder)) as pool:
-        seconds = list(pool.map(_train, experiments, [wanted.spec.maximise] * len(experiments)))
+        seconds = list(pool.map(_train, experiments, [wanted.spec.maximize] * len(experiments)))
     return time.perf_counter() - start, seconds
 
 
@@ -85,9 +85,9 @@ def _load(data: Any, folder: Any) -> None:
     _DATA.append(data.load(folder))
 
 
-def _train(experiment: Experiment, maximise: MaximiseSpec) -> float:
+def _train(experiment: Experiment, maximize: MaximizeSpec) -> float:
     start = time.perf_counter()
-    maximise.value(run(experiment, _DATA[0]))
+    maximize.value(run(experiment, _DATA[0]))
     return time.perf_counter() - start
 
 

@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def trained(experiment: Path, data: Path, folder: Path) -> str:
-    """Returns the folder of a detector trained for one epoch: speed does not depend on what it learnt."""
+    """Returns the folder of a detector trained for one epoch: speed does not depend on what it learned."""
     wanted = read_experiment(experiment, {"training.epochs": 1})
     run(wanted, wanted.data.load(data)).detector.save(folder)
     return str(folder)

@@ -32,7 +32,7 @@ ROWS = (
     ("cli",),
     ("__main__",),
 )
-"""The rooms of `tsad/`, files and folders alike. A room imports from rows above it and from itself, from no neighbour."""
+"""The rooms of `tsad/`, files and folders alike. A room imports from rows above it and from itself, from no neighbor."""
 
 HEAVY = {"mlflow": ("tracking/", "registry/", "serving/"), "ray": ("tuning/ray_tune.py", "tuning/algorithms/optuna.py")}
 """Where alone a package may be imported: a folder or a file below `tsad/`."""

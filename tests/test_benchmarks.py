@@ -39,7 +39,7 @@ def gpu():
 
 @pytest.fixture
 def smd(monkeypatch):
-    """The module benchmarks/smd.py, which finds its neighbours beside it."""
+    """The module benchmarks/smd.py, which finds its neighbors beside it."""
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
     return benchmark("smd")
 

@@ -86,16 +86,16 @@ def test_the_package_runs_as_a_module():
     [
         ([], "Commands:"),
         (["tain"], "No such command 'tain'"),
-        (["--colour"], "No such option '--colour'"),
+        (["--color"], "No such option '--color'"),
         (["train"], "Missing argument 'EXPERIMENT'"),
         (["search"], "Missing argument 'SPACE'"),
         (["score"], "Missing argument 'MODEL'"),
         (["score", "model"], "Missing argument 'FILE'"),
-        (["score", "model", "file.csv", "--colour", "red"], "No such option '--colour'"),
+        (["score", "model", "file.csv", "--color", "red"], "No such option '--color'"),
         (["score", "model", "file.csv", "--threshold", "high"], "'high' is not a valid float"),
         (
-            ["train", "experiment.yaml", "--colour", "red"],
-            "no such option: --colour; a value of the file is set by its path",
+            ["train", "experiment.yaml", "--color", "red"],
+            "no such option: --color; a value of the file is set by its path",
         ),
         (["train", "experiment.yaml", "other.yaml"], "no such option: other.yaml"),
         (["train", "experiment.yaml", "--training.epochs"], "--training.epochs needs a value"),
@@ -112,8 +112,8 @@ def test_the_package_runs_as_a_module():
             "give --model and --data, or --scores and --labels",
         ),
         (
-            ["evaluate", "--scores", "s.npy", "--labels", "l.npy", "--output", "out", "--colour", "red"],
-            "no such option: --colour",
+            ["evaluate", "--scores", "s.npy", "--labels", "l.npy", "--output", "out", "--color", "red"],
+            "no such option: --color",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -153,11 +153,11 @@ def test_a_file_that_is_no_yaml_is_named(tsad, place, verb):
 
 
 def test_every_wrong_value_is_named_in_one_line(tsad, written):
-    path = written(EXPERIMENT | {"window": {"length": 0}, "colour": "red"})
+    path = written(EXPERIMENT | {"window": {"length": 0}, "color": "red"})
     result = tsad("train", path)
     assert_one_line(result, "SpecError: experiment.yaml: ")
     assert "window.length: input should be greater than or equal to 1, but got 0" in result[2][0]
-    assert "colour: extra inputs are not permitted, but got 'red'" in result[2][0]
+    assert "color: extra inputs are not permitted, but got 'red'" in result[2][0]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_wrong_setting_is_named(tsad, written, monkeypatch, name, value, messa
 
 
 def test_nothing_is_left_behind_by_a_mistake_in_the_file(tsad, written, place):
-    path = written(EXPERIMENT | {"colour": "red"})
+    path = written(EXPERIMENT | {"color": "red"})
     assert tsad("train", path)[0] == 1
     assert [left.name for left in place.iterdir()] == [path]
 

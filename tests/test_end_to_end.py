@@ -93,7 +93,7 @@ def searched(tmp_path_factory):
         shutil.copy(REPOSITORY / name, folder)
     for name in ("experiments", "search_spaces"):
         shutil.copytree(REPOSITORY / name, folder / name)
-    chosen_by_labels = {"search.maximise.kind": "labelled", "split.selection": 0.4}
+    chosen_by_labels = {"search.maximize.kind": "labeled", "split.selection": 0.4}
     values = {"trials": TRIALS, "training.epochs": EPOCHS, "seed": SEED} | chosen_by_labels
     given = [word for name, value in values.items() for word in ("-P", f"{name}={value}")]
     out = ran(["mlflow", "run", ".", "-e", "search", "--env-manager", "local", *given], folder)

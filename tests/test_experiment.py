@@ -154,8 +154,8 @@ def test_labels_change_no_score_and_no_level_but_that_of_an_oracle(small_experim
 
 def test_labels_of_training_rows_are_never_read(small_experiment, small_data):
     labels = np.arange(len(small_data.train)) % 3 == 0
-    labelled = dataclasses.replace(small_data, train=dataclasses.replace(small_data.train, labels=labels))
-    assert_same(run(small_experiment, small_data), run(small_experiment, labelled))
+    labeled = dataclasses.replace(small_data, train=dataclasses.replace(small_data.train, labels=labels))
+    assert_same(run(small_experiment, small_data), run(small_experiment, labeled))
 
 
 def test_without_labels_there_are_scores_and_flags_but_no_metrics_of_them(small_experiment, small_data):
@@ -171,7 +171,7 @@ def test_an_oracle_flags_as_well_as_any_level_can(small_experiment, small_data):
 
 
 def test_an_oracle_without_labels_is_refused(small_experiment, small_data):
-    with pytest.raises(ValueError, match="best_f1 needs test rows with labelled anomalies"):
+    with pytest.raises(ValueError, match="best_f1 needs test rows with labeled anomalies"):
         run(changed(small_experiment, threshold={"kind": "best_f1"}), with_test(small_data, labels=None))
 
 

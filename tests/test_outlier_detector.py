@@ -158,7 +158,7 @@ def test_a_pipeline_scales_first_and_detects_then(rows):
     )
 
 
-def test_a_clone_has_the_parameters_and_nothing_that_was_learnt(rows):
+def test_a_clone_has_the_parameters_and_nothing_that_was_learned(rows):
     estimator = fitted(rows, **TRAINED, seed=3)
     copy = clone(estimator)
     assert copy.get_params() == estimator.get_params()
@@ -230,7 +230,7 @@ def test_too_few_rows_for_a_score_are_refused(rows):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"threshold": {"kind": "best_f1"}}, "best_f1 needs test rows with labelled anomalies"),
+        ({"threshold": {"kind": "best_f1"}}, "best_f1 needs test rows with labeled anomalies"),
         (
             TRAINED
             | {
@@ -238,7 +238,7 @@ def test_too_few_rows_for_a_score_are_refused(rows):
                     "terms": [{"kind": "squared_error", "weighting": {"kind": "forest", "against": "labels"}}]
                 }
             },
-            "forest weights against labels need labelled rows",
+            "forest weights against labels need labeled rows",
         ),
     ],
 )

@@ -216,7 +216,7 @@ def test_the_image_sets_variables_that_somebody_reads():
     variables = [pair.partition("=")[0] for rest in instructions("ENV") for pair in shlex.split(rest)]
     assert "TSAD_DATA_DIR" in variables
     assert all(is_known(variable) for variable in variables)
-    assert not is_known("TSAD_COLOUR")
+    assert not is_known("TSAD_COLOR")
 
 
 # --- compose ---

@@ -26,19 +26,19 @@ class Picture(Spec):
     copies: int = Field(1, ge=1)
     framed: bool = False
     shape: Annotated[Circle | Square, Field(discriminator="kind")] = Circle(kind="circle")
-    colours: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
     parts: tuple[Circle, ...] = ()
 
 
 def test_every_mistake_is_named_by_path_and_value_at_once():
-    wrong = {"copies": 0, "framed": "yes", "colour": "red"}
+    wrong = {"copies": 0, "framed": "yes", "color": "red"}
     with pytest.raises(SpecError) as caught:
         parse(Picture, wrong, "picture.yaml")
     message = str(caught.value)
     assert message.startswith("picture.yaml: ")
     assert "copies: input should be greater than or equal to 1, but got 0" in message
     assert "framed: input should be a valid boolean, but got 'yes'" in message
-    assert "colour: extra inputs are not permitted, but got 'red'" in message
+    assert "color: extra inputs are not permitted, but got 'red'" in message
 
 
 def test_a_mistake_inside_a_union_is_named_by_the_path_that_an_override_would_take():
@@ -111,7 +111,7 @@ def test_a_written_spec_reads_back_equal_under_its_heading(tmp_path):
     picture = Picture(
         title="a: b # c",
         shape=Square(kind="square", side=5),
-        colours=("red", "no", "1-2"),
+        colors=("red", "no", "1-2"),
         parts=(Circle(kind="circle", radius=1e-5),),
     )
     write_yaml(path, picture, "tsad show picture.yaml")

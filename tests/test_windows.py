@@ -23,10 +23,7 @@ def cuts(draw):
 def test_windows_start_exactly_where_they_may(drawn):
     series, length, stride = drawn
     expected = [
-        start
-        for first, after in series.segments()
-        for start in range(first, after, stride)
-        if start + length <= after
+        start for first, after in series.segments() for start in range(first, after, stride) if start + length <= after
     ]
     assert cut(series, length, stride).starts.tolist() == expected
 

@@ -36,5 +36,5 @@ def test_the_gap_is_wide_enough_for_the_window(path):
 
 @every_experiment
 def test_a_misspelt_key_is_noticed(path):
-    with pytest.raises(Exception, match="colour: extra inputs are not permitted"):
-        parse(Experiment, put(read_yaml(path), {"colour": 1}), path.name)
+    with pytest.raises(Exception, match="color: extra inputs are not permitted"):
+        parse(Experiment, put(read_yaml(path), {"color": 1}), path.name)

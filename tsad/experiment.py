@@ -175,14 +175,14 @@ def run(
         on_epoch(Progress(len(history), history[-1].curves(), lambda: _conclude(experiment, parts, fitted(), start)))
 
     kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts), backup)
-    labelled = _labelled(parts) if experiment.objective.reads_labels else None
+    labeled = _labeled(parts) if experiment.objective.reads_labels else None
     rows = (parts.fit, parts.validation)
-    fitted = _fit(experiment, rows, listen, device=device, labelled=labelled, checkpoints=kept)
+    fitted = _fit(experiment, rows, listen, device=device, labeled=labeled, checkpoints=kept)
     return _conclude(experiment, parts, fitted, start)
 
 
 def fit_detector(spec: DetectorSpec, fit: Series, validation: Series) -> Detector:
-    """Returns the detector of rows that nobody labelled, the same that `run` comes to on these parts.
+    """Returns the detector of rows that nobody labeled, the same that `run` comes to on these parts.
 
     Args:
         spec: What to fit.
@@ -194,7 +194,7 @@ def fit_detector(spec: DetectorSpec, fit: Series, validation: Series) -> Detecto
         ValueError: if the sizes of model, window and rows contradict each other, or if labels are to be read.
         TrainingError: if a loss is not finite.
     """
-    fitted = _fit(spec, (fit, validation), lambda history, fitted: None, device="cpu", labelled=None, checkpoints=None)
+    fitted = _fit(spec, (fit, validation), lambda history, fitted: None, device="cpu", labeled=None, checkpoints=None)
     scorer = fitted.scorer(spec, validation)
     return Detector(scorer, spec.threshold.fit(scorer.score(validation).values))
 
@@ -205,7 +205,7 @@ def _fit(
     listen: Callable[[tuple[EpochLosses, ...], Callable[[], _Fitted]], None],
     *,
     device: str,
-    labelled: Series | None,
+    labeled: Series | None,
     checkpoints: Checkpoints | None,
 ) -> _Fitted:
     """Returns what is learned from fit and validation rows; tells `listen` the history, and how it stands, after each epoch."""
@@ -228,17 +228,17 @@ def _fit(
             with torch.random.fork_rng():  # looking at a run must not change it
                 listen(history, snapshot)
 
-        known = None if labelled is None else _scaled(labelled, scaler, device)
+        known = None if labeled is None else _scaled(labeled, scaler, device)
         seated = players(model, spec.objective, Material(fit.rows, generator, known))
         history = train(model, seated, spec.training, (fit, validation), generator, tell, checkpoints)
     return _Fitted(scaler, model.eval(), tuple(history))
 
 
-def _labelled(parts: Parts) -> Series:
+def _labeled(parts: Parts) -> Series:
     """Returns the selection rows, for an objective that reads their labels."""
     if parts.selection is None or parts.test.labels is None:
         raise DataError(
-            "an objective that reads labels needs labelled test rows set apart for it, but there are none; set "
+            "an objective that reads labels needs labeled test rows set apart for it, but there are none; set "
             "split.selection (0.3 for example) on data with labels"
         )
     return parts.test.part(parts.selection.start, parts.selection.stop)

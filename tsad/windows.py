@@ -64,9 +64,7 @@ def cut(series: Series, length: int, stride: int = 1) -> Windows:
         ValueError: if no segment is long enough for one window.
     """
     starts = [
-        torch.arange(first, after - length + 1, stride)
-        for first, after in series.segments()
-        if after - first >= length
+        torch.arange(first, after - length + 1, stride) for first, after in series.segments() if after - first >= length
     ]
     if not starts:
         longest, first = max((after - first, first) for first, after in series.segments())

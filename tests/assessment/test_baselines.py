@@ -57,7 +57,7 @@ def test_the_panel_has_the_trivial_detectors_that_the_field_quotes():
         "l2",
         "range_deviation",
         "pca_error",
-        "nearest_neighbour",
+        "nearest_neighbor",
         "isolation_forest",
         "autoregressive_ridge",
         "window_linear",

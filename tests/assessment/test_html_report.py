@@ -202,7 +202,7 @@ def test_kinds_are_told_beside_the_best_trivial_detector(known, read):
 
 def test_the_data_are_told_with_their_defects(known, read):
     _, train, test = read.sections["The data"]
-    assert train[1:6] == ["400", "1", "not known", "nobody labelled", "-"]
+    assert train[1:6] == ["400", "1", "not known", "nobody labeled", "-"]
     assert test[4:6] == ["25 (6.25 %) in 2 events", "5 / 12.5 / 20"]
     assert test[6] == known.card.test.values_sha256[:12]
     for sentence in (
@@ -293,19 +293,19 @@ def test_scores_and_labels_alone_make_a_page(known):
 
 def test_a_page_without_labels_says_so_where_a_reader_would_look(known):
     report = evaluate(known.scores, known.flags, None)
-    unlabelled = Assessment("no labels", known.scores, known.flags, known.levels, None, 0, report, Provenance())
-    read = Page(page(unlabelled, {"scores": PNG}))
+    unlabeled = Assessment("no labels", known.scores, known.flags, known.levels, None, 0, report, Provenance())
+    read = Page(page(unlabeled, {"scores": PNG}))
     assert not read.all("table")
     for sentence in (
         "Nothing says how good these scores are: no labels.",
         "No metric is defined on these rows",
         "There is no chance level",
         "What its flags are worth cannot be said without labels.",
-        "Not tested: only rows of both kinds, labelled, allow it.",
+        "Not tested: only rows of both kinds, labeled, allow it.",
         "No metric of windows is defined",
         "there is nothing to make again",
     ):
         assert sentence in read.text
     assert "ranking/pr_auc" in read.text.split("Not defined here")[1]
-    unflagged = Page(page(replace(unlabelled, flags=None, levels=None), {}))
+    unflagged = Page(page(replace(unlabeled, flags=None, levels=None), {}))
     assert "No threshold was given, so nothing is flagged." in unflagged.text

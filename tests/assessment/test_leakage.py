@@ -184,7 +184,9 @@ def test_shifts_that_cannot_show_anything_are_refused(anomalous, shifts):
 
 
 def letters(text, boundaries=()):
-    return Series(np.array([[ord(letter), 0] for letter in text], np.float32), ("letter", "zero"), boundaries=boundaries)
+    return Series(
+        np.array([[ord(letter), 0] for letter in text], np.float32), ("letter", "zero"), boundaries=boundaries
+    )
 
 
 @pytest.mark.parametrize(

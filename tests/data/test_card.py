@@ -101,7 +101,7 @@ def test_the_page_of_a_card_tells_both_parts_facts_and_defects():
     for line in (
         "# Data card: small",
         "| rows | 4 | 5 |",
-        "| anomalous rows | nobody labelled | 3 (60.00%) in 2 events |",
+        "| anomalous rows | nobody labeled | 3 (60.00%) in 2 events |",
         "| rows in an event, shortest / median / longest |  | 1 / 1.5 / 2 |",
         "- Time from row to row: 60 seconds",
         "- Constant in train: stuck, idle; of these move in test: stuck",

@@ -99,7 +99,7 @@ def test_a_bin_is_anomalous_if_one_of_its_flows_is_and_its_attacks_are_named(tmp
     data = load(tmp_path, test_ratio=4 / 9)
     assert data.test.labels.tolist() == [True, True, False, True]
     assert data.kinds == (Kind(0, 2, "Syn"), Kind(1, 2, "UDP-lag"), Kind(3, 4, "UDP-lag"))
-    assert data.defects == ("Syn.csv: flows are labelled UDP-lag, unlike the file; the label counts (2)",)
+    assert data.defects == ("Syn.csv: flows are labeled UDP-lag, unlike the file; the label counts (2)",)
 
 
 def test_training_bins_with_an_attack_are_left_out_with_a_break(tmp_path):
@@ -325,7 +325,7 @@ def test_a_row_can_be_a_flow(tmp_path):
         ("Portmap.truncated", 368, 16, f"Portmap.truncated.csv: {CUT}"),
         ("Syn", 443, 441, "cells of 'Flow Packets/s' are empty or infinite; not counted (38)"),
         ("TFTP", 483, 483, "cells of 'Flow Packets/s' are empty or infinite; not counted (56)"),
-        ("UDP", 485, 485, "UDP.csv: flows are labelled MSSQL, unlike the file; the label counts (485)"),
+        ("UDP", 485, 485, "UDP.csv: flows are labeled MSSQL, unlike the file; the label counts (485)"),
         ("UDPLag", 427, 427, "cells of 'Fwd Header Length' are below 0; not counted (427)"),
     ],
 )  # fmt: skip

@@ -76,6 +76,6 @@ def test_contamination_without_selection_rows_is_refused():
         parse(SplitSpec, {"contamination": 0.1}, "split")
 
 
-def test_contamination_without_labelled_anomalies_is_refused():
+def test_contamination_without_labeled_anomalies_is_refused():
     with pytest.raises(DataError, match=r"these 20 rows have none; enlarge split.selection"):
         contaminate(numbered(50), numbered(20), 0.1, context=3)

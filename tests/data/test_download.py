@@ -104,12 +104,12 @@ def test_a_later_call_goes_on_where_the_first_was_given_up(server, tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    "behaviour",
+    "behavior",
     [{"ranges": False}, {"version": '"two"'}, {"version": ""}, {"length": False, "ranges": False}],
     ids=["no ranges", "another version", "no versions", "no length"],
 )
-def test_what_cannot_be_gone_on_with_is_begun_anew(server, tmp_path, behaviour):
-    for name, value in behaviour.items():
+def test_what_cannot_be_gone_on_with_is_begun_anew(server, tmp_path, behavior):
+    for name, value in behavior.items():
         setattr(server, name, value)
     (tmp_path / "file.part").write_bytes(b"old" * 1000)
     (tmp_path / "file.version").write_text('"one"')

@@ -60,7 +60,7 @@ def test_every_kind_has_a_change():
 
 
 @every_kind
-def test_rows_are_labelled_where_values_changed_and_only_named_features_change(kind):
+def test_rows_are_labeled_where_values_changed_and_only_named_features_change(kind):
     before, after = rows(), injected([kind])
     changed = after.series.values != before.values
     expected = np.zeros_like(changed)
@@ -227,8 +227,8 @@ def test_an_event_touches_one_feature_in_five_or_more():
 
 
 def test_labels_of_the_rows_are_not_read():
-    labelled = dataclasses.replace(rows(), labels=np.arange(900) % 2 == 0)
-    found = injected(series=labelled)
+    labeled = dataclasses.replace(rows(), labels=np.arange(900) % 2 == 0)
+    found = injected(series=labeled)
     assert found.events == injected().events
     np.testing.assert_array_equal(found.series.labels, injected().series.labels)
 

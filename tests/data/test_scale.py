@@ -51,7 +51,9 @@ def test_no_scaler_changes_nothing(small_series):
 @pytest.mark.parametrize("member", members(ScalerSpec))
 def test_a_scaled_series_keeps_everything_but_its_values(member):
     rows = sensors(30, boundaries=(7,))
-    series = Series(rows.values, rows.features, np.arange(30) > 20, rows.boundaries, np.arange(30).astype("datetime64[m]"))
+    series = Series(
+        rows.values, rows.features, np.arange(30) > 20, rows.boundaries, np.arange(30).astype("datetime64[m]")
+    )
     before = series.values.copy()
     scaled = from_defaults(member).fit(series).apply(series)
     assert (scaled.features, scaled.boundaries) == (series.features, series.boundaries)

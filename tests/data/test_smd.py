@@ -168,7 +168,12 @@ def several(tmp_path):
 def test_several_machines_lie_end_to_end_with_breaks_and_causes_in_place(several):
     data = parse(SmdSpec, {"kind": "smd", "machine": ["2-1", "1-2"]}, "data").load(several)
     one, other = load(several, "2-1"), load(several, "1-2")
-    assert (data.name, data.continuous, data.train.boundaries, data.test.boundaries) == ("smd-2-1+1-2", False, (24,), (10,))
+    assert (data.name, data.continuous, data.train.boundaries, data.test.boundaries) == (
+        "smd-2-1+1-2",
+        False,
+        (24,),
+        (10,),
+    )
     assert data.units == (Unit("2-1", 0, 0), Unit("1-2", 24, 10))
     assert data.causes == (Cause(4, 7, ("f02",)), Cause(14, 17, ("f02",)))
     for part in ("train", "test"):
@@ -285,13 +290,13 @@ def test_a_cause_has_the_rows_of_its_segment_and_the_features_of_its_columns(tmp
 @pytest.mark.parametrize(
     ("line", "rows", "message"),
     [
-        ("2-4:7", [(2, 4)], "its rows 2-4 (end exclusive) are not the labelled 2-5; 2-4 kept"),  # an inclusive end
-        ("1-9:7", [(2, 5), (6, 8)], "its rows 1-9 (end exclusive) are not the labelled 2-5, 6-8; 2-5, 6-8 kept"),
-        ("4-7:7", [(4, 5), (6, 7)], "its rows 4-7 (end exclusive) are not the labelled 2-5, 6-8; 4-5, 6-7 kept"),
-        ("6-99999:7", [(6, 8)], "its rows 6-99999 (end exclusive) are not the labelled 6-8; 6-8 kept"),
-        ("5-6:7", [], "none of its rows 5-6 (end exclusive) is labelled; left out"),
-        ("5-2:7", [], "none of its rows 5-2 (end exclusive) is labelled; left out"),
-        ("10-20:7", [], "none of its rows 10-20 (end exclusive) is labelled; left out"),
+        ("2-4:7", [(2, 4)], "its rows 2-4 (end exclusive) are not the labeled 2-5; 2-4 kept"),  # an inclusive end
+        ("1-9:7", [(2, 5), (6, 8)], "its rows 1-9 (end exclusive) are not the labeled 2-5, 6-8; 2-5, 6-8 kept"),
+        ("4-7:7", [(4, 5), (6, 7)], "its rows 4-7 (end exclusive) are not the labeled 2-5, 6-8; 4-5, 6-7 kept"),
+        ("6-99999:7", [(6, 8)], "its rows 6-99999 (end exclusive) are not the labeled 6-8; 6-8 kept"),
+        ("5-6:7", [], "none of its rows 5-6 (end exclusive) is labeled; left out"),
+        ("5-2:7", [], "none of its rows 5-2 (end exclusive) is labeled; left out"),
+        ("10-20:7", [], "none of its rows 10-20 (end exclusive) is labeled; left out"),
         ("2-5:0,7", [], "columns must be 1 to 38, but are [0]; left out"),
         ("2-5:7,39,40", [], "columns must be 1 to 38, but are [39, 40]; left out"),
         ("2-5:", [], "'2-5:' is not rows and columns (first-end:column,column); left out"),
@@ -301,7 +306,7 @@ def test_a_cause_has_the_rows_of_its_segment_and_the_features_of_its_columns(tmp
         ("2-5:7;8", [], "'2-5:7;8' is not rows and columns (first-end:column,column); left out"),
     ],
 )
-def test_an_irregular_line_is_warned_about_and_keeps_its_labelled_rows(tmp_path, caplog, line, rows, message):
+def test_an_irregular_line_is_warned_about_and_keeps_its_labeled_rows(tmp_path, caplog, line, rows, message):
     data, warned = interpreted(tmp_path, f"2-5:1\n{line}\n6-8:2\n", caplog)
     assert data.causes == (
         Cause(2, 5, ("f01",)),
@@ -314,7 +319,7 @@ def test_an_irregular_line_is_warned_about_and_keeps_its_labelled_rows(tmp_path,
 def test_segments_without_a_line_are_warned_about(tmp_path, caplog):
     data, warned = interpreted(tmp_path, "6-8:1\n", caplog)
     assert data.causes == (Cause(6, 8, ("f01",)),)
-    assert warned == ["no line for the labelled rows 2-5; they have no cause"]
+    assert warned == ["no line for the labeled rows 2-5; they have no cause"]
 
 
 def test_a_file_that_is_no_text_gives_no_causes(tmp_path, caplog):
@@ -323,7 +328,7 @@ def test_a_file_that_is_no_text_gives_no_causes(tmp_path, caplog):
     (place / "interpretation_label/machine-1-2.txt").write_bytes(b"\x80\xff\x00")
     assert load(tmp_path).causes == ()
     assert "line 1: " in caplog.text
-    assert "no line for the labelled rows 4-7" in caplog.text
+    assert "no line for the labeled rows 4-7" in caplog.text
 
 
 @layouts
@@ -341,12 +346,12 @@ def test_without_interpretation_labels_there_are_no_causes(tmp_path, layout, cap
             "1-3",
             11,
             [
-                "line 11: its rows 22923-23019 (end exclusive) are not the labelled 22923-23020; 22923-23019 kept",
-                "no line for the labelled rows 18460-18471; they have no cause",
+                "line 11: its rows 22923-23019 (end exclusive) are not the labeled 22923-23020; 22923-23019 kept",
+                "no line for the labeled rows 18460-18471; they have no cause",
             ],
         ),
-        ("2-3", 10, ["line 4: its rows 7910-8010 (end exclusive) are not the labelled 7910-8001; 7910-8001 kept"]),
-        ("3-2", 9, ["no line for the labelled rows 12139-12143; they have no cause"]),
+        ("2-3", 10, ["line 4: its rows 7910-8010 (end exclusive) are not the labeled 7910-8001; 7910-8001 kept"]),
+        ("3-2", 9, ["no line for the labeled rows 12139-12143; they have no cause"]),
     ],
 )
 def test_the_published_irregular_lines_are_warned_about(smd_folder, caplog, machine, causes, warned):

@@ -46,7 +46,7 @@ def test_there_are_as_many_rows_sensors_and_events_as_stated(rows, features, eve
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 99))
-def test_rows_that_are_not_labelled_are_clean(seed):
+def test_rows_that_are_not_labeled_are_clean(seed):
     data = load(seed=seed)
     clean, spike = without_events(seed)
     normal = ~data.test.labels
@@ -64,7 +64,7 @@ def test_the_training_rows_are_clean():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 390, 720])  # the last two once drew a decoupling from the sensor's own rows
-def test_every_labelled_event_differs_from_normal(seed):
+def test_every_labeled_event_differs_from_normal(seed):
     data = load(seed=seed)
     clean, spike = without_events(seed)
     for start, stop in runs(data.test.labels):
@@ -87,7 +87,7 @@ SPECS = [
 every_generator = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
 
 
-def labelled(data):
+def labeled(data):
     """Returns the rows that the kinds name."""
     rows = np.zeros(len(data.test), bool)
     for start, stop, _ in data.kinds:
@@ -102,7 +102,7 @@ def test_the_built_in_series_is_the_one_that_it_always_was():
 
 def test_anomalies_of_the_built_in_series_are_of_the_kinds_in_turn():
     data = load()
-    np.testing.assert_array_equal(labelled(data), data.test.labels)
+    np.testing.assert_array_equal(labeled(data), data.test.labels)
     kinds = ["point", "level_shift", "noise_burst", "flat_line", "decoupling"]
     assert [name for *_, name in data.kinds] == kinds * 2
 
@@ -120,7 +120,7 @@ def test_a_generator_makes_the_stated_rows_and_labels_each_by_its_kind(spec):
     assert len(data.train) == len(data.test) == spec.rows
     assert data.train.labels is None
     assert 0 < data.test.labels.mean() < 0.3
-    np.testing.assert_array_equal(labelled(data), data.test.labels)
+    np.testing.assert_array_equal(labeled(data), data.test.labels)
     assert [(cause.start, cause.stop) for cause in data.causes] == [(start, stop) for start, stop, _ in data.kinds]
 
 

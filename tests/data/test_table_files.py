@@ -183,7 +183,7 @@ def test_the_rows_of_a_parquet_file_come_in_pieces_with_their_types(tmp_path):
     ],
     ids=["time", "zone", "number", "whole", "truth", "text"],
 )  # fmt: skip
-def test_cells_of_a_parquet_file_become_texts_that_do_not_depend_on_their_neighbours(tmp_path, column, texts):
+def test_cells_of_a_parquet_file_become_texts_that_do_not_depend_on_their_neighbors(tmp_path, column, texts):
     (piece,) = parquet(tmp_path / "rows.parquet", a=column, b=["x", "y"]).pieces(9)
     assert piece.texts("a") == texts
     assert list(csv.reader(piece.lines())) == [[texts[0], "x"], [texts[1], "y"]]

@@ -16,7 +16,9 @@ SPEC = ScoringSpec(baseline={"kind": "median", "length": 3, "share": 0.5})
 
 def scored(misfit, spec=SPEC, boundaries=()):
     rows = np.array(misfit, dtype=np.float64)[:, None]
-    return scores(spec, Series(np.zeros((len(rows), 1), np.float32), ("a",), boundaries=boundaries), rows, np.ones(1)).values
+    return scores(
+        spec, Series(np.zeros((len(rows), 1), np.float32), ("a",), boundaries=boundaries), rows, np.ones(1)
+    ).values
 
 
 def test_a_score_is_divided_by_the_root_of_the_median_before_it():

@@ -10,9 +10,9 @@ from tsad.detector.scoring import (
     MeanSmoothing,
     ScoringSpec,
     feature_scale,
-    misfits,
     lookahead,
     lookback,
+    misfits,
     scores,
 )
 from tsad.models.baselines.l2 import L2Spec

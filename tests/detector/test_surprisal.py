@@ -54,7 +54,9 @@ def test_a_surprisal_never_falls_nor_leaps(values):
     assert (np.diff(found) >= 0).all()
     assert found[-1] > found[0] >= 0
     top = reference[-1]
-    assert surprisal(np.array([top + 1e-9]), reference) == pytest.approx(surprisal(np.array([top]), reference), abs=1e-4)
+    assert surprisal(np.array([top + 1e-9]), reference) == pytest.approx(
+        surprisal(np.array([top]), reference), abs=1e-4
+    )
 
 
 def test_no_score_has_no_surprisal():

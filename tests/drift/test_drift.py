@@ -37,7 +37,7 @@ def tallied(reference, values):
 
 
 def daily(days, seed=0, level=0.0):
-    """Returns (rows, 3): a strong daily wave, slow noise whose neighbours are alike, and a constant."""
+    """Returns (rows, 3): a strong daily wave, slow noise whose neighbors are alike, and a constant."""
     generator = np.random.default_rng(seed)
     time = np.arange(days * DAY)
     noise, steps = np.empty(len(time)), generator.normal(size=len(time))

@@ -142,7 +142,5 @@ def test_affiliation_on_a_real_machine_is_that_of_tsb_ad(smd_folder):
 
 @pytest.mark.parametrize("metric", [affiliation, best_affiliation_f1])
 def test_rows_without_an_event_are_refused(metric):
-    with pytest.raises(
-        ValueError, match="need a labelled row, but none of 7 rows is labelled; report them as undefined"
-    ):
+    with pytest.raises(ValueError, match="need a labeled row, but none of 7 rows is labeled; report them as undefined"):
         metric(np.ones(7), np.zeros(7, bool))

@@ -112,9 +112,9 @@ def test_scores_are_drawn_over_their_row_numbers_with_their_anomalies():
     rows, values = line(figure, "score")
     np.testing.assert_array_equal(rows, [100, 101, 102, 103, 104])
     np.testing.assert_array_equal(values, SCORES)
-    assert shades(figure.axes[0], "labelled anomaly") == [(99.5, 100.5), (102.5, 104.5)]
+    assert shades(figure.axes[0], "labeled anomaly") == [(99.5, 100.5), (102.5, 104.5)]
     assert figure.axes[0].get_xlim() == (99.5, 104.5)
-    assert legend(figure) == ["score", "labelled anomaly", "threshold 0.38"]
+    assert legend(figure) == ["score", "labeled anomaly", "threshold 0.38"]
 
 
 def test_the_first_reported_row_is_marked():
@@ -241,12 +241,12 @@ def test_a_reconstruction_shows_the_features_with_the_largest_misfit_around_the_
     figure = draw_reconstruction(values, estimates, scores, names, labels, "title", first_row=10)
     assert [axes.get_ylabel() for axes in figure.axes] == ["b", "d", "f", "h", "g", "e"]
     assert figure.axes[-1].get_xlim() == (10 + 150 - 0.5, 10 + 600 - 0.5)
-    assert shades(figure.axes[0], "labelled anomaly") == [(309.5, 459.5)]
+    assert shades(figure.axes[0], "labeled anomaly") == [(309.5, 459.5)]
     original, reconstruction = figure.axes[0].lines
     np.testing.assert_array_equal(original.get_ydata(), values[150:600, 1])
     np.testing.assert_array_equal(reconstruction.get_ydata(), estimates[150:600, 1])
     assert (original.get_color(), reconstruction.get_color()) == ("#1f4e79", "#d62728")
-    assert set(legend(figure)) == {"original", "reconstruction", "labelled anomaly"}
+    assert set(legend(figure)) == {"original", "reconstruction", "labeled anomaly"}
     alone = draw_reconstruction(values, estimates, scores, names, None, "title")
     assert alone.axes[-1].get_xlim() == (-0.5, 151 - 0.5)
 
@@ -264,7 +264,7 @@ def test_a_series_shows_the_most_moving_features_then_scores_and_flags():
     labels, flags = np.arange(20) == 4, np.arange(20) >= 18
     figure = draw_series(values, tuple("abcdefghij"), labels, flags, values[:, 9], "title", first_row=5)
     assert [axes.get_ylabel() for axes in figure.axes] == [*"cdefghij", "score", "flags"]
-    assert all(shades(axes, "labelled anomaly") == [(8.5, 9.5)] for axes in figure.axes)
+    assert all(shades(axes, "labeled anomaly") == [(8.5, 9.5)] for axes in figure.axes)
     assert shades(figure.axes[-1], "flagged") == [(22.5, 24.5)]
     assert not figure.axes[-1].lines
     bare = draw_series(values, tuple("abcdefghij"), None, None, None, "title")
@@ -303,7 +303,7 @@ def test_a_single_row_peak_and_a_single_row_anomaly_of_a_long_series_are_drawn()
     x, y = line(figure, "score")
     assert len(x) <= 2 * BUCKETS
     assert y[x == 123_456] == 30.0
-    (shade,) = (one for one in figure.axes[0].collections if one.get_label() == "labelled anomaly")
+    (shade,) = (one for one in figure.axes[0].collections if one.get_label() == "labeled anomaly")
     assert shade.get_linewidth() >= 1  # its edge is seen where its area is not
 
 

@@ -119,7 +119,5 @@ def test_ranges_of_a_real_machine_are_worth_what_tsb_ad_says(smd_folder):
 
 @pytest.mark.parametrize("metric", [range_scores, best_range_f1])
 def test_rows_without_an_event_are_refused(metric):
-    with pytest.raises(
-        ValueError, match="need a labelled row, but none of 7 rows is labelled; report them as undefined"
-    ):
+    with pytest.raises(ValueError, match="need a labeled row, but none of 7 rows is labeled; report them as undefined"):
         metric(np.ones(7), np.zeros(7, bool))

@@ -88,7 +88,7 @@ def test_a_random_score_has_a_high_roc_volume_and_a_low_pr_volume(smd_folder):
 
 def test_volumes_by_hand():
     # An event at row 2 of 4, found after the row before it; buffers of 0, 1 and 2 rows. The first two leave the labels as
-    # they are. The last gives both neighbours a label of s.
+    # they are. The last gives both neighbors a label of s.
     s = np.sqrt(1 / 2)
     recall = s / (1 + s / 2)  # of row 1 alone; with row 2 it is 1
     fall_out = (1 - s) / (3 - s / 2)  # of row 1 alone, and of both

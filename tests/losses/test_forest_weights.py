@@ -16,12 +16,12 @@ def rows(count=600, seed=0):
     return values
 
 
-def weights(labelled=None, seed=0, **keys):
+def weights(labeled=None, seed=0, **keys):
     spec = ForestWeighting(kind="forest", trees=30, **keys)
-    return spec.build(Material(rows(), Generator().manual_seed(seed), labelled))(NOTHING)
+    return spec.build(Material(rows(), Generator().manual_seed(seed), labeled))(NOTHING)
 
 
-def labelled_rows():
+def labeled_rows():
     """Returns rows in which the third feature alone carries the anomaly."""
     values, labels = rows(400, seed=1), torch.zeros(400, dtype=torch.bool)
     labels[100:140] = labels[300:320] = True
@@ -29,8 +29,8 @@ def labelled_rows():
     return values, labels
 
 
-def test_weights_rise_on_the_feature_that_alone_carries_the_labelled_anomaly():
-    found = weights(labelled_rows(), against="labels", share=0.8)
+def test_weights_rise_on_the_feature_that_alone_carries_the_labeled_anomaly():
+    found = weights(labeled_rows(), against="labels", share=0.8)
     assert int(found.argmax()) == 2
     assert found[2] > 2
     assert (found[[0, 1, 3]] < 0.7).all()
@@ -48,7 +48,7 @@ def test_injected_anomalies_give_weight_to_every_feature():
 
 @pytest.mark.parametrize("against", ["permuted", "injected", "labels"])
 def test_weights_have_mean_one_and_forget_no_feature(against):
-    found = weights(labelled_rows(), against=against, share=0.8)
+    found = weights(labeled_rows(), against=against, share=0.8)
     assert float(found.mean()) == pytest.approx(1)
     assert (found >= 0.2 - 1e-6).all()
 
@@ -66,10 +66,10 @@ def test_rows_that_never_change_weigh_the_same():
 
 def test_labels_are_asked_for_and_named_when_they_are_missing():
     with pytest.raises(
-        ValueError, match="need labelled rows that are never reported, but none were set apart; set split"
+        ValueError, match="need labeled rows that are never reported, but none were set apart; set split"
     ):
         weights(against="labels")
-    values, labels = labelled_rows()
+    values, labels = labeled_rows()
     with pytest.raises(ValueError, match=r"all 400 rows set apart are normal; enlarge split.selection"):
         weights((values, torch.zeros_like(labels)), against="labels")
 

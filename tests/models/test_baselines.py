@@ -12,7 +12,7 @@ from tsad.experiment import Experiment, run
 from tsad.models.baselines.autoregressive import AutoregressiveRidgeSpec
 from tsad.models.baselines.chance import ConstantSpec, RandomSpec
 from tsad.models.baselines.isolation_forest import IsolationForestSpec
-from tsad.models.baselines.nearest import KMeansSpec, NearestNeighbourSpec
+from tsad.models.baselines.nearest import KMeansSpec, NearestNeighborSpec
 from tsad.models.baselines.range_deviation import RangeDeviationSpec
 from tsad.series import Series
 from tsad.spec import parse
@@ -72,7 +72,7 @@ def test_a_verdict_is_the_misfit_of_every_feature():
 
 def test_the_nearest_training_row_is_scikit_learns():
     train, test = windows_of(300, 5), everything(windows_of(80, 5, seed=1))
-    spec = NearestNeighbourSpec(kind="nearest_neighbour")
+    spec = NearestNeighborSpec(kind="nearest_neighbor")
     misfit = rebuilt(spec, fitted(spec, train), 5)(test).misfit(test)[:, 0]
     reference = NearestNeighbors(n_neighbors=1).fit(train.rows[train.ends].numpy())
     distance, _ = reference.kneighbors(test[:, -1].numpy())
@@ -80,7 +80,7 @@ def test_the_nearest_training_row_is_scikit_learns():
 
 
 def test_rows_are_kept_evenly_when_there_are_too_many():
-    model = fitted(NearestNeighbourSpec(kind="nearest_neighbour", rows=3), windows_of(9, 1))
+    model = fitted(NearestNeighborSpec(kind="nearest_neighbor", rows=3), windows_of(9, 1))
     assert torch.equal(model.points, windows_of(9, 1).rows[[0, 4, 8]])
 
 

@@ -104,7 +104,7 @@ def test_gradient_reaches_every_parameter(spec, series):
 
 
 @every_network
-def test_an_estimate_is_learnt_from_the_window_it_is_of(spec, series):
+def test_an_estimate_is_learned_from_the_window_it_is_of(spec, series):
     windows = batch_of(series).requires_grad_()
     built(spec, series, LENGTH).train()(windows).values[0].square().sum().backward()
     assert windows.grad[0].any()
@@ -112,7 +112,7 @@ def test_an_estimate_is_learnt_from_the_window_it_is_of(spec, series):
 
 
 @every_closed_form
-def test_a_closed_form_has_no_parameters_and_keeps_what_it_learnt(spec, series):
+def test_a_closed_form_has_no_parameters_and_keeps_what_it_learned(spec, series):
     model = built(spec, series, LENGTH)
     assert not list(model.parameters())
     assert spec.kind == "constant" or any(tensor.any() for tensor in model.state_dict().values())
@@ -149,7 +149,7 @@ def test_a_window_gets_the_same_estimate_every_time_and_stays_as_it_is(spec, ser
 
 
 @every_network
-def test_one_small_batch_can_be_learnt(spec, series):
+def test_one_small_batch_can_be_learned(spec, series):
     model, windows = built(spec, series, LENGTH).train(), batch_of(series)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []

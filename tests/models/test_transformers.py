@@ -47,7 +47,7 @@ def test_attention_equals_torchs_own():
     assert torch.allclose(ours(steps, memory), reference(steps, memory, memory)[0], atol=1e-6)
 
 
-def test_a_head_of_a_coarser_scale_sees_means_of_neighbouring_steps():
+def test_a_head_of_a_coarser_scale_sees_means_of_neighboring_steps():
     torch.manual_seed(0)
     attention = Attention(8, 2, scales=2)
     attention.output = nn.Identity()

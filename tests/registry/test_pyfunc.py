@@ -140,7 +140,7 @@ def test_a_request_may_ask_which_features_made_the_score(detector, series):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"colour": 1}, r"params are threshold and explain, but got \['colour'\]"),
+        ({"color": 1}, r"params are threshold and explain, but got \['color'\]"),
         ({"threshold": np.inf}, "threshold: level: input should be a finite number, but got inf"),
         ({"explain": -1}, "features as wanted explain a row, but not -1"),
     ],

@@ -60,7 +60,7 @@ def without_labels(data):
     return replace(data, test=replace(data.test, labels=None))
 
 
-@pytest.mark.parametrize("kind", ["labelled", "label_free"])
+@pytest.mark.parametrize("kind", ["labeled", "label_free"])
 def test_the_better_detector_replaces_the_worse_and_not_the_other_way_round(data, good, bad, kind):
     up, down = compared(good, bad, data, kind=kind), compared(bad, good, data, kind=kind)
     assert up.passed
@@ -71,7 +71,7 @@ def test_the_better_detector_replaces_the_worse_and_not_the_other_way_round(data
     assert up.difference.low < up.difference.value < up.difference.high
 
 
-@pytest.mark.parametrize("kind", ["labelled", "label_free"])
+@pytest.mark.parametrize("kind", ["labeled", "label_free"])
 def test_a_detector_does_not_replace_itself_even_without_a_margin(data, good, kind):
     found = compared(good, good, data, kind=kind, margin=0.0)
     assert found.challenger == found.champion > 0
@@ -88,12 +88,12 @@ def test_a_difference_as_large_as_the_margin_is_not_enough():
     )
 
 
-def test_labelled_rows_are_compared_by_the_metric_of_the_report(outcomes, data, good, bad):
+def test_labeled_rows_are_compared_by_the_metric_of_the_report(outcomes, data, good, bad):
     found = compared(good, bad, data, metric="ranking/vus_pr")
     assert found.labels_used == "test"
     assert found.challenger == outcomes[1][0].report.metrics["ranking/vus_pr"]
     assert found.difference is None
-    assert "393 labelled rows of the test part of synthetic-0, from row 0 on" in found.rows
+    assert "393 labeled rows of the test part of synthetic-0, from row 0 on" in found.rows
 
 
 def test_rows_without_labels_are_compared_by_injections_that_no_trial_has_met(outcomes, data, good, bad):
@@ -125,11 +125,11 @@ def test_a_champion_that_looks_farther_than_the_edge_is_judged_on_fewer_rows(dat
     assert np.isfinite(compared(good, patient, data, kind="label_free").champion)
 
 
-def test_a_labelled_gate_needs_labels(data, good, bad):
+def test_a_labeled_gate_needs_labels(data, good, bad):
     with pytest.raises(
-        DataError, match=r"needs labelled test rows, but synthetic-0 has none; set gate\.kind: label_free"
+        DataError, match=r"needs labeled test rows, but synthetic-0 has none; set gate\.kind: label_free"
     ):
-        compared(good, bad, without_labels(data), kind="labelled")
+        compared(good, bad, without_labels(data), kind="labeled")
 
 
 def test_a_metric_that_the_rows_do_not_define_is_named(data, good, bad):
@@ -141,9 +141,9 @@ def test_a_metric_that_the_rows_do_not_define_is_named(data, good, bad):
 
 def test_detectors_of_other_features_cannot_be_compared(data, good):
     stranger = detector_of(L2Spec(kind="l2"), sensors(120), 8, ScoringSpec())
-    for labelled in (data, without_labels(data)):
+    for labeled in (data, without_labels(data)):
         with pytest.raises(DataError, match=r"features must be \['s0', .* but got \['sensor_00'"):
-            compared(good, stranger, labelled)
+            compared(good, stranger, labeled)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_detectors_of_other_features_cannot_be_compared(data, good):
             {"kind": "label_free", "metric": "ranking/vus_pr"},
             "has no metric .* metric=ranking/vus_pr; leave the metric out",
         ),
-        ({"kind": "labelled", "metric": None}, "has no metric and any other has one, but got kind=labelled"),
+        ({"kind": "labeled", "metric": None}, "has no metric and any other has one, but got kind=labeled"),
         ({"metric": "operation/false_alarms"}, "metric: .*'ranking/pr_auc'"),
         ({"margin": -0.1}, "margin: .* greater than or equal to 0"),
     ],
@@ -163,7 +163,7 @@ def test_a_gate_that_means_nothing_is_refused(gate, message):
         parse(GateSpec, gate, "gate")
 
 
-@pytest.mark.parametrize("gate", [{}, {"kind": "label_free"}, {"kind": "labelled", "margin": 0.0}])
+@pytest.mark.parametrize("gate", [{}, {"kind": "label_free"}, {"kind": "labeled", "margin": 0.0}])
 def test_a_gate_is_read_from_what_it_writes(gate):
     found = parse(GateSpec, gate, "gate")
     assert parse(GateSpec, found.model_dump(mode="json"), "gate") == found

@@ -9,12 +9,12 @@ from tsad.detector.scoring import Scores
 from tsad.errors import DataError
 from tsad.experiment import Experiment, run
 from tsad.selection import objective
-from tsad.selection.objective import LabelFreeSpec, LabelledSpec, MaximiseSpec, MisfitSpec, other_values
+from tsad.selection.objective import LabeledSpec, LabelFreeSpec, MaximizeSpec, MisfitSpec, other_values
 from tsad.spec import parse, put
 from tsad.tuning.spec import SearchSpec
 
-OBJECTIVES = [from_defaults(member) for member in members(MaximiseSpec)]
-every_objective = pytest.mark.parametrize("maximise", OBJECTIVES, ids=lambda spec: spec.kind)
+OBJECTIVES = [from_defaults(member) for member in members(MaximizeSpec)]
+every_objective = pytest.mark.parametrize("maximize", OBJECTIVES, ids=lambda spec: spec.kind)
 
 LABEL_FREE = LabelFreeSpec(kind="label_free")
 MISFIT = MisfitSpec(kind="misfit")
@@ -43,31 +43,31 @@ def flipped(labels, rows):
 
 
 @every_objective
-def test_what_is_maximised_is_one_finite_number(outcome, maximise):
-    value = maximise.value(outcome(L2))
+def test_what_is_maximized_is_one_finite_number(outcome, maximize):
+    value = maximize.value(outcome(L2))
     assert isinstance(value, float)
     assert np.isfinite(value)
 
 
 @every_objective
-def test_labels_of_reported_rows_have_no_hand_in_it(outcome, maximise):
+def test_labels_of_reported_rows_have_no_hand_in_it(outcome, maximize):
     first = outcome(L2)
     labels = flipped(first.parts.test.labels, first.parts.reported)
     other = outcome(L2, labels)
     assert other.report != first.report
-    assert maximise.value(other) == maximise.value(first)
+    assert maximize.value(other) == maximize.value(first)
 
 
 @every_objective
-def test_labels_of_selection_rows_matter_only_where_it_says_so(outcome, maximise):
+def test_labels_of_selection_rows_matter_only_where_it_says_so(outcome, maximize):
     first = outcome(L2)
     other = outcome(L2, flipped(first.parts.test.labels, first.parts.selection))
-    assert (maximise.value(other) != maximise.value(first)) == (maximise.labels_used == "selection")
+    assert (maximize.value(other) != maximize.value(first)) == (maximize.labels_used == "selection")
 
 
 def test_a_search_reads_no_label_unless_asked():
-    assert SearchSpec().maximise == LABEL_FREE
-    assert SearchSpec().maximise.labels_used == "nothing"
+    assert SearchSpec().maximize == LABEL_FREE
+    assert SearchSpec().maximize.labels_used == "nothing"
 
 
 # --- label-free ---
@@ -167,15 +167,15 @@ def test_rows_without_a_score_near_the_ends_do_not_matter_but_a_judged_row_must_
     with pytest.raises(
         DataError,
         match=r"on the same 30 validation rows, but this one has no score for 1 of them, since it looks 30 rows around; "
-        r"set search\.maximise\.edge=30 or more and give segments of 90 rows, or take a shorter window",
+        r"set search\.maximize\.edge=30 or more and give segments of 90 rows, or take a shorter window",
     ):
         judged(remembers, silent=30)
 
 
 def test_no_label_is_read_and_no_test_row(outcome):
     found = outcome(L2)
-    labelled = dataclasses.replace(found.parts.validation, labels=np.arange(88) % 2 == 0)
-    other = dataclasses.replace(found.parts, validation=labelled, test=found.parts.fit)
+    labeled = dataclasses.replace(found.parts.validation, labels=np.arange(88) % 2 == 0)
+    other = dataclasses.replace(found.parts, validation=labeled, test=found.parts.fit)
     assert LABEL_FREE.value(dataclasses.replace(found, parts=other)) == LABEL_FREE.value(found)
 
 
@@ -209,36 +209,36 @@ def test_a_detector_that_knows_the_sensors_is_worth_more_than_one_that_guesses()
 )
 def test_an_impossible_injection_is_refused(options, message):
     with pytest.raises(Exception, match=message):
-        parse(LabelFreeSpec, {"kind": "label_free", **options}, "maximise")
+        parse(LabelFreeSpec, {"kind": "label_free", **options}, "maximize")
 
 
-# --- labelled ---
+# --- labeled ---
 
 
 @pytest.mark.parametrize("metric", ["ranking/pr_auc", "ranking/roc_auc", "oracle/best_f1", "point/f1"])
-def test_a_labelled_value_is_the_metric_of_the_selection_rows(outcome, metric):
+def test_a_labeled_value_is_the_metric_of_the_selection_rows(outcome, metric):
     found = outcome(L2)
-    assert LabelledSpec(kind="labelled", metric=metric).value(found) == found.selection.metrics[metric]
+    assert LabeledSpec(kind="labeled", metric=metric).value(found) == found.selection.metrics[metric]
     assert found.selection.metrics[metric] != found.report.metrics[metric]
 
 
-def test_a_labelled_value_needs_selection_rows(outcome):
-    with pytest.raises(DataError, match=r"maximise: labelled needs rows to choose by; set split\.selection above 0"):
-        LabelledSpec(kind="labelled").value(outcome(L2 | {"split.selection": 0}))
+def test_a_labeled_value_needs_selection_rows(outcome):
+    with pytest.raises(DataError, match=r"maximize: labeled needs rows to choose by; set split\.selection above 0"):
+        LabeledSpec(kind="labeled").value(outcome(L2 | {"split.selection": 0}))
 
 
-def test_a_labelled_value_needs_anomalies_among_the_selection_rows(outcome, small_data):
+def test_a_labeled_value_needs_anomalies_among_the_selection_rows(outcome, small_data):
     labels = small_data.test.labels.copy()
     labels[:200] = False
     with pytest.raises(
         DataError, match=r"do not define ranking/pr_auc \(all \d+ rows are normal\); set split\.selection"
     ):
-        LabelledSpec(kind="labelled").value(outcome(L2, labels))
+        LabeledSpec(kind="labeled").value(outcome(L2, labels))
 
 
 def test_an_unknown_metric_is_refused():
     with pytest.raises(Exception, match="metric: input should be 'ranking/pr_auc'"):
-        parse(LabelledSpec, {"kind": "labelled", "metric": "accuracy"}, "maximise")
+        parse(LabeledSpec, {"kind": "labeled", "metric": "accuracy"}, "maximize")
 
 
 # --- misfit ---
@@ -290,7 +290,7 @@ def test_the_objectives_that_were_not_chosen_are_told_beside_the_one_that_was(sm
     chosen = LabelFreeSpec(kind="label_free", edge=10)
     found = other_values(chosen, outcome)
     assert found == {
-        "objective/labelled": LabelledSpec(kind="labelled").value(outcome),
+        "objective/labeled": LabeledSpec(kind="labeled").value(outcome),
         "objective/misfit": MisfitSpec(kind="misfit").value(outcome),
     }
 

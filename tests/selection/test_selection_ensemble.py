@@ -13,7 +13,7 @@ from tsad.errors import DataError, DetectorError, SpecError
 from tsad.evaluation.pointwise import pr_auc
 from tsad.experiment import Experiment, run
 from tsad.selection.ensemble import EnsembleRecord, EnsembleSpec, build_ensemble, choose_members, write_ensemble
-from tsad.selection.objective import LabelFreeSpec, LabelledSpec, MisfitSpec
+from tsad.selection.objective import LabeledSpec, LabelFreeSpec, MisfitSpec
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import parse, put, read_yaml
 
@@ -25,7 +25,7 @@ CHANGES = {
     "linear": {"window.length": 4, "model": {"kind": "window_linear", "components": 3}},
     "constant": {"window.length": 1, "model": {"kind": "constant"}},
 }
-LABEL_FREE, LABELLED = LabelFreeSpec(kind="label_free", edge=12), LabelledSpec(kind="labelled")
+LABEL_FREE, LABELED = LabelFreeSpec(kind="label_free", edge=12), LabeledSpec(kind="labeled")
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_it_competes_by_the_same_values(chosen, small_data, parts):
     rows = parts.selection
     scores, labels = outcome.test.values[rows], small_data.test.labels[rows]
     known = ~np.isnan(scores)
-    assert LABELLED.value(outcome) == pytest.approx(pr_auc(scores[known], labels[known]))
+    assert LABELED.value(outcome) == pytest.approx(pr_auc(scores[known], labels[known]))
     alone = [LABEL_FREE.value(run(each.experiment, small_data)) for each in chosen]
     assert 0 < LABEL_FREE.value(outcome) <= 1
     assert LABEL_FREE.value(outcome) not in alone
@@ -158,7 +158,7 @@ def test_it_competes_by_the_same_values(chosen, small_data, parts):
 
 def test_it_has_no_misfit(chosen, small_data):
     with pytest.raises(
-        DataError, match="misfit is that of one model, but an ensemble has 2; maximise label_free or labelled"
+        DataError, match="misfit is that of one model, but an ensemble has 2; maximize label_free or labeled"
     ):
         MisfitSpec(kind="misfit").value(build_ensemble(chosen, small_data))
 

@@ -417,7 +417,7 @@ TRAIN_PREDICT = [
 
 
 @each(TRAIN_PREDICT)
-def test_a_series_that_cannot_be_learnt_starts_no_search(client, bad):
+def test_a_series_that_cannot_be_learned_starts_no_search(client, bad):
     refused(client, "POST", "/train_predict", bad)
     assert client.get("/api/jobs").json == []
 

@@ -120,7 +120,7 @@ def test_a_job_that_runs_too_long_is_ended(tmp_path):
     assert job.error == "a job must end within 0.2 s; try fewer candidates"
 
 
-def test_cancelling_ends_the_process_of_the_job_and_of_no_other(tmp_path):
+def test_canceling_ends_the_process_of_the_job_and_of_no_other(tmp_path):
     async def work(jobs):
         running, waiting = jobs.submit(task()), jobs.submit(task())
         await begun(jobs, running)

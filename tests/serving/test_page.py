@@ -60,7 +60,7 @@ SHIFTS = """() => new Promise(done => new PerformanceObserver(list =>
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    """The address of a service whose model learnt the built-in series and is champion of a registry."""
+    """The address of a service whose model learned the built-in series and is champion of a registry."""
     folder = tmp_path_factory.mktemp("service")
     with pytest.MonkeyPatch.context() as patch:
         clear_environment(patch)

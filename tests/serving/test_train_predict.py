@@ -71,7 +71,7 @@ def test_the_space_is_the_classic_one(question, tmp_path):
 def test_the_search_registers_nothing_and_reads_no_label(question, tmp_path):
     spec = prepared(task_of(question, list), tmp_path).spec
     assert spec.registered is None
-    assert spec.maximise.labels_used == "nothing"
+    assert spec.maximize.labels_used == "nothing"
     assert spec.parallel * spec.cpus == 2
 
 
@@ -198,7 +198,7 @@ def test_a_search_on_rows_fits_them_down_to_the_fewest(served, tmp_path, monkeyp
     longest = {"window.length": 16, "scoring.smooth": {"kind": "mean", "length": 5}, "scoring.compress": "none"}
     linear = {"model": {"kind": "window_linear", "components": 2}, "scoring.over": "window", "training": {}}
     experiment = parse(Experiment, put(search.space.template, longest | linear), "candidate")
-    assert 0 < search.spec.maximise.value(run(experiment, search.data.load(Path()))) <= 1
+    assert 0 < search.spec.maximize.value(run(experiment, search.data.load(Path()))) <= 1
 
 
 def test_a_search_on_generated_rows_needs_none(served, tmp_path):

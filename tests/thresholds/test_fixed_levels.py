@@ -128,13 +128,13 @@ def test_best_f1_by_hand():
 
 @pytest.mark.parametrize("labels", [None, np.zeros(3, bool), np.array([True, False, False])])
 def test_best_f1_needs_a_scored_anomaly(labels):
-    with pytest.raises(ValueError, match="best_f1 needs test rows with labelled anomalies; take percentile or sigma"):
+    with pytest.raises(ValueError, match="best_f1 needs test rows with labeled anomalies; take percentile or sigma"):
         BestF1Spec(kind="best_f1").fit(np.array([np.nan, 1.0, 2.0]), labels)
 
 
 def test_an_oracle_says_what_to_do_instead_of_an_update():
     threshold = BestF1Spec(kind="best_f1").fit(np.array([1.0, 2.0]), np.array([False, True]))
     with pytest.raises(
-        ValueError, match="without labels, but 2 scores came alone; fit best_f1 to labelled rows, or take"
+        ValueError, match="without labels, but 2 scores came alone; fit best_f1 to labeled rows, or take"
     ):
         threshold.update(np.array([1.0, np.nan, 3.0]))

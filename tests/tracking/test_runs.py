@@ -133,9 +133,9 @@ def test_files_become_artifacts(store, writer, tmp_path):
     assert json.loads((tmp_path / fetched).read_text()) == {"point/f1": 0.5}
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-def test_a_run_is_linked_to_its_training_and_test_rows(store, writer, small_data, labelled):
-    test = small_data.test if labelled else dataclasses.replace(small_data.test, labels=None)
+@pytest.mark.parametrize("labeled", [True, False])
+def test_a_run_is_linked_to_its_training_and_test_rows(store, writer, small_data, labeled):
+    test = small_data.test if labeled else dataclasses.replace(small_data.test, labels=None)
     writer.inputs(dataclasses.replace(small_data, test=test))
     inputs = store.client.get_run(writer.run_id).inputs.dataset_inputs
     found = {given.tags[0].value: given.dataset for given in inputs}
@@ -143,7 +143,7 @@ def test_a_run_is_linked_to_its_training_and_test_rows(store, writer, small_data
     assert found["test"].name == "synthetic-0-test"
     assert "synthetic generator, seed 0" in found["test"].source
     assert json.loads(found["test"].profile)["features_shape"] == [400, 6]
-    assert ("targets_shape" in json.loads(found["test"].profile)) == labelled
+    assert ("targets_shape" in json.loads(found["test"].profile)) == labeled
 
 
 def test_other_rows_have_another_digest(store, small_data):

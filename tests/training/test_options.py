@@ -92,11 +92,11 @@ def test_terms_of_hidden_entries_need_a_mask(kind):
         parse(ObjectiveSpec, {"terms": [{"kind": kind}]}, "objective")
 
 
-LABELLED = {"objective__terms": [{"kind": "squared_error", "weighting": {"kind": "forest", "against": "labels"}}]}
+LABELED = {"objective__terms": [{"kind": "squared_error", "weighting": {"kind": "forest", "against": "labels"}}]}
 
 
 def test_labels_reach_training_only_from_rows_set_apart_and_are_told(tmp_path):
-    outcome = train(split__selection=0.5, **LABELLED)
+    outcome = train(split__selection=0.5, **LABELED)
     assert outcome.detector.provenance == Provenance(training="development")
     outcome.detector.save(tmp_path)
     assert Detector.load(tmp_path).provenance == outcome.detector.provenance
@@ -106,14 +106,14 @@ def test_labels_reach_training_only_from_rows_set_apart_and_are_told(tmp_path):
 
 
 def test_an_oracle_threshold_outweighs_what_else_labels_did():
-    assert train(split__selection=0.5, threshold={"kind": "best_f1"}, **LABELLED).detector.provenance.oracle
+    assert train(split__selection=0.5, threshold={"kind": "best_f1"}, **LABELED).detector.provenance.oracle
 
 
 def test_labels_without_rows_set_apart_are_refused():
     with pytest.raises(
-        DataError, match=r"needs labelled test rows set apart for it, but there are none; set split.selection"
+        DataError, match=r"needs labeled test rows set apart for it, but there are none; set split.selection"
     ):
-        train(**LABELLED)
+        train(**LABELED)
 
 
 @pytest.mark.slow

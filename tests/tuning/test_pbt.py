@@ -59,8 +59,8 @@ def test_a_population_needs_nothing_else_to_be_said():
         ({"reuse": True}, r"pbt takes no trial of another search .*; set reuse: false"),
         ({"trials": 1}, r"pbt needs a population of 2 or more, but got trials=1"),
         (
-            {"designer": {"kind": "ageing"}},
-            r"pbt needs all trials at once, but the designer ageing waits .*; take random",
+            {"designer": {"kind": "aging"}},
+            r"pbt needs all trials at once, but the designer aging waits .*; take random",
         ),
         ({"trials": 5, "designer": {"kind": "evolution"}}, r"evolution with a population of trials=5 or more"),
         ({"pbt": {"every": 0}}, r"pbt\.every: input should be greater than or equal to 1, but got 0"),

@@ -64,7 +64,7 @@ class Script:
 def population(tmp_path_factory):
     """Four members that take turns on two workers; returns trials and files by number, what a listener heard, the data."""
     place, witness = tmp_path_factory.mktemp("population"), Witness()
-    search = {"trials": 4, "parallel": 2, "pbt": {"every": 2}, "maximise": {"kind": "misfit"}}
+    search = {"trials": 4, "parallel": 2, "pbt": {"every": 2}, "maximize": {"kind": "misfit"}}
     parsed = parse(SearchSpec, search, "search")
     experiment = parse(Experiment, Script().left[0].experiment, "first")
     data = experiment.data.load(Path())
@@ -109,8 +109,8 @@ def test_copies_are_worth_more_than_what_they_began_with(population):
 
 
 def worth(experiment, data):
-    maximise = parse(SearchSpec, {"maximise": {"kind": "misfit"}}, "search").maximise
-    return maximise.value(run(parse(Experiment, experiment, "alone"), data))
+    maximize = parse(SearchSpec, {"maximize": {"kind": "misfit"}}, "search").maximize
+    return maximize.value(run(parse(Experiment, experiment, "alone"), data))
 
 
 def test_the_last_experiment_and_the_schedule_make_a_trial_again(population, tmp_path):

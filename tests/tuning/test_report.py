@@ -9,7 +9,7 @@ from tsad.tuning.space import Space
 from tsad.tuning.spec import SearchSpec
 
 EVOLUTION = SearchSpec()
-LABELLED = parse(SearchSpec, {"maximise": {"kind": "labelled"}, "designer": {"kind": "random"}}, "search")
+LABELED = parse(SearchSpec, {"maximize": {"kind": "labeled"}, "designer": {"kind": "random"}}, "search")
 
 
 def sections(trials, spec=EVOLUTION, space=SPACE):
@@ -43,8 +43,8 @@ def test_the_head_says_what_was_searched_and_what_came_of_it():
 
 
 def test_the_head_says_whose_labels_were_read():
-    head = "\n".join(sections([trial(0, 0.5)], LABELLED)["Search quick"])
-    assert "labelled metric=ranking/pr_auc; reads the labels of the selection rows" in head
+    head = "\n".join(sections([trial(0, 0.5)], LABELED)["Search quick"])
+    assert "labeled metric=ranking/pr_auc; reads the labels of the selection rows" in head
 
 
 def test_a_generation_is_a_row():
@@ -88,7 +88,7 @@ def test_the_best_ten_stand_with_their_test_metrics():
 
 
 def test_with_costs_the_trials_that_nothing_beats_are_named():
-    spec = parse(SearchSpec, {"minimise": ["cost/parameters"]}, "search")
+    spec = parse(SearchSpec, {"minimize": ["cost/parameters"]}, "search")
     costs = {0: (0.5, 10.0), 1: (0.75, 20.0), 2: (0.5, 15.0), 3: (0.25, 5.0)}
     trials = [trial(n, value, metrics={"cost/parameters": cost}) for n, (value, cost) in costs.items()]
     found = sections([*trials, trial(4, 0.9)], spec)["Not beaten in value and costs at once"]
@@ -104,7 +104,7 @@ def test_the_most_important_gene_comes_first():
 
 
 def test_correlations_say_that_test_labels_chose_nothing():
-    lines = sections(drawn(30))["Does the maximised value mean anything?"]
+    lines = sections(drawn(30))["Does the maximized value mean anything?"]
     rows = {row[0]: row[1:] for row in cells(lines[:4])}
     assert rows["metric"] == ["correlation", "95", "%", "trials", "objective/misfit"]
     assert rows["vus_pr"] == ["1.000", "1.000", "to", "1.000", "30", "-1.000"]

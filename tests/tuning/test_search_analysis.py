@@ -123,14 +123,13 @@ def test_correlations_are_of_finished_trials_that_have_both():
 
 def test_every_objective_has_its_own_correlations():
     metrics = [
-        {"ranking/vus_pr": float(n), "objective/misfit": -float(n), "objective/labelled": float(n % 2)}
-        for n in range(6)
+        {"ranking/vus_pr": float(n), "objective/misfit": -float(n), "objective/labeled": float(n % 2)} for n in range(6)
     ]
     trials = [trial(n, 0.1 * (n == 5), metrics=each) for n, each in enumerate(metrics)]
     found = correlations(trials, "objective/misfit")
     assert found["ranking/vus_pr"][0].value == pytest.approx(-1)
     assert "objective/misfit" not in found
-    assert correlations(trials, "objective/labelled")["ranking/vus_pr"][0].value == pytest.approx(0.293, abs=1e-3)
+    assert correlations(trials, "objective/labeled")["ranking/vus_pr"][0].value == pytest.approx(0.293, abs=1e-3)
     assert correlations(trials, "objective/label_free") == {}
 
 

@@ -63,7 +63,7 @@ def test_the_gap_is_wide_enough_for_every_window_and_every_window_for_its_model(
 @every_file
 def test_rows_that_choose_are_set_apart_if_labels_choose(path):
     search = read_search(path, {})
-    labels = search.spec.maximise.labels_used
+    labels = search.spec.maximize.labels_used
     values, _ = search.space.resolve({}, np.random.default_rng(0))
     assert labels == "nothing" or values["split"]["selection"] > 0
 
@@ -128,7 +128,7 @@ def test_the_smallest_search_space_is_data_model_and_one_gene(written):
         (GENE + REST + "search: {trials: 0}", r"trials: input should be greater than or equal to 1, but got 0"),
         (GENE + REST + "search: {designer: {kind: oracle}}", r"search: designer: .*'oracle'"),
         (GENE + REST + "search: {seconds: 0}", r"seconds: input should be greater than 0"),
-        (GENE + REST + "colour: red", r"space\.yaml: .*colour: extra inputs are not permitted"),
+        (GENE + REST + "color: red", r"space\.yaml: .*color: extra inputs are not permitted"),
         (GENE + "model: {kind: l2}\ndata: {kind: synthetic, rows: 3}", r"data\.rows: .*but got 3"),
         ("window: {length: {choice: [4, 0]}}\n" + REST, r"space\.yaml: .*window\.length: .*but got 0"),
         ("window: {length: {choise: [4, 8]}}\nseed: {choice: [1, 2]}\n" + REST, r"window\.length: .*choise"),

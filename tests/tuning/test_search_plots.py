@@ -156,7 +156,7 @@ def test_lines_pass_the_options_that_a_trial_has():
     assert {"8", "16", "32", "lstm_ae", "tcn_ae", "l2", "0.001", "0.01", "0.1", "not used"} <= set(texts(axes))
 
 
-def test_the_best_three_are_named_in_their_colours():
+def test_the_best_three_are_named_in_their_colors():
     figure = draw_parallel_coordinates(drawn(20), SPACE, "title")
     best = sorted(drawn(20), key=lambda each: each.rank)[:3]
     assert legend(figure) == [f"{each.value:.3f}  {each.candidate.name}" for each in best]

@@ -273,7 +273,7 @@ def test_a_mutated_logarithmic_number_moves_by_a_factor():
     [
         {"choice": []},
         {"choice": [1], "range": [1, 2]},
-        {"choice": [1], "colour": "red"},
+        {"choice": [1], "color": "red"},
         {"choice": 5},
         {"range": [1, 2, 3]},
         {"range": ["a", "b"]},

@@ -63,9 +63,9 @@ def test_without_labels_there_is_no_chance(assessment):
 
 def test_of_rows_without_labels_the_flagged_ones_are_counted(assessment):
     flags = np.arange(200) % 100 < 3
-    unlabelled = replace(assessment, report=Report({}), flags=flags, certainty=None)
-    assert show_comparison("mine", unlabelled) == "mine flags 6 of 200 rows, in 2 stretches."
-    assert show_comparison("mine", replace(unlabelled, flags=None)) == "mine scores 200 rows."
+    unlabeled = replace(assessment, report=Report({}), flags=flags, certainty=None)
+    assert show_comparison("mine", unlabeled) == "mine flags 6 of 200 rows, in 2 stretches."
+    assert show_comparison("mine", replace(unlabeled, flags=None)) == "mine scores 200 rows."
 
 
 def test_the_verdict_is_the_gain_and_whose_labels_chose(assessment):
@@ -79,7 +79,7 @@ def test_the_verdict_is_the_gain_and_whose_labels_chose(assessment):
 def test_without_anomalies_nobody_can_say_but_whose_labels_chose_is_said(assessment):
     for certainty in (None, replace(assessment.certainty, gain=None)):
         gain, labels = show_verdict(replace(assessment, certainty=certainty)).splitlines()
-        assert gain.startswith("Without labelled anomalies")
+        assert gain.startswith("Without labeled anomalies")
         assert labels == assessment.provenance.sentence
 
 

@@ -18,7 +18,7 @@ from tsad.workflows import champion as crowning
 from tsad.workflows.champion import choose_champion, crown, say_where
 from tsad.workflows.context import Place
 
-LABELLED = {"kind": "labelled"}
+LABELED = {"kind": "labeled"}
 CHANGES = (
     {"model": {"kind": "l2"}, "window.length": 1},
     {"model": {"kind": "window_linear", "components": 4}},
@@ -45,7 +45,7 @@ def ended(small_experiment, small_data, tmp_path):
 
 
 def search_of(**values):
-    return parse(SearchSpec, {"maximise": LABELLED, **values}, "search")
+    return parse(SearchSpec, {"maximize": LABELED, **values}, "search")
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_ensemble_of_the_best_is_champion_where_it_is_worth_more(chosen):
     assert not (folder / "champion" / "experiment.yaml").exists()
 
 
-@pytest.mark.parametrize("search", [{"ensemble": None}, {"maximise": {"kind": "misfit"}}])
+@pytest.mark.parametrize("search", [{"ensemble": None}, {"maximize": {"kind": "misfit"}}])
 def test_without_an_ensemble_the_best_trial_is_champion(chosen, search):
     champion, _, _ = chosen((0.01, 0.03, 0.02), **search)
     assert champion.name == "g00-window_linear-001"

@@ -142,10 +142,10 @@ def test_a_short_file_gets_a_short_window_or_is_refused(check, rows, code, tmp_p
     ("words", "code", "message"),
     [
         (["absent.csv"], 1, "absent.csv: cannot be read (No such file); give the path of a .csv or .parquet file"),
-        (["load.csv", "--set", "data.colour=red"], 1, "data.colour: extra inputs are not permitted"),
+        (["load.csv", "--set", "data.color=red"], 1, "data.color: extra inputs are not permitted"),
         (["load.csv", "--set", "model.kind=random"], 1, "model: extra inputs are not permitted"),
         ([], 2, "Missing argument 'FILE'"),
-        (["load.csv", "--colour", "red"], 2, "no such option: --colour"),
+        (["load.csv", "--color", "red"], 2, "no such option: --color"),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""`tsad generate`: series with labelled anomalies as CSV."""
+"""`tsad generate`: series with labeled anomalies as CSV."""
 
 from functools import partial
 
@@ -57,7 +57,7 @@ def test_kinds_can_be_chosen(generate):
     assert set(pd.read_csv("synthetic.labels.csv")["kind"].dropna()) == {"point", "flat_line"} < set(ALL_KINDS)
 
 
-def test_what_is_generated_can_be_learnt_from(generate, tmp_path):
+def test_what_is_generated_can_be_learned_from(generate, tmp_path):
     generate(*FORM, "--train-path", "clean.csv")
     data = CsvSpec(kind="csv", path="clean.csv", test_path="rows.csv").load(tmp_path)
     assert len(data.train) == len(data.test) == 200

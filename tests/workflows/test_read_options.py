@@ -43,7 +43,7 @@ def text(when, rows):
 
 
 @pytest.fixture
-def learnt(place):
+def learned(place):
     """Writes a file, learns how it is read, and saves that beside the detector."""
 
     def learn(content=None, **changes):
@@ -69,19 +69,19 @@ def score(tsad, place):
     return command
 
 
-# --- what is learnt ---
+# --- what is learned ---
 
 
-def test_a_training_says_what_was_set_and_what_the_cells_decided(learnt, place):
-    data = learnt()
+def test_a_training_says_what_was_set_and_what_the_cells_decided(learned, place):
+    data = learned()
     found = Reading.load(place / "detector")
     assert found == data.reading == Reading(**FORM, day_first=True, step_seconds=60.0)
     assert split(data, SplitSpec(gap=10), 10).reading == found
 
 
-def test_what_a_file_shows_by_itself_is_left_open(learnt):
+def test_what_a_file_shows_by_itself_is_left_open(learned):
     plain = {"separator": None, "decimal": None, "empty": (), "missing": "error"}
-    assert learnt(**plain).reading == Reading(time="when", skip=2, day_first=True, step_seconds=60.0)
+    assert learned(**plain).reading == Reading(time="when", skip=2, day_first=True, step_seconds=60.0)
 
 
 def test_a_detector_of_before_leaves_all_open(tmp_path):
@@ -114,8 +114,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 # --- how it is used ---
 
 
-def test_a_file_of_the_same_form_is_scored_without_an_option(learnt, score):
-    learnt()
+def test_a_file_of_the_same_form_is_scored_without_an_option(learned, score):
+    learned()
     when, rows = german("2024-04-01")  # which alone does not tell day from month
     code, scores, out, _ = score(text(when, rows))
     assert code == 0
@@ -125,8 +125,8 @@ def test_a_file_of_the_same_form_is_scored_without_an_option(learnt, score):
 
 
 @pytest.mark.parametrize("at_once", [65, 1000])
-def test_empty_cells_are_filled_as_in_the_training_whatever_the_pieces(learnt, score, at_once):
-    learnt()
+def test_empty_cells_are_filled_as_in_the_training_whatever_the_pieces(learned, score, at_once):
+    learned()
     when, rows = german()
     filled = SERIES.values.copy()
     filled[60:69, 1], filled[100, 3] = filled[59, 1], filled[99, 3]
@@ -149,8 +149,8 @@ def test_days_and_months_are_never_guessed():
 
 
 @pytest.mark.parametrize("at_once", [65, 1000])
-def test_a_longer_stretch_than_was_ever_filled_is_an_error(learnt, score, at_once):
-    learnt(missing_limit=8)
+def test_a_longer_stretch_than_was_ever_filled_is_an_error(learned, score, at_once):
+    learned(missing_limit=8)
     when, rows = german()
     rows = rows.astype(object)
     rows.iloc[60:69, 1] = "n/k"
@@ -158,8 +158,8 @@ def test_a_longer_stretch_than_was_ever_filled_is_an_error(learnt, score, at_onc
     assert "new.csv: column 's1' has 9 empty cells one after the other, more than missing_limit 8; give" in error
 
 
-def test_a_parquet_file_is_read_so_too(learnt, tsad):
-    learnt()
+def test_a_parquet_file_is_read_so_too(learned, tsad):
+    learned()
     _, rows = german()
     when = pd.date_range("2024-03-10", periods=ROWS, freq="min")
     rows.iloc[0, 1] = -999.0
@@ -169,8 +169,8 @@ def test_a_parquet_file_is_read_so_too(learnt, tsad):
     assert "column 's1' has 1 empty cells, first at row 0; give them a value" in error
 
 
-def test_a_gap_in_time_begins_a_segment(learnt, score):
-    learnt()
+def test_a_gap_in_time_begins_a_segment(learned, score):
+    learned()
     when, rows = german()
     later = pd.date_range("2024-03-10 08:00", periods=100, freq="min").strftime("%d.%m.%Y %H:%M:%S")
     _, scores, _, _ = score(text([*when[:100], *later], rows))
@@ -178,8 +178,8 @@ def test_a_gap_in_time_begins_a_segment(learnt, score):
 
 
 @pytest.mark.parametrize(("step", "seconds"), [("10min", "600"), ("s", "1")])
-def test_another_step_is_said_and_is_that_of_the_gaps(learnt, score, step, seconds):
-    learnt()
+def test_another_step_is_said_and_is_that_of_the_gaps(learned, score, step, seconds):
+    learned()
     code, scores, out, _ = score(text(*german(step=step)))
     assert code == 0
     assert (
@@ -188,15 +188,15 @@ def test_another_step_is_said_and_is_that_of_the_gaps(learnt, score, step, secon
     np.testing.assert_allclose(scores, DETECTOR.score(SERIES).values, rtol=1e-6)
 
 
-def test_a_step_that_is_given_is_taken(learnt, score):
-    learnt()
+def test_a_step_that_is_given_is_taken(learned, score):
+    learned()
     _, _, out, error = score(text(*german(step="10min")), "--step", 120)
     assert "its rows are 120 s apart, but the detector learned from rows 60 s" in out
     assert "needs at least 10 consecutive rows, but it has 200, with gaps" in error
 
 
-def test_what_is_given_counts(learnt, score):
-    learnt()
+def test_what_is_given_counts(learned, score):
+    learned()
     when, rows = german()
     other = rows.assign(at=when[::-1]).to_csv(index=False)
     words = [f"data.{name}" for name in ("skip=0", "decimal=.", "separator=null", "time=null")]
@@ -233,8 +233,8 @@ def test_rows_without_a_header_get_one(score, place):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_settings_that_do_not_fit_are_named(learnt, score, words, message):
-    learnt()
+def test_settings_that_do_not_fit_are_named(learned, score, words, message):
+    learned()
     when, rows = german("2024-03-13")
     rows = rows.astype(object)
     rows.iloc[60, 1] = "n/k"
@@ -244,8 +244,8 @@ def test_settings_that_do_not_fit_are_named(learnt, score, words, message):
 
 
 @pytest.mark.slow
-def test_a_table_is_drawn_with_the_scores_that_it_gets(learnt, tsad, place):
-    learnt()
+def test_a_table_is_drawn_with_the_scores_that_it_gets(learned, tsad, place):
+    learned()
     (place / "new.csv").write_text(text(*german("2024-04-01")))
     code, out, _ = tsad("plot", "new.csv", "--model", "detector")
     assert code == 0

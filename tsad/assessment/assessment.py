@@ -35,7 +35,7 @@ class Gain:
     """What a detector has over the best trivial one in PR-AUC, on the rows that they and the rest of the panel score.
 
     Attributes:
-        rival: Name of the trivial detector with the highest PR-AUC (a choice in the rival's favour).
+        rival: Name of the trivial detector with the highest PR-AUC (a choice in the rival's favor).
         value: PR-AUC of the detector.
         rival_value: PR-AUC of the rival.
         difference: With its interval, over the same resamples of both.
@@ -92,7 +92,7 @@ class Assessment:
         provenance: Whose labels had a hand in the detector.
         panel: Reports of the trivial detectors on the same rows.
         panel_scores: (T,) scores of each.
-        certainty: Chance, intervals, gain; None unless rows of both kinds are labelled.
+        certainty: Chance, intervals, gain; None unless rows of both kinds are labeled.
         causes: How well features are ranked, and chance; None where causes are not known.
         kinds: What the detector (named "detector") and each trivial one are worth on each kind of anomaly; empty where kinds
             are not known.

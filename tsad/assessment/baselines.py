@@ -22,7 +22,7 @@ PANEL: Mapping[str, Mapping[str, Any]] = {
     "largest z": {"model": {"kind": "l2"}, "scoring": {"misfit": "absolute", "features": "max", **_SMOOTH}},
     "range deviation": {"model": {"kind": "range_deviation"}, "scoring": _SMOOTH},
     "pca error": {"model": {"kind": "pca_error"}, "scoring": {"compress": "log1p", **_SMOOTH}},
-    "nearest neighbour": {"model": {"kind": "nearest_neighbour"}, "scoring": {"compress": "log1p", **_SMOOTH}},
+    "nearest neighbor": {"model": {"kind": "nearest_neighbor"}, "scoring": {"compress": "log1p", **_SMOOTH}},
     "isolation forest": {"model": {"kind": "isolation_forest"}, "scoring": {"compress": "log1p", **_SMOOTH}},
     "autoregressive ridge": {
         "window.length": 6,
@@ -50,7 +50,7 @@ def trivial(experiment: Experiment, name: str) -> Experiment:
 
 
 def untrained(experiment: Experiment) -> Experiment:
-    """Returns the experiment with its model left as it was initialised: what its architecture and scoring are worth alone."""
+    """Returns the experiment with its model left as it was initialized: what its architecture and scoring are worth alone."""
     changes = {"training": {"epochs": 0}, "objective": {}}
     return parse(Experiment, put(experiment.model_dump(mode="json"), changes), UNTRAINED)
 

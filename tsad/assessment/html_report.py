@@ -105,7 +105,7 @@ WINDOWED = (
 )
 
 CAPTIONS = {
-    "scores": "The score of every row, with the level and the labelled anomalies where they are known.",
+    "scores": "The score of every row, with the level and the labeled anomalies where they are known.",
     "precision_recall": "Precision over recall at every level; the best trivial detectors are thin.",
     "roc": "Recall over the share of normal rows that are flagged, at every level; the best trivial detectors are thin.",
     "f1_vs_threshold": "What precision, recall and F1 would be at other levels. To read the level off here is an oracle.",

@@ -71,7 +71,7 @@ class FutureShuffle:
 def future_shuffle(scorer: RowScorer, series: Series, row: int, generator: Generator) -> FutureShuffle:
     """Returns how far the scores up to a row change with the rows that they must not depend on.
 
-    Shuffling finds a window, a smoothing or a normalisation by position that reaches ahead. It leaves the mean, the minimum
+    Shuffling finds a window, a smoothing or a normalization by position that reaches ahead. It leaves the mean, the minimum
     and the maximum of the rows as they are, so the same scores are made without the later rows too: that finds scores
     scaled by all rows passed.
 
@@ -197,7 +197,7 @@ def labels_unread(experiment: Experiment, data: DataSet, generator: Generator) -
 
     Args:
         experiment: Run twice.
-        data: With labelled test rows.
+        data: With labeled test rows.
         generator: Draws the labels.
 
     Raises:

@@ -27,7 +27,7 @@ def show_comparison(name: str, assessment: Assessment) -> str:
 
 def show_verdict(assessment: Assessment) -> str:
     """Returns a sentence that says whether the detector is worth more than the best trivial one, and which labels chose."""
-    verdict = "Without labelled anomalies in the reported rows, nobody can say whether it beats a trivial detector."
+    verdict = "Without labeled anomalies in the reported rows, nobody can say whether it beats a trivial detector."
     if assessment.certainty is not None and assessment.certainty.gain is not None:
         verdict = assessment.certainty.gain.sentence
     return f"{verdict}\n{assessment.provenance.sentence}"

@@ -34,7 +34,7 @@ def serve(model: str, **options: Any) -> None:
 @click.command(context_settings=PASS_ON)
 @click.argument("model", required=False)
 @click.option("--data", type=YAML, help="The EXPERIMENT.yaml whose rows MODEL and the champion are compared on.")
-@click.option("--metric", help="Of labelled rows; the default is ranking/pr_auc.")
+@click.option("--metric", help="Of labeled rows; the default is ranking/pr_auc.")
 @click.option("--margin", type=float, help="That MODEL must be above the champion by; the default is 0.02.")
 @click.option("--force", is_flag=True, help="Promote without a comparison.")
 @click.option("--undo", is_flag=True, help="Make the champion before this one champion again.")

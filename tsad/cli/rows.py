@@ -54,7 +54,7 @@ def data_check(
 def generate(
     generator: str, output_path: Path, labels_path: Path | None, train_path: Path | None, **options: str | float | None
 ) -> None:
-    """Write a synthetic series with labelled anomalies as CSV."""
+    """Write a synthetic series with labeled anomalies as CSV."""
     from tsad.workflows.generate import generate as command
 
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}

@@ -17,7 +17,7 @@ STRETCH = 32
 
 
 class EventsCard(Spec):
-    """Labelled anomalies of one part.
+    """Labeled anomalies of one part.
 
     Attributes:
         count: Unbroken stretches of anomalous rows.
@@ -57,10 +57,10 @@ class PartCard(Spec):
         rows: T.
         segments: Stretches of rows without a boundary.
         values_sha256: Of the (T, F) values as little-endian float32, row by row.
-        labels_sha256: Of the (T,) labels as one byte each, 0 or 1; None where nobody labelled.
+        labels_sha256: Of the (T,) labels as one byte each, 0 or 1; None where nobody labeled.
         first_time: Of the first row, ISO 8601 to the second; None without times.
         last_time: Of the last row.
-        events: Labelled anomalies; None where nobody labelled.
+        events: Labeled anomalies; None where nobody labeled.
     """
 
     rows: int
@@ -229,7 +229,7 @@ def _named(features: tuple[str, ...], which: NDArray[np.bool_]) -> tuple[str, ..
 def _lines(part: PartCard) -> list[tuple[str, str]]:
     """Returns name and value of each line of the table."""
     events = part.events
-    found = "nobody labelled" if events is None else f"{events.rows} ({events.ratio:.2%}) in {events.count} events"
+    found = "nobody labeled" if events is None else f"{events.rows} ({events.ratio:.2%}) in {events.count} events"
     lengths = "" if not events else f"{events.shortest} / {events.median:g} / {events.longest}"
     return [
         ("rows", str(part.rows)),

@@ -15,17 +15,17 @@ def contaminate(clean: Series, pool: Series, share: float, context: int) -> Seri
 
     Args:
         clean: (T, F) rows to learn from.
-        pool: Labelled rows that are never reported.
-        share: Of labelled anomalous rows among the rows that come out, reached or just passed.
+        pool: Labeled rows that are never reported.
+        share: Of labeled anomalous rows among the rows that come out, reached or just passed.
         context: Rows of the pool before and after a stretch, the window length less 1.
 
     Raises:
-        DataError: if the pool has no labelled anomaly.
+        DataError: if the pool has no labeled anomaly.
     """
     stretches = [] if pool.labels is None else runs(pool.labels)
     if not stretches:
         raise DataError(
-            f"contamination takes labelled anomalies from the rows set apart for choosing, but these {len(pool)} rows have "
+            f"contamination takes labeled anomalies from the rows set apart for choosing, but these {len(pool)} rows have "
             f"none; enlarge split.selection"
         )
     order = np.random.default_rng(0).permutation(len(stretches))

@@ -10,7 +10,7 @@ from tsad.series import Series
 
 
 class Cause(NamedTuple):
-    """Which features an anomaly of the test rows moved, as whoever labelled it says.
+    """Which features an anomaly of the test rows moved, as whoever labeled it says.
 
     Attributes:
         start: Its first row.
@@ -29,7 +29,7 @@ class Kind(NamedTuple):
     Attributes:
         start: Its first row.
         stop: The row after its last.
-        name: As whoever labelled it calls it.
+        name: As whoever labeled it calls it.
     """
 
     start: int
@@ -61,7 +61,7 @@ class DataSet:
         train: Rows to learn from; their labels, if any, are never read.
         test: Rows after the training rows; labels, if any, are for reports.
         continuous: Whether the first test row follows the last training row as rows follow each other.
-        causes: Of labelled anomalies of the test rows, as far as they are known; every row of a cause is labelled.
+        causes: Of labeled anomalies of the test rows, as far as they are known; every row of a cause is labeled.
         kinds: Of anomalies of the test rows, as far as they are known, by first row; two kinds may share rows.
         units: What the rows are of, in order, if of several things: each of them is cut in time by itself.
         step_seconds: From one row to the next; None where nobody knows or it varies.

@@ -1,4 +1,4 @@
-"""Anomalies put into rows that have none, so that a detector can be judged where nobody labelled anything."""
+"""Anomalies put into rows that have none, so that a detector can be judged where nobody labeled anything."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ def joined(parts: Sequence[DataSet], family: str) -> DataSet:
     Test rows do not follow the training rows then, so the first ones of each unit have no score.
 
     Args:
-        parts: At least one; their test rows are labelled.
+        parts: At least one; their test rows are labeled.
         family: What their names begin with.
     """
     if len(parts) == 1:

@@ -16,9 +16,9 @@ from tsad.detector.scoring import (
     ScoringSpec,
     estimates,
     feature_scale,
-    misfits,
     lookahead,
     lookback,
+    misfits,
     scores,
 )
 from tsad.errors import DataError, DetectorError

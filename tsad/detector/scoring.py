@@ -247,7 +247,7 @@ def last(rows: NDArray[Number], count: int) -> NDArray[Number]:
 
 
 def _medians(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Returns the median of each `length` neighbours, NaN if one is NaN or infinite; the same bits by either way."""
+    """Returns the median of each `length` neighbors, NaN if one is NaN or infinite; the same bits by either way."""
     if len(values) - length < _FEW:
         known = np.where(np.isinf(values), np.nan, values)
         return np.asarray(np.median(sliding_window_view(known, length), axis=1))

@@ -27,7 +27,7 @@ _SHORTEST = 64
 _ROOM = 8
 """Blocks of a length that the reference must have room for side by side."""
 _BLOCKS = 300
-"""Blocks of a length that are looked at, at most; neighbours share up to three quarters of their rows."""
+"""Blocks of a length that are looked at, at most; neighbors share up to three quarters of their rows."""
 _CONFIDENCE = 0.99
 """Share of the reference's own blocks that the others would call usual, in all columns at once."""
 _FARTHEST = 0.99

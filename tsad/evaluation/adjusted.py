@@ -1,4 +1,4 @@
-"""Adjusted points: a labelled segment with enough flags counts as flagged throughout.
+"""Adjusted points: a labeled segment with enough flags counts as flagged throughout.
 
 Point adjustment rewards chance: at its best level a random score gets a point-adjusted F1 of 0.7 on SMD, mean over
 machines, because a long segment is all but sure to hold one row above any level (Kim et al., AAAI 2022). No number of
@@ -15,7 +15,7 @@ PERCENTAGES = range(101)
 
 
 def adjust(flags: Flags, labels: Flags) -> Flags:
-    """Returns (T,) flags in which every labelled segment with any flag is flagged throughout (Xu et al., WWW 2018).
+    """Returns (T,) flags in which every labeled segment with any flag is flagged throughout (Xu et al., WWW 2018).
 
     Flags of normal rows stay as they are. TSB-AD 1.5 differs in one row: where a segment begins at row 0 and its first
     flag comes later, it leaves row 0 without a flag.

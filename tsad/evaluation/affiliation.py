@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsad.evaluation.events import Descent, Rows, descend, harmonic_mean, labelled_events, nearest_higher
+from tsad.evaluation.events import Descent, Rows, descend, harmonic_mean, labeled_events, nearest_higher
 from tsad.evaluation.pointwise import Flags, Floats
 
 
@@ -36,7 +36,7 @@ def affiliation(flags: Flags, labels: Flags) -> Affiliation:
         labels: (T,) with at least one True.
 
     Raises:
-        ValueError: if no row is labelled, so that there are no zones.
+        ValueError: if no row is labeled, so that there are no zones.
     """
     precision, recall = _sweep(flags.astype(np.float64), labels)
     if not flags.any():
@@ -54,7 +54,7 @@ def best_affiliation_f1(scores: Floats, labels: Flags) -> float:
         labels: (T,) with at least one True.
 
     Raises:
-        ValueError: if no row is labelled.
+        ValueError: if no row is labeled.
     """
     return float(harmonic_mean(*_sweep(scores, labels)).max())
 
@@ -74,7 +74,7 @@ def _sweep(scores: Floats, labels: Flags) -> tuple[Floats, Floats]:
     Rows are cut in halves, because a zone may end in the middle of one. The halves get their flags one after the other, and
     the cumulative sum of what each adds has every level.
     """
-    starts, stops = 2 * np.array(labelled_events(labels)).T
+    starts, stops = 2 * np.array(labeled_events(labels)).T
     borders = np.concatenate([[0], (stops[:-1] + starts[1:]) // 2, [2 * len(scores)]])
     columns = np.array([starts, stops, borders[:-1], borders[1:]], dtype=np.float64)
     zones = _Zones(*np.repeat(columns, np.diff(borders), axis=1))

@@ -1,9 +1,9 @@
 """Metrics of events, and the falling level by which metrics of segments meet every threshold in one pass.
 
-An event is an unbroken stretch of labelled rows, however long. What is best over levels (`best_...`) is an oracle, since
+An event is an unbroken stretch of labeled rows, however long. What is best over levels (`best_...`) is an oracle, since
 labels of the very rows choose the level. It is exact, over all unique scores, because a grid of levels misses the best one:
 a linear grid between the extremes spends its levels on an empty tail as soon as one score is huge, and quantiles spend
-theirs on normal rows. On SMD's machine 2-8 (0.7 % labelled), 100 quantiles find a range F1 of .34 where the best is .98.
+theirs on normal rows. On SMD's machine 2-8 (0.7 % labeled), 100 quantiles find a range F1 of .34 where the best is .98.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class EventScores(NamedTuple):
     """What flags are worth where an event is found by any of its rows, and every false row counts.
 
     Attributes:
-        precision: Share of the flagged rows that are labelled; 0 if none is flagged.
+        precision: Share of the flagged rows that are labeled; 0 if none is flagged.
         recall: Share of the events with a flagged row.
         f1: Their harmonic mean, 0 where both are.
     """
@@ -42,9 +42,9 @@ def event_scores(flags: Flags, labels: Flags) -> EventScores:
         labels: (T,) with at least one True.
 
     Raises:
-        ValueError: if no row is labelled, so that there is nothing to recall.
+        ValueError: if no row is labeled, so that there is nothing to recall.
     """
-    recall = float(np.mean([flags[start:stop].any() for start, stop in labelled_events(labels)]))
+    recall = float(np.mean([flags[start:stop].any() for start, stop in labeled_events(labels)]))
     precision = float((flags & labels).sum() / max(flags.sum(), 1))
     return EventScores(precision, recall, float(harmonic_mean(precision, recall)))
 
@@ -57,11 +57,11 @@ def best_event_f1(scores: Floats, labels: Flags) -> float:
         labels: (T,) with at least one True.
 
     Raises:
-        ValueError: if no row is labelled.
+        ValueError: if no row is labeled.
     """
     order, rank, ends = descend(scores)
     precision = np.cumsum(labels[order]) / np.arange(1, len(order) + 1)
-    found_at = [rank[start:stop].min() for start, stop in labelled_events(labels)]
+    found_at = [rank[start:stop].min() for start, stop in labeled_events(labels)]
     recall = np.bincount(found_at, minlength=len(order)).cumsum() / len(found_at)
     return float(harmonic_mean(precision, recall)[ends].max())
 
@@ -77,16 +77,16 @@ def detection_delays(flags: Flags, labels: Flags) -> NDArray[np.int64]:
 
 
 def false_alarms(flags: Flags, labels: Flags) -> int:
-    """Returns the number of flagged segments without a labelled row; times rows per day / normal rows, those of a day."""
+    """Returns the number of flagged segments without a labeled row; times rows per day / normal rows, those of a day."""
     return sum(not labels[start:stop].any() for start, stop in runs(flags))
 
 
-def labelled_events(labels: Flags) -> list[tuple[int, int]]:
+def labeled_events(labels: Flags) -> list[tuple[int, int]]:
     """Returns (first row, row after the last) of every event; raises ValueError if there is none."""
     events = runs(labels)
     if not events:
         raise ValueError(
-            f"metrics of events need a labelled row, but none of {len(labels)} rows is labelled; "
+            f"metrics of events need a labeled row, but none of {len(labels)} rows is labeled; "
             f"report them as undefined, or take rows with an anomaly"
         )
     return events

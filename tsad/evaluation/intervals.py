@@ -73,7 +73,7 @@ def resampled_pr_auc(scores: Floats, labels: Flags, weights: NDArray[np.int64]) 
 def block_weights(rows: int, generator: Generator, resamples: int) -> NDArray[np.int64]:
     """Returns the (R, T) counts of block bootstrap: `BLOCKS` stretches of equal length, drawn with replacement.
 
-    Rows are not drawn one by one, since neighbours are alike and the interval would be far too narrow (Künsch 1989).
+    Rows are not drawn one by one, since neighbors are alike and the interval would be far too narrow (Künsch 1989).
     """
     block = np.arange(rows) * min(BLOCKS, rows) // rows
     drawn = generator.integers(block[-1] + 1, size=(resamples, block[-1] + 1))

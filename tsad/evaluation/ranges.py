@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsad.evaluation.events import Rows, descend, harmonic_mean, labelled_events, nearest_higher
+from tsad.evaluation.events import Rows, descend, harmonic_mean, labeled_events, nearest_higher
 from tsad.evaluation.pointwise import Flags, Floats
 
 
@@ -12,7 +12,7 @@ class RangeScores(NamedTuple):
     """Means over segments, each between 0 and 1.
 
     Attributes:
-        precision: Mean over flagged segments of (share of labelled rows) / (events touched); 0 if none is flagged.
+        precision: Mean over flagged segments of (share of labeled rows) / (events touched); 0 if none is flagged.
         recall: Mean over events of `existence` if one row is flagged, and of 1 - `existence` times (share of flagged rows)
             / (flagged segments that touch it).
         f1: Their harmonic mean, 0 where both are.
@@ -27,7 +27,7 @@ def range_scores(flags: Flags, labels: Flags, existence: float = 0.2) -> RangeSc
     """Returns range-based precision and recall: Tatbul et al. (NeurIPS 2018), flat bias, cardinality factor 1/x.
 
     `existence` is alpha of the paper; precision has none, as there. Equal to TSB-AD's R-based-F1 at its 0.2, with two
-    exceptions: TSB-AD 1.5 finds no segment where every row is flagged (or labelled) and so gives 0, and it misreads bool
+    exceptions: TSB-AD 1.5 finds no segment where every row is flagged (or labeled) and so gives 0, and it misreads bool
     arrays, of which numpy makes differences that are never -1.
 
     Args:
@@ -36,7 +36,7 @@ def range_scores(flags: Flags, labels: Flags, existence: float = 0.2) -> RangeSc
         existence: From 0 to 1, what a single flagged row of an event is worth.
 
     Raises:
-        ValueError: if no row is labelled.
+        ValueError: if no row is labeled.
     """
     precision, recall = _sweep(flags.astype(np.float64), labels, existence)
     if not flags.any():
@@ -52,7 +52,7 @@ def best_range_f1(scores: Floats, labels: Flags) -> float:
         labels: (T,) with at least one True.
 
     Raises:
-        ValueError: if no row is labelled.
+        ValueError: if no row is labeled.
     """
     return float(harmonic_mean(*_sweep(scores, labels, existence=0.2)).max())
 
@@ -63,16 +63,16 @@ def _sweep(scores: Floats, labels: Flags, existence: float) -> tuple[Floats, Flo
     Rows get their flag one after the other. It makes a new segment, prolongs one, or joins two; what each of the sums gains
     by that follows from the nearest rows without a flag, so that the cumulative sum of the gains has every level.
     """
-    starts, stops = np.array(labelled_events(labels)).T
+    starts, stops = np.array(labeled_events(labels)).T
     order, rank, ends = descend(scores)
     before, after = nearest_higher(rank)
     rows, first = np.arange(len(order)), before + 1
     left, right = (first < rows).astype(int), (rows + 1 < after).astype(int)  # 1 where a flag is already beside
-    labelled = np.append(0, labels.cumsum())
+    labeled = np.append(0, labels.cumsum())
 
     def rewards(start: Rows, stop: Rows) -> Floats:
         events = np.searchsorted(starts, stop) - np.searchsorted(stops, start, side="right")
-        means: Floats = (labelled[stop] - labelled[start]) / np.maximum((stop - start) * events, 1)
+        means: Floats = (labeled[stop] - labeled[start]) / np.maximum((stop - start) * events, 1)
         return means
 
     gained = rewards(first, after) - rewards(first, rows) - rewards(rows + 1, after)

@@ -1,4 +1,4 @@
-"""Root cause: whether the features that gave a labelled event its scores are those that caused it."""
+"""Root cause: whether the features that gave a labeled event its scores are those that caused it."""
 
 from collections.abc import Sequence
 from math import comb
@@ -18,7 +18,7 @@ class RootCause(NamedTuple):
     Attributes:
         hit_rate_100: `hit_rate` at 100 %.
         hit_rate_150: `hit_rate` at 150 %.
-        ndcg: Normalised discounted cumulative gain of the whole ranking; a true cause gains 1.
+        ndcg: Normalized discounted cumulative gain of the whole ranking; a true cause gains 1.
         top_3: Share of events with a true cause among the first three features.
     """
 
@@ -37,7 +37,7 @@ def root_cause(
 ) -> tuple[RootCause, RootCause]:
     """Returns what a ranking of the features is worth, and what a random one is expected to be.
 
-    The events are the labelled ones, whether or not anything flagged them, so that no threshold has a hand in it: it says
+    The events are the labeled ones, whether or not anything flagged them, so that no threshold has a hand in it: it says
     whether features are told apart, not whether the event is found. An event ranks features by their mean over those of
     its rows that have scores; an event without such a row takes no part. Features that tie count as if in random order
     (the expected value over all orders), so chance is exactly what features that all tie get.

@@ -39,12 +39,12 @@ class Material:
     Attributes:
         rows: (T, F) scaled rows that the model is fitted on.
         generator: Draws whatever is drawn.
-        labelled: (T', F) scaled rows set apart for choosing, never reported, and their (T',) bool labels; or None.
+        labeled: (T', F) scaled rows set apart for choosing, never reported, and their (T',) bool labels; or None.
     """
 
     rows: Tensor
     generator: Generator
-    labelled: tuple[Tensor, Tensor] | None = None
+    labeled: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)

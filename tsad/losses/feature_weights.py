@@ -39,7 +39,7 @@ class FeatureScaledWeighting(Spec):
     """Weights in proportion to 1 / running mean squared error of the feature, updated through training.
 
     A feature that is hard to estimate then does not outweigh those that are easy (homoscedastic weighting, Kendall et
-    al. 2018, with the variance measured instead of learnt).
+    al. 2018, with the variance measured instead of learned).
 
     Attributes:
         decay: Of the running mean, per batch.

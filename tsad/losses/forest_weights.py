@@ -57,7 +57,7 @@ class ForestWeighting(Spec):
     def _examples(self, material: Material) -> tuple[Tensor, Tensor]:
         """Returns (N, F) rows and (N,) bool, True where a row stands for an anomaly."""
         if self.against == "labels":
-            return _labelled(material)
+            return _labeled(material)
         step = max(1, -(-len(material.rows) // self.rows))
         real = material.rows[::step].cpu()
         change = _permuted if self.against == "permuted" else _injected
@@ -65,13 +65,13 @@ class ForestWeighting(Spec):
         return torch.cat([real, made]), torch.arange(2 * len(real)) >= len(real)
 
 
-def _labelled(material: Material) -> tuple[Tensor, Tensor]:
-    if material.labelled is None:
+def _labeled(material: Material) -> tuple[Tensor, Tensor]:
+    if material.labeled is None:
         raise ValueError(
-            "forest weights against labels need labelled rows that are never reported, but none were set apart; set "
+            "forest weights against labels need labeled rows that are never reported, but none were set apart; set "
             "split.selection, or take against: permuted"
         )
-    rows, labels = material.labelled
+    rows, labels = material.labeled
     if labels.all() or not labels.any():
         raise ValueError(
             f"forest weights against labels need normal and anomalous rows, but all {len(labels)} rows set apart are "

@@ -1,4 +1,4 @@
-"""Squared error on hidden entries alone (masked modelling: Devlin et al. 2019; Zerveas et al. 2021 for time series)."""
+"""Squared error on hidden entries alone (masked modeling: Devlin et al. 2019; Zerveas et al. 2021 for time series)."""
 
 from typing import ClassVar, Literal
 

@@ -10,7 +10,7 @@ from tsad.models.baselines.chance import ConstantSpec, RandomSpec
 from tsad.models.baselines.isolation_forest import IsolationForestSpec
 from tsad.models.baselines.l2 import L2Spec
 from tsad.models.baselines.multiscale import MultiscaleLinearSpec
-from tsad.models.baselines.nearest import KMeansSpec, NearestNeighbourSpec
+from tsad.models.baselines.nearest import KMeansSpec, NearestNeighborSpec
 from tsad.models.baselines.principal import PcaErrorSpec, WindowLinearSpec
 from tsad.models.baselines.range_deviation import RangeDeviationSpec
 from tsad.models.lstm_ae import LstmAutoencoderSpec
@@ -31,7 +31,7 @@ ModelSpec = Annotated[
     | RandomSpec
     | ConstantSpec
     | RangeDeviationSpec
-    | NearestNeighbourSpec
+    | NearestNeighborSpec
     | KMeansSpec
     | AutoregressiveRidgeSpec
     | IsolationForestSpec,

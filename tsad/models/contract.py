@@ -34,7 +34,7 @@ class Estimate(NamedTuple):
 
 
 class Model(nn.Module):
-    """A network or a closed form; everything it learnt is in its `state_dict`.
+    """A network or a closed form; everything it learned is in its `state_dict`.
 
     Attributes:
         steps: How many last steps of a window it estimates, H.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class DilatedResidual(nn.Module):
-    """Two dilated convolutions beside a shortcut (Bai et al. 2018, without weight normalisation, looking both ways)."""
+    """Two dilated convolutions beside a shortcut (Bai et al. 2018, without weight normalization, looking both ways)."""
 
     def __init__(self, inputs: int, channels: int, *, kernel: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def _pooled(part: Tensor, size: int) -> Tensor:
 class AttentionBlock(nn.Module):
     """Self-attention, optional attention to a memory, and a feed-forward layer of four times the width.
 
-    Each is normalised before and added after ("pre-norm", Xiong et al. 2020), which trains without a warm-up.
+    Each is normalized before and added after ("pre-norm", Xiong et al. 2020), which trains without a warm-up.
 
     Args:
         width: Of the steps.
@@ -155,7 +155,7 @@ class Stem(nn.Module):
 
     Args:
         kind: `linear`, each step on its own; `tcn`, two dilated residual convolutions, so that a step knows its
-            neighbours before the first attention.
+            neighbors before the first attention.
         features: F.
         length: L.
         width: Of the steps that come out.

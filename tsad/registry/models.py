@@ -122,7 +122,7 @@ def requirements() -> list[str]:
 def sample_of(series: Series) -> pd.DataFrame:
     """Returns up to `SAMPLE_ROWS` rows in a row, with a first column `time` if they have times.
 
-    They are the first ones; of labelled rows those around the first anomaly, which decides nothing but what is shown.
+    They are the first ones; of labeled rows those around the first anomaly, which decides nothing but what is shown.
     """
     middle = 0 if series.labels is None else int(series.labels.argmax())
     start = min(max(0, middle - SAMPLE_ROWS // 2), max(0, len(series) - SAMPLE_ROWS))

@@ -24,16 +24,16 @@ class GateSpec(Spec):
     """What a challenger is asked before it becomes champion: the section `gate` of a search.
 
     Attributes:
-        kind: `labelled` compares a metric of the reported test rows, and so reads their labels: what the winner's numbers on
+        kind: `labeled` compares a metric of the reported test rows, and so reads their labels: what the winner's numbers on
             them are worth from then on is the larger of two. `label_free` compares the mean average precision on validation
-            rows with injected anomalies, drawn anew, so that neither was chosen by them. `auto` is `labelled` where the
-            reported rows have anomalies and normal rows, as labelled, else `label_free`.
+            rows with injected anomalies, drawn anew, so that neither was chosen by them. `auto` is `labeled` where the
+            reported rows have anomalies and normal rows, as labeled, else `label_free`.
         metric: Of the report, the larger the better; None of a label-free comparison, which has its own.
         margin: By which the challenger must be above the champion. Another seed alone moves a detector by about the default,
             and each change of champion changes what people are used to.
     """
 
-    kind: Literal["auto", "labelled", "label_free"] = "auto"
+    kind: Literal["auto", "labeled", "label_free"] = "auto"
     metric: (
         Literal[
             "ranking/pr_auc",
@@ -121,7 +121,7 @@ def compare(
     """
     data, cut = rows
     parts = split(data, cut, challenger.scorer.lookback + 1)
-    if gate.kind == "labelled" or (gate.kind == "auto" and _both_kinds(parts)):
+    if gate.kind == "labeled" or (gate.kind == "auto" and _both_kinds(parts)):
         return _by_labels(challenger, champion, parts, data, gate)
     return _by_injection(challenger, champion, parts, data, gate, injection)
 
@@ -133,9 +133,7 @@ def _both_kinds(parts: Parts) -> bool:
 
 def _by_labels(challenger: Detector, champion: Detector, parts: Parts, data: DataSet, gate: GateSpec) -> Comparison:
     if parts.test.labels is None or gate.metric is None:
-        raise DataError(
-            f"a labelled gate needs labelled test rows, but {data.name} has none; set gate.kind: label_free"
-        )
+        raise DataError(f"a labeled gate needs labeled test rows, but {data.name} has none; set gate.kind: label_free")
     rows, labels = parts.reported, np.asarray(parts.test.labels[parts.reported])
     detectors = (challenger, champion)
     scored = [detector.score(parts.test, parts.past) for detector in detectors]
@@ -153,7 +151,7 @@ def _by_labels(challenger: Detector, champion: Detector, parts: Parts, data: Dat
         difference = interval(first - second, own - other)
     return Comparison(
         metric=gate.metric,
-        rows=f"{int(shared.sum())} labelled rows of the test part of {data.name}, from row {rows.start} on",
+        rows=f"{int(shared.sum())} labeled rows of the test part of {data.name}, from row {rows.start} on",
         champion=second,
         challenger=first,
         difference=difference,

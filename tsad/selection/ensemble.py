@@ -100,7 +100,7 @@ def choose_members(ended: Sequence[tuple[Trial, Path | None]], data: DataSet, sp
 
 
 def build_ensemble(chosen: Sequence[Chosen], data: DataSet) -> Outcome:
-    """Returns what the ensemble comes to, so that `maximise.value` judges it on the rows that its members were judged on.
+    """Returns what the ensemble comes to, so that `maximize.value` judges it on the rows that its members were judged on.
 
     Its threshold is the best member's, fitted anew; its `seconds` are those of all members; whose labels had a hand in any
     of them had a hand in it.

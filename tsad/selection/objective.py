@@ -18,14 +18,14 @@ from tsad.series import Series
 from tsad.spec import Spec
 
 
-class LabelledSpec(Spec):
-    """A metric on labelled rows that are set apart in time from the reported ones (`split.selection` above 0).
+class LabeledSpec(Spec):
+    """A metric on labeled rows that are set apart in time from the reported ones (`split.selection` above 0).
 
     Attributes:
         metric: Name of a metric of the report.
     """
 
-    kind: Literal["labelled"]
+    kind: Literal["labeled"]
     metric: Literal["ranking/pr_auc", "ranking/vus_pr", "ranking/roc_auc", "oracle/best_f1", "point/f1"] = (
         "ranking/pr_auc"
     )
@@ -39,7 +39,7 @@ class LabelledSpec(Spec):
         """Returns the metric; raises `DataError` if the selection rows do not define it."""
         if outcome.selection is None:
             raise DataError(
-                "maximise: labelled needs rows to choose by; set split.selection above 0, to 0.4 for example"
+                "maximize: labeled needs rows to choose by; set split.selection above 0, to 0.4 for example"
             )
         if self.metric not in outcome.selection.metrics:
             reason = outcome.selection.undefined.get(self.metric, "not computed")
@@ -67,14 +67,14 @@ class MisfitSpec(Spec):
         scorer, parts = outcome.detector.scorer, outcome.parts
         if isinstance(scorer, Ensemble):
             raise DataError(
-                f"maximise: misfit is that of one model, but an ensemble has {len(scorer.members)}; maximise label_free or "
-                f"labelled, or search without an ensemble"
+                f"maximize: misfit is that of one model, but an ensemble has {len(scorer.members)}; maximize label_free or "
+                f"labeled, or search without an ensemble"
             )
         scaled = misfits(scorer.model, scorer.scaler.apply(parts.validation), scorer.window_length, ScoringSpec())
         deviation = parts.fit.values.std(axis=0, dtype=np.float64)
         moving = deviation > 0
         if not moving.any():
-            raise DataError("maximise: misfit needs a feature that varies in the rows of the fit, but all are constant")
+            raise DataError("maximize: misfit needs a feature that varies in the rows of the fit, but all are constant")
         return -float(np.nanmean((scaled * np.square(scorer.scaler.scale))[:, moving] / np.square(deviation[moving])))
 
 
@@ -88,8 +88,8 @@ class LabelFreeSpec(Spec):
     A hint, no proof. Rank correlation with the test PR-AUC (VUS-PR) of 20 closed-form detectors, chance among them, on SMD
     1-2, 2-1, 2-8, 3-4: 0.07, 0.50, 0.63, 0.40 (-0.13, 0.44, 0.41, 0.57); of the ten of them that `misfit` can rank: -0.32,
     0.26, 0.30, 0.28, while `misfit` itself has -0.45, -0.02, -0.06, 0.15. The injection was chosen on these machines. It
-    favours detectors of short memory: it picked a ridge forecaster on all four, at 0.27, 0.26, 0.96, 0.81 where the best
-    had 0.51, 0.42, 0.97, 0.84. Where labelled rows can be set apart, `labelled` reads the labels themselves.
+    favors detectors of short memory: it picked a ridge forecaster on all four, at 0.27, 0.26, 0.96, 0.81 where the best
+    had 0.51, 0.42, 0.97, 0.84. Where labeled rows can be set apart, `labeled` reads the labels themselves.
 
     Attributes:
         kinds: What is injected, in turn.
@@ -132,9 +132,9 @@ class LabelFreeSpec(Spec):
         if silent:
             reach = detector.scorer.lookback + detector.scorer.lookahead
             raise DataError(
-                f"maximise: label_free judges every candidate on the same {int(injected.inner.sum())} validation rows, but "
+                f"maximize: label_free judges every candidate on the same {int(injected.inner.sum())} validation rows, but "
                 f"this one has no score for {silent} of them, since it looks {reach} rows around; set "
-                f"search.maximise.edge={reach} or more and give segments of {3 * reach} rows, or take a shorter window"
+                f"search.maximize.edge={reach} or more and give segments of {3 * reach} rows, or take a shorter window"
             )
         normal = injected.inner & ~injected.touched
         kinds = {event.kind for event in injected.events}
@@ -146,19 +146,19 @@ def _precision(scores: Floats, anomalous: Flags, normal: Flags) -> float:
     return pr_auc(scores[rows], anomalous[rows])
 
 
-MaximiseSpec = Annotated[LabelFreeSpec | LabelledSpec | MisfitSpec, Field(discriminator="kind")]
+MaximizeSpec = Annotated[LabelFreeSpec | LabeledSpec | MisfitSpec, Field(discriminator="kind")]
 """Everything that a search can be asked to make large."""
 
 
-def other_values(maximise: MaximiseSpec, outcome: Outcome) -> dict[str, float]:
+def other_values(maximize: MaximizeSpec, outcome: Outcome) -> dict[str, float]:
     """Returns what the objectives that were not chosen would have said: `objective/KIND` of each that is defined.
 
     They choose nothing; a report compares all of them with the test metrics.
     """
-    kinds = (LabelFreeSpec(kind="label_free"), LabelledSpec(kind="labelled"), MisfitSpec(kind="misfit"))
+    kinds = (LabelFreeSpec(kind="label_free"), LabeledSpec(kind="labeled"), MisfitSpec(kind="misfit"))
     found = {}
     for other in kinds:
-        if other.kind != maximise.kind:
+        if other.kind != maximize.kind:
             with suppress(DataError):  # no rows to choose by, or too few around a score
                 found[f"objective/{other.kind}"] = other.value(outcome)
     return found

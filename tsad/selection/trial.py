@@ -53,7 +53,7 @@ class Trial:
     Attributes:
         candidate: What was tried.
         state: How it ended.
-        value: What is maximised, at the end for a finished trial, at its last rung for a stopped one; None if unknown.
+        value: What is maximized, at the end for a finished trial, at its last rung for a stopped one; None if unknown.
         seconds: Wall time from its start to its end.
         epochs: Epochs trained; 0 for a closed form.
         metrics: Of its last evaluation.

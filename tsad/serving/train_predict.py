@@ -37,7 +37,7 @@ class Question(Spec):
 
     Attributes:
         y_true: 100 to 20,000 finite numbers, oldest first.
-        use_synthetic: Take a generated series with labelled anomalies instead.
+        use_synthetic: Take a generated series with labeled anomalies instead.
         sigma: Standard deviations above the mean at which a residual becomes an anomaly.
     """
 

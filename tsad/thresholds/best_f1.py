@@ -19,11 +19,11 @@ class BestF1Spec(Spec):
     kind: Literal["best_f1"]
 
     def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> "BestF1Threshold":
-        """Returns the best level for the labelled test rows; raises ValueError without a label of an anomaly."""
+        """Returns the best level for the labeled test rows; raises ValueError without a label of an anomaly."""
         known = ~np.isnan(scores)
         if labels is None or not labels[known].any():
             raise ValueError(
-                "threshold best_f1 needs test rows with labelled anomalies; take percentile or sigma without them"
+                "threshold best_f1 needs test rows with labeled anomalies; take percentile or sigma without them"
             )
         swept = sweep(finite(scores), labels[known])
         return BestF1Threshold(level=float(swept.levels[swept.best]))
@@ -42,6 +42,6 @@ class BestF1Threshold(FixedThreshold):
 
     def _updated(self, values: NDArray[np.float64]) -> Self:
         raise ValueError(
-            f"an oracle cannot be updated without labels, but {len(values)} scores came alone; fit best_f1 to labelled rows, "
+            f"an oracle cannot be updated without labels, but {len(values)} scores came alone; fit best_f1 to labeled rows, "
             f"or take a threshold that reads none"
         )

@@ -25,7 +25,7 @@ class ConformalSpec(Spec):
 
     All of this holds for exchangeable scores. Those of a time series are autocorrelated, and smoothing adds to it: false
     alarms then come in bursts that bear each other out, and n validation rows say as little as fewer independent ones. Of
-    Gaussian scores a correlation of 0.9 between neighbours flags three times as many normal rows, 0.99 twenty-five times;
+    Gaussian scores a correlation of 0.9 between neighbors flags three times as many normal rows, 0.99 twenty-five times;
     a smaller rate counters it. After a drift nothing holds: `update`, or take ewma.
 
     Attributes:

@@ -27,7 +27,7 @@ class PercentileSpec(Spec):
     percentile: float = Field(95.0, ge=0, le=100)
 
     def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> "PercentileThreshold":
-        """Returns the percentile, linear between neighbouring scores; raises ValueError if there is none."""
+        """Returns the percentile, linear between neighboring scores; raises ValueError if there is none."""
         values = scored(self.kind, scores, self.scores_needed, "give more validation rows")
         return PercentileThreshold.of(self, Sample.of(values))
 

@@ -19,7 +19,7 @@ class PotSpec(Spec):
     """The level that a normal row exceeds with probability `risk` (Siffer et al., KDD 2017, POT and SPOT).
 
     It reaches beyond the scores seen: a risk of 1e-4 does not need 10,000 rows. The excess of scores over a high quantile is
-    taken for generalised Pareto. Where Siffer maximises the likelihood by Grimshaw's search for roots, `fit_tail` has a
+    taken for generalized Pareto. Where Siffer maximizes the likelihood by Grimshaw's search for roots, `fit_tail` has a
     closed form. Extremes of autocorrelated scores come in clusters, which hold fewer peaks than they seem to.
 
     Attributes:
@@ -101,7 +101,7 @@ class PotThreshold(FixedThreshold):
 
 
 def fit_tail(peaks: NDArray[np.float64]) -> tuple[float, float]:
-    """Returns shape and scale of the generalised Pareto distribution: P(peak > x) = (1 + shape x / scale) ** (-1 / shape).
+    """Returns shape and scale of the generalized Pareto distribution: P(peak > x) = (1 + shape x / scale) ** (-1 / shape).
 
     The likelihood of theta = -shape / scale, whose shape follows from it, is averaged over points that quartile and largest
     peak set (Zhang and Stephens, Technometrics 2009): nothing is searched for, so nothing fails to converge, and no shape

@@ -18,7 +18,7 @@ class Threshold(Spec, ABC):
 
     - `after(scores)`: where the rule stands once these rows have passed. A stream carries it from one piece of a series to
       the next, and gets the flags of the whole. A fixed level stays the same.
-    - `update(scores)`: takes in unlabelled scores that are mostly normal, as if it had been fitted on them too. That is
+    - `update(scores)`: takes in unlabeled scores that are mostly normal, as if it had been fitted on them too. That is
       recalibration. Nothing is forgotten unless a member says so: to forget, fit its spec to recent scores.
 
     A series that is evaluated on its own starts from the state that was fitted or saved. Boundaries between segments do not

@@ -46,7 +46,7 @@ class Store:
         return str(self.client.get_run(run_id).info.experiment_id)
 
     def search(self, experiment: str, condition: str) -> list[Run]:
-        """Returns all runs of an experiment that fulfil a condition, in MLflow's language for it, the oldest first."""
+        """Returns all runs of an experiment that fulfill a condition, in MLflow's language for it, the oldest first."""
         found: list[Run] = []
         page = None
         while True:

@@ -24,9 +24,9 @@ FEWEST = 12
 FEWEST_PAIRS = 4
 """Finished trials below which nothing is said of a rank correlation."""
 VALUE = "value"
-"""What was maximised."""
-OBJECTIVES = ("objective/label_free", "objective/labelled", "objective/misfit")
-"""Metrics of a trial that say what another search would have maximised."""
+"""What was maximized."""
+OBJECTIVES = ("objective/label_free", "objective/labeled", "objective/misfit")
+"""Metrics of a trial that say what another search would have maximized."""
 _TREES, _REPEATS, _FOLDS, _PERMUTATIONS, _RESAMPLES = 20, 3, 5, 4, 1000
 
 
@@ -64,7 +64,7 @@ def drawn_at_random(trials: Sequence[Trial], spec: SearchSpec) -> list[Trial]:
     without parents may have been picked out of many. The first generation of evolution is spread evenly over the options of
     each gene, which is a little better than random.
     """
-    if spec.pbt is not None or spec.designer.kind not in ("random", "evolution", "ageing"):
+    if spec.pbt is not None or spec.designer.kind not in ("random", "evolution", "aging"):
         return []
     return [trial for trial in in_order(trials) if not trial.candidate.parents and not trial.candidate.generation]
 
@@ -133,7 +133,7 @@ def correlations(trials: Sequence[Trial], objective: str = VALUE) -> dict[str, t
 
     Args:
         trials: In any order.
-        objective: What was maximised, or one of `OBJECTIVES`.
+        objective: What was maximized, or one of `OBJECTIVES`.
     """
     told = [{**trial.metrics, **({} if trial.value is None else {VALUE: trial.value})} for trial in valued(trials)]
     found = {}
@@ -219,9 +219,9 @@ def _rises(columns: Mapping[str, tuple[Floats, NDArray[np.bool_]]], target: Floa
             own = slice(ends[place] - table.shape[1], ends[place])
             for permuted in exchanged[place]:
                 permuted[active, own] = table[generator.permutation(np.flatnonzero(active))]
-        for learnt, held in KFold(_FOLDS, shuffle=True, random_state=repeat).split(whole):
+        for learned, held in KFold(_FOLDS, shuffle=True, random_state=repeat).split(whole):
             forest = RandomForestRegressor(_TREES, min_samples_leaf=2, random_state=repeat)
-            forest.fit(whole[learnt], target[learnt])
+            forest.fit(whole[learned], target[learned])
             before = (forest.predict(whole[held]) - target[held]) ** 2
             predicted = forest.predict(exchanged[:, :, held].reshape(-1, whole.shape[1]))
             after = (predicted.reshape(len(columns), _PERMUTATIONS, len(held)) - target[held]) ** 2

@@ -31,7 +31,7 @@ def fronts(points: Floats) -> list[Places]:
 
 
 def crowding(points: Floats) -> Floats:
-    """Returns how lonely each point of one front is: the distances between its two neighbours, summed over objectives.
+    """Returns how lonely each point of one front is: the distances between its two neighbors, summed over objectives.
 
     Each objective is in units of its spread over the front; one without spread adds nothing. The ends of the others are
     infinitely lonely. Equal points are taken in their order.
@@ -55,35 +55,35 @@ def comparable(trial: Trial) -> bool:
     return trial.state == "finished" and trial.value is not None and bool(np.isfinite(trial.value))
 
 
-def objectives(trials: Sequence[Trial], minimise: Sequence[str]) -> Floats:
-    """Returns what comparable trials are worth, shape (trials, 1 + minimise), all to be large.
+def objectives(trials: Sequence[Trial], minimize: Sequence[str]) -> Floats:
+    """Returns what comparable trials are worth, shape (trials, 1 + minimize), all to be large.
 
     Raises:
-        ValueError: if a trial lacks a metric of `minimise`, or has no finite number there.
+        ValueError: if a trial lacks a metric of `minimize`, or has no finite number there.
     """
     for trial in trials:
-        for name in minimise:
+        for name in minimize:
             if not np.isfinite(trial.metrics.get(name, np.nan)):
                 raise ValueError(
-                    f"minimise must name metrics that every finished trial has, but {trial.candidate.name} has "
+                    f"minimize must name metrics that every finished trial has, but {trial.candidate.name} has "
                     f"{name}={trial.metrics.get(name)}; choose of {', '.join(sorted(trial.metrics)) or 'none'}"
                 )
-    rows = [[trial.value, *(-trial.metrics[name] for name in minimise)] for trial in trials]
-    return np.array(rows, dtype=np.float64).reshape(len(trials), 1 + len(minimise))
+    rows = [[trial.value, *(-trial.metrics[name] for name in minimize)] for trial in trials]
+    return np.array(rows, dtype=np.float64).reshape(len(trials), 1 + len(minimize))
 
 
-def front(trials: Sequence[Trial], minimise: Sequence[str]) -> list[Trial]:
+def front(trials: Sequence[Trial], minimize: Sequence[str]) -> list[Trial]:
     """Returns the finished trials that no other dominates, the largest value first, the older among equals."""
     finished = [trial for trial in trials if comparable(trial)]
-    best = fronts(objectives(finished, minimise))[:1]
+    best = fronts(objectives(finished, minimize))[:1]
     return sorted((finished[place] for places in best for place in places), key=lambda trial: trial.rank)
 
 
-def best_first(trials: Sequence[Trial], minimise: Sequence[str]) -> list[Trial]:
+def best_first(trials: Sequence[Trial], minimize: Sequence[str]) -> list[Trial]:
     """Returns comparable trials by front, the lonelier first within one; by value alone if nothing is to be small."""
-    if not minimise:
+    if not minimize:
         return sorted(trials, key=lambda trial: trial.rank)
-    points = objectives(trials, minimise)
+    points = objectives(trials, minimize)
     keys = [
         (level, -lonely, *trials[place].rank, place)
         for level, members in enumerate(fronts(points))

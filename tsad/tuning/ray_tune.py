@@ -25,7 +25,7 @@ from tsad.assessment.artifacts import metrics, write_results
 from tsad.data.dataset import DataSet
 from tsad.errors import TsadError
 from tsad.experiment import Experiment, Outcome, Progress, run
-from tsad.selection.objective import MaximiseSpec, other_values
+from tsad.selection.objective import MaximizeSpec, other_values
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, write_yaml
 from tsad.tuning.algorithms.contract import Nursery, SpaceExhaustedError
@@ -39,7 +39,7 @@ from tsad.tuning.spec import AshaSpec, PbtSpec, Search, SearchSpec
 class _Job:
     """What a worker needs beside the candidate."""
 
-    maximise: MaximiseSpec
+    maximize: MaximizeSpec
     rungs: AshaSpec | PbtSpec | None
     threads: int
     device: str
@@ -62,7 +62,7 @@ def run_trials(wanted: Search, course: Course, data: DataSet, folder: Path) -> N
     if spec.pbt is not None and not members:
         return  # all had ended before the search was killed
     _start_ray(spec)
-    job = _Job(spec.maximise, spec.asha or spec.pbt, _threads(spec), device="cuda" if spec.gpus else "cpu")
+    job = _Job(spec.maximize, spec.asha or spec.pbt, _threads(spec), device="cuda" if spec.gpus else "cpu")
     trainable = tune.with_parameters(_train, data=data, job=job)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": spec.cpus, "gpu": spec.gpus}),
@@ -203,7 +203,7 @@ class _Work:
         device = self._job.device
         outcome = run(self._experiment, self._data, self._on_epoch, device=device, checkpoints=checkpoints, resume=True)
         found = self._evaluated(outcome)
-        found["metrics"] |= other_values(self._job.maximise, outcome)
+        found["metrics"] |= other_values(self._job.maximize, outcome)
         # No "rung_value" here: a value at the end must not be compared with those of early epochs.
         self._report({"epoch": len(outcome.history), "losses": {}, "finished": True} | found, evaluated=True)
 
@@ -225,7 +225,7 @@ class _Work:
             heading = "How the training ended; schedule.json tells how it went, and both make it again."
             write_yaml(self._folder / "experiment.yaml", self._experiment, heading)
         described = {name: self._member[name] for name in ("genes", "experiment")}
-        return described | {"value": self._job.maximise.value(outcome), "metrics": metrics(outcome)}
+        return described | {"value": self._job.maximize.value(outcome), "metrics": metrics(outcome)}
 
     def _report(self, result: dict[str, Any], *, evaluated: bool) -> None:
         checkpoint = Checkpoint.from_directory(self._folder) if evaluated else None

@@ -39,7 +39,7 @@ _STATES: tuple[State, ...] = ("finished", "stopped", "failed")
 def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: str) -> str:
     """Returns the report of a search as text of at most `WIDTH` columns.
 
-    Head, generations, incumbents, the best, the front if costs are minimised, importance of genes, rank correlation with
+    Head, generations, incumbents, the best, the front if costs are minimized, importance of genes, rank correlation with
     test metrics and other objectives, random at equal cost, trials that did not finish, every configuration. A section that
     the trials at hand do not fill says why, or is left out where there is nothing to miss (one generation, no failure).
 
@@ -56,7 +56,7 @@ def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: st
         f"The best {BEST}": _best(trials),
         "Not beaten in value and costs at once": _front(trials, spec),
         "What the genes decide": _importance(trials, space),
-        "Does the maximised value mean anything?": _correlations(trials),
+        "Does the maximized value mean anything?": _correlations(trials),
         "Random at equal cost": _random(trials, spec),
         "Trials that did not finish": _unfinished(trials),
         "Every configuration": _configurations(trials, space),
@@ -82,8 +82,8 @@ def _head(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> str:
         "space": f"genes: {choices} of choice, {len(space.genes) - choices} of range",
         "data": _listed(space.template.get("data", {})),
         "designer": f"{_listed(designer)}; seed {spec.seed}",
-        "maximises": f"{_listed(spec.maximise.model_dump(mode='json'))}; reads {_reads(spec.maximise.labels_used)}",
-        "minimises": ", ".join(spec.minimise) or "nothing beside it",
+        "maximizes": f"{_listed(spec.maximize.model_dump(mode='json'))}; reads {_reads(spec.maximize.labels_used)}",
+        "minimizes": ", ".join(spec.minimize) or "nothing beside it",
         "trials": f"{len(trials)}{': ' if states else ''}{', '.join(states)}; {reused} reused from an earlier search",
         "time": f"{wall:.1f} s, {spec.parallel} side by side{rate}",
         "best": f"{best.candidate.name} with {_number(best.value)}" if best else "none, since no trial finished",
@@ -146,15 +146,15 @@ def _best(trials: Sequence[Trial]) -> str:
 
 
 def _front(trials: Sequence[Trial], spec: SearchSpec) -> str:
-    """Returns the trials that no other beats in value and all costs, nothing if no cost is minimised."""
-    priced = [trial for trial in trials if all(name in trial.metrics for name in spec.minimise)]
-    if not spec.minimise or not valued(priced):
+    """Returns the trials that no other beats in value and all costs, nothing if no cost is minimized."""
+    priced = [trial for trial in trials if all(name in trial.metrics for name in spec.minimize)]
+    if not spec.minimize or not valued(priced):
         return ""
     rows = [
-        [_middle(trial.candidate.name), trial.value, *(trial.metrics[name] for name in spec.minimise)]
-        for trial in front(priced, spec.minimise)
+        [_middle(trial.candidate.name), trial.value, *(trial.metrics[name] for name in spec.minimize)]
+        for trial in front(priced, spec.minimize)
     ]
-    return _table(["trial", "value", *spec.minimise], rows)
+    return _table(["trial", "value", *spec.minimize], rows)
 
 
 def _importance(trials: Sequence[Trial], space: Space) -> str:
@@ -192,10 +192,10 @@ def _correlations(trials: Sequence[Trial]) -> str:
         for name, (r, n) in found.items()
     ]
     note = (
-        "Spearman's rank correlation of the maximised value with what else was measured, over all finished trials, with a 95 % "
+        "Spearman's rank correlation of the maximized value with what else was measured, over all finished trials, with a 95 % "
         "bootstrap interval. The metrics of the test rows read test labels, afterwards, and chose nothing: a correlation "
         "near 0 means that the search was led by something else than what counts. objective/... is what other searches "
-        "would maximise; its column is the correlation that it has itself."
+        "would maximize; its column is the correlation that it has itself."
     )
     return f"{_table(['metric', 'correlation', '95 %', 'trials', *others], rows)}\n{_wrapped(note)}"
 

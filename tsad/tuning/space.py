@@ -145,7 +145,7 @@ class Space:
         values: dict[str, Any] = walk.fill(self.template, "", "")
         while ready := [late for late in walk.late if _holds(self.genes[late[0]].when, values)]:
             walk.late = [late for late in walk.late if late not in ready]
-            for address, path in ready:  # which may fulfil the conditions of others, and bring more
+            for address, path in ready:  # which may fulfill the conditions of others, and bring more
                 values = put(values, {path: walk.express(address, path)})
         return values, walk.active
 

@@ -17,7 +17,7 @@ from tsad.errors import SpecError
 from tsad.provenance import code_version
 from tsad.selection.comparison import GateSpec
 from tsad.selection.ensemble import EnsembleSpec
-from tsad.selection.objective import LabelFreeSpec, MaximiseSpec
+from tsad.selection.objective import LabelFreeSpec, MaximizeSpec
 from tsad.spec import Spec, parse, put, read_yaml
 from tsad.tuning.algorithms import DesignerSpec
 from tsad.tuning.algorithms.contract import check_space
@@ -89,8 +89,8 @@ class SearchSpec(Spec):
         seed: Of the designer.
         pbt: Makes the trials one population that trains its schedules; None trains each candidate on its own.
         designer: Chooses what to try; with `pbt`, random if not given.
-        maximise: What is made large.
-        minimise: Costs that are made small beside it; designers that can look for trials that no other beats in all of
+        maximize: What is made large.
+        minimize: Costs that are made small beside it; designers that can look for trials that no other beats in all of
             them, the report names those, and the champion is the one with the largest value.
         asha: Stops trials that fall behind; None lets all run to their end, and so does `pbt` if it is not given.
         ensemble: Which of the best trials make an ensemble that competes with them; None for no ensemble.
@@ -114,8 +114,8 @@ class SearchSpec(Spec):
     designer: DesignerSpec = Field(
         default_factory=lambda given: RandomSpec(kind="random") if given.get("pbt") else EvolutionSpec()
     )
-    maximise: MaximiseSpec = LabelFreeSpec(kind="label_free")
-    minimise: tuple[Literal["cost/parameters", "cost/latency"], ...] = ()
+    maximize: MaximizeSpec = LabelFreeSpec(kind="label_free")
+    minimize: tuple[Literal["cost/parameters", "cost/latency"], ...] = ()
     asha: AshaSpec | None = Field(default_factory=lambda given: None if given.get("pbt") else AshaSpec())
     ensemble: EnsembleSpec | None = EnsembleSpec()
     reuse: bool = Field(default_factory=lambda given: given.get("pbt") is None)
@@ -182,11 +182,11 @@ class Search:
     def scope(self, data: DataSet) -> str:
         """Returns a hash of all that decides a trial's result beside its experiment: data, objective, code, population."""
         population = () if self.spec.pbt is None else (self.spec.pbt.model_dump(mode="json"),)
-        return _hash(data.digest, self.spec.maximise.model_dump(mode="json"), code_version(), *population)
+        return _hash(data.digest, self.spec.maximize.model_dump(mode="json"), code_version(), *population)
 
     def identity(self, data: DataSet) -> str:
         """Returns a hash of all that decides what is tried in which order; not of how long and on how many cores."""
-        exploring = self.spec.model_dump(mode="json", include={"seed", "designer", "asha", "minimise"})
+        exploring = self.spec.model_dump(mode="json", include={"seed", "designer", "asha", "minimize"})
         return _hash(self.scope(data), exploring, self.space.template)
 
 

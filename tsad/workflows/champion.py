@@ -37,7 +37,7 @@ class Champion:
         name: For tables.
         trials: Names of the trials that it is made of: one, or the members of an ensemble, best first.
         experiment: Of the first of them: says which rows are reported.
-        metrics: `value`, what was maximised, and `ensemble/value` if there was an ensemble, whoever won.
+        metrics: `value`, what was maximized, and `ensemble/value` if there was an ensemble, whoever won.
     """
 
     name: str
@@ -78,20 +78,20 @@ def choose_champion(spec: SearchSpec, ended: Ended, data: DataSet, folder: Path,
         write_yaml(folder / "champion.yaml", best.experiment, f"{command}  (won {space}, {name})")
         champion = Champion(name, (name,), best.experiment, values)
     saved = folder / "champion" / DETECTOR
-    replace(Detector.load(saved), selection_labels=spec.maximise.labels_used).save(saved)
+    replace(Detector.load(saved), selection_labels=spec.maximize.labels_used).save(saved)
     return champion
 
 
 def _ensemble(spec: SearchSpec, ended: Ended, data: DataSet) -> tuple[list[Chosen], Outcome, float] | None:
     """Returns the members of the ensemble of the best trials, what it comes to and its value; None if there cannot be one."""
-    if spec.ensemble is None or spec.maximise.kind == "misfit":  # several models have no misfit in common
+    if spec.ensemble is None or spec.maximize.kind == "misfit":  # several models have no misfit in common
         return None
     try:
         chosen = choose_members(ended, data, spec.ensemble)
         if len(chosen) < 2:
             return None
         outcome = build_ensemble(chosen, data)
-        value = spec.maximise.value(outcome)
+        value = spec.maximize.value(outcome)
     except (DataError, DetectorError) as error:
         click.echo(f"no ensemble: {error}\n")
         return None
@@ -150,7 +150,7 @@ def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path, sp
     click.echo(f"{comparison}\n\n{verdict}\n")
     became, title = None, f"Winner `{champion.name}`"
     if spec.registered is not None:
-        injection = spec.maximise if spec.maximise.kind == "label_free" else LabelFreeSpec(kind="label_free")
+        injection = spec.maximize if spec.maximize.kind == "label_free" else LabelFreeSpec(kind="label_free")
         contest = Contest(data, champion.experiment.split, spec.gate, injection)
         became = enter(writer, contest, folder, spec.registered, tags)
         title += f", {became.name} version {became.version}"

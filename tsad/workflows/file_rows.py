@@ -57,7 +57,7 @@ def find_folder(model: str) -> Path:
 def opened(path: Path, folder: Path, changes: Mapping[str, Any]) -> tuple[TableFile, Reading]:
     """Returns a file, and how it is read: as the one that a detector learned from, but at its own step.
 
-    A step that is not the one learnt is said in a line.
+    A step that is not the one learned is said in a line.
 
     Args:
         path: Of the file.
@@ -66,11 +66,11 @@ def opened(path: Path, folder: Path, changes: Mapping[str, Any]) -> tuple[TableF
 
     Raises:
         DataError: if the file is no table of this form, or has no such column of times.
-        DetectorError: if what was learnt is damaged.
+        DetectorError: if what was learned is damaged.
         SpecError: if a change is none.
     """
-    learnt = Reading.load(folder)
-    reading = parse(_Wanted, put({"data": learnt.model_dump(mode="json")}, changes), "how rows are read").data
+    learned = Reading.load(folder)
+    reading = parse(_Wanted, put({"data": learned.model_dump(mode="json")}, changes), "how rows are read").data
     if reading.time is None and changes.get("data.step_seconds") is not None:
         raise click.UsageError("--step says how far apart rows are in time; give --time COLUMN too")
     table = open_table(path, reading)
@@ -79,13 +79,13 @@ def opened(path: Path, folder: Path, changes: Mapping[str, Any]) -> tuple[TableF
             f"{path}: column {reading.time!r} is missing, which holds the times; it has {table.names}; name another with --time, "
             f"or score without times (--set data.time=null)"
         )
-    if reading.time is None or reading.step_seconds is None or learnt.step_seconds is None:
+    if reading.time is None or reading.step_seconds is None or learned.step_seconds is None:
         return table, reading
-    step = reading.step_seconds if reading.step_seconds != learnt.step_seconds else _step(table, reading, reading.time)
-    if step is None or abs(step - learnt.step_seconds) <= _ALIKE * learnt.step_seconds:
+    step = reading.step_seconds if reading.step_seconds != learned.step_seconds else _step(table, reading, reading.time)
+    if step is None or abs(step - learned.step_seconds) <= _ALIKE * learned.step_seconds:
         return table, reading
     click.echo(
-        f"{path}: its rows are {step:g} s apart, but the detector learned from rows {learnt.step_seconds:g} s apart, so its "
+        f"{path}: its rows are {step:g} s apart, but the detector learned from rows {learned.step_seconds:g} s apart, so its "
         f"scores may mean little"
     )
     return table, reading.model_copy(update={"step_seconds": step})

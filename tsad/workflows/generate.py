@@ -1,4 +1,4 @@
-"""`tsad generate`: synthetic series with labelled anomalies, as CSV."""
+"""`tsad generate`: synthetic series with labeled anomalies, as CSV."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -80,19 +80,19 @@ def _tags(wanted: Search, data: DataSet) -> dict[str, str]:
         "tsad.kind": "search",
         "tsad.designer": wanted.spec.designer.kind,
         "tsad.identity": wanted.identity(data),
-        **Provenance(selection=wanted.spec.maximise.labels_used).tags(),
+        **Provenance(selection=wanted.spec.maximize.labels_used).tags(),
     }
 
 
 def _run(wanted: Search, data: DataSet, store: Store, folder: Path) -> Sequence[tuple[Trial, Path | None]]:
     """Returns every trial, those of earlier sessions first, with the folder of its files."""
     spec, scope = wanted.spec, wanted.scope(data)
-    recorder = TrialRecorder(store, folder.name, data, spec.maximise.labels_used, scope)
+    recorder = TrialRecorder(store, folder.name, data, spec.maximize.labels_used, scope)
     archive = TrialArchive(store, scope, folder / "reused") if spec.reuse else NoArchive()
-    designer = spec.designer.build(wanted.space, spec.seed, spec.minimise)
+    designer = spec.designer.build(wanted.space, spec.seed, spec.minimize)
     click.echo(
         f"searching {data.name}: {wanted.trials} trials by {spec.designer.kind}, {spec.parallel} side by side, "
-        f"{spec.cpus:g} cores each; maximising {spec.maximise.kind}"
+        f"{spec.cpus:g} cores each; maximizing {spec.maximize.kind}"
     )
     with Watch(recorder, wanted.trials) as watch:
         try:

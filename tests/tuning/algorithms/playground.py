@@ -76,6 +76,6 @@ def candidates(trials):
     return sorted((trial.candidate for trial in trials), key=lambda candidate: candidate.number)
 
 
-def proposals(spec, seed, end=finished, count=40, minimise=()):
-    trials = drive(spec.build(SPACE, seed, minimise), count, end)
+def proposals(spec, seed, end=finished, count=40, minimize=()):
+    trials = drive(spec.build(SPACE, seed, minimize), count, end)
     return [(candidate.genes, candidate.parents) for candidate in candidates(trials)]

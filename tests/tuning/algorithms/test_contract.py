@@ -33,7 +33,7 @@ DESIGNERS = {spec.kind: spec for spec in map(from_defaults, members(DesignerSpec
 }
 COSTS = {"no cost": (), "two costs": ("cost/parameters", "cost/latency")}
 every_designer = pytest.mark.parametrize("spec", DESIGNERS.values(), ids=DESIGNERS)
-with_and_without_costs = pytest.mark.parametrize("minimise", COSTS.values(), ids=COSTS)
+with_and_without_costs = pytest.mark.parametrize("minimize", COSTS.values(), ids=COSTS)
 
 
 @every_designer
@@ -66,14 +66,14 @@ def test_what_is_no_valid_experiment_is_passed_over(spec):
 
 @every_designer
 @with_and_without_costs
-def test_a_journal_of_calls_brings_a_fresh_designer_to_where_the_old_one_was(spec, minimise):
-    designer, journal = spec.build(SPACE, 3, minimise), []
+def test_a_journal_of_calls_brings_a_fresh_designer_to_where_the_old_one_was(spec, minimize):
+    designer, journal = spec.build(SPACE, 3, minimize), []
     while len(journal) < 36:
         running = [candidate for _ in range(3) if (candidate := designer.suggest()) is not None]
         journal += [*running, *(mixed(candidate) for candidate in reversed(running))]
         for trial in journal[-len(running) :]:
             designer.update(trial)
-    again = spec.build(SPACE, 3, minimise)
+    again = spec.build(SPACE, 3, minimize)
     replayed = [again.update(entry) or entry if isinstance(entry, Trial) else _next(again) for entry in journal]
     assert replayed == journal
 
@@ -162,13 +162,13 @@ def test_a_small_space_is_exhausted_only_when_nearly_all_of_it_was_proposed(spec
 @pytest.mark.slow
 @every_designer
 @with_and_without_costs
-def test_values_that_are_missing_or_no_number_do_not_end_a_search(spec, minimise):
+def test_values_that_are_missing_or_no_number_do_not_end_a_search(spec, minimize):
     def odd(candidate):
         trial = finished(candidate)
         value = (trial.value, None, float("nan"), float("inf"))[candidate.number % 4]
         return Trial(candidate, trial.state, value, trial.seconds, metrics=trial.metrics)
 
-    trials = drive(spec.build(SPACE, 0, minimise), 48, odd, parallel=2)
+    trials = drive(spec.build(SPACE, 0, minimize), 48, odd, parallel=2)
     parents = {parent for trial in trials for parent in trial.candidate.parents}
     assert all(parent % 4 == 0 for parent in parents)
 

@@ -9,7 +9,7 @@ import pytest
 from tests.tuning.algorithms.playground import SPACE, candidates, drive, finished, worth
 from tsad.selection.trial import Trial
 from tsad.spec import parse
-from tsad.tuning.algorithms.evolution import EvolutionSpec, scalarised
+from tsad.tuning.algorithms.evolution import EvolutionSpec, scalarized
 from tsad.tuning.algorithms.random import RandomSpec
 from tsad.tuning.space import Space
 
@@ -211,25 +211,25 @@ def test_with_costs_the_search_covers_the_front():
         length = candidate.experiment["window"]["length"]
         return Trial(candidate, "finished", worth(candidate) + length / 16, 1.0, metrics={"cost": float(length)})
 
-    def lengths(minimise):
-        trials = drive(EvolutionSpec().build(SPACE, 0, minimise), 48, end)
+    def lengths(minimize):
+        trials = drive(EvolutionSpec().build(SPACE, 0, minimize), 48, end)
         return Counter(trial.candidate.experiment["window"]["length"] for trial in trials[16:])
 
     assert lengths([])[64] > 24 > lengths(["cost"])[64]
     assert min(lengths(["cost"])[length] for length in (8, 16, 32, 64)) >= 2
 
 
-def test_one_objective_is_learnt_as_it_is_and_two_are_mixed_by_rank():
+def test_one_objective_is_learned_as_it_is_and_two_are_mixed_by_rank():
     generator = np.random.default_rng(0)
-    assert scalarised(np.array([[3.0], [1.0]]), generator).tolist() == [3.0, 1.0]
+    assert scalarized(np.array([[3.0], [1.0]]), generator).tolist() == [3.0, 1.0]
     points = np.array([[1.0, 9], [2, 8], [900, 7], [1, 1]])
-    found = np.array([scalarised(points, generator) for _ in range(200)])
+    found = np.array([scalarized(points, generator) for _ in range(200)])
     assert set(found.argmax(axis=1)) == {0, 1, 2}  # each point of the front is best for some weights, no other ever is
     weights = np.random.default_rng(5).dirichlet(np.ones(2))
     # ranks over count: [1.5, 4], [3, 3], [4, 2], [1.5, 1] of 4; less 1, the worse one plus 0.05 of the sum
     short = weights * np.array([[-0.625, 0], [-0.25, -0.25], [0, -0.5], [-0.625, -0.75]])
     expected = short.min(axis=1) + 0.05 * short.sum(axis=1)
-    assert scalarised(points, np.random.default_rng(5)) == pytest.approx(expected)
+    assert scalarized(points, np.random.default_rng(5)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -29,17 +29,17 @@ def test_no_trial_of_the_study_is_left_running(spec):
 
 
 @both
-@pytest.mark.parametrize("minimise", [(), ("cost/parameters", "cost/latency")])
-def test_the_study_learns_how_every_candidate_ended(spec, minimise):
-    designer = spec.build(SPACE, 0, minimise)
+@pytest.mark.parametrize("minimize", [(), ("cost/parameters", "cost/latency")])
+def test_the_study_learns_how_every_candidate_ended(spec, minimize):
+    designer = spec.build(SPACE, 0, minimize)
     ends = drive(designer, 9, mixed)
     states = {"finished": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
     assert [trial.state.name for trial in told(designer)] == [states[end.state] for end in ends]
     assert [trial.values for trial in told(designer)] == [
-        [end.value, *(-end.metrics[name] for name in minimise)] if end.state == "finished" else None for end in ends
+        [end.value, *(-end.metrics[name] for name in minimize)] if end.state == "finished" else None for end in ends
     ]
     directions = [direction.name for direction in designer._study.directions]
-    assert directions == ["MAXIMIZE"] * (1 + len(minimise))
+    assert directions == ["MAXIMIZE"] * (1 + len(minimize))
 
 
 @both

@@ -81,7 +81,7 @@ def test_it_ranks_candidates_that_it_has_not_seen():
 
 
 @pytest.mark.slow
-def test_a_function_without_noise_can_be_learnt_for_ever():
+def test_a_function_without_noise_can_be_learned_for_ever():
     surrogate = Surrogate(SPACE)
     genes = [each.genes for each in candidates(drive(RandomSpec(kind="random").build(SPACE, 0), 150))]
     values = np.array([float(each["model"] == 1) for each in genes])

@@ -184,7 +184,7 @@ def _flows(paths: Sequence[Path], columns: Sequence[str], repairs: Counter[str])
             yield flows
         for name, count in attacks.items():
             if _plain(name) not in {_plain(BENIGN), _plain(path.stem.split(".")[0])}:
-                repairs[f"{path.name}: flows are labelled {name}, unlike the file; the label counts"] += count
+                repairs[f"{path.name}: flows are labeled {name}, unlike the file; the label counts"] += count
 
 
 def _plain(name: str) -> str:

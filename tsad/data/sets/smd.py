@@ -78,9 +78,9 @@ class SmdSpec(Spec):
     def load(self, folder: Path) -> DataSet:
         """Returns the published train and test rows, and what its labellers say caused each anomaly.
 
-        A cause has labelled rows only. A line of `interpretation_label/` whose rows are not exactly a labelled segment keeps
-        those of its rows that are labelled; without one, or if it cannot be read or names a column that is none, it is left
-        out. Each such line, and labelled segments without a line, are logged as warnings and kept as `defects`.
+        A cause has labeled rows only. A line of `interpretation_label/` whose rows are not exactly a labeled segment keeps
+        those of its rows that are labeled; without one, or if it cannot be read or names a column that is none, it is left
+        out. Each such line, and labeled segments without a line, are logged as warnings and kept as `defects`.
 
         Args:
             folder: Holds `ServerMachineDataset/`, `OmniAnomaly-master/ServerMachineDataset/`, or the published archive
@@ -202,7 +202,7 @@ def _causes(content: bytes | None, name: str, labels: NDArray[np.bool_]) -> tupl
         defects += [f"{name}: line {number}: {defect}"] if defect else []
     bare = [segment for segment in runs(labels) if not any(_overlap(segment, cause[:2]) for cause in causes)]
     if bare:
-        defects.append(f"{name}: no line for the labelled rows {_shown(bare)}; they have no cause")
+        defects.append(f"{name}: no line for the labeled rows {_shown(bare)}; they have no cause")
     return tuple(causes), tuple(defects)
 
 
@@ -210,7 +210,7 @@ _LINE = re.compile(r"\s*(\d{1,9})-(\d{1,9}):(\d{1,9}(?:,\d{1,9})*)\s*", re.ASCII
 
 
 def _cause(line: str, labels: NDArray[np.bool_]) -> tuple[list[Cause], str]:
-    """Returns the causes of one line, several if its rows take in several labelled segments, and what is wrong, if anything."""
+    """Returns the causes of one line, several if its rows take in several labeled segments, and what is wrong, if anything."""
     match = _LINE.fullmatch(line)
     if match is None:
         return [], f"{shown(line)} is not rows and columns (first-end:column,column); left out"
@@ -220,12 +220,12 @@ def _cause(line: str, labels: NDArray[np.bool_]) -> tuple[list[Cause], str]:
         return [], f"columns must be 1 to {len(FEATURES)}, but are {foreign}; left out"
     segments = [segment for segment in runs(labels) if _overlap(segment, (start, stop))]
     if not segments:
-        return [], f"none of its rows {start}-{stop} (end exclusive) is labelled; left out"
+        return [], f"none of its rows {start}-{stop} (end exclusive) is labeled; left out"
     kept = [(max(start, first), min(stop, end)) for first, end in segments]
     causes = [Cause(*rows, tuple(FEATURES[column - 1] for column in columns)) for rows in kept]
     if segments == [(start, stop)]:
         return causes, ""
-    differ = f"its rows {start}-{stop} (end exclusive) are not the labelled {_shown(segments)}"
+    differ = f"its rows {start}-{stop} (end exclusive) are not the labeled {_shown(segments)}"
     return causes, f"{differ}; {_shown(kept)} kept"
 
 

@@ -33,7 +33,7 @@ def draw_scores(
     first_row: int = 0,
     level_from: LabelsUsed = "nothing",
 ) -> Figure:
-    """Returns the scores over rows, the level of each row as a dashed line, labelled anomalies shaded red.
+    """Returns the scores over rows, the level of each row as a dashed line, labeled anomalies shaded red.
 
     The axis is logarithmic if the highest score is 50 times the median one.
 
@@ -51,7 +51,7 @@ def draw_scores(
     figure = new_figure(3.8)
     axes = figure.subplots()
     draw_line(axes, scores, color=INK, label="score", first=first_row)
-    shade(axes, labels, label="labelled anomaly", first=first_row)
+    shade(axes, labels, label="labeled anomaly", first=first_row)
     if levels is not None:
         draw_line(axes, levels, "--", color="black", width=1, label=level_name(levels, level_from), first=first_row)
     if reported_from:

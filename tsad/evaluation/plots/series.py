@@ -36,7 +36,7 @@ def draw_reconstruction(
     *,
     first_row: int = 0,
 ) -> Figure:
-    """Returns rows, blue, and what the model estimates of them, red, around the labelled event that holds the highest score.
+    """Returns rows, blue, and what the model estimates of them, red, around the labeled event that holds the highest score.
 
     Without labels it is around the highest score of all. On each side there are as many rows as the event has, at least
     `MARGIN`. Shown are the `RECONSTRUCTED` features whose mean absolute misfit there, in standard deviations of the feature,
@@ -66,7 +66,7 @@ def draw_reconstruction(
         draw_line(axes, values[stretch, feature], color=INK, width=1.2, label="original", first=first)
         draw_line(axes, estimates[stretch, feature], color=ALARM, width=1.2, label="reconstruction", first=first)
         if labels is not None:
-            shade(axes, labels[stretch], label="labelled anomaly", alpha=0.15, first=first)
+            shade(axes, labels[stretch], label="labeled anomaly", alpha=0.15, first=first)
         name_panel(axes, features[feature])
     number_rows(panels[-1], first, first_row + stretch.stop)
     return finish(figure, title)
@@ -82,7 +82,7 @@ def draw_series(
     *,
     first_row: int = 0,
 ) -> Figure:
-    """Returns features one above the other, then the scores and the flags; labelled anomalies are shaded.
+    """Returns features one above the other, then the scores and the flags; labeled anomalies are shaded.
 
     Shown are the `SHOWN` features that change from one row to the next most often, in their own order.
 
@@ -107,7 +107,7 @@ def draw_series(
         draw_line(axes, line, color=color, first=first_row)
         name_panel(axes, name)
     for axes in panels:
-        shade(axes, labels, label="labelled anomaly", first=first_row)
+        shade(axes, labels, label="labeled anomaly", first=first_row)
     if flags is not None:
         shade(panels[-1], flags, label="flagged", color="black", alpha=1, first=first_row)
         panels[-1].set_yticks([])
@@ -117,10 +117,10 @@ def draw_series(
 
 
 def _stretch(scores: Floats, labels: Flags | None) -> slice:
-    """Returns the rows around the labelled event that holds the highest score, or around the highest score."""
+    """Returns the rows around the labeled event that holds the highest score, or around the highest score."""
     known = ~np.isnan(scores)
-    labelled = known if labels is None else known & labels
-    highest = int(np.where(labelled if labelled.any() else known, scores, -np.inf).argmax())
+    labeled = known if labels is None else known & labels
+    highest = int(np.where(labeled if labeled.any() else known, scores, -np.inf).argmax())
     events = runs(labels) if labels is not None else []
     start, stop = next((event for event in events if event[0] <= highest < event[1]), (highest, highest + 1))
     margin = max(MARGIN, stop - start)

@@ -1,4 +1,4 @@
-"""What all pictures share: size, colours, shades, and how a long series is thinned."""
+"""What all pictures share: size, colors, shades, and how a long series is thinned."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -29,7 +29,7 @@ def new_figure(height: float) -> Figure:
 
 
 def finish(figure: Figure, title: str, legend: Legend = "outside lower center") -> Figure:
-    """Returns the figure with its title, its quiet axes, and one legend of all that was labelled, beside the axes."""
+    """Returns the figure with its title, its quiet axes, and one legend of all that was labeled, beside the axes."""
     figure.suptitle(title, fontsize=11)
     figure.align_ylabels()
     for axes in figure.axes:

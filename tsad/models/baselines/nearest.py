@@ -1,4 +1,4 @@
-"""Nearest neighbours: the training row, or the mean of similar training windows, that comes nearest."""
+"""Nearest neighbors: the training row, or the mean of similar training windows, that comes nearest."""
 
 from typing import Literal
 
@@ -12,14 +12,14 @@ from tsad.spec import Spec
 from tsad.windows import Windows
 
 
-class NearestNeighbourSpec(Spec):
+class NearestNeighborSpec(Spec):
     """The nearest training row as the estimate of a row (1-NN; Ramaswamy et al. 2000 with k = 1).
 
     Attributes:
         rows: Training rows that are kept, evenly spread in time if there are more.
     """
 
-    kind: Literal["nearest_neighbour"]
+    kind: Literal["nearest_neighbor"]
     rows: int = Field(10_000, ge=1)
 
     def build(self, features: int, length: int) -> Model:

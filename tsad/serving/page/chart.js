@@ -1,6 +1,6 @@
 /** Panels over one time axis: lines, a threshold, anomalous stretches, a cursor. */
 
-import { colours, drawLine, extent, ticks, timeLabels } from "./draw.js";
+import { colors, drawLine, extent, ticks, timeLabels } from "./draw.js";
 import { clock, count, element, figure } from "./dom.js";
 import { listen } from "./gestures.js";
 
@@ -162,7 +162,7 @@ export class Chart {
   }
 
   #draw() {
-    const { canvas } = this, ratio = devicePixelRatio || 1, pen = canvas.getContext("2d"), ink = colours();
+    const { canvas } = this, ratio = devicePixelRatio || 1, pen = canvas.getContext("2d"), ink = colors();
     const place = this.#place();
     canvas.width = Math.round(canvas.clientWidth * ratio);
     canvas.height = Math.round(place.bottom * ratio);
@@ -186,8 +186,8 @@ export class Chart {
     this.#within(pen, top, height, () => {
       this.#spans(pen, ink, top, height);
       for (const { values, kind } of lines) {
-        const [colour, thickness, dashes] = STROKES[kind];
-        Object.assign(pen, { strokeStyle: ink[colour], lineWidth: thickness, lineJoin: "round" });
+        const [color, thickness, dashes] = STROKES[kind];
+        Object.assign(pen, { strokeStyle: ink[color], lineWidth: thickness, lineJoin: "round" });
         pen.setLineDash(dashes);
         drawLine(pen, values, this.view, { left: LEFT, width: this.width }, (row) => this.across(row), up);
         pen.setLineDash([]);

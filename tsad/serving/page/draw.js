@@ -105,8 +105,8 @@ export function timeLabels(times, rows, [from, to]) {
   return rows.map((row) => clock(times[row]).slice(isOneDay ? 11 : 5, isFine ? 23 : 16));
 }
 
-/** Returns the colours of the page in the light that it stands in. */
-export function colours() {
+/** Returns the colors of the page in the light that it stands in. */
+export function colors() {
   const style = getComputedStyle(document.documentElement);
   return new Proxy({}, { get: (_, name) => style.getPropertyValue(`--${name}`).trim() });
 }

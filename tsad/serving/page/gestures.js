@@ -15,7 +15,7 @@ export function listen(chart) {
     pointers.set(event.pointerId, event.offsetX);
     start = { x: event.offsetX, y: event.offsetY, view: chart.view, gap: gap(pointers), moved: false };
     start.kind = chart.isOverview(event.offsetY) ? "overview" : event.pointerType === "mouse" ? "select" : "pan";
-    if (start.kind === "overview") centre(chart, event.offsetX);
+    if (start.kind === "overview") center(chart, event.offsetX);
   });
 
   canvas.addEventListener("pointermove", (event) => {
@@ -53,13 +53,13 @@ const gap = (pointers) => (pointers.size === 2 ? Math.abs([...pointers.values()]
 
 const within = (chart, row) => Math.max(chart.view[0], Math.min(chart.view[1], row));
 
-function centre(chart, x) {
+function center(chart, x) {
   const half = (chart.view[1] - chart.view[0]) / 2, row = chart.overviewRow(x);
   chart.look(row - half, row + half);
 }
 
 function drag(chart, start, pointers, x) {
-  if (start.kind === "overview") centre(chart, x);
+  if (start.kind === "overview") center(chart, x);
   else if (pointers.size === 2 && start.gap) {
     const now = gap(pointers) || 1;
     chart.zoom(Math.max(0.5, Math.min(2, start.gap / now)), chart.rowAt(([...pointers.values()][0] + [...pointers.values()][1]) / 2));

@@ -65,7 +65,7 @@ export function showPrediction(host, answer, sent) {
     ...(answer.report_path ? [["Report", element("code", {}, answer.report_path)]] : []),
   ]));
   new Chart(place, "Prediction over time").show({ length: answer.y_pred.length, times: null, spans: stretches(answer.anomalies),
-    overview: lines[0].values, panels: [{ name: truth ? "y_true (grey) and y_pred (blue)" : "y_pred", height: 160, lines }] });
+    overview: lines[0].values, panels: [{ name: truth ? "y_true (gray) and y_pred (blue)" : "y_pred", height: 160, lines }] });
 }
 
 const listed = (rows) => `${count(rows.length)}: ${rows.length > 1 ? "rows" : "row"} ${rows.slice(0, 40).join(", ")}${rows.length > 40 ? ", …" : ""}`;

@@ -86,7 +86,7 @@ function showJob(job) {
 }
 
 function frame(job) {
-  const cancel = element("button", { type: "button", className: "cancel", onclick: () => attempt(cancel, find("#job .status"), "Cancelling …", async () => {
+  const cancel = element("button", { type: "button", className: "cancel", onclick: () => attempt(cancel, find("#job .status"), "Canceling …", async () => {
     await ask(`/api/jobs/${encodeURIComponent(job.id)}`, { method: "DELETE" });
     await refresh();
   }) }, "Cancel");

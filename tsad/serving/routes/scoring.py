@@ -85,7 +85,7 @@ def score_routes(served: Served, workers: Workers, counts: Counts, recent: Recen
 
     @router.post("/recalibrate")
     async def recalibrate() -> Any:
-        """Fits the threshold to the scores of late, which nobody has labelled and most of which should be normal."""
+        """Fits the threshold to the scores of late, which nobody has labeled and most of which should be normal."""
         return await workers.run(recent.recalibrate)
 
     @router.delete("/recalibrate")

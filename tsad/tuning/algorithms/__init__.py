@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tsad.tuning.algorithms.ageing import AgeingSpec
+from tsad.tuning.algorithms.aging import AgingSpec
 from tsad.tuning.algorithms.evolution import EvolutionSpec
 from tsad.tuning.algorithms.grid import GridSpec
 from tsad.tuning.algorithms.optuna import OptunaSpec
 from tsad.tuning.algorithms.random import RandomSpec
 
-DesignerSpec = Annotated[AgeingSpec | EvolutionSpec | GridSpec | OptunaSpec | RandomSpec, Field(discriminator="kind")]
+DesignerSpec = Annotated[AgingSpec | EvolutionSpec | GridSpec | OptunaSpec | RandomSpec, Field(discriminator="kind")]
 """Every designer that a YAML can name."""

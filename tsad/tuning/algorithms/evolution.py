@@ -63,9 +63,9 @@ class EvolutionSpec(Spec):
             raise ValueError(f"elites must not exceed population, but got {self.elites} and {self.population}")
         return self
 
-    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
         """Returns the designer; with costs, parents are ranked by front and crowding (`tsad.tuning.pareto`)."""
-        return EvolutionDesigner(self, Nursery(space, seed), minimise)
+        return EvolutionDesigner(self, Nursery(space, seed), minimize)
 
 
 class EvolutionDesigner:
@@ -77,10 +77,10 @@ class EvolutionDesigner:
     a whole training. The surrogate takes them for as poor as the poorest that finished.
     """
 
-    def __init__(self, spec: EvolutionSpec, nursery: Nursery, minimise: Sequence[str]) -> None:
+    def __init__(self, spec: EvolutionSpec, nursery: Nursery, minimize: Sequence[str]) -> None:
         self._spec = spec
         self._nursery = nursery
-        self._minimise = minimise
+        self._minimize = minimize
         self._generation = 0
         self._born = 0
         self._running: dict[int, Candidate] = {}
@@ -117,7 +117,7 @@ class EvolutionDesigner:
         trials = [self._ended[number] for number in sorted(self._ended)]
         young = sorted(filter(comparable, self._young), key=lambda trial: trial.candidate.number)
         elites = self._parents[: self._spec.elites]
-        self._parents = best_first(elites + young, self._minimise)[: self._spec.population]
+        self._parents = best_first(elites + young, self._minimize)[: self._spec.population]
         self._young = []
         self._generation += 1
         self._born, self._due = 0, self._spec.population
@@ -136,9 +136,9 @@ class EvolutionDesigner:
             self._pace.fit([trial.candidate.genes for trial in trained], np.log(seconds))
 
     def _goals(self, trials: Sequence[Trial]) -> Floats:
-        """Returns what the surrogate learns: the value, or with costs a scalar of this generation (`scalarised`)."""
+        """Returns what the surrogate learns: the value, or with costs a scalar of this generation (`scalarized`)."""
         finished = [trial for trial in trials if comparable(trial)]
-        goals = scalarised(objectives(finished, self._minimise), self._nursery.generator)
+        goals = scalarized(objectives(finished, self._minimize), self._nursery.generator)
         known = {trial.candidate.number: goal for trial, goal in zip(finished, goals, strict=True)}
         return np.array([known.get(trial.candidate.number, goals.min()) for trial in trials])
 
@@ -185,7 +185,7 @@ class EvolutionDesigner:
         return parents[int(self._nursery.generator.integers(len(parents), size=self._spec.tournament).min())]
 
 
-def scalarised(points: Floats, generator: Generator) -> Floats:
+def scalarized(points: Floats, generator: Generator) -> Floats:
     """Returns one number per point, all to be large: the one objective, or a mixture with weights drawn anew at each call.
 
     The mixture is ParEGO's (Knowles, IEEE TEC 10(1), 2006, eq. 2), the augmented Chebyshev function with 0.05, on each

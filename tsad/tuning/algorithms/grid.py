@@ -17,7 +17,7 @@ class GridSpec(Spec):
 
     kind: Literal["grid"]
 
-    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
         """Returns the designer; costs make no difference."""
         return GridDesigner(Nursery(space, seed))
 

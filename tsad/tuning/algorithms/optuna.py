@@ -24,16 +24,16 @@ class OptunaSpec(Spec):
     """An Optuna sampler with the values that its authors recommend, but for what is said here.
 
     Attributes:
-        sampler: `tpe` (Bergstra et al. 2011), multivariate, conditional genes modelled in groups of those that occur together
+        sampler: `tpe` (Bergstra et al. 2011), multivariate, conditional genes modeled in groups of those that occur together
             (Falkner et al. 2018); or `nsga2` (Deb et al. 2002), in generations of 10 in place of 50.
     """
 
     kind: Literal["optuna"]
     sampler: Literal["tpe", "nsga2"] = "tpe"
 
-    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
         """Returns the designer; costs become objectives of the study, their negatives made large."""
-        return OptunaDesigner(self, Nursery(space, seed), seed, minimise)
+        return OptunaDesigner(self, Nursery(space, seed), seed, minimize)
 
 
 class OptunaDesigner:
@@ -45,7 +45,7 @@ class OptunaDesigner:
     samplers leave out.
     """
 
-    def __init__(self, spec: OptunaSpec, nursery: Nursery, seed: int, minimise: Sequence[str]) -> None:
+    def __init__(self, spec: OptunaSpec, nursery: Nursery, seed: int, minimize: Sequence[str]) -> None:
         import optuna
         from ray.tune.search.optuna import OptunaSearch
 
@@ -53,13 +53,13 @@ class OptunaDesigner:
         logging.getLogger("ray.tune.search.optuna").setLevel(logging.ERROR)
         self._nursery = nursery
         self._flat = spec.sampler == "nsga2"
-        self._minimise = minimise
-        self._metrics = ["value", *minimise]
+        self._minimize = minimize
+        self._metrics = ["value", *minimize]
         storage = optuna.storages.InMemoryStorage()
         self._search = OptunaSearch(
             self._define,
-            metric=self._metrics if minimise else "value",
-            mode=["max"] * len(self._metrics) if minimise else "max",
+            metric=self._metrics if minimize else "value",
+            mode=["max"] * len(self._metrics) if minimize else "max",
             sampler=_sampler(spec, seed),
             storage=storage,
         )
@@ -108,7 +108,7 @@ class OptunaDesigner:
         if trial is None or not comparable(trial):
             self._search.on_trial_complete(name, error=True)
             return
-        numbers = objectives([trial], self._minimise)[0]
+        numbers = objectives([trial], self._minimize)[0]
         self._search.on_trial_complete(name, dict(zip(self._metrics, numbers.tolist(), strict=True)))
 
     def _define(self, trial: "OptunaTrial") -> None:

@@ -14,7 +14,7 @@ class RandomSpec(Spec):
 
     kind: Literal["random"]
 
-    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
         """Returns the designer; costs make no difference."""
         return RandomDesigner(Nursery(space, seed))
 

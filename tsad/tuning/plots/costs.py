@@ -26,7 +26,7 @@ def costs(trials: Sequence[Trial]) -> list[str]:
     return [name for name in names if len({trial.metrics[name] for trial in _known(trials, name)}) > 1]
 
 
-def draw_pareto(trials: Sequence[Trial], minimise: Sequence[str], title: str) -> Figure:
+def draw_pareto(trials: Sequence[Trial], minimize: Sequence[str], title: str) -> Figure:
     """Returns the value of finished trials over each cost, one panel a cost, the trials that no other beats in both joined.
 
     Up and left is better. The stair bounds what was reached; its members are named at the right, the best on top, at most
@@ -34,10 +34,10 @@ def draw_pareto(trials: Sequence[Trial], minimise: Sequence[str], title: str) ->
 
     Args:
         trials: Those without the metric are left out of its panel.
-        minimise: Names of metrics that should be small, such as `cost/parameters`.
+        minimize: Names of metrics that should be small, such as `cost/parameters`.
         title: Above the picture.
     """
-    shown = [name for name in minimise if _known(trials, name)]
+    shown = [name for name in minimize if _known(trials, name)]
     if not shown:
         return empty_figure(title, "no finished trial has these costs")
     figure = new_figure(0.8 + 3.2 * len(shown))
@@ -93,7 +93,7 @@ def _write_names(axes: Axes, names: Sequence[str], x: Floats, y: Floats) -> None
 
 
 def _apart(heights: Floats, gap: float) -> list[float]:
-    """Returns descending heights, moved so that neighbours are `gap` apart or more, between 0 and 1 if they fit there."""
+    """Returns descending heights, moved so that neighbors are `gap` apart or more, between 0 and 1 if they fit there."""
     found: list[float] = heights.tolist()
     for place in range(1, len(found)):
         found[place] = min(found[place], found[place - 1] - gap)

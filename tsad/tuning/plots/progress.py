@@ -15,7 +15,7 @@ from tsad.tuning.pareto import comparable
 from tsad.tuning.plots.value_axis import draw_floor
 
 _STATES: Mapping[State, tuple[str, str]] = {"finished": ("o", INK), "stopped": ("v", AMBER), "failed": ("x", ALARM)}
-"""Marker and colour."""
+"""Marker and color."""
 _FAMILIES = tuple(zip((INK, AMBER, GREEN, PINK, "#56b4e9", QUIET), "o^sDPX", strict=True))
 
 

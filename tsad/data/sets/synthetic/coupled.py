@@ -1,4 +1,4 @@
-"""A built-in series that needs no download: coupled sensors with labelled anomalies of several kinds."""
+"""A built-in series that needs no download: coupled sensors with labeled anomalies of several kinds."""
 
 from itertools import cycle
 from pathlib import Path

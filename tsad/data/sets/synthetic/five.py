@@ -22,7 +22,7 @@ class FiveFeaturesSpec(Spec):
     """A random walk with a season, its anomalies, and the five features of what came of it.
 
     The anomalies are in the base, so the other features show them as they would in production, some for `period` rows more;
-    labelled are the rows of the anomaly alone. The training rows are clean.
+    labeled are the rows of the anomaly alone. The training rows are clean.
 
     Attributes:
         rows: Rows of train and of test, each.

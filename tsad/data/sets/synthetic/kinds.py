@@ -1,4 +1,4 @@
-"""Generator (c): coupled sensors with anomalies of every kind, each labelled by its kind."""
+"""Generator (c): coupled sensors with anomalies of every kind, each labeled by its kind."""
 
 from pathlib import Path
 from typing import Literal

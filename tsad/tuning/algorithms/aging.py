@@ -1,4 +1,4 @@
-"""Ageing evolution, which the source calls regularised (Real et al., AAAI 2019, arXiv 1802.01548, algorithm 1)."""
+"""Aging evolution, which the source calls regularized (Real et al., AAAI 2019, arXiv 1802.01548, algorithm 1)."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tsad.tuning.pareto import best_first, comparable
 from tsad.tuning.space import Genes, Space
 
 
-class AgeingSpec(Spec):
+class AgingSpec(Spec):
     """How candidates are bred, one by one: the best of a sample has a child, and the oldest dies, however good it is.
 
     Nothing waits, so with trials side by side what is proposed depends on which of them ends first.
@@ -24,25 +24,25 @@ class AgeingSpec(Spec):
         sample: Of those that live, drawn with replacement to choose a parent from.
     """
 
-    kind: Literal["ageing"]
+    kind: Literal["aging"]
     population: int = Field(12, ge=2)
     sample: int = Field(4, ge=1)
 
-    def build(self, space: Space, seed: int, minimise: Sequence[str] = ()) -> Designer:
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
         """Returns the designer; with costs, those that live are ranked by front and crowding (`tsad.tuning.pareto`)."""
-        return AgeingDesigner(self, Nursery(space, seed), minimise)
+        return AgingDesigner(self, Nursery(space, seed), minimize)
 
 
-class AgeingDesigner:
+class AgingDesigner:
     """Keeps a queue of finished trials, youngest last.
 
     Departures: the first candidates have every option equally often, and no child repeats an earlier candidate.
     """
 
-    def __init__(self, spec: AgeingSpec, nursery: Nursery, minimise: Sequence[str]) -> None:
+    def __init__(self, spec: AgingSpec, nursery: Nursery, minimize: Sequence[str]) -> None:
         self._sample = spec.sample
         self._nursery = nursery
-        self._minimise = minimise
+        self._minimize = minimize
         self._strata = strata(nursery, spec.population)
         self._alive: deque[Trial] = deque(maxlen=spec.population)
 
@@ -59,5 +59,5 @@ class AgeingDesigner:
         if self._strata or not self._alive:
             return (self._strata.pop() if self._strata else {}), ()
         best = int(self._nursery.generator.integers(len(self._alive), size=self._sample).min())
-        parent = best_first(self._alive, self._minimise)[best].candidate
+        parent = best_first(self._alive, self._minimize)[best].candidate
         return mutated(self._nursery, parent.genes), (parent.number,)

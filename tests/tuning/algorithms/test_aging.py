@@ -1,4 +1,4 @@
-"""Ageing evolution: who lives, who breeds, what a child inherits."""
+"""Aging evolution: who lives, who breeds, what a child inherits."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ import pytest
 from tests.tuning.algorithms.playground import SPACE, candidates, drive, finished
 from tsad.selection.trial import Trial
 from tsad.spec import parse
-from tsad.tuning.algorithms.ageing import AgeingSpec
+from tsad.tuning.algorithms.aging import AgingSpec
 from tsad.tuning.algorithms.random import RandomSpec
 from tsad.tuning.space import Space
 
@@ -25,7 +25,7 @@ def worse_and_worse(candidate):
 
 
 def spec_of(population, sample):
-    return AgeingSpec(kind="ageing", population=population, sample=sample)
+    return AgingSpec(kind="aging", population=population, sample=sample)
 
 
 def test_it_never_waits():
@@ -81,7 +81,7 @@ def test_with_costs_the_cheapest_breeds_more_often_than_what_lies_between():
 
     chosen = Counter()
     for seed in range(100):
-        designer = spec_of(4, 2).build(FLAT, seed, minimise=["cost"])
+        designer = spec_of(4, 2).build(FLAT, seed, minimize=["cost"])
         drive(designer, 4, cheaper)
         chosen[designer.suggest().parents[0]] += 1
     # no trial dominates another; the ends of the front, 0 and 3, come before 1 and 2
@@ -92,10 +92,10 @@ def test_it_finds_better_candidates_than_random_search():
     def best(spec, seed):
         return max(trial.value for trial in drive(spec.build(SPACE, seed), 64, finished))
 
-    found = [best(AgeingSpec(kind="ageing"), seed) - best(RandomSpec(kind="random"), seed) for seed in range(10)]
+    found = [best(AgingSpec(kind="aging"), seed) - best(RandomSpec(kind="random"), seed) for seed in range(10)]
     assert sum(found) / len(found) > 0.1
 
 
-def test_impossible_ageing_is_refused():
+def test_impossible_aging_is_refused():
     with pytest.raises(Exception, match="population: input should be greater than or equal to 2"):
-        parse(AgeingSpec, {"kind": "ageing", "population": 1}, "designer")
+        parse(AgingSpec, {"kind": "aging", "population": 1}, "designer")
