@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 from torch.profiler import ProfilerActivity, profile
 
-from tsad.detector.scoring import ScoringSpec, misfits
+from tsad.detector.scoring import ScoringSpec, row_errors
 from tsad.losses import TermSpec
 from tsad.losses.contract import Material
 from tsad.masking import GeometricMask
@@ -245,7 +245,9 @@ def score_difference(found: NDArray[np.float64], expected: NDArray[np.float64]) 
 
 def row_scores(model: ClosedFormModel, series: Series, sizes: Sizes) -> NDArray[np.float64]:
     """Returns the (N,) scores of the rows that end a window."""
-    scores: NDArray[np.float64] = misfits(model, series, sizes.length, ScoringSpec())[sizes.length - 1 :].mean(axis=1)
+    scores: NDArray[np.float64] = row_errors(model, series, sizes.length, ScoringSpec())[sizes.length - 1 :].mean(
+        axis=1
+    )
     return scores
 
 

@@ -268,7 +268,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=HERE / "nas_288.parquet")
     parser.add_argument("--landscapes", type=int, default=0, help="functions of each family, in place of the table")
-    parser.add_argument("--value", default="value", help="column that is maximized: value or misfit")
+    parser.add_argument("--value", default="value", help="column that is maximized: value or validation_error")
     parser.add_argument("--test", default="ranking/vus_pr", help="column that is regretted beside it")
     parser.add_argument("--only", nargs="+", choices=DESIGNERS)
     parser.add_argument("--trials", type=int, default=96)

@@ -22,7 +22,7 @@ import torch
 
 from tsad.assessment.artifacts import HEADLINES, metrics
 from tsad.experiment import Experiment, run
-from tsad.selection.objective import LabelFreeSpec, MisfitSpec
+from tsad.selection.objective import LabelFreeSpec, ValidationErrorSpec
 from tsad.spec import flatten, parse
 from tsad.tuning.algorithms.grid import combinations
 from tsad.tuning.spec import read_search
@@ -61,7 +61,9 @@ def main() -> None:
     ]
     table = pd.DataFrame(rows)
     table.to_parquet(arguments.output, index=False)
-    print(table.groupby("data")[["value", "misfit", "ranking/vus_pr", "cost/seconds"]].describe().T.to_string())
+    print(
+        table.groupby("data")[["value", "validation_error", "ranking/vus_pr", "cost/seconds"]].describe().T.to_string()
+    )
 
 
 def configurations() -> dict[str, tuple[Genes, Experiment]]:
@@ -92,7 +94,7 @@ def _train(experiment: Experiment, folder: Path) -> dict[str, float]:
     found = metrics(outcome)
     return {
         "value": LabelFreeSpec(kind="label_free").value(outcome),
-        "misfit": MisfitSpec(kind="misfit").value(outcome),
+        "validation_error": ValidationErrorSpec(kind="validation_error").value(outcome),
         **{name: found[name] for name in KEPT},
     }
 

@@ -16,7 +16,7 @@ from logged_searches import searched, trials
 from tsad.tuning.analysis import rank_correlation
 from tsad.workflows.context import open_place
 
-OBJECTIVES = {"value": "label_free", "objective/misfit": "misfit"}
+OBJECTIVES = {"value": "label_free", "objective/validation_error": "validation_error"}
 METRICS = ("ranking/vus_pr", "ranking/pr_auc", "oracle/best_f1", "deployable/f1")
 
 

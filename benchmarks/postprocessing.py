@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/postprocessing.py [--machines 1-2 1-3 ...]
 
-One closed-form model, the linear autoencoder of 16 rows, is fitted on each machine; every way from its misfits to scores is
+One closed-form model, the linear autoencoder of 16 rows, is fitted on each machine; every way from its errors to scores is
 judged by anomalies injected into validation rows, and the mean over the machines decides. No label is read. Trained
 detectors take what is found here, since to choose it for each of them would cost more than they do. `benchmarks/smd.py` uses it.
 """
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def rescored(outcome: Outcome, scoring: ScoringSpec) -> Outcome:
-    """Returns the outcome with its detector's misfits made into scores in another way; its reports stay as they were."""
+    """Returns the outcome with its detector's errors made into scores in another way; its reports stay as they were."""
     old = outcome.detector.scorer
     scorer = Scorer.fit(old.scaler, old.window_length, (old.model_spec, old.model), scoring, outcome.parts.validation)
     return replace(outcome, detector=replace(outcome.detector, scorer=scorer))

@@ -2,7 +2,7 @@
 
     python benchmarks/window_level.py --machines 1-2 2-1 2-8 3-4
 
-A window's score is its mean squared misfit, its label is 1 if any of its rows is anomalous; no smoothing, best F1 is an
+A window's score is its mean squared error, its label is 1 if any of its rows is anomalous; no smoothing, best F1 is an
 oracle. Such figures do not compare with row-level ones: an event counts once per window that touches it.
 Published for machine-1-1: ROC-AUC .9508, PR-AUC .7618, best F1 .7149 (window 128, stride 32); ROC-AUC .9453 (window 100).
 """
@@ -58,8 +58,8 @@ def measure(place: Place, experiment: Experiment, stride: int) -> dict[str, floa
         scorer = Detector.load(fetch(place, "benchmark-variants", experiment, Path(folder))).scorer
     test = experiment.data.load(place.settings.data_dir).test
     windows = cut(scorer.scaler.apply(test), scorer.window_length, stride)
-    misfits = [scorer.model(batch).misfit(batch).square().mean(dim=(1, 2)) for batch in windows.batches(256)]
-    scores = torch.cat(misfits).double().numpy()
+    row_errors = [scorer.model(batch).residual(batch).square().mean(dim=(1, 2)) for batch in windows.batches(256)]
+    scores = torch.cat(row_errors).double().numpy()
     labels = np.array([test.labels[start : start + windows.length].any() for start in windows.starts])
     found = evaluate(scores, None, labels).metrics
     return {

@@ -11,7 +11,7 @@ from tsad.detector.detector import Detector, Scorer
 from tsad.detector.score_table import Events
 from tsad.detector.scoring import ScoringSpec
 from tsad.losses.contract import Material
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.series import Series
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.training.objective import ObjectiveSpec, Player, players
@@ -79,7 +79,7 @@ def unscaled(features: int) -> Scaler:
 
 
 class FirstRow(Model):
-    """Estimates each of the last `steps` rows of a window by its first row: misfits can be worked out by hand."""
+    """Predicts each of the last `steps` rows of a window by its first row: errors can be worked out by hand."""
 
-    def forward(self, windows: torch.Tensor) -> Estimate:
-        return Estimate(windows[:, :1].expand(-1, self.steps, -1))
+    def forward(self, windows: torch.Tensor) -> Prediction:
+        return Prediction(windows[:, :1].expand(-1, self.steps, -1))

@@ -45,10 +45,10 @@ class DetectorSpec(Spec):
         seed: Of initial weights, shuffles, masks and dropout.
         scaler: Fitted on the fit rows.
         window: How rows are cut into windows.
-        model: What estimates windows.
+        model: What predictions windows.
         objective: What training makes small; a closed-form model has no use for it.
         training: How long and how fast; likewise.
-        scoring: How misfits become scores.
+        scoring: How errors become scores.
         threshold: How scores become flags.
     """
 

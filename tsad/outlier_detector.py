@@ -41,7 +41,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         scaler: Likewise, as all sections below; by default that of an experiment.
         objective: What training makes small.
         training: How long and how fast.
-        scoring: How misfits become scores.
+        scoring: How errors become scores.
         threshold: From scores to flags.
         validation: Share of the fit's rows, the last ones, that stops training and fits the threshold, above 0, below 1.
         seed: Of everything that is drawn.

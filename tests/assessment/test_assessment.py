@@ -66,18 +66,18 @@ def test_an_assessment_is_of_the_reported_rows(case, assessed):
     np.testing.assert_array_equal(assessed.labels, test.labels[REPORTED])
     np.testing.assert_array_equal(assessed.rows.values, test.values[REPORTED])
     np.testing.assert_array_equal(assessed.validation, outcome.validation.values)
-    assert assessed.estimates.shape == (188, 6)
+    assert assessed.predictions.shape == (188, 6)
     assert outcome.report.metrics.items() <= assessed.report.metrics.items()
     assert assessed.report.undefined == outcome.report.undefined
     assert assessed.provenance == Provenance(selection="selection")
     assert assessed.card.name == case.data.name
 
 
-def test_estimate_errors_are_those_of_the_normal_rows_in_training_deviations(case, assessed):
-    differences = (assessed.rows.values - assessed.estimates) / case.outcome.detector.scorer.scaler.scale
-    normal = differences[~assessed.labels & ~np.isnan(assessed.estimates).any(axis=1)]
-    assert assessed.report.metrics["estimate/mae"] == pytest.approx(np.abs(normal).mean(), rel=1e-5)
-    assert assessed.report.metrics["estimate/rmse"] == pytest.approx(np.sqrt(np.square(normal).mean()), rel=1e-5)
+def test_prediction_errors_are_those_of_the_normal_rows_in_training_deviations(case, assessed):
+    differences = (assessed.rows.values - assessed.predictions) / case.outcome.detector.scorer.scaler.scale
+    normal = differences[~assessed.labels & ~np.isnan(assessed.predictions).any(axis=1)]
+    assert assessed.report.metrics["prediction/mae"] == pytest.approx(np.abs(normal).mean(), rel=1e-5)
+    assert assessed.report.metrics["prediction/rmse"] == pytest.approx(np.sqrt(np.square(normal).mean()), rel=1e-5)
 
 
 def test_all_of_the_panel_stands_beside_it_on_the_same_rows(case, assessed):

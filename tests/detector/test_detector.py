@@ -127,8 +127,8 @@ def test_a_detector_of_the_first_format_is_read_as_it_was_written(tmp_path):
         "clip": None,
         "window_length": 1,
         "model": {"kind": "l2"},
-        "scoring": {"misfit": "squared"},
-        "misfit_scale": [1.0, 0.5],
+        "scoring": {"error": "squared"},
+        "error_scale": [1.0, 0.5],
         "threshold": {"level": 4.0, "kind": "given"},
         "training_labels": "nothing",
         "selection_labels": "selection",
@@ -237,10 +237,10 @@ def test_a_damaged_threshold_is_refused(saved, changes, message):
         Detector.load(saved)
 
 
-@pytest.mark.parametrize("name", ["features", "center", "scale", "misfit_scale"])
+@pytest.mark.parametrize("name", ["features", "center", "scale", "error_scale"])
 def test_a_description_of_unequal_lengths_is_refused(saved, name):
     edit(saved, **{name: json.loads((saved / DESCRIPTION).read_text())[name][:-1]})
-    with pytest.raises(DetectorError, match="features, center, scale and misfit_scale must be equally many"):
+    with pytest.raises(DetectorError, match="features, center, scale and error_scale must be equally many"):
         Detector.load(saved)
 
 

@@ -88,7 +88,7 @@ def test_a_scorer_that_never_differs_is_no_member(rows):
         Member.fit(squares(), column(*rows))
 
 
-def test_a_member_divides_its_surprisal_among_features_as_its_misfit_is_divided():
+def test_a_member_divides_its_surprisal_among_features_as_its_error_is_divided():
     validation = sensors(80, 2)
     member = Member.fit(squares(2), validation)
     found = member.score(Series(np.array([[1, 2], [0, 0], [0, -3]], dtype=np.float32), ("s0", "s1")))
@@ -186,13 +186,13 @@ def test_no_member_sees_beyond_the_rows_that_scores_wait_for(detector):
     assert result.compared == 201 - detector.scorer.lookback
 
 
-def test_estimates_are_the_mean_of_those_members_that_have_any():
+def test_predictions_are_the_mean_of_those_members_that_have_any():
     forest = IsolationForestSpec(kind="isolation_forest", trees=5)
     detector = ensemble_detector(PCA, forest, MODELS[0])
-    first, none, last = (member.scorer.estimates(SERIES) for member in detector.scorer.members)
+    first, none, last = (member.scorer.predictions(SERIES) for member in detector.scorer.members)
     assert none is None
-    np.testing.assert_allclose(detector.scorer.estimates(SERIES), (first + last) / 2)
-    assert ensemble_detector(forest, forest).scorer.estimates(SERIES) is None
+    np.testing.assert_allclose(detector.scorer.predictions(SERIES), (first + last) / 2)
+    assert ensemble_detector(forest, forest).scorer.predictions(SERIES) is None
 
 
 def test_it_has_the_numbers_of_the_weights_of_all_members_and_the_units_of_the_first(detector):
@@ -322,7 +322,7 @@ def test_the_weights_of_another_member_are_refused(saved):
     ("place", "change", "message"),
     [
         (1, {"window_length": 0}, "members.1.window_length: input should be greater than or equal to 1, but got 0"),
-        (0, {"center": [0.0]}, "members.0: features, center, scale and misfit_scale must be equally many"),
+        (0, {"center": [0.0]}, "members.0: features, center, scale and error_scale must be equally many"),
         (0, {"format": "tsad-ensemble-1", "members": []}, "members.0.format: extra inputs .*members.0.members: extra"),
         (1, {"model": {"kind": "pca_error", "components": 9}}, "members.1: .* fit each other, but .*components must"),
     ],

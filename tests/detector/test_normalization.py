@@ -14,8 +14,8 @@ from tsad.series import Series
 SPEC = ScoringSpec(baseline={"kind": "median", "length": 3, "share": 0.5})
 
 
-def scored(misfit, spec=SPEC, boundaries=()):
-    rows = np.array(misfit, dtype=np.float64)[:, None]
+def scored(error, spec=SPEC, boundaries=()):
+    rows = np.array(error, dtype=np.float64)[:, None]
     return scores(
         spec, Series(np.zeros((len(rows), 1), np.float32), ("a",), boundaries=boundaries), rows, np.ones(1)
     ).values

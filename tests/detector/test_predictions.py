@@ -16,26 +16,26 @@ every_model = pytest.mark.parametrize(
 )
 
 
-def test_an_estimate_is_that_of_the_last_step_in_the_units_of_the_data():
-    # the last step of a window is estimated by its first row; a window of 3 ends in rows 2, 3 and, after the break, 6
+def test_an_prediction_is_that_of_the_last_step_in_the_units_of_the_data():
+    # the last step of a window is predicted by its first row; a window of 3 ends in rows 2, 3 and, after the break, 6
     values = np.arange(14, dtype=np.float32).reshape(7, 2)
     scaler = Scaler(np.array([5.0, -2.0]), np.array([4.0, 0.5]), clip=None)
     scorer = Scorer(("a", "b"), scaler, 3, L2Spec(kind="l2"), FirstRow(2).eval(), ScoringSpec(), np.ones(2))
     expected = np.full((7, 2), np.nan)
     expected[[2, 3, 6]] = values[[0, 1, 4]]
-    np.testing.assert_allclose(scorer.estimates(Series(values, ("a", "b"), boundaries=(4,))), expected)
+    np.testing.assert_allclose(scorer.predictions(Series(values, ("a", "b"), boundaries=(4,))), expected)
 
 
 @every_model
-def test_a_model_has_estimates_or_verdicts(spec):
+def test_a_model_has_predictions_or_verdicts(spec):
     series = sensors(2 * BATCH + 10)
-    detector = detector_of(spec, series, LENGTH, ScoringSpec(misfit="absolute", over="last"))
-    found = detector.scorer.estimates(series)
+    detector = detector_of(spec, series, LENGTH, ScoringSpec(error="absolute", over="last"))
+    found = detector.scorer.predictions(series)
     scaled = detector.scorer.scaler.apply(series)
-    estimate = detector.scorer.model(cut(scaled, LENGTH).take(cut(scaled, LENGTH).starts[:1]))
-    assert (found is None) == (estimate.verdict is not None)
+    prediction = detector.scorer.model(cut(scaled, LENGTH).take(cut(scaled, LENGTH).starts[:1]))
+    assert (found is None) == (prediction.verdict is not None)
     if found is not None:
-        misfit = np.abs(series.values - found) / detector.scorer.scaler.scale
-        np.testing.assert_allclose(misfit, detector.score(series).by_feature, atol=1e-5)
+        error = np.abs(series.values - found) / detector.scorer.scaler.scale
+        np.testing.assert_allclose(error, detector.score(series).by_feature, atol=1e-5)
         assert np.isnan(found[: LENGTH - 1]).all()
         assert np.isfinite(found[LENGTH - 1 :]).all()

@@ -79,7 +79,7 @@ def test_a_table_is_explained_where_it_has_a_score():
     assert found.index.equals(ROWS.index)
 
 
-def test_an_empty_smoothed_score_is_not_explained_although_its_misfit_is_known():
+def test_an_empty_smoothed_score_is_not_explained_although_its_error_is_known():
     scoring = ScoringSpec.model_validate({"smooth": {"kind": "mean", "length": 5}})
     found = flag_table(detector_of(L2Spec(kind="l2"), SERIES, 1, scoring), ROWS, "rows", top=1)
     assert found["feature_1"].isna().tolist() == [True] * 4 + [False] * 56

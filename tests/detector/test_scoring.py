@@ -12,7 +12,7 @@ from tsad.detector.scoring import (
     feature_scale,
     lookahead,
     lookback,
-    misfits,
+    row_errors,
     scores,
 )
 from tsad.models.baselines.l2 import L2Spec
@@ -30,7 +30,7 @@ def one_feature(*values, boundaries=()):
 def scored(series, model: Model, length, **keys):
     scoring = ScoringSpec(**keys)
     divisors = np.ones(len(series.features))
-    return scores(scoring, series, misfits(model, series, length, scoring), divisors).values
+    return scores(scoring, series, row_errors(model, series, length, scoring), divisors).values
 
 
 def scorer_of(model: Model, features, length, scoring):
@@ -45,7 +45,7 @@ def scorer_of(model: Model, features, length, scoring):
     )
 
 
-# --- by hand: rows 0, 1, 3, 6; windows of 2; the estimate is the window's first row, so misfits are 0 and the step ---
+# --- by hand: rows 0, 1, 3, 6; windows of 2; the prediction is the window's first row, so errors are 0 and the step ---
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def scorer_of(model: Model, features, length, scoring):
         ("mean", [NAN, (1 + 0) / 2, (4 + 0) / 2, NAN]),
     ],
 )
-def test_which_misfits_a_row_gets(over, expected):
+def test_which_errors_a_row_gets(over, expected):
     np.testing.assert_array_equal(scored(one_feature(0, 1, 3, 6), FirstRow(2), 2, over=over), expected)
 
 
@@ -70,7 +70,7 @@ def test_which_misfits_a_row_gets(over, expected):
 )
 def test_a_forecast_of_two_steps_from_windows_of_three_rows(over, expected):
     series = one_feature(0, 1, 3, 6)
-    np.testing.assert_array_equal(scored(series, FirstRow(2), 3, over=over, misfit="absolute"), expected)
+    np.testing.assert_array_equal(scored(series, FirstRow(2), 3, over=over, error="absolute"), expected)
 
 
 def test_features_are_averaged_or_the_strangest_counts():
@@ -79,17 +79,17 @@ def test_features_are_averaged_or_the_strangest_counts():
     assert scored(series, FirstRow(2), 2, features="max")[1] == 9
 
 
-def test_misfits_are_compressed_feature_by_feature():
+def test_errors_are_compressed_feature_by_feature():
     series = Series(np.array([[0, 0], [1, 3]], np.float32), ("a", "b"))
     assert scored(series, FirstRow(2), 2, compress="log1p")[1] == pytest.approx((np.log(2) + np.log(10)) / 2)
     assert scored(series, FirstRow(2), 2, compress="root")[1] == (1 + 3) / 2
-    assert scored(series, FirstRow(2), 2, compress="root", misfit="absolute")[1] == pytest.approx((1 + np.sqrt(3)) / 2)
+    assert scored(series, FirstRow(2), 2, compress="root", error="absolute")[1] == pytest.approx((1 + np.sqrt(3)) / 2)
 
 
-def test_misfits_are_divided_before_they_are_compressed():
+def test_errors_are_divided_before_they_are_compressed():
     series = Series(np.array([[0, 0], [2, 6]], np.float32), ("a", "b"))
     scoring = ScoringSpec(compress="root")
-    found = scores(scoring, series, misfits(FirstRow(2), series, 2, scoring), np.array([1.0, 9.0]))
+    found = scores(scoring, series, row_errors(FirstRow(2), series, 2, scoring), np.array([1.0, 9.0]))
     np.testing.assert_array_equal(found.by_feature[1], [2, 2])
 
 
@@ -102,7 +102,7 @@ def test_smoothing_is_the_mean_of_the_scores_up_to_the_row():
 def test_what_each_feature_gave_is_kept_unsmoothed():
     series = Series(np.array([[0, 0], [1, 3], [1, 3]], np.float32), ("a", "b"))
     scoring = ScoringSpec(smooth=MeanSmoothing(kind="mean", length=2))
-    found = scores(scoring, series, misfits(FirstRow(2), series, 2, scoring), np.array([1.0, 3.0]))
+    found = scores(scoring, series, row_errors(FirstRow(2), series, 2, scoring), np.array([1.0, 3.0]))
     np.testing.assert_array_equal(found.by_feature, [[NAN, NAN], [1, 3], [0, 0]])
     np.testing.assert_array_equal(found.values, [NAN, NAN, (2 + 0) / 2])
 
@@ -118,10 +118,10 @@ def test_a_segment_too_short_for_a_window_has_no_score():
     np.testing.assert_array_equal(found, [NAN, 1, NAN, NAN, 4])
 
 
-def test_divisors_are_mean_validation_misfits_but_never_next_to_nothing():
-    misfit = np.array([[NAN, NAN, NAN], [1.0, 2.0, 0.0], [3.0, 2.0, 0.0]])
-    np.testing.assert_allclose(feature_scale(ScoringSpec(scale="validation"), misfit), [2, 2, 0.01 * 4 / 3])
-    np.testing.assert_array_equal(feature_scale(ScoringSpec(), misfit), [1, 1, 1])
+def test_divisors_are_mean_validation_errors_but_never_next_to_nothing():
+    error = np.array([[NAN, NAN, NAN], [1.0, 2.0, 0.0], [3.0, 2.0, 0.0]])
+    np.testing.assert_allclose(feature_scale(ScoringSpec(scale="validation"), error), [2, 2, 0.01 * 4 / 3])
+    np.testing.assert_array_equal(feature_scale(ScoringSpec(), error), [1, 1, 1])
     assert (feature_scale(ScoringSpec(scale="validation"), np.zeros((3, 2))) > 0).all()
 
 
@@ -132,10 +132,10 @@ FEATURES = 3
 
 @st.composite
 def scorers(draw):
-    """Draws a scorer of any misfit, reach and smoothing."""
+    """Draws a scorer of any error, reach and smoothing."""
     length = draw(st.integers(1, 9))
     scoring = ScoringSpec(
-        misfit=draw(st.sampled_from(["squared", "absolute"])),
+        error=draw(st.sampled_from(["squared", "absolute"])),
         over=draw(st.sampled_from(["last", "window", "mean"])),
         compress=draw(st.sampled_from(["none", "log1p", "root"])),
         features=draw(st.sampled_from(["mean", "max"])),

@@ -230,30 +230,30 @@ def test_the_parts_of_a_loss_are_drawn_only_if_there_are_several():
 # --- series ---
 
 
-def test_a_reconstruction_shows_the_features_with_the_largest_misfit_around_the_event_with_the_highest_score():
+def test_a_reconstruction_shows_the_features_with_the_largest_error_around_the_event_with_the_highest_score():
     rows, features = 1000, 8
     values = np.tile(np.sin(np.arange(rows))[:, None], (1, features)) * 10.0 ** np.arange(features)
-    estimates = values * (1 + np.array([0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4, 0.5]))
+    predictions = values * (1 + np.array([0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4, 0.5]))
     scores, labels = np.zeros(rows), np.zeros(rows, bool)
     labels[[*range(300, 450), 800]] = True
     scores[[50, 400, 800]] = 9, 5, 4  # the highest is in no event
     names = tuple("abcdefgh")
-    figure = draw_reconstruction(values, estimates, scores, names, labels, "title", first_row=10)
+    figure = draw_reconstruction(values, predictions, scores, names, labels, "title", first_row=10)
     assert [axes.get_ylabel() for axes in figure.axes] == ["b", "d", "f", "h", "g", "e"]
     assert figure.axes[-1].get_xlim() == (10 + 150 - 0.5, 10 + 600 - 0.5)
     assert shades(figure.axes[0], "labeled anomaly") == [(309.5, 459.5)]
     original, reconstruction = figure.axes[0].lines
     np.testing.assert_array_equal(original.get_ydata(), values[150:600, 1])
-    np.testing.assert_array_equal(reconstruction.get_ydata(), estimates[150:600, 1])
+    np.testing.assert_array_equal(reconstruction.get_ydata(), predictions[150:600, 1])
     assert (original.get_color(), reconstruction.get_color()) == ("#1f4e79", "#d62728")
     assert set(legend(figure)) == {"original", "reconstruction", "labeled anomaly"}
-    alone = draw_reconstruction(values, estimates, scores, names, None, "title")
+    alone = draw_reconstruction(values, predictions, scores, names, None, "title")
     assert alone.axes[-1].get_xlim() == (-0.5, 151 - 0.5)
 
 
-def test_a_reconstruction_without_estimates_says_so():
+def test_a_reconstruction_without_predictions_says_so():
     assert reason(draw_reconstruction(VALUES, VALUES * np.nan, SCORES, ("a", "b"), None, "title")).endswith(
-        "no row has an estimate"
+        "no row has a prediction"
     )
 
 

@@ -47,10 +47,10 @@ class Told:
         return torch.full((len(sequences),), self.verdicts.pop(0))
 
 
-def losses(estimated, true):
+def losses(predicted, true):
     term = built(PooledCriticSpec(kind="pooled"))
     attempt = Attempt(torch.zeros(2, 4, 3), torch.ones(2, 4, 3))
-    term._modules["critic"] = Told(estimated, true, estimated)
+    term._modules["critic"] = Told(predicted, true, predicted)
     return float(term(attempt)), float(term.judge(attempt))
 
 
@@ -59,16 +59,16 @@ def test_an_undecided_critic_costs_log_2_on_both_sides():
 
 
 def test_losses_are_binary_cross_entropies():
-    # critic: estimate true with probability 1/4, window true with probability 3/4
+    # critic: prediction true with probability 1/4, window true with probability 3/4
     assert losses(-log(3), log(3)) == pytest.approx((log(4), log(4 / 3)))
 
 
 @every_critic
-def test_the_critics_loss_does_not_reach_the_estimate(critic):
-    term, estimate = built(critic), torch.randn(2, 5, 3, requires_grad=True)
-    attempt = Attempt(torch.randn(2, 5, 3), estimate)
+def test_the_critics_loss_does_not_reach_the_prediction(critic):
+    term, prediction = built(critic), torch.randn(2, 5, 3, requires_grad=True)
+    attempt = Attempt(torch.randn(2, 5, 3), prediction)
     term.judge(attempt).backward()
-    assert estimate.grad is None
+    assert prediction.grad is None
     assert all(parameter.grad is not None for parameter in term.critic.parameters())
     term(attempt).backward()
-    assert estimate.grad.abs().sum() > 0
+    assert prediction.grad.abs().sum() > 0

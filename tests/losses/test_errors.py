@@ -7,9 +7,9 @@ from tsad.losses.masked_error import MaskedErrorSpec
 from tsad.losses.robust_error import AbsoluteErrorSpec, HuberErrorSpec
 from tsad.losses.squared_error import SquaredError, SquaredErrorSpec
 
-MISFIT = torch.tensor([[[1.0, -3.0], [0.0, 2.0]]])
+RESIDUAL = torch.tensor([[[1.0, -3.0], [0.0, 2.0]]])
 HIDDEN = torch.tensor([[[True, False], [False, True]]])
-ATTEMPT = Attempt(MISFIT, torch.zeros_like(MISFIT), HIDDEN)
+ATTEMPT = Attempt(RESIDUAL, torch.zeros_like(RESIDUAL), HIDDEN)
 
 
 def built(spec):

@@ -62,21 +62,21 @@ def test_an_isolation_forest_meets_ties_as_scikit_learn_does():
     np.testing.assert_allclose(verdict, -reference.score_samples(values), rtol=1e-12)
 
 
-def test_a_verdict_is_the_misfit_of_every_feature():
+def test_a_verdict_is_the_residual_of_every_feature():
     windows = windows_of(50, 3)
-    estimate = fitted(IsolationForestSpec(kind="isolation_forest", trees=5), windows)(everything(windows))
-    misfit = estimate.misfit(everything(windows))
-    assert misfit.shape == (48, 1, FEATURES)
-    assert torch.equal(misfit, estimate.verdict[:, :, None].expand(48, 1, FEATURES))
+    prediction = fitted(IsolationForestSpec(kind="isolation_forest", trees=5), windows)(everything(windows))
+    residual = prediction.residual(everything(windows))
+    assert residual.shape == (48, 1, FEATURES)
+    assert torch.equal(residual, prediction.verdict[:, :, None].expand(48, 1, FEATURES))
 
 
 def test_the_nearest_training_row_is_scikit_learns():
     train, test = windows_of(300, 5), everything(windows_of(80, 5, seed=1))
     spec = NearestNeighborSpec(kind="nearest_neighbor")
-    misfit = rebuilt(spec, fitted(spec, train), 5)(test).misfit(test)[:, 0]
+    residual = rebuilt(spec, fitted(spec, train), 5)(test).residual(test)[:, 0]
     reference = NearestNeighbors(n_neighbors=1).fit(train.rows[train.ends].numpy())
     distance, _ = reference.kneighbors(test[:, -1].numpy())
-    np.testing.assert_allclose(misfit.norm(dim=1).numpy(), distance[:, 0], rtol=1e-4)
+    np.testing.assert_allclose(residual.norm(dim=1).numpy(), distance[:, 0], rtol=1e-4)
 
 
 def test_rows_are_kept_evenly_when_there_are_too_many():
@@ -87,10 +87,10 @@ def test_rows_are_kept_evenly_when_there_are_too_many():
 def test_centroids_are_scikit_learns():
     train, test = windows_of(300, 4), everything(windows_of(60, 4, seed=1))
     spec = KMeansSpec(kind="k_means", clusters=5, seed=2)
-    estimate = rebuilt(spec, fitted(spec, train), 4)(test).values
+    prediction = rebuilt(spec, fitted(spec, train), 4)(test).values
     reference = KMeans(5, n_init=1, random_state=2).fit(everything(train).flatten(1).numpy())
     nearest = reference.cluster_centers_[reference.predict(test.flatten(1).numpy())]
-    np.testing.assert_allclose(estimate.flatten(1).numpy(), nearest, atol=1e-5)
+    np.testing.assert_allclose(prediction.flatten(1).numpy(), nearest, atol=1e-5)
 
 
 def test_fewer_windows_than_clusters_are_their_own_centroids():
@@ -102,10 +102,10 @@ def test_fewer_windows_than_clusters_are_their_own_centroids():
 def test_autoregressive_coefficients_are_scikit_learns():
     train, test = windows_of(400, 8), everything(windows_of(60, 8, seed=1))
     spec = AutoregressiveRidgeSpec(kind="autoregressive_ridge", order=3, penalty=2.5)
-    estimate = rebuilt(spec, fitted(spec, train), 8)(test).values[:, 0]
+    prediction = rebuilt(spec, fitted(spec, train), 8)(test).values[:, 0]
     past, target = everything(train)[:, 4:7].flatten(1).numpy(), everything(train)[:, 7].numpy()
     reference = Ridge(alpha=2.5).fit(past.astype(np.float64), target)
-    np.testing.assert_allclose(estimate.numpy(), reference.predict(test[:, 4:7].flatten(1).numpy()), atol=1e-5)
+    np.testing.assert_allclose(prediction.numpy(), reference.predict(test[:, 4:7].flatten(1).numpy()), atol=1e-5)
 
 
 def test_an_autoregression_does_not_see_its_target():
@@ -126,13 +126,13 @@ def test_within_the_training_range_nothing_is_strange():
     model = RangeDeviationSpec(kind="range_deviation").build(2, 1)
     model.fit(train)
     rows = torch.tensor([[[1.0, 6.0]], [[-1.0, 7.0]], [[2.5, 1.0]]])
-    assert model(rows).misfit(rows).squeeze(1).tolist() == [[0, 0], [-1, 0], [0.5, -4]]
+    assert model(rows).residual(rows).squeeze(1).tolist() == [[0, 0], [-1, 0], [0.5, -4]]
 
 
 def test_constant_scores_are_all_zero():
     windows = windows_of(20, 3)
-    estimate = fitted(ConstantSpec(kind="constant"), windows)(everything(windows))
-    assert not estimate.misfit(everything(windows)).any()
+    prediction = fitted(ConstantSpec(kind="constant"), windows)(everything(windows))
+    assert not prediction.residual(everything(windows)).any()
 
 
 @pytest.mark.parametrize("length", [1, 7])
@@ -153,7 +153,7 @@ def test_the_largest_z_score_is_l2_scored_by_its_largest_feature():
         "data": {"kind": "synthetic", "rows": 800, "features": 4, "events": 4},
         "window": {"length": 1},
         "model": {"kind": "l2"},
-        "scoring": {"misfit": "absolute", "features": "max"},
+        "scoring": {"error": "absolute", "features": "max"},
     }
     experiment = parse(Experiment, values, "largest z-score")
     data = experiment.data.load(Path())

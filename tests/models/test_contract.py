@@ -56,14 +56,14 @@ def test_every_kind_has_a_name_of_its_own():
 
 @every_model
 @pytest.mark.parametrize("length", [7, 16, 33])
-def test_an_estimate_is_of_the_last_steps_of_each_window(spec, length, series):
+def test_an_prediction_is_of_the_last_steps_of_each_window(spec, length, series):
     model = built(spec, series, length)
-    estimate = model(batch_of(series, length, size=5))
+    prediction = model(batch_of(series, length, size=5))
     assert 1 <= model.steps <= length
-    assert estimate.values.shape == (5, model.steps, FEATURES)
-    assert estimate.values.dtype == torch.float32
-    assert torch.isfinite(estimate.values).all()
-    assert estimate.embedding is None or (estimate.embedding.ndim == 2 and len(estimate.embedding) == 5)
+    assert prediction.values.shape == (5, model.steps, FEATURES)
+    assert prediction.values.dtype == torch.float32
+    assert torch.isfinite(prediction.values).all()
+    assert prediction.embedding is None or (prediction.embedding.ndim == 2 and len(prediction.embedding) == 5)
 
 
 @every_model
@@ -79,24 +79,24 @@ def test_a_window_may_be_a_single_row(spec):
 
 @every_closed_form
 @pytest.mark.parametrize("features", [5, 7, 11, 38])  # of odd widths libraries compute some rows in another way
-def test_an_estimate_does_not_depend_on_the_place_in_the_batch(spec, features):
+def test_an_prediction_does_not_depend_on_the_place_in_the_batch(spec, features):
     series = sensors(200, features)
     model, batch = built(spec, series, LENGTH), batch_of(series, size=BATCH)
     with torch.no_grad():
-        expected = model(batch).misfit(batch)
+        expected = model(batch).residual(batch)
         for places in (1, 5, 33, 64, 127):
             moved = batch.roll(places, dims=0)
-            assert torch.equal(model(moved).misfit(moved).roll(-places, dims=0), expected)
+            assert torch.equal(model(moved).residual(moved).roll(-places, dims=0), expected)
 
 
 @every_network
 def test_gradient_reaches_every_parameter(spec, series):
     model = built(spec, series, LENGTH).train()
     windows = batch_of(series)
-    estimate = model(windows)
-    loss = (windows[:, -model.steps :] - estimate.values).square().mean()
-    if estimate.embedding is not None:
-        loss = loss + estimate.embedding.square().mean()
+    prediction = model(windows)
+    loss = (windows[:, -model.steps :] - prediction.values).square().mean()
+    if prediction.embedding is not None:
+        loss = loss + prediction.embedding.square().mean()
     loss.backward()
     untouched = [name for name, tensor in model.named_parameters() if tensor.grad is None or not tensor.grad.any()]
     assert list(model.parameters())
@@ -104,7 +104,7 @@ def test_gradient_reaches_every_parameter(spec, series):
 
 
 @every_network
-def test_an_estimate_is_learned_from_the_window_it_is_of(spec, series):
+def test_an_prediction_is_learned_from_the_window_it_is_of(spec, series):
     windows = batch_of(series).requires_grad_()
     built(spec, series, LENGTH).train()(windows).values[0].square().sum().backward()
     assert windows.grad[0].any()
@@ -131,7 +131,7 @@ def test_another_seed_gives_another_network(spec, series):
 
 
 @every_model
-def test_an_estimate_does_not_depend_on_its_batch(spec, series):
+def test_an_prediction_does_not_depend_on_its_batch(spec, series):
     model, batch = built(spec, series, LENGTH), batch_of(series)
     together = model(batch).values
     alone = torch.cat([model(window[None]).values for window in batch])
@@ -141,7 +141,7 @@ def test_an_estimate_does_not_depend_on_its_batch(spec, series):
 
 
 @every_model
-def test_a_window_gets_the_same_estimate_every_time_and_stays_as_it_is(spec, series):
+def test_a_window_gets_the_same_prediction_every_time_and_stays_as_it_is(spec, series):
     model, batch = built(spec, series, LENGTH), batch_of(series)
     before = batch.clone()
     assert torch.equal(model(batch).values, model(batch).values)
@@ -185,7 +185,7 @@ def test_a_closed_form_with_axes_explains_rows_of_lower_rank(spec):
 
 
 @every_model
-def test_saved_weights_give_equal_estimates(spec, series, tmp_path):
+def test_saved_weights_give_equal_predictions(spec, series, tmp_path):
     model, batch = built(spec, series, LENGTH, seed=1), batch_of(series)
     save_weights(model.state_dict(), tmp_path / "weights.safetensors")
     with seeded(2):
@@ -196,7 +196,7 @@ def test_saved_weights_give_equal_estimates(spec, series, tmp_path):
 
 @every_model
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_model_is_fitted_and_estimates_where_its_windows_lie(spec, series):
+def test_a_model_is_fitted_and_predictions_where_its_windows_lie(spec, series):
     windows = cut(series, LENGTH)
     there = type(windows)(windows.rows.cuda(), windows.starts.cuda(), LENGTH)
     model = spec.build(FEATURES, LENGTH).cuda()

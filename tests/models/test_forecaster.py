@@ -19,10 +19,10 @@ def test_a_forecast_does_not_see_its_target(cell, layers):
     model, windows = forecaster(cell=cell, layers=layers), torch.randn(4, 9, 3)
     other = windows.clone()
     other[:, -1] = 1e6
-    estimate = model(windows)
-    assert estimate.values.shape == (4, 1, 3)
-    assert torch.equal(model(other).values, estimate.values)
-    assert torch.equal(model(other).embedding, estimate.embedding)
+    prediction = model(windows)
+    assert prediction.values.shape == (4, 1, 3)
+    assert torch.equal(model(other).values, prediction.values)
+    assert torch.equal(model(other).embedding, prediction.embedding)
 
 
 @every_cell

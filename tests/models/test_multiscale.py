@@ -92,7 +92,7 @@ def test_single_rows_are_averaged_over_the_last_three():
     reference = PrincipalModel(1, FEATURES, 1)
     reference.fit(windows)
     batch = windows.take(torch.arange(10))
-    errors = torch.stack([(reference(row).misfit(row)).abs()[:, 0] for row in batch.split(1, dim=1)])
+    errors = torch.stack([(reference(row).residual(row)).abs()[:, 0] for row in batch.split(1, dim=1)])
     np.testing.assert_allclose(model._roots(batch)[0], errors[1:].mean(dim=0), rtol=1e-4, atol=1e-6)
 
 
@@ -101,7 +101,7 @@ def test_a_window_of_one_row_is_the_row_alone():
     windows = cut(series, 1)
     model = fitted(series, 1, row_components=1)
     batch = windows.take(torch.arange(len(windows)))
-    errors = model.scales[0](batch).misfit(batch).abs()
+    errors = model.scales[0](batch).residual(batch).abs()
     np.testing.assert_allclose(model(batch).verdict, errors / errors.mean(), rtol=1e-4)
 
 
@@ -111,7 +111,7 @@ def test_the_score_is_the_verdict_and_survives_saving(tmp_path):
         "split": {"gap": 20},
         "window": {"length": 16},
         "model": {"kind": "multiscale_linear", "components": 6},
-        "scoring": {"misfit": "absolute"},
+        "scoring": {"error": "absolute"},
     }
     experiment = parse(Experiment, values, "multiscale")
     data = experiment.data.load(tmp_path)
@@ -123,4 +123,4 @@ def test_the_score_is_the_verdict_and_survives_saving(tmp_path):
     verdict = again.scorer.model(windows.take(torch.arange(len(windows)))).verdict
     np.testing.assert_allclose(outcome.test.values[15:], verdict.double().mean(dim=(1, 2)), rtol=1e-4)
     np.testing.assert_allclose(outcome.test.by_feature[15:], verdict[:, 0], rtol=1e-4)
-    assert again.scorer.estimates(data.test) is None
+    assert again.scorer.predictions(data.test) is None

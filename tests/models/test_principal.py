@@ -20,8 +20,8 @@ def test_rows_are_reconstructed_as_by_scikit_learn():
     model = PcaErrorSpec(kind="pca_error", components=3).build(FEATURES, LENGTH)
     model.fit(windows)
     rows = series.values[LENGTH - 1 :]
-    estimate = model(next(windows.batches(len(windows)))).values[:, 0]
-    np.testing.assert_allclose(estimate, reconstruction(rows, 3), atol=1e-5)
+    prediction = model(next(windows.batches(len(windows)))).values[:, 0]
+    np.testing.assert_allclose(prediction, reconstruction(rows, 3), atol=1e-5)
 
 
 def test_windows_are_reconstructed_as_by_scikit_learn():

@@ -80,9 +80,9 @@ def test_pooled_steps_are_means_and_spread_back_to_the_window(length, size):
 
 @pytest.mark.parametrize("keys", [{}, {"stem": "tcn"}, {"scales": 3}, {"pooling": 100}, {"latent": 1, "depth": 1}])
 def test_every_option_reconstructs_the_whole_window(keys):
-    estimate = autoencoder(**keys)(windows())
-    assert estimate.values.shape == (4, LENGTH, FEATURES)
-    assert estimate.embedding.shape == (4, keys.get("latent", 4))
+    prediction = autoencoder(**keys)(windows())
+    assert prediction.values.shape == (4, LENGTH, FEATURES)
+    assert prediction.embedding.shape == (4, keys.get("latent", 4))
 
 
 def test_the_bottleneck_is_all_that_the_decoder_knows():
@@ -103,10 +103,10 @@ def test_order_matters_to_a_transformer():
 def test_the_decoder_reads_the_window_through_a_narrow_memory():
     model, widths = adversarial(memory=3), []
     model.widen.register_forward_pre_hook(lambda module, inputs: widths.append(inputs[0].shape))
-    estimate = model(windows())
+    prediction = model(windows())
     assert widths == [(4, LENGTH, 3)]
-    assert estimate.values.shape == (4, LENGTH, FEATURES)
-    assert estimate.embedding.shape == (4, 32)
+    assert prediction.values.shape == (4, LENGTH, FEATURES)
+    assert prediction.embedding.shape == (4, 32)
 
 
 def test_the_residual_generator_adds_to_the_reconstruction():
@@ -129,9 +129,9 @@ def test_the_embedding_is_a_projection_of_the_mean_pooled_latent():
     model = adversarial(latent=7)
     pooled = []
     model.pool.register_forward_hook(lambda module, inputs, output: pooled.append((inputs[0], output)))
-    estimate = model(windows())
+    prediction = model(windows())
     assert pooled[0][0].shape == (4, 64)
-    assert torch.equal(estimate.embedding, model.project(pooled[0][1]))
+    assert torch.equal(prediction.embedding, model.project(pooled[0][1]))
 
 
 @pytest.mark.parametrize("spec", [TransformerAutoencoderSpec, AdversarialTransformerSpec])

@@ -9,7 +9,7 @@ from tsad.detector.scoring import Scores
 from tsad.errors import DataError
 from tsad.experiment import Experiment, run
 from tsad.selection import objective
-from tsad.selection.objective import LabeledSpec, LabelFreeSpec, MaximizeSpec, MisfitSpec, other_values
+from tsad.selection.objective import LabeledSpec, LabelFreeSpec, MaximizeSpec, ValidationErrorSpec, other_values
 from tsad.spec import parse, put
 from tsad.tuning.spec import SearchSpec
 
@@ -17,7 +17,7 @@ OBJECTIVES = [from_defaults(member) for member in members(MaximizeSpec)]
 every_objective = pytest.mark.parametrize("maximize", OBJECTIVES, ids=lambda spec: spec.kind)
 
 LABEL_FREE = LabelFreeSpec(kind="label_free")
-MISFIT = MisfitSpec(kind="misfit")
+ERROR = ValidationErrorSpec(kind="validation_error")
 L2 = {"window.length": 1, "model": {"kind": "l2"}}
 
 
@@ -188,7 +188,7 @@ def test_a_detector_that_knows_the_sensors_is_worth_more_than_one_that_guesses()
     experiment = parse(Experiment, values | {"window": {"length": 1}}, "chance")
     knowing = parse(
         Experiment,
-        values | {"window": {"length": 8}, "model": {"kind": "multiscale_linear"}, "scoring": {"misfit": "absolute"}},
+        values | {"window": {"length": 8}, "model": {"kind": "multiscale_linear"}, "scoring": {"error": "absolute"}},
         "multiscale",
     )
     data = experiment.data.load(Path())
@@ -241,21 +241,21 @@ def test_an_unknown_metric_is_refused():
         parse(LabeledSpec, {"kind": "labeled", "metric": "accuracy"}, "maximize")
 
 
-# --- misfit ---
+# --- error ---
 
 
-def test_the_misfit_is_that_of_validation_rows_in_training_deviations(outcome):
+def test_the_error_is_that_of_validation_rows_in_training_deviations(outcome):
     parts = outcome(L2).parts
     fit, validation = parts.fit.values.astype(np.float64), parts.validation.values.astype(np.float64)
     by_hand = np.square((validation - fit.mean(axis=0)) / fit.std(axis=0)).mean()
-    assert MISFIT.value(outcome(L2)) == pytest.approx(-by_hand, rel=1e-5)
+    assert ERROR.value(outcome(L2)) == pytest.approx(-by_hand, rel=1e-5)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"scoring.compress": "log1p"},
-        {"scoring.misfit": "absolute", "scoring.features": "max"},
+        {"scoring.error": "absolute", "scoring.features": "max"},
         {"scoring.scale": "validation"},
         {"scoring.smooth": {"kind": "mean", "length": 10}},
         {"scaler": {"kind": "none"}},
@@ -263,19 +263,19 @@ def test_the_misfit_is_that_of_validation_rows_in_training_deviations(outcome):
     ],
     ids=str,
 )
-def test_the_misfit_does_not_depend_on_scoring_scaler_or_threshold(outcome, changes):
-    assert MISFIT.value(outcome(L2 | changes)) == pytest.approx(MISFIT.value(outcome(L2)), rel=1e-5)
+def test_the_error_does_not_depend_on_scoring_scaler_or_threshold(outcome, changes):
+    assert ERROR.value(outcome(L2 | changes)) == pytest.approx(ERROR.value(outcome(L2)), rel=1e-5)
 
 
-def test_the_misfit_is_that_of_the_last_step_whatever_steps_a_score_is_made_of(outcome):
+def test_the_error_is_that_of_the_last_step_whatever_steps_a_score_is_made_of(outcome):
     linear = {"model": {"kind": "window_linear", "components": 4}}
-    values = [MISFIT.value(outcome(linear | {"scoring.over": over})) for over in ("last", "window", "mean")]
+    values = [ERROR.value(outcome(linear | {"scoring.over": over})) for over in ("last", "window", "mean")]
     assert values[1:] == values[:1] * 2
 
 
 def test_a_better_fit_has_a_larger_value(outcome):
     values = [
-        MISFIT.value(outcome({"window.length": 1, "model": {"kind": "pca_error", "components": components}}))
+        ERROR.value(outcome({"window.length": 1, "model": {"kind": "pca_error", "components": components}}))
         for components in (1, 3, 5)
     ]
     assert values == sorted(values)
@@ -291,11 +291,11 @@ def test_the_objectives_that_were_not_chosen_are_told_beside_the_one_that_was(sm
     found = other_values(chosen, outcome)
     assert found == {
         "objective/labeled": LabeledSpec(kind="labeled").value(outcome),
-        "objective/misfit": MisfitSpec(kind="misfit").value(outcome),
+        "objective/validation_error": ValidationErrorSpec(kind="validation_error").value(outcome),
     }
 
 
 def test_an_objective_that_is_not_defined_is_left_out(small_experiment, small_data):
     alone = parse(Experiment, put(small_experiment.model_dump(mode="json"), {"split.selection": 0}), "no selection")
     found = other_values(LabelFreeSpec(kind="label_free"), run(alone, small_data))
-    assert found.keys() == {"objective/misfit"}
+    assert found.keys() == {"objective/validation_error"}

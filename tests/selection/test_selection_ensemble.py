@@ -13,7 +13,7 @@ from tsad.errors import DataError, DetectorError, SpecError
 from tsad.evaluation.pointwise import pr_auc
 from tsad.experiment import Experiment, run
 from tsad.selection.ensemble import EnsembleRecord, EnsembleSpec, build_ensemble, choose_members, write_ensemble
-from tsad.selection.objective import LabeledSpec, LabelFreeSpec, MisfitSpec
+from tsad.selection.objective import LabeledSpec, LabelFreeSpec, ValidationErrorSpec
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import parse, put, read_yaml
 
@@ -156,11 +156,11 @@ def test_it_competes_by_the_same_values(chosen, small_data, parts):
     assert LABEL_FREE.value(outcome) not in alone
 
 
-def test_it_has_no_misfit(chosen, small_data):
+def test_it_has_no_error(chosen, small_data):
     with pytest.raises(
-        DataError, match="misfit is that of one model, but an ensemble has 2; maximize label_free or labeled"
+        DataError, match="error is that of one model, but an ensemble has 2; maximize label_free or labeled"
     ):
-        MisfitSpec(kind="misfit").value(build_ensemble(chosen, small_data))
+        ValidationErrorSpec(kind="validation_error").value(build_ensemble(chosen, small_data))
 
 
 def test_its_threshold_is_the_best_members_fitted_to_its_own_scores(ended, small_data):
@@ -187,7 +187,7 @@ def test_it_is_saved_and_assessed_as_any_detector(chosen, small_data, tmp_path):
     np.testing.assert_array_equal(loaded.score(small_data.test).values, outcome.test.values)
     assessment = assess(loaded, chosen[0].experiment, small_data, "ensemble")
     assert assessment.report.metrics["ranking/pr_auc"] == outcome.report.metrics["ranking/pr_auc"]
-    assert assessment.estimates.shape == assessment.rows.values.shape
+    assert assessment.predictions.shape == assessment.rows.values.shape
     assert assessment.certainty is not None
 
 

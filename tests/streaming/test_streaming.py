@@ -79,9 +79,9 @@ def column(*values):
 
 
 def steps_of_two(over="mean"):
-    """Returns the detector of one feature whose misfit is the step from the first row of a window of 2; flags above 3."""
+    """Returns the detector of one feature whose error is the step from the first row of a window of 2; flags above 3."""
     model = FirstRow(2).eval()
-    scorer = Scorer(("a",), unscaled(1), 2, L2, model, ScoringSpec(over=over, misfit="absolute"), np.ones(1))
+    scorer = Scorer(("a",), unscaled(1), 2, L2, model, ScoringSpec(over=over, error="absolute"), np.ones(1))
     return Detector(scorer, GivenThreshold(level=3.0))
 
 

@@ -37,7 +37,7 @@ MODELS = {spec: built(spec, SCALER.apply(SERIES), LENGTH) for spec in SPECS}
 
 scorings = st.builds(
     ScoringSpec,
-    misfit=st.sampled_from(["squared", "absolute"]),
+    error=st.sampled_from(["squared", "absolute"]),
     over=st.sampled_from(["last", "window", "mean"]),
     scale=st.sampled_from(["none", "validation"]),
     compress=st.sampled_from(["none", "log1p", "root"]),

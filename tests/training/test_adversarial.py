@@ -121,7 +121,7 @@ def test_a_critic_has_a_learning_rate_of_its_own():
 
 
 @pytest.mark.slow
-def test_a_critic_learns_to_tell_estimates_from_windows():
+def test_a_critic_learns_to_tell_predictions_from_windows():
     _, _, history = play(epochs=8, patience=8, learning_rate=3e-3)
     losses = [epoch.train["adversarial_critic"] for epoch in history]
     assert losses[-1] < losses[0]

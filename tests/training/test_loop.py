@@ -7,7 +7,7 @@ from tests.examples import from_defaults, members, seated, sensors
 from tsad.errors import TrainingError
 from tsad.masking import GeometricMask
 from tsad.models import ModelSpec
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.series import Series
 from tsad.training.checkpoints import Checkpoints, load_weights
 from tsad.training.epoch_losses import EpochLosses
@@ -25,14 +25,14 @@ NETWORKS = [
 
 
 class Constant(Model):
-    """Estimates every row by one number that it learns."""
+    """Predictions every row by one number that it learns."""
 
     def __init__(self):
         super().__init__(steps=1)
         self.level = nn.Parameter(torch.zeros(1))
 
     def forward(self, windows):
-        return Estimate(self.level.expand(len(windows), 1, windows.shape[2]))
+        return Prediction(self.level.expand(len(windows), 1, windows.shape[2]))
 
 
 def level_windows(*levels, rows=20):

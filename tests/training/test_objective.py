@@ -48,20 +48,20 @@ def test_a_model_is_not_shown_what_is_hidden():
 
 
 @every_network
-def test_hidden_entries_do_not_change_the_estimate(spec):
+def test_hidden_entries_do_not_change_the_prediction(spec):
     model, windows = built(spec, sensors(100, FEATURES), LENGTH), windows_of()
     hidden = hidden_of(windows, seed=1)
-    estimates = []
-    model.register_forward_hook(lambda module, inputs, estimate: estimates.append(estimate.values))
+    predictions = []
+    model.register_forward_hook(lambda module, inputs, prediction: predictions.append(prediction.values))
     for shown in (windows, windows + 100 * hidden, windows + 100 * ~hidden):
         for player in seated(model, MASKED):
             player.terms(shown, Generator().manual_seed(1))
-    unchanged, changed_where_hidden, changed_where_visible = estimates[:: len(estimates) // 3]
+    unchanged, changed_where_hidden, changed_where_visible = predictions[:: len(predictions) // 3]
     assert torch.equal(changed_where_hidden, unchanged)
     assert not torch.equal(changed_where_visible, unchanged)
 
 
-def test_the_misfit_is_that_of_the_whole_window_not_of_what_was_shown():
+def test_the_error_is_that_of_the_whole_window_not_of_what_was_shown():
     windows = torch.arange(12.0).reshape(1, 4, 3) + 1
     terms = seated(FirstRow(4), ObjectiveSpec())[0].terms(windows, Generator())
     assert float(terms["squared_error"]) == (0 + 9 + 36 + 81) / 4

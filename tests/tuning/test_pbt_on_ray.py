@@ -64,7 +64,7 @@ class Script:
 def population(tmp_path_factory):
     """Four members that take turns on two workers; returns trials and files by number, what a listener heard, the data."""
     place, witness = tmp_path_factory.mktemp("population"), Witness()
-    search = {"trials": 4, "parallel": 2, "pbt": {"every": 2}, "maximize": {"kind": "misfit"}}
+    search = {"trials": 4, "parallel": 2, "pbt": {"every": 2}, "maximize": {"kind": "validation_error"}}
     parsed = parse(SearchSpec, search, "search")
     experiment = parse(Experiment, Script().left[0].experiment, "first")
     data = experiment.data.load(Path())
@@ -109,7 +109,7 @@ def test_copies_are_worth_more_than_what_they_began_with(population):
 
 
 def worth(experiment, data):
-    maximize = parse(SearchSpec, {"maximize": {"kind": "misfit"}}, "search").maximize
+    maximize = parse(SearchSpec, {"maximize": {"kind": "validation_error"}}, "search").maximize
     return maximize.value(run(parse(Experiment, experiment, "alone"), data))
 
 

@@ -34,7 +34,7 @@ BASE = {
     "model": {"kind": "lstm_ae", "hidden": 8, "latent": 3},
     "training": {"epochs": 3, "batch_size": 64, "learning_rate": 1e-2},
 }
-MISFIT = {"kind": "misfit"}
+ERROR = {"kind": "validation_error"}
 LEARNS, L2, PCA, TOO_MANY, CRAWLS = range(5)
 CHANGES = (
     {},
@@ -114,7 +114,7 @@ class Searched:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     """Five trials, two side by side; more trials are allowed than the designer has candidates."""
-    spec = {"trials": 9, "parallel": 2, "maximize": MISFIT, "asha": {"grace": 1, "reduction": 2}}
+    spec = {"trials": 9, "parallel": 2, "maximize": ERROR, "asha": {"grace": 1, "reduction": 2}}
     return Searched(tmp_path_factory.mktemp("search"), spec, CHANGES)
 
 
@@ -167,12 +167,12 @@ def test_trials_run_side_by_side(tmp_path):
     (tmp_path / "met").mkdir()
     changes = [{"model": {"kind": "pca_error", "components": components}} for components in (1, 2, 3)]
     meeting = Meeting(experiment({}).data.load(Path()), tmp_path / "met")
-    met = Searched(tmp_path, {"trials": 3, "parallel": 2, "maximize": MISFIT}, changes, meeting)
+    met = Searched(tmp_path, {"trials": 3, "parallel": 2, "maximize": ERROR}, changes, meeting)
     assert [trial.state for trial in met.ended] == ["finished"] * 3
 
 
 def test_cores_are_counted_up_so_that_a_trial_of_more_than_one_core_fits(tmp_path):
-    found = Searched(tmp_path, {"trials": 1, "parallel": 1, "cpus": 1.25, "maximize": MISFIT}, CHANGES[L2:PCA])
+    found = Searched(tmp_path, {"trials": 1, "parallel": 1, "cpus": 1.25, "maximize": ERROR}, CHANGES[L2:PCA])
     assert [trial.state for trial in found.ended] == ["finished"]
 
 
@@ -181,7 +181,7 @@ def test_gpus_that_are_not_there_are_named(tmp_path):
     with pytest.raises(
         TsadError, match=r"search\.gpus must be at most .* but got 0\.5 and there are 0; set search\.gpus=0"
     ):
-        Searched(tmp_path, {"trials": 1, "gpus": 0.5, "maximize": MISFIT}, CHANGES[L2:PCA])
+        Searched(tmp_path, {"trials": 1, "gpus": 0.5, "maximize": ERROR}, CHANGES[L2:PCA])
 
 
 def test_trials_end_finished_stopped_or_failed(searched):
@@ -222,7 +222,7 @@ def timeless(values):
 
 
 def experiment_value(searched, changes):
-    return parse(SearchSpec, {"maximize": MISFIT}, "search").maximize.value(run(experiment(changes), searched.data))
+    return parse(SearchSpec, {"maximize": ERROR}, "search").maximize.value(run(experiment(changes), searched.data))
 
 
 @pytest.mark.parametrize("number", [LEARNS, L2, PCA, CRAWLS])

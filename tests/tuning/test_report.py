@@ -106,9 +106,9 @@ def test_the_most_important_gene_comes_first():
 def test_correlations_say_that_test_labels_chose_nothing():
     lines = sections(drawn(30))["Does the maximized value mean anything?"]
     rows = {row[0]: row[1:] for row in cells(lines[:4])}
-    assert rows["metric"] == ["correlation", "95", "%", "trials", "objective/misfit"]
+    assert rows["metric"] == ["correlation", "95", "%", "trials", "objective/validation_error"]
     assert rows["vus_pr"] == ["1.000", "1.000", "to", "1.000", "30", "-1.000"]
-    assert rows["objective/misfit"][:5] == ["-1.000", "-1.000", "to", "-1.000", "30"]
+    assert rows["objective/validation_error"][:5] == ["-1.000", "-1.000", "to", "-1.000", "30"]
     assert "read test labels, afterwards, and chose nothing" in " ".join(lines)
 
 

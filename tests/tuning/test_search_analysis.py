@@ -112,23 +112,26 @@ def test_what_cannot_be_ranked_has_no_correlation():
 
 
 def test_correlations_are_of_finished_trials_that_have_both():
-    trials = [trial(n, n / 10, metrics={"ranking/vus_pr": n**2.0, "objective/misfit": -float(n)}) for n in range(6)]
+    trials = [
+        trial(n, n / 10, metrics={"ranking/vus_pr": n**2.0, "objective/validation_error": -float(n)}) for n in range(6)
+    ]
     trials += [trial(6, 0.9), trial(7, -1.0, state="stopped", metrics={"ranking/vus_pr": 99.0})]
     found = correlations(trials)
     assert {name: (each.value, count) for name, (each, count) in found.items()} == {
         "ranking/vus_pr": (pytest.approx(1), 6),
-        "objective/misfit": (pytest.approx(-1), 6),
+        "objective/validation_error": (pytest.approx(-1), 6),
     }
 
 
 def test_every_objective_has_its_own_correlations():
     metrics = [
-        {"ranking/vus_pr": float(n), "objective/misfit": -float(n), "objective/labeled": float(n % 2)} for n in range(6)
+        {"ranking/vus_pr": float(n), "objective/validation_error": -float(n), "objective/labeled": float(n % 2)}
+        for n in range(6)
     ]
     trials = [trial(n, 0.1 * (n == 5), metrics=each) for n, each in enumerate(metrics)]
-    found = correlations(trials, "objective/misfit")
+    found = correlations(trials, "objective/validation_error")
     assert found["ranking/vus_pr"][0].value == pytest.approx(-1)
-    assert "objective/misfit" not in found
+    assert "objective/validation_error" not in found
     assert correlations(trials, "objective/labeled")["ranking/vus_pr"][0].value == pytest.approx(0.293, abs=1e-3)
     assert correlations(trials, "objective/label_free") == {}
 

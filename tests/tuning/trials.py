@@ -63,7 +63,7 @@ def drawn(count: int, seed: int = 0, population: int = 0) -> list[Trial]:
             "ranking/vus_pr": value**2,
             "ranking/pr_auc": float(generator.random()),
             "oracle/best_f1": 0.5,
-            "objective/misfit": -value,
+            "objective/validation_error": -value,
             "cost/parameters": 0.0 if values["model"]["kind"] == "l2" else float(10 ** generator.uniform(2, 6)),
             "cost/seconds": float(generator.uniform(1, 3)),
         }

@@ -79,7 +79,7 @@ def test_the_ensemble_of_the_best_is_champion_where_it_is_worth_more(chosen):
     assert not (folder / "champion" / "experiment.yaml").exists()
 
 
-@pytest.mark.parametrize("search", [{"ensemble": None}, {"maximize": {"kind": "misfit"}}])
+@pytest.mark.parametrize("search", [{"ensemble": None}, {"maximize": {"kind": "validation_error"}}])
 def test_without_an_ensemble_the_best_trial_is_champion(chosen, search):
     champion, _, _ = chosen((0.01, 0.03, 0.02), **search)
     assert champion.name == "g00-window_linear-001"

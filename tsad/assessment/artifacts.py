@@ -168,9 +168,9 @@ def _draw(assessment: Assessment) -> dict[str, Figure]:
         plots["f1_vs_threshold"] = draw_f1_vs_threshold(scores, labels, levels, title, level_from=level_from)
     if (rows := assessment.rows) is not None:
         plots["series"] = draw_series(rows.values, rows.features, labels, flags, scores, title, first_row=first)
-        if (estimates := assessment.estimates) is not None:
+        if (predictions := assessment.predictions) is not None:
             plots["reconstruction"] = draw_reconstruction(
-                rows.values, estimates, scores, rows.features, labels, title, first_row=first
+                rows.values, predictions, scores, rows.features, labels, title, first_row=first
             )
     return plots
 

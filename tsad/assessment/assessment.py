@@ -17,7 +17,7 @@ from tsad.evaluation.anomaly_types import KindScores, by_kind
 from tsad.evaluation.chance import Chance, chance
 from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
 from tsad.evaluation.pointwise import Flags, Floats, pr_auc
-from tsad.evaluation.prediction_errors import estimate_errors
+from tsad.evaluation.prediction_errors import prediction_errors
 from tsad.evaluation.report import Report, evaluate
 from tsad.evaluation.root_cause import RootCause, root_cause
 from tsad.experiment import Experiment, Outcome, report
@@ -87,7 +87,7 @@ class Assessment:
         first_row: Place of the first reported row in the test series.
         validation: Scores of validation rows, which label-free levels are read off; None where there are none.
         rows: The reported rows themselves, in units of the data; None where only scores are known.
-        estimates: (T, F) what the model took the rows for, likewise; None for a model without estimates.
+        predictions: (T, F) what the model took the rows for, likewise; None for a model without predictions.
         report: On these rows.
         provenance: Whose labels had a hand in the detector.
         panel: Reports of the trivial detectors on the same rows.
@@ -109,7 +109,7 @@ class Assessment:
     provenance: Provenance
     validation: Floats | None = None
     rows: Series | None = None
-    estimates: Floats | None = None
+    predictions: Floats | None = None
     panel: Mapping[str, Report] = field(default_factory=dict)
     panel_scores: Mapping[str, Floats] = field(default_factory=dict)
     certainty: Certainty | None = None
@@ -132,10 +132,10 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
     levels, rows = detector.threshold.levels(scores.values), parts.reported
     outcomes = run_panel(experiment, data)
     labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
-    estimates = detector.scorer.estimates(parts.test)
+    predictions = detector.scorer.predictions(parts.test)
     found = report(detector, scores, parts, rows)
-    if estimates is not None:
-        found = replace(found, metrics={**found.metrics, **_errors(detector, parts, estimates)})
+    if predictions is not None:
+        found = replace(found, metrics={**found.metrics, **_errors(detector, parts, predictions)})
     panel = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
     flags = detector.flag(scores)[rows]
     judged = {"detector": (scores.values[rows], flags)} | {
@@ -152,7 +152,7 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
         provenance=detector.provenance,
         validation=detector.score(parts.validation).values,
         rows=parts.test.part(rows.start, rows.stop),
-        estimates=None if estimates is None else estimates[rows],
+        predictions=None if predictions is None else predictions[rows],
         panel={name: _reported(each, parts, rows) for name, each in outcomes.items()},
         panel_scores=panel,
         certainty=_certainty(scores.values[rows], labels, found, panel),
@@ -162,12 +162,12 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
     )
 
 
-def _errors(detector: Detector, parts: Parts, estimates: Floats) -> dict[str, float]:
-    """Returns the errors of the estimates of the reported normal rows, in the units of the scaler."""
+def _errors(detector: Detector, parts: Parts, predictions: Floats) -> dict[str, float]:
+    """Returns the errors of the predictions of the reported normal rows, in the units of the scaler."""
     scaler, rows = detector.scorer.scaler, parts.reported
     normal = np.full(len(parts.test), fill_value=True) if parts.test.labels is None else ~parts.test.labels
     scaled = scaler.apply(parts.test).values[rows][normal[rows]].astype(np.float64)
-    return estimate_errors(scaled, ((estimates - scaler.center) / scaler.scale)[rows][normal[rows]])
+    return prediction_errors(scaled, ((predictions - scaler.center) / scaler.scale)[rows][normal[rows]])
 
 
 def _reported(outcome: Outcome, parts: Parts, rows: slice) -> Report:

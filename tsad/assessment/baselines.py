@@ -19,7 +19,7 @@ PANEL: Mapping[str, Mapping[str, Any]] = {
     "constant": {"model": {"kind": "constant"}},
     "l2": {"model": {"kind": "l2"}},
     "l2 smoothed": {"model": {"kind": "l2"}, "scoring": _SMOOTH},
-    "largest z": {"model": {"kind": "l2"}, "scoring": {"misfit": "absolute", "features": "max", **_SMOOTH}},
+    "largest z": {"model": {"kind": "l2"}, "scoring": {"error": "absolute", "features": "max", **_SMOOTH}},
     "range deviation": {"model": {"kind": "range_deviation"}, "scoring": _SMOOTH},
     "pca error": {"model": {"kind": "pca_error"}, "scoring": {"compress": "log1p", **_SMOOTH}},
     "nearest neighbor": {"model": {"kind": "nearest_neighbor"}, "scoring": {"compress": "log1p", **_SMOOTH}},

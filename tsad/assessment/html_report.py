@@ -110,7 +110,7 @@ CAPTIONS = {
     "roc": "Recall over the share of normal rows that are flagged, at every level; the best trivial detectors are thin.",
     "f1_vs_threshold": "What precision, recall and F1 would be at other levels. To read the level off here is an oracle.",
     "score_distribution": "How the scores of normal and of anomalous rows are spread.",
-    "reconstruction": "Rows around the event with the highest score, and what the model estimates of them.",
+    "reconstruction": "Rows around the event with the highest score, and what the model predicts of them.",
     "series": "The rows, their scores and flags.",
     "losses": "Losses over the epochs of training.",
 }

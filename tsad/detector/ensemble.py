@@ -80,7 +80,7 @@ class Ensemble:
     """The mean surprisal of several scorers, of which each counts the same.
 
     It looks back and ahead as far as the member that looks furthest, and like a `Scorer` at nothing else. A row's `by_feature`
-    adds up to its score: a member gives each feature the share of its surprisal that the feature has in its own misfit
+    adds up to its score: a member gives each feature the share of its surprisal that the feature has in its own error
     of the row.
 
     Attributes:
@@ -129,7 +129,7 @@ class Ensemble:
 
     @property
     def scaler(self) -> Scaler:
-        """That of the first member, in whose units errors of estimates are told."""
+        """That of the first member, in whose units errors of predictions are told."""
         return self.members[0].scorer.scaler
 
     @property
@@ -164,13 +164,13 @@ class Ensemble:
         check_rows(series, self.features, needed, f"{len(self.members)} members with a window and smoothing each")
         return mean_of([member.score(series) for member in self.members])
 
-    def estimates(self, series: Series) -> NDArray[np.float64] | None:
-        """Returns the (T, F) mean of the estimates of those members that have any, NaN where one has none; None without any.
+    def predictions(self, series: Series) -> NDArray[np.float64] | None:
+        """Returns the (T, F) mean of the predictions of those members that have any, NaN where one has none; None without any.
 
         Raises:
             ValueError: if no segment is long enough for one window of each.
         """
-        found = [member.scorer.estimates(series) for member in self.members]
+        found = [member.scorer.predictions(series) for member in self.members]
         known = [each for each in found if each is not None]
         return _mean(known) if known else None
 

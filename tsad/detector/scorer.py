@@ -14,11 +14,11 @@ from tsad.data.scale import Scaler
 from tsad.detector.scoring import (
     Scores,
     ScoringSpec,
-    estimates,
     feature_scale,
     lookahead,
     lookback,
-    misfits,
+    predictions,
+    row_errors,
     scores,
 )
 from tsad.errors import DataError, DetectorError
@@ -41,12 +41,12 @@ class ScorerDescription(Spec):
     window_length: int = Field(ge=1)
     model: ModelSpec
     scoring: ScoringSpec
-    misfit_scale: tuple[float, ...]
+    error_scale: tuple[float, ...]
 
     @model_validator(mode="after")
     def _equally_many(self) -> Self:
-        if len({len(column) for column in (self.features, self.center, self.scale, self.misfit_scale)}) != 1:
-            raise ValueError("features, center, scale and misfit_scale must be equally many")
+        if len({len(column) for column in (self.features, self.center, self.scale, self.error_scale)}) != 1:
+            raise ValueError("features, center, scale and error_scale must be equally many")
         return self
 
 
@@ -60,8 +60,8 @@ class Scorer:
         window_length: Rows in a window, L.
         model_spec: What `model` was built from.
         model: Fitted, in evaluation mode.
-        scoring: How misfits become scores.
-        scale: (F,) divisors of misfits, fitted on validation rows.
+        scoring: How errors become scores.
+        scale: (F,) divisors of errors, fitted on validation rows.
     """
 
     features: tuple[str, ...]
@@ -84,7 +84,7 @@ class Scorer:
         """Returns the scorer of a fitted model, its divisors fitted on validation rows that are not yet scaled."""
         divisors = np.ones(len(validation.features))
         if scoring.scale != "none":
-            divisors = feature_scale(scoring, misfits(model[1], scaler.apply(validation), window_length, scoring))
+            divisors = feature_scale(scoring, row_errors(model[1], scaler.apply(validation), window_length, scoring))
         return cls(validation.features, scaler, window_length, *model, scoring, divisors)
 
     @property
@@ -126,19 +126,19 @@ class Scorer:
             return score_after(past, series, self.lookback, self.score)
         needed = self.lookback + self.lookahead + 1
         check_rows(series, self.features, needed, f"window of {self.window_length}, then smoothing")
-        misfit = misfits(self.model, self.scaler.apply(series), self.window_length, self.scoring)
-        return scores(self.scoring, series, misfit, self.scale)
+        error = row_errors(self.model, self.scaler.apply(series), self.window_length, self.scoring)
+        return scores(self.scoring, series, error, self.scale)
 
-    def estimates(self, series: Series) -> NDArray[np.float64] | None:
-        """Returns the (T, F) estimate of each row, in the units of the series, from the last step of the window that ends there.
+    def predictions(self, series: Series) -> NDArray[np.float64] | None:
+        """Returns the (T, F) prediction of each row in the units of the series: the last step of the window that ends there.
 
-        NaN where no window ends; None of a model that has verdicts and no estimates. Where the scaler clips, it is the
-        estimate of the clipped row.
+        NaN where no window ends; None of a model that has verdicts and no predictions. Where the scaler clips, it is the
+        prediction of the clipped row.
 
         Raises:
             ValueError: if no segment is long enough for one window.
         """
-        scaled = estimates(self.model, self.scaler.apply(series), self.window_length)
+        scaled = predictions(self.model, self.scaler.apply(series), self.window_length)
         return None if scaled is None else scaled * self.scaler.scale + self.scaler.center
 
     def describe(self) -> ScorerDescription:
@@ -151,7 +151,7 @@ class Scorer:
             window_length=self.window_length,
             model=self.model_spec,
             scoring=self.scoring,
-            misfit_scale=tuple(self.scale.tolist()),
+            error_scale=tuple(self.scale.tolist()),
         )
 
     def save(self, folder: Path) -> None:
@@ -183,7 +183,7 @@ class Scorer:
             model_spec=description.model,
             model=model.to(torch.device(device)).eval(),
             scoring=description.scoring,
-            scale=np.array(description.misfit_scale),
+            scale=np.array(description.error_scale),
         )
 
 

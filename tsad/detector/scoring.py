@@ -1,4 +1,4 @@
-"""From misfits to one score per row: larger is stranger, NaN where there is none."""
+"""From errors to one score per row: larger is stranger, NaN where there is none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pandas import Series as Column
 from pydantic import Field
 from torch import Tensor
 
-from tsad.models.contract import Estimate, Model
+from tsad.models.contract import Model, Prediction
 from tsad.series import Series
 from tsad.spec import Spec
 from tsad.windows import Windows, cut
@@ -74,24 +74,24 @@ class MedianBaseline(Spec):
 
 
 class ScoringSpec(Spec):
-    """How misfits become scores.
+    """How errors become scores.
 
     A score depends on a fixed number of rows around it and on nothing else, not on how many rows were passed.
 
     Attributes:
-        misfit: Of a step and feature: `squared` or `absolute` difference from the estimate.
-        over: Which misfits a row gets: `last`, that of the last step of the window that ends at the row; `window`, the
+        error: Of a step and feature: `squared` or `absolute` difference from the prediction.
+        over: Which errors a row gets: `last`, that of the last step of the window that ends at the row; `window`, the
             mean over the steps of that window; `mean`, the mean over all L windows that cover the row, known only
             L - 1 rows later.
-        scale: Divide a feature's misfit by its mean on validation rows (`validation`) or leave it (`none`).
-        compress: Take log(1 + misfit) of each feature (`log1p`) or its root (`root`), so that one wild feature does not drown
+        scale: Divide a feature's error by its mean on validation rows (`validation`) or leave it (`none`).
+        compress: Take log(1 + error) of each feature (`log1p`) or its root (`root`), so that one wild feature does not drown
             the others.
         features: One number of a row's features: `mean` or `max`.
         smooth: Over time.
         baseline: What the smoothed score is measured by, at the end.
     """
 
-    misfit: Literal["squared", "absolute"] = "squared"
+    error: Literal["squared", "absolute"] = "squared"
     over: Literal["last", "window", "mean"] = "last"
     scale: Literal["none", "validation"] = "none"
     compress: Literal["none", "log1p", "root"] = "none"
@@ -123,55 +123,55 @@ def lookahead(spec: ScoringSpec, steps: int) -> int:
     return steps - 1 if spec.over == "mean" else 0
 
 
-def misfits(model: Model, series: Series, window_length: int, spec: ScoringSpec) -> NDArray[np.float64]:
-    """Returns the (T, F) misfit of each row of a scaled series, NaN where no window (for `mean`: not every window) gives one."""
-    total, count = misfit_sums(model, cut(series, window_length), spec)
+def row_errors(model: Model, series: Series, window_length: int, spec: ScoringSpec) -> NDArray[np.float64]:
+    """Returns the (T, F) error of each row of a scaled series, NaN where no window (for `mean`: not every window) gives one."""
+    total, count = error_sums(model, cut(series, window_length), spec)
     needed = lookahead(spec, model.steps) + 1
     total[count < needed] = torch.nan
     values: NDArray[np.float64] = (total / needed).numpy()
     return values
 
 
-def misfit_sums(model: Model, windows: Windows, spec: ScoringSpec, fill_to: int = BATCH) -> tuple[Tensor, Tensor]:
-    """Returns the (T, F) float64 sums of the misfits that windows give rows, and (T,) how many misfits each is the sum of.
+def error_sums(model: Model, windows: Windows, spec: ScoringSpec, fill_to: int = BATCH) -> tuple[Tensor, Tensor]:
+    """Returns the (T, F) float64 sums of the errors that windows give rows, and (T,) how many errors each is the sum of.
 
     Args:
-        model: Estimates the windows.
+        model: Predicts the windows.
         windows: Of T scaled rows.
-        spec: Says which rows a window has misfits for: all that it estimates (`mean`), or its last one.
+        spec: Says which rows a window has errors for: all that it predicts (`mean`), or its last one.
         fill_to: Windows that a batch is filled up to, at most `BATCH`. A window in a smaller batch may meet other
-            arithmetic: its estimate differs by about 1e-7 of its size.
+            arithmetic: its prediction differs by about 1e-7 of its size.
     """
     total = torch.zeros(windows.rows.shape, dtype=torch.float64)
     count = torch.zeros(len(windows.rows), dtype=torch.int64)
-    for rows, batch, estimate in _estimated(model, windows, fill_to):
-        difference = estimate.misfit(batch)
-        misfit = (difference.square() if spec.misfit == "squared" else difference.abs()).double().cpu()[: len(rows)]
+    for rows, batch, prediction in _predicted(model, windows, fill_to):
+        difference = prediction.residual(batch)
+        error = (difference.square() if spec.error == "squared" else difference.abs()).double().cpu()[: len(rows)]
         if spec.over == "mean":
             rows = (rows[:, None] + torch.arange(1 - model.steps, 1)).flatten()  # (B * H,)
-            total.index_add_(0, rows, misfit.flatten(end_dim=1))
+            total.index_add_(0, rows, error.flatten(end_dim=1))
         else:
-            total[rows] = misfit[:, -1] if spec.over == "last" else misfit.mean(dim=1)
+            total[rows] = error[:, -1] if spec.over == "last" else error.mean(dim=1)
         count.index_add_(0, rows, torch.ones_like(rows))
     return total, count
 
 
-def estimates(model: Model, series: Series, window_length: int) -> NDArray[np.float64] | None:
-    """Returns the (T, F) estimate of each row of a scaled series from the last step of the window that ends there.
+def predictions(model: Model, series: Series, window_length: int) -> NDArray[np.float64] | None:
+    """Returns the (T, F) prediction of each row of a scaled series from the last step of the window that ends there.
 
     NaN where no window ends; None of a model that has verdicts, since it has no idea what the rows should have been.
     """
     values = torch.full(series.values.shape, torch.nan, dtype=torch.float64)  # noqa: PD011
-    for rows, _, estimate in _estimated(model, cut(series, window_length)):
-        if estimate.verdict is not None:
+    for rows, _, prediction in _predicted(model, cut(series, window_length)):
+        if prediction.verdict is not None:
             return None
-        values[rows] = estimate.values[: len(rows), -1].double().cpu()  # noqa: PD011
+        values[rows] = prediction.values[: len(rows), -1].double().cpu()  # noqa: PD011
     return values.numpy()
 
 
 @torch.no_grad()
-def _estimated(model: Model, windows: Windows, fill_to: int = BATCH) -> Iterator[tuple[Tensor, Tensor, Estimate]]:
-    """Yields the last row of each of B windows, (B,), the `fill_to` or more that they are the first of, and their estimate."""
+def _predicted(model: Model, windows: Windows, fill_to: int = BATCH) -> Iterator[tuple[Tensor, Tensor, Prediction]]:
+    """Yields the last row of each of B windows, (B,), the `fill_to` or more that they are the first of, and their prediction."""
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     for first in range(0, len(windows), BATCH):
         places = torch.arange(first, min(first + BATCH, len(windows)))
@@ -180,30 +180,30 @@ def _estimated(model: Model, windows: Windows, fill_to: int = BATCH) -> Iterator
         yield windows.ends[places], batch, model(batch)
 
 
-def feature_scale(spec: ScoringSpec, validation_misfits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the (F,) divisors of misfits: ones, or the means on validation rows.
+def feature_scale(spec: ScoringSpec, validation_errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the (F,) divisors of errors: ones, or the means on validation rows.
 
-    No divisor is below a hundredth of their mean: a feature that is estimated perfectly would otherwise rule the score.
+    No divisor is below a hundredth of their mean: a feature that is predicted perfectly would otherwise rule the score.
     """
     if spec.scale == "none":
-        return np.ones(validation_misfits.shape[1])
-    means = np.nanmean(validation_misfits, axis=0)
+        return np.ones(validation_errors.shape[1])
+    means = np.nanmean(validation_errors, axis=0)
     scale: NDArray[np.float64] = np.maximum(means, max(0.01 * float(means.mean()), 1e-12))
     return scale
 
 
-def scores(spec: ScoringSpec, series: Series, misfit: NDArray[np.float64], scale: NDArray[np.float64]) -> Scores:
-    """Returns the scores of rows from their (T, F) misfits and the (F,) divisors."""
-    by_feature, raw = rated(spec, misfit, scale)
+def scores(spec: ScoringSpec, series: Series, error: NDArray[np.float64], scale: NDArray[np.float64]) -> Scores:
+    """Returns the scores of rows from their (T, F) errors and the (F,) divisors."""
+    by_feature, raw = rated(spec, error, scale)
     parts = [over_time(spec, raw[first:after], Past.none(spec))[0] for first, after in series.segments()]
     return Scores(values=np.concatenate(parts), by_feature=by_feature)
 
 
 def rated(
-    spec: ScoringSpec, misfit: NDArray[np.float64], scale: NDArray[np.float64]
+    spec: ScoringSpec, error: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns what each feature gives, (T, F), and what they come to, (T,), before smoothing; each row by itself."""
-    by_feature = misfit / scale
+    by_feature = error / scale
     if spec.compress == "log1p":
         by_feature = np.log1p(by_feature)
     elif spec.compress == "root":

@@ -1,4 +1,4 @@
-"""The adversarial game (Goodfellow et al. 2014): estimates that a critic takes for true windows."""
+"""The adversarial game (Goodfellow et al. 2014): predictions that a critic takes for true windows."""
 
 from typing import Literal
 
@@ -35,8 +35,8 @@ class AdversarialSpec(BaseTermSpec):
 class Adversarial(Term):
     """Binary cross-entropy on both sides, in the form that does not saturate (section 3 of the source).
 
-    Departure from the source: the generator is a model that estimates the very windows it is compared with, so the game
-    only sharpens what an error term aims at; without one, an estimate need not resemble its window.
+    Departure from the source: the generator is a model that predicts the very windows it is compared with, so the game
+    only sharpens what an error term aims at; without one, a prediction need not resemble its window.
     """
 
     comparable = False
@@ -52,14 +52,14 @@ class Adversarial(Term):
         return Opponent("critic", self.critic, self.judge, self.every, self.learning_rate)
 
     def forward(self, attempt: Attempt) -> Tensor:
-        """Returns the cross-entropy of the critic's verdict on estimates and "true"."""
-        return _verdict_loss(self.critic(attempt.estimate), true=True)
+        """Returns the cross-entropy of the critic's verdict on predictions and "true"."""
+        return _verdict_loss(self.critic(attempt.prediction), true=True)
 
     def judge(self, attempt: Attempt) -> Tensor:
-        """Returns the critic's own loss, the mean over true and estimated sequences; log 2 if it cannot tell them apart."""
+        """Returns the critic's own loss, the mean over true and predicted sequences; log 2 if it cannot tell them apart."""
         true = _verdict_loss(self.critic(attempt.target), true=True)
-        estimated = _verdict_loss(self.critic(attempt.estimate.detach()), true=False)
-        return (true + estimated) / 2
+        predicted = _verdict_loss(self.critic(attempt.prediction.detach()), true=False)
+        return (true + predicted) / 2
 
 
 def _verdict_loss(verdicts: Tensor, *, true: bool) -> Tensor:

@@ -16,20 +16,20 @@ class Attempt(NamedTuple):
 
     Attributes:
         target: (B, H, F), the true last steps of the windows.
-        estimate: (B, H, F), what the model made of them.
+        prediction: (B, H, F), what the model made of them.
         hidden: (B, H, F) bool, True where an entry was hidden from the model, or None if nothing was.
         views: The (B, D) embeddings of the partly hidden and of the clean windows; None unless a term needs them.
     """
 
     target: Tensor
-    estimate: Tensor
+    prediction: Tensor
     hidden: Tensor | None = None
     views: tuple[Tensor, Tensor] | None = None
 
     @property
-    def misfit(self) -> Tensor:
-        """(B, H, F), target minus estimate."""
-        return self.target - self.estimate
+    def residual(self) -> Tensor:
+        """(B, H, F), target minus prediction."""
+        return self.target - self.prediction
 
 
 @dataclass(frozen=True, eq=False)

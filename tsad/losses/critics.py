@@ -1,4 +1,4 @@
-"""Critics: networks that tell true windows from estimated ones."""
+"""Critics: networks that tell true windows from predicted ones."""
 
 from typing import Annotated, Literal
 

@@ -15,12 +15,12 @@ class FeatureWeights(nn.Module):
     """Weights of features, above 0, with mean 1."""
 
     @abstractmethod
-    def forward(self, misfit: Tensor) -> Tensor:
-        """Returns the (F,) weights for a (B, H, F) misfit, from which they may learn in training mode."""
+    def forward(self, residual: Tensor) -> Tensor:
+        """Returns the (F,) weights for a (B, H, F) residual, from which they may learn in training mode."""
 
-    def __call__(self, misfit: Tensor) -> Tensor:
+    def __call__(self, residual: Tensor) -> Tensor:
         """Returns the (F,) weights (typed, where `nn.Module` says Any)."""
-        weights: Tensor = super().__call__(misfit)
+        weights: Tensor = super().__call__(residual)
         return weights
 
 
@@ -38,12 +38,12 @@ class EqualWeighting(Spec):
 class FeatureScaledWeighting(Spec):
     """Weights in proportion to 1 / running mean squared error of the feature, updated through training.
 
-    A feature that is hard to estimate then does not outweigh those that are easy (homoscedastic weighting, Kendall et
+    A feature that is hard to predict then does not outweigh those that are easy (homoscedastic weighting, Kendall et
     al. 2018, with the variance measured instead of learned).
 
     Attributes:
         decay: Of the running mean, per batch.
-        floor: Lowest mean squared error that counts, as a share of the mean over features: a feature that is estimated
+        floor: Lowest mean squared error that counts, as a share of the mean over features: a feature that is predicted
             perfectly, such as a constant one, would otherwise take all the weight.
     """
 
@@ -66,7 +66,7 @@ class FixedWeights(FeatureWeights):
         super().__init__()
         self.register_buffer("weights", weights)
 
-    def forward(self, misfit: Tensor) -> Tensor:
+    def forward(self, residual: Tensor) -> Tensor:
         """Returns the (F,) weights."""
         return self.weights
 
@@ -85,10 +85,10 @@ class RunningWeights(FeatureWeights):
         self.decay, self.floor = spec.decay, spec.floor
         self.register_buffer("error", torch.zeros(features))
 
-    def forward(self, misfit: Tensor) -> Tensor:
-        """Returns the (F,) weights, mean 1; ones as long as no misfit was seen or none differs from 0."""
+    def forward(self, residual: Tensor) -> Tensor:
+        """Returns the (F,) weights, mean 1; ones as long as no residual was seen or none differs from 0."""
         if self.training:
-            current = misfit.detach().float().square().mean(dim=(0, 1))
+            current = residual.detach().float().square().mean(dim=(0, 1))
             self.error.mul_(self.decay).add_(current, alpha=1 - self.decay)
         mean = self.error.mean()
         inverse = 1 / torch.maximum(self.error, self.floor * mean).clamp(min=torch.finfo(torch.float32).tiny)

@@ -9,7 +9,7 @@ from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
 
 
 class MaskedErrorSpec(WeightedErrorSpec):
-    """Mean of the squared misfit over the entries that were hidden from the model, each feature with its weight."""
+    """Mean of the squared residual over the entries that were hidden from the model, each feature with its weight."""
 
     needs_mask: ClassVar[bool] = True
     kind: Literal["masked_error"]
@@ -20,20 +20,20 @@ class MaskedErrorSpec(WeightedErrorSpec):
 
 
 class MaskedError(WeightedError):
-    """Mean of weight[f] * misfit[f]^2 over hidden entries."""
+    """Mean of weight[f] * residual[f]^2 over hidden entries."""
 
-    def errors(self, misfit: Tensor) -> Tensor:
+    def errors(self, residual: Tensor) -> Tensor:
         """Returns the squares."""
-        return misfit.square()
+        return residual.square()
 
     def forward(self, attempt: Attempt) -> Tensor:
-        """Returns the mean, 0 if the batch has no hidden entry among the estimated steps.
+        """Returns the mean, 0 if the batch has no hidden entry among the predicted steps.
 
         Raises:
             ValueError: if the attempt was made without a mask.
         """
         if attempt.hidden is None:
             raise ValueError("an error on hidden entries needs a mask, but nothing was hidden; set objective.mask")
-        misfit = attempt.misfit
-        weighted = self.errors(misfit) * self.weights(misfit) * attempt.hidden
+        residual = attempt.residual
+        weighted = self.errors(residual) * self.weights(residual) * attempt.hidden
         return weighted.sum() / attempt.hidden.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Errors that grow no faster than the misfit: an anomaly in the training rows pulls less on the model."""
+"""Errors that grow no faster than the residual: an anomaly in the training rows pulls less on the model."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
 
 
 class AbsoluteErrorSpec(WeightedErrorSpec):
-    """Mean over windows, steps and features of the absolute misfit, each feature with its weight."""
+    """Mean over windows, steps and features of the absolute residual, each feature with its weight."""
 
     kind: Literal["absolute_error"]
 
@@ -23,10 +23,10 @@ class AbsoluteErrorSpec(WeightedErrorSpec):
 
 
 class HuberErrorSpec(WeightedErrorSpec):
-    """Mean over windows, steps and features of Huber's function of the misfit (Huber 1964), features weighted.
+    """Mean over windows, steps and features of Huber's function of the residual (Huber 1964), features weighted.
 
     Attributes:
-        delta: Misfit up to which the error is misfit^2 / 2, and beyond which it is delta * (|misfit| - delta / 2).
+        delta: Residual up to which the error is residual^2 / 2, and beyond which it is delta * (|residual| - delta / 2).
     """
 
     kind: Literal["huber_error"]
@@ -38,20 +38,20 @@ class HuberErrorSpec(WeightedErrorSpec):
 
 
 class AbsoluteError(WeightedError):
-    """Mean of weight[f] * |misfit[f]|."""
+    """Mean of weight[f] * |residual[f]|."""
 
-    def errors(self, misfit: Tensor) -> Tensor:
+    def errors(self, residual: Tensor) -> Tensor:
         """Returns the absolute values."""
-        return misfit.abs()
+        return residual.abs()
 
 
 class HuberError(WeightedError):
-    """Mean of weight[f] * huber(misfit[f])."""
+    """Mean of weight[f] * huber(residual[f])."""
 
     def __init__(self, weights: FeatureWeights, delta: float) -> None:
         super().__init__(weights)
         self.delta = delta
 
-    def errors(self, misfit: Tensor) -> Tensor:
+    def errors(self, residual: Tensor) -> Tensor:
         """Returns Huber's function of each entry."""
-        return fn.huber_loss(misfit, torch.zeros_like(misfit), reduction="none", delta=self.delta)
+        return fn.huber_loss(residual, torch.zeros_like(residual), reduction="none", delta=self.delta)

@@ -9,7 +9,7 @@ from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
 
 
 class SquaredErrorSpec(WeightedErrorSpec):
-    """Mean over windows, steps and features of the squared misfit, each feature with its weight."""
+    """Mean over windows, steps and features of the squared residual, each feature with its weight."""
 
     kind: Literal["squared_error"] = "squared_error"
 
@@ -19,8 +19,8 @@ class SquaredErrorSpec(WeightedErrorSpec):
 
 
 class SquaredError(WeightedError):
-    """Mean of weight[f] * misfit[f]^2."""
+    """Mean of weight[f] * residual[f]^2."""
 
-    def errors(self, misfit: Tensor) -> Tensor:
+    def errors(self, residual: Tensor) -> Tensor:
         """Returns the squares."""
-        return misfit.square()
+        return residual.square()

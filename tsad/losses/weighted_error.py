@@ -38,17 +38,17 @@ class WeightedErrorSpec(BaseTermSpec):
 
 
 class WeightedError(Term):
-    """Mean of weight[f] * error(misfit[f]) over windows, steps and features, hidden or not."""
+    """Mean of weight[f] * error(residual[f]) over windows, steps and features, hidden or not."""
 
     def __init__(self, weights: FeatureWeights) -> None:
         super().__init__()
         self.weights = weights
 
     @abstractmethod
-    def errors(self, misfit: Tensor) -> Tensor:
-        """Returns the (B, H, F) errors of a (B, H, F) misfit."""
+    def errors(self, residual: Tensor) -> Tensor:
+        """Returns the (B, H, F) errors of a (B, H, F) residual."""
 
     def forward(self, attempt: Attempt) -> Tensor:
         """Returns the weighted mean."""
-        misfit = attempt.misfit
-        return (self.errors(misfit) * self.weights(misfit)).mean()
+        residual = attempt.residual
+        return (self.errors(residual) * self.weights(residual)).mean()

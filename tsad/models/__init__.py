@@ -1,4 +1,4 @@
-"""Models: from windows to estimates."""
+"""Models: from windows to predictions."""
 
 from typing import Annotated
 

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from tsad.models.contract import Estimate, Model
+from tsad.models.contract import Model, Prediction
 from tsad.models.layers import AttentionBlock, Stem, require_even_heads, sinusoidal_positions
 from tsad.spec import Spec
 
@@ -79,7 +79,7 @@ class AdversarialTransformer(Model):
         self.generator = _ResidualGenerator(spec, features)
         self.register_buffer("positions", sinusoidal_positions(length, width), persistent=False)
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the corrected reconstruction of all L steps and the (B, D) projection of the latent."""
         encoded = self.encoder(self.stem(windows))
         latent = self.pool(encoded.mean(dim=1))  # (B, latent)
@@ -88,7 +88,7 @@ class AdversarialTransformer(Model):
         for block in self.decoder:
             steps = block(steps, memory)
         values = self.output(steps) + self.generator(latent, self.positions)
-        return Estimate(values, self.project(latent))
+        return Prediction(values, self.project(latent))
 
 
 class _ResidualGenerator(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from tsad.models.contract import Estimate, Model
+from tsad.models.contract import Model, Prediction
 from tsad.spec import Spec
 
 
@@ -53,10 +53,10 @@ class LstmAutoencoder(Model):
         self.decoder = cell(spec.latent, spec.hidden, spec.layers, batch_first=True, dropout=spec.dropout)
         self.output = nn.Linear(spec.hidden, features)
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the reconstruction of all L steps and the latent vector."""
         states, _ = self.encoder(windows)
         latent = self.squeeze(states[:, -1])  # (B, D)
         repeated = latent.unsqueeze(1).expand(-1, windows.shape[1], -1)  # (B, L, D)
         decoded, _ = self.decoder(torch.tanh(repeated))
-        return Estimate(self.output(decoded), latent)
+        return Prediction(self.output(decoded), latent)

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from tsad.models.contract import Estimate, Model
+from tsad.models.contract import Model, Prediction
 from tsad.spec import Spec
 
 
@@ -19,7 +19,7 @@ class RecurrentForecasterSpec(Spec):
         hidden: Width of a layer.
         dropout: Between layers and before the output.
         squash: Inputs enter as squash * tanh(input / squash), in scaled units; as they are if not given. Without it a
-            long anomaly makes itself expected: the forecast follows the wild rows before it and the misfit is gone.
+            long anomaly makes itself expected: the forecast follows the wild rows before it and the residual is gone.
     """
 
     kind: Literal["recurrent_forecaster"]
@@ -35,7 +35,7 @@ class RecurrentForecasterSpec(Spec):
 
 
 class RecurrentForecaster(Model):
-    """Reads the first L - 1 steps and forecasts the last one; the network never gets the step that it estimates.
+    """Reads the first L - 1 steps and forecasts the last one; the network never gets the step that it predicts.
 
     Departures from the source: one step ahead instead of several, so that a row has one forecast; no Gaussian fitted to
     the errors, since scoring and threshold are the same for all models; squashed inputs. That squash = 1 is the default
@@ -56,11 +56,11 @@ class RecurrentForecaster(Model):
         self.dropout = nn.Dropout(spec.dropout)
         self.output = nn.Linear(spec.hidden, features)
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the (B, 1, F) forecast of the last step and the state that it was made from."""
         rows = windows[:, :-1]
         if self.squash is not None:
             rows = self.squash * torch.tanh(rows / self.squash)
         states, _ = self.past(rows)
         state = states[:, -1]  # (B, hidden)
-        return Estimate(self.output(self.dropout(state)).unsqueeze(1), state)
+        return Prediction(self.output(self.dropout(state)).unsqueeze(1), state)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from tsad.models.contract import Estimate, Model
+from tsad.models.contract import Model, Prediction
 from tsad.models.layers import StepPooling, residual_stack
 from tsad.spec import Spec
 
@@ -38,7 +38,7 @@ class TcnAutoencoderSpec(Spec):
 class TcnAutoencoder(Model):
     """Dilated residual convolutions, pooled in time to a narrow bottleneck, then spread and convolved back.
 
-    The convolutions look both ways: a window is estimated as a whole, from its own rows alone.
+    The convolutions look both ways: a window is predicted as a whole, from its own rows alone.
     """
 
     def __init__(self, spec: TcnAutoencoderSpec, features: int, length: int) -> None:
@@ -49,13 +49,13 @@ class TcnAutoencoder(Model):
         self.decoder = _stack(spec.latent, spec)
         self.output = nn.Conv1d(spec.channels, features, 1)
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the reconstruction of all L steps and the bottleneck averaged over time."""
         narrow = self.squeeze(self.encoder(windows.transpose(1, 2)))  # (B, D, L)
         pooled = self.pooling(narrow.transpose(1, 2))  # (B, ceil(L / pooling), D)
         spread = self.pooling.spread(pooled, windows.shape[1]).transpose(1, 2)  # (B, D, L)
         values = self.output(self.decoder(spread)).transpose(1, 2)  # (B, L, F)
-        return Estimate(values, pooled.mean(dim=1))
+        return Prediction(values, pooled.mean(dim=1))
 
 
 def _stack(inputs: int, spec: TcnAutoencoderSpec) -> nn.Sequential:

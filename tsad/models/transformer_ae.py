@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from tsad.models.contract import Estimate, Model
+from tsad.models.contract import Model, Prediction
 from tsad.models.layers import AttentionBlock, Stem, StepPooling, require_even_heads, sinusoidal_positions
 from tsad.spec import Spec
 
@@ -64,12 +64,12 @@ class TransformerAutoencoder(Model):
         self.output = nn.Sequential(nn.LayerNorm(spec.width), nn.Linear(spec.width, features))
         self.register_buffer("positions", sinusoidal_positions(length, spec.width), persistent=False)
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the reconstruction of all L steps and the bottleneck averaged over time."""
         narrow = self.pooling(self.squeeze(self.encoder(self.stem(windows))))  # (B, ceil(L / pooling), D)
         spread = self.pooling.spread(narrow, windows.shape[1])  # (B, L, D)
         steps = self.decoder(self.expand(spread) + self.positions)
-        return Estimate(self.output(steps), narrow.mean(dim=1))
+        return Prediction(self.output(steps), narrow.mean(dim=1))
 
 
 def _blocks(spec: TransformerAutoencoderSpec) -> nn.Sequential:

@@ -9,7 +9,7 @@ from pydantic import Field
 from tsad.data.injection import ALL_KINDS, Kind, inject
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
-from tsad.detector.scoring import ScoringSpec, misfits
+from tsad.detector.scoring import ScoringSpec, row_errors
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import Flags, Floats, pr_auc
 from tsad.experiment import Outcome
@@ -47,15 +47,15 @@ class LabeledSpec(Spec):
         return outcome.selection.metrics[self.metric]
 
 
-class MisfitSpec(Spec):
-    """Minus the mean squared misfit of the last step on validation rows, in training deviations of each feature.
+class ValidationErrorSpec(Spec):
+    """Minus the mean squared error of the last step on validation rows, in training deviations of each feature.
 
     No label is read. It is the same number whatever the loss, the scale and the scoring of a candidate (a scaler's clip
     bounds it, so give all candidates the same). But a model with a wide bottleneck copies its input and wins without
     detecting anything: a weak guide.
     """
 
-    kind: Literal["misfit"]
+    kind: Literal["validation_error"]
 
     @property
     def labels_used(self) -> LabelsUsed:
@@ -63,18 +63,20 @@ class MisfitSpec(Spec):
         return "nothing"
 
     def value(self, outcome: Outcome) -> float:
-        """Returns the negative mean, so that larger is better; raises `DataError` of an ensemble, which has no one misfit."""
+        """Returns the negative mean, so that larger is better; raises `DataError` of an ensemble, which has no one error."""
         scorer, parts = outcome.detector.scorer, outcome.parts
         if isinstance(scorer, Ensemble):
             raise DataError(
-                f"maximize: misfit is that of one model, but an ensemble has {len(scorer.members)}; maximize label_free or "
-                f"labeled, or search without an ensemble"
+                f"maximize: validation_error is that of one model, but an ensemble has {len(scorer.members)}; maximize "
+                f"label_free or labeled, or search without an ensemble"
             )
-        scaled = misfits(scorer.model, scorer.scaler.apply(parts.validation), scorer.window_length, ScoringSpec())
+        scaled = row_errors(scorer.model, scorer.scaler.apply(parts.validation), scorer.window_length, ScoringSpec())
         deviation = parts.fit.values.std(axis=0, dtype=np.float64)
         moving = deviation > 0
         if not moving.any():
-            raise DataError("maximize: misfit needs a feature that varies in the rows of the fit, but all are constant")
+            raise DataError(
+                "maximize: validation_error needs a feature that varies in the rows of the fit, but all are constant"
+            )
         return -float(np.nanmean((scaled * np.square(scorer.scaler.scale))[:, moving] / np.square(deviation[moving])))
 
 
@@ -86,10 +88,11 @@ class LabelFreeSpec(Spec):
     Each kind counts the same in each draw: its rows against the normal ones, but for as many after an event as it has.
 
     A hint, no proof. Rank correlation with the test PR-AUC (VUS-PR) of 20 closed-form detectors, chance among them, on SMD
-    1-2, 2-1, 2-8, 3-4: 0.07, 0.50, 0.63, 0.40 (-0.13, 0.44, 0.41, 0.57); of the ten of them that `misfit` can rank: -0.32,
-    0.26, 0.30, 0.28, while `misfit` itself has -0.45, -0.02, -0.06, 0.15. The injection was chosen on these machines. It
-    favors detectors of short memory: it picked a ridge forecaster on all four, at 0.27, 0.26, 0.96, 0.81 where the best
-    had 0.51, 0.42, 0.97, 0.84. Where labeled rows can be set apart, `labeled` reads the labels themselves.
+    1-2, 2-1, 2-8, 3-4: 0.07, 0.50, 0.63, 0.40 (-0.13, 0.44, 0.41, 0.57); of the ten of them that `validation_error` can
+    rank: -0.32, 0.26, 0.30, 0.28, while `validation_error` itself has -0.45, -0.02, -0.06, 0.15. The injection was chosen
+    on these machines. It favors detectors of short memory: it picked a ridge forecaster on all four, at 0.27, 0.26, 0.96,
+    0.81 where the best had 0.51, 0.42, 0.97, 0.84. Where labeled rows can be set apart, `labeled` reads the labels
+    themselves.
 
     Attributes:
         kinds: What is injected, in turn.
@@ -146,7 +149,7 @@ def _precision(scores: Floats, anomalous: Flags, normal: Flags) -> float:
     return pr_auc(scores[rows], anomalous[rows])
 
 
-MaximizeSpec = Annotated[LabelFreeSpec | LabeledSpec | MisfitSpec, Field(discriminator="kind")]
+MaximizeSpec = Annotated[LabelFreeSpec | LabeledSpec | ValidationErrorSpec, Field(discriminator="kind")]
 """Everything that a search can be asked to make large."""
 
 
@@ -155,7 +158,11 @@ def other_values(maximize: MaximizeSpec, outcome: Outcome) -> dict[str, float]:
 
     They choose nothing; a report compares all of them with the test metrics.
     """
-    kinds = (LabelFreeSpec(kind="label_free"), LabeledSpec(kind="labeled"), MisfitSpec(kind="misfit"))
+    kinds = (
+        LabelFreeSpec(kind="label_free"),
+        LabeledSpec(kind="labeled"),
+        ValidationErrorSpec(kind="validation_error"),
+    )
     found = {}
     for other in kinds:
         if other.kind != maximize.kind:

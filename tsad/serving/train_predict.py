@@ -136,7 +136,7 @@ def _conclude(case: _Case, look: Look, folder: Path) -> Mapping[str, Any]:
     run = run_of(folder)
     experiment = parse(Experiment, read_yaml(run / "champion" / "experiment.yaml"), "champion")
     detector = Detector.load(run / "champion" / "detector")
-    found = detector.scorer.estimates(Series(case.values[:, None], ("value",)))
+    found = detector.scorer.predictions(Series(case.values[:, None], ("value",)))
     if found is None:
         raise DataError(f"the search must choose a forecaster, but chose {detector.scorer.kind}")
     predicted = found[:, 0]

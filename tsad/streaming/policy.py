@@ -44,8 +44,8 @@ class StreamPolicy(Spec):
         longest_hold: Missing rows up to which `hold` holds; a longer gap is a restart.
         tolerance: Steps that a row may be late before it follows a gap.
         fill_to: Windows that a model is given at once, at least; the last one is repeated if there are fewer. A product of
-            small matrices is rounded differently, so estimates may differ from the batch's by 1e-7 of a scaled row, which
-            a score shows where estimates are almost perfect. 128 leaves no difference; 1 is fastest.
+            small matrices is rounded differently, so predictions may differ from the batch's by 1e-7 of a scaled row, which
+            a score shows where predictions are almost perfect. 128 leaves no difference; 1 is fastest.
     """
 
     step_seconds: float | None = Field(None, ge=1e-9)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tsad.detector.ensemble import AnyScorer, Ensemble, mean_of
 from tsad.detector.scorer import Scorer
-from tsad.detector.scoring import Past, Scores, last, misfit_sums, over_time, rated
+from tsad.detector.scoring import Past, Scores, error_sums, last, over_time, rated
 from tsad.series import Series
 from tsad.windows import Windows
 
@@ -51,14 +51,14 @@ class Course:
         scorer, length = self.scorer, self.scorer.window_length
         rows = np.concatenate([self.rows, scorer.scaler.apply(series).values])
         windows = Windows(torch.from_numpy(rows), torch.arange(max(0, len(rows) - length + 1)), length)
-        totals = misfit_sums(scorer.model, windows, scorer.scoring, fill_to)[0].numpy()
+        totals = error_sums(scorer.model, windows, scorer.scoring, fill_to)[0].numpy()
         first = len(self.rows) - len(self.sums)
         totals[first : len(self.rows)] += self.sums
         seen = self.seen + len(series)
         after = len(rows) - min(seen, scorer.lookahead)
-        misfit = totals[first:after] / (scorer.lookahead + 1)
-        misfit[: max(0, length - 1 - self.seen + len(self.sums))] = np.nan  # no window ends there
-        by_feature, raw = rated(scorer.scoring, misfit, scorer.scale)
+        error = totals[first:after] / (scorer.lookahead + 1)
+        error[: max(0, length - 1 - self.seen + len(self.sums))] = np.nan  # no window ends there
+        by_feature, raw = rated(scorer.scoring, error, scorer.scale)
         values, past = over_time(scorer.scoring, raw, self.past)
         return Scores(values, by_feature), Course(scorer, seen, last(rows, length - 1), totals[after:].copy(), past)
 

@@ -15,7 +15,7 @@ class MadSpec(Spec):
     """Median + factor * 1.4826 * MAD, the median absolute difference from the median.
 
     Up to half of the validation rows may be strange and the level still holds. 1.4826 makes it the standard deviation
-    of normally distributed scores, but misfits are skewed, with a heavy tail to the right that the MAD does not see:
+    of normally distributed scores, but errors are skewed, with a heavy tail to the right that the MAD does not see:
     of exponential scores a factor of 3 flags 5.9 %, 10 flags 0.04 %.
 
     Where more than half of the scores are equal the MAD is 0. The mean absolute difference from the median * 1.2533, which

@@ -1,4 +1,4 @@
-"""Objectives: what is hidden from a model and what its estimate is judged by."""
+"""Objectives: what is hidden from a model and what its prediction is judged by."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -115,11 +115,11 @@ def _second(model: Model, objective: ObjectiveSpec, term: str, opponent: Opponen
 
 def _attempt(model: Model, objective: ObjectiveSpec, windows: Tensor, generator: Generator, progress: float) -> Attempt:
     visible, hidden = hide(objective.mask, windows, generator, progress)
-    estimate = model(visible)
+    prediction = model(visible)
     last = slice(windows.shape[1] - model.steps, None)
     views = None
     if any(term.needs_views for term in objective.terms):
         clean = model(windows)
-        if estimate.embedding is not None and clean.embedding is not None:
-            views = (estimate.embedding, clean.embedding)
-    return Attempt(windows[:, last], estimate.values, None if hidden is None else hidden[:, last], views)
+        if prediction.embedding is not None and clean.embedding is not None:
+            views = (prediction.embedding, clean.embedding)
+    return Attempt(windows[:, last], prediction.values, None if hidden is None else hidden[:, last], views)

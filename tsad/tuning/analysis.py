@@ -25,7 +25,7 @@ FEWEST_PAIRS = 4
 """Finished trials below which nothing is said of a rank correlation."""
 VALUE = "value"
 """What was maximized."""
-OBJECTIVES = ("objective/label_free", "objective/labeled", "objective/misfit")
+OBJECTIVES = ("objective/label_free", "objective/labeled", "objective/validation_error")
 """Metrics of a trial that say what another search would have maximized."""
 _TREES, _REPEATS, _FOLDS, _PERMUTATIONS, _RESAMPLES = 20, 3, 5, 4, 1000
 

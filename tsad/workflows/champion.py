@@ -84,7 +84,7 @@ def choose_champion(spec: SearchSpec, ended: Ended, data: DataSet, folder: Path,
 
 def _ensemble(spec: SearchSpec, ended: Ended, data: DataSet) -> tuple[list[Chosen], Outcome, float] | None:
     """Returns the members of the ensemble of the best trials, what it comes to and its value; None if there cannot be one."""
-    if spec.ensemble is None or spec.maximize.kind == "misfit":  # several models have no misfit in common
+    if spec.ensemble is None or spec.maximize.kind == "validation_error":  # several models have no error in common
         return None
     try:
         chosen = choose_members(ended, data, spec.ensemble)

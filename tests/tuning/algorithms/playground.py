@@ -17,7 +17,7 @@ SPACE = Space(
         "training": {
             "learning_rate": {"range": [1e-4, 1e-1], "log": True, "when": {"model.kind": ["lstm_ae", "tcn_ae"]}}
         },
-        "scoring": {"over": {"choice": ["last", "window", "mean"]}, "misfit": {"choice": ["squared", "absolute"]}},
+        "scoring": {"over": {"choice": ["last", "window", "mean"]}, "error": {"choice": ["squared", "absolute"]}},
     }
 )
 

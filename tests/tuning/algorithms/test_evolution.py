@@ -57,7 +57,7 @@ def test_where_seconds_are_to_be_saved_nobody_waits_and_the_late_breed_with_the_
 
 def test_where_seconds_are_to_be_saved_what_is_slow_has_to_promise_more():
     def end(candidate):
-        slow = candidate.experiment["scoring"]["misfit"] == "squared"
+        slow = candidate.experiment["scoring"]["error"] == "squared"
         return Trial(candidate, "finished", worth(candidate), seconds=100.0 if slow else 1.0)
 
     def slow(saves):
@@ -90,7 +90,7 @@ def test_the_first_generation_has_every_option_of_the_top_level_choices_equally_
     first = [trial.candidate.experiment for trial in drive(EvolutionSpec(population=6).build(SPACE, seed), 6)]
     assert set(Counter(values["model"]["kind"] for values in first).values()) == {2}
     assert set(Counter(values["scoring"]["over"] for values in first).values()) == {2}
-    assert set(Counter(values["scoring"]["misfit"] for values in first).values()) == {3}
+    assert set(Counter(values["scoring"]["error"] for values in first).values()) == {3}
     assert len({values["window"]["length"] for values in first}) == 4
 
 
@@ -194,7 +194,7 @@ def test_immigrants_have_no_parents():
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 def test_the_surrogate_leads_away_from_what_does_not_finish(state):
     def end(candidate):
-        if candidate.experiment["scoring"]["misfit"] == "squared":
+        if candidate.experiment["scoring"]["error"] == "squared":
             return Trial(candidate, state, None, seconds=1.0)
         return Trial(candidate, "finished", candidate.number % 7, seconds=1.0)
 

@@ -28,7 +28,7 @@ MARGIN = 100
 
 def draw_reconstruction(
     values: Values,
-    estimates: Values,
+    predictions: Values,
     scores: Floats,
     features: Sequence[str],
     labels: Flags | None,
@@ -36,15 +36,15 @@ def draw_reconstruction(
     *,
     first_row: int = 0,
 ) -> Figure:
-    """Returns rows, blue, and what the model estimates of them, red, around the labeled event that holds the highest score.
+    """Returns rows, blue, and what the model predicts of them, red, around the labeled event that holds the highest score.
 
     Without labels it is around the highest score of all. On each side there are as many rows as the event has, at least
-    `MARGIN`. Shown are the `RECONSTRUCTED` features whose mean absolute misfit there, in standard deviations of the feature,
+    `MARGIN`. Shown are the `RECONSTRUCTED` features whose mean absolute error there, in standard deviations of the feature,
     is largest, the largest on top.
 
     Args:
         values: (T, F).
-        estimates: (T, F) in the same units, NaN where there is none.
+        predictions: (T, F) in the same units, NaN where there is none.
         scores: (T,), NaN where there is none; they choose the event.
         features: The F names.
         labels: (T,), shaded, or None.
@@ -54,17 +54,17 @@ def draw_reconstruction(
     if np.isnan(scores).all():
         return empty_figure(title, "no row has a score")
     stretch = _stretch(scores, labels)
-    if np.isnan(estimates[stretch]).all():
-        return empty_figure(title, "no row has an estimate")
+    if np.isnan(predictions[stretch]).all():
+        return empty_figure(title, "no row has a prediction")
     spread = values.std(axis=0)
-    misfit = np.nanmean(np.abs(estimates[stretch] - values[stretch]), axis=0) / np.where(spread > 0, spread, 1)
-    chosen = np.argsort(-misfit, kind="stable")[:RECONSTRUCTED]
+    error = np.nanmean(np.abs(predictions[stretch] - values[stretch]), axis=0) / np.where(spread > 0, spread, 1)
+    chosen = np.argsort(-error, kind="stable")[:RECONSTRUCTED]
     figure = new_figure(1.1 + 1.0 * len(chosen))
     panels = figure.subplots(len(chosen), sharex=True, squeeze=False)[:, 0]
     first = first_row + stretch.start
     for axes, feature in zip(panels, chosen, strict=True):
         draw_line(axes, values[stretch, feature], color=INK, width=1.2, label="original", first=first)
-        draw_line(axes, estimates[stretch, feature], color=ALARM, width=1.2, label="reconstruction", first=first)
+        draw_line(axes, predictions[stretch, feature], color=ALARM, width=1.2, label="reconstruction", first=first)
         if labels is not None:
             shade(axes, labels[stretch], label="labeled anomaly", alpha=0.15, first=first)
         name_panel(axes, features[feature])

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
@@ -34,7 +34,7 @@ class AutoregressiveRidgeSpec(Spec):
 
 
 class AutoregressiveRidge(ClosedFormModel):
-    """Estimates the last step of a window from the `order` steps before it.
+    """Predicts the last step of a window from the `order` steps before it.
 
     The normal equations are summed batch by batch in double precision: the coefficients are those of scikit-learn's
     `Ridge`, which would need all windows in memory at once.
@@ -64,10 +64,10 @@ class AutoregressiveRidge(ClosedFormModel):
         self.coefficients.copy_(solution[:-1])
         self.intercept.copy_(solution[-1])
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns (B, 1, F), a product in double precision, rounded, as `PrincipalModel` does and for its reason."""
         values = self._past(windows).double() @ self.coefficients.double() + self.intercept.double()
-        return Estimate(values.to(windows.dtype).unsqueeze(1))
+        return Prediction(values.to(windows.dtype).unsqueeze(1))
 
     def _past(self, windows: Tensor) -> Tensor:
         return windows[:, -self.order - 1 : -1].flatten(start_dim=1)  # (B, order * F)

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
@@ -27,7 +27,7 @@ class RandomSpec(Spec):
 
 
 class ConstantSpec(Spec):
-    """Every row as it is for the estimate of itself: no row has a misfit, all scores are 0 and nothing is flagged."""
+    """Every row as it is for the prediction of itself: no row has a residual, all scores are 0 and nothing is flagged."""
 
     kind: Literal["constant"]
 
@@ -53,7 +53,7 @@ class Random(ClosedFormModel):
     def fit(self, windows: Windows) -> None:
         """Learns nothing."""
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the last row as it is, and the (B, 1) verdict."""
         bits = (windows + 0.0).contiguous().view(torch.int32).long()  # -0.0 becomes 0.0: equal numbers have equal bits
         mixed = (bits * self.factors).sum(dim=(1, 2))  # modulo 2^64
@@ -64,15 +64,15 @@ class Random(ClosedFormModel):
         ):  # finaliser of MurmurHash3's kind
             mixed = (mixed ^ ((mixed >> shift) & (2 ** (64 - shift) - 1))) * factor
         verdict = ((mixed >> 11) & (2**53 - 1)).double() / 2**53
-        return Estimate(windows[:, -1:], verdict=verdict.unsqueeze(1))
+        return Prediction(windows[:, -1:], verdict=verdict.unsqueeze(1))
 
 
 class Constant(ClosedFormModel):
-    """Estimates the last step by itself."""
+    """Predicts the last step by itself."""
 
     def fit(self, windows: Windows) -> None:
         """Learns nothing."""
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the last row of each window."""
-        return Estimate(windows[:, -1:])
+        return Prediction(windows[:, -1:])

@@ -8,7 +8,7 @@ from sklearn.ensemble import IsolationForest as SklearnForest
 from sklearn.tree._tree import Tree
 from torch import Tensor
 
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
@@ -86,7 +86,7 @@ class IsolationForest(ClosedFormModel):
                 depth[left[node]] = depth[right[node]] = depth[node] + 1
         self.path[place, :nodes] = depth + _expected_path(torch.from_numpy(tree.n_node_samples).double())
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the last row as it is, and the (B, 1) verdict on it."""
         rows = windows[:, -1]
         trees = torch.arange(len(self.feature), device=rows.device)
@@ -96,7 +96,7 @@ class IsolationForest(ClosedFormModel):
             right = (value > self.cut[trees, node]).long()
             node = self.branches[right, trees, node]
         path = self.path[trees, node].sum(dim=1, keepdim=True)
-        return Estimate(windows[:, -1:], verdict=2.0 ** -(path / self.expected))
+        return Prediction(windows[:, -1:], verdict=2.0 ** -(path / self.expected))
 
 
 def _expected_path(rows: Tensor) -> Tensor:

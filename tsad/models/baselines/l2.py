@@ -5,13 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
 
 class L2Spec(Spec):
-    """The mean of the training rows as the estimate of every row; with standard scaling, the misfit is the z-score."""
+    """The mean of the training rows as the prediction of every row; with standard scaling, the residual is the z-score."""
 
     kind: Literal["l2"]
 
@@ -21,7 +21,7 @@ class L2Spec(Spec):
 
 
 class L2(ClosedFormModel):
-    """Estimates the last step of a window by the mean training row."""
+    """Predicts the last step of a window by the mean training row."""
 
     mean: Tensor
 
@@ -33,6 +33,6 @@ class L2(ClosedFormModel):
         """Sets the mean of the windows' last rows."""
         self.mean.copy_(windows.rows[windows.ends].double().mean(dim=0))
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns (B, 1, F), the same for every window."""
-        return Estimate(self.mean.expand(len(windows), 1, -1))
+        return Prediction(self.mean.expand(len(windows), 1, -1))

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tsad.models.baselines.principal import PrincipalModel
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
@@ -20,7 +20,7 @@ class MultiscaleLinearSpec(Spec):
 
     Short scales find spikes and long ones find changes of shape. Each scale is divided by its mean on the training windows,
     so that none rules, and the root of a feature's error keeps one wild feature from ruling the others. It is closed form
-    and its verdict names features. Score it with `misfit: absolute, over: last`: the verdict is the score.
+    and its verdict names features. Score it with `error: absolute, over: last`: the verdict is the score.
 
     Attributes:
         halvings: How often the window is halved; 2 gives the scales L, L/2, L/4 and 1.
@@ -69,10 +69,10 @@ class MultiscaleLinear(ClosedFormModel):
             total += self._roots(batch).double().mean(dim=-1).sum(dim=1)
         self.usual.copy_((total / len(windows)).clamp(min=1e-6))
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns the last row as it is, and the (B, 1, F) verdict on it."""
         roots = self._roots(windows) / self.usual[:, None, None]
-        return Estimate(windows[:, -1:], verdict=roots.mean(dim=0).unsqueeze(1))
+        return Prediction(windows[:, -1:], verdict=roots.mean(dim=0).unsqueeze(1))
 
     def _each(self) -> list[PrincipalModel]:
         return cast("list[PrincipalModel]", list(self.scales))
@@ -84,7 +84,7 @@ class MultiscaleLinear(ClosedFormModel):
             if scale.steps == 1:
                 last = windows[:, -_ROWS:]
                 rows = last.reshape(-1, 1, last.shape[-1])
-                errors.append(scale(rows).misfit(rows).abs().reshape(last.shape).mean(dim=1))
+                errors.append(scale(rows).residual(rows).abs().reshape(last.shape).mean(dim=1))
             else:
-                errors.append(scale(windows).misfit(windows).square().mean(dim=1).sqrt())
+                errors.append(scale(windows).residual(windows).square().mean(dim=1).sqrt())
         return torch.stack(errors)

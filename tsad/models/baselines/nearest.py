@@ -7,13 +7,13 @@ from pydantic import Field
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
 
 class NearestNeighborSpec(Spec):
-    """The nearest training row as the estimate of a row (1-NN; Ramaswamy et al. 2000 with k = 1).
+    """The nearest training row as the prediction of a row (1-NN; Ramaswamy et al. 2000 with k = 1).
 
     Attributes:
         rows: Training rows that are kept, evenly spread in time if there are more.
@@ -28,7 +28,7 @@ class NearestNeighborSpec(Spec):
 
 
 class KMeansSpec(Spec):
-    """The nearest of K centroids of training windows as the estimate of a window (Lloyd; Yairi et al. 2001).
+    """The nearest of K centroids of training windows as the prediction of a window (Lloyd; Yairi et al. 2001).
 
     Attributes:
         clusters: K.
@@ -47,7 +47,7 @@ class KMeansSpec(Spec):
 
 
 class Nearest(ClosedFormModel):
-    """Estimates the last steps of a window by the nearest of the points that it keeps.
+    """Predicts the last steps of a window by the nearest of the points that it keeps.
 
     Attributes:
         points: (K, H * F); with fewer training windows than K, what is left over is infinitely far away.
@@ -67,13 +67,13 @@ class Nearest(ClosedFormModel):
         """Sets the points, at most K of them."""
         self.points.fill_(torch.inf)[: len(points)] = points
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns (B, H, F), H = 1 for rows and L for windows."""
         steps = windows[:, -self.steps :].flatten(start_dim=1)
         known = torch.isfinite(self.points[:, 0])
         points = self.points[known] if known.any() else torch.zeros_like(self.points[:1])
         nearest = torch.cdist(steps, points).argmin(dim=1)
-        return Estimate(points[nearest].reshape(len(windows), self.steps, -1))
+        return Prediction(points[nearest].reshape(len(windows), self.steps, -1))
 
 
 class WindowMeans(Nearest):

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
@@ -42,7 +42,7 @@ class WindowLinearSpec(Spec):
 
 
 class PrincipalModel(ClosedFormModel):
-    """Estimates the last steps of a window by their projection on the principal axes of the training windows.
+    """Predicts the last steps of a window by their projection on the principal axes of the training windows.
 
     The covariance is summed batch by batch in double precision, so that windows are never held all at once and the
     axes are exact, which scikit-learn's `PCA` (all windows in memory) and `IncrementalPCA` (approximate) are not both.
@@ -77,7 +77,7 @@ class PrincipalModel(ClosedFormModel):
         self.mean.copy_(mean)
         self.axes.copy_(vectors[:, -self.axes.shape[1] :])
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns (B, H, F), H = 1 for rows and L for windows, and the (B, components) coordinates.
 
         They are products in double precision, then rounded: a library may compute the rows of a narrow product in unlike
@@ -86,7 +86,7 @@ class PrincipalModel(ClosedFormModel):
         mean, axes = self.mean.double(), self.axes.double()
         embedding = (self._flat(windows).double() - mean) @ axes
         values = (mean + embedding @ axes.T).to(windows.dtype)
-        return Estimate(values.reshape(len(windows), self.steps, -1), embedding.to(windows.dtype))
+        return Prediction(values.reshape(len(windows), self.steps, -1), embedding.to(windows.dtype))
 
     def _flat(self, windows: Tensor) -> Tensor:
         return windows[:, -self.steps :].flatten(start_dim=1)

@@ -5,13 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tsad.models.contract import ClosedFormModel, Estimate, Model
+from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
 
 class RangeDeviationSpec(Spec):
-    """A row moved into the range of the training rows as the estimate of itself; within the range nothing is strange."""
+    """A row moved into the range of the training rows as the prediction of itself; within the range nothing is strange."""
 
     kind: Literal["range_deviation"]
 
@@ -21,7 +21,7 @@ class RangeDeviationSpec(Spec):
 
 
 class RangeDeviation(ClosedFormModel):
-    """Estimates the last step by its nearest point between the lowest and highest training values."""
+    """Predicts the last step by its nearest point between the lowest and highest training values."""
 
     lowest: Tensor
     highest: Tensor
@@ -37,6 +37,6 @@ class RangeDeviation(ClosedFormModel):
         self.lowest.copy_(rows.amin(dim=0))
         self.highest.copy_(rows.amax(dim=0))
 
-    def forward(self, windows: Tensor) -> Estimate:
+    def forward(self, windows: Tensor) -> Prediction:
         """Returns (B, 1, F)."""
-        return Estimate(windows[:, -1:].clamp(self.lowest, self.highest))
+        return Prediction(windows[:, -1:].clamp(self.lowest, self.highest))

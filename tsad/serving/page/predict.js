@@ -54,7 +54,7 @@ export function showPrediction(host, answer, sent) {
   const truth = answer.y_true ?? sent;
   const place = element("div"), { nas_config: found, metrics, anomaly_eval: judged, search_summary: search } = answer;
   const line = (name, values, kind) => ({ name, kind, values: Float64Array.from(values, (value) => value ?? NaN) });
-  const lines = [...(truth ? [line("y_true", truth, "truth")] : []), line("y_pred", answer.y_pred, "estimate")];
+  const lines = [...(truth ? [line("y_true", truth, "truth")] : []), line("y_pred", answer.y_pred, "prediction")];
   const named = (values) => Object.entries(values ?? {}).filter(([, value]) => value !== null && typeof value !== "object")
     .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "number" ? figure(value) : value}`).join(", ") || "–";
   host.replaceChildren(place, facts([
