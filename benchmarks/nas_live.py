@@ -1,6 +1,6 @@
-"""Designers on the full space, at equal seconds: incumbents over time, and the champions beside the trivial panel.
+"""Search algorithms on the full space, at equal seconds: incumbents over time, and the champions beside the trivial panel.
 
-    python benchmarks/nas_live.py [--machines 2-1 3-7] [--designers evolution random] [--seeds 3] [--seconds 600] [--plot FILE]
+    python benchmarks/nas_live.py [--machines 2-1 3-7] [--search algorithms evolution random] [--seeds 3] [--seconds 600] [--plot FILE]
 
 Every search is run anew (nothing is reused from another) on two workers and logged; one that is logged already is not
 repeated. What is maximized reads no label; VUS-PR, PR-AUC and deployable F1 are those of the champion on the test rows.
@@ -26,11 +26,11 @@ def main() -> None:
     place = open_place()
     rows, curves = [], {}
     for machine in arguments.machines:
-        for designer in arguments.designers:
+        for algorithm in arguments.algorithms:
             for seed in range(arguments.seeds):
                 changes = {
                     "data.machine": machine,
-                    "search.designer.kind": designer,
+                    "search.algorithm.kind": algorithm,
                     "search.seed": seed,
                     "search.trials": 1000,
                     "search.seconds": arguments.seconds,
@@ -38,9 +38,9 @@ def main() -> None:
                 }
                 run = searched(place, "full", changes)
                 tried = trials(place, run)
-                curves[machine, designer, seed] = tried[tried["state"] == "finished"]
+                curves[machine, algorithm, seed] = tried[tried["state"] == "finished"]
                 shown = {name: run.data.metrics.get(metric) for metric, name in SHOWN.items()}
-                rows.append({"machine": machine, "detector": designer, "seed": seed, "trials": len(tried), **shown})
+                rows.append({"machine": machine, "detector": algorithm, "seed": seed, "trials": len(tried), **shown})
         rows += [{"machine": machine, **each} for each in panel(run.data.metrics)]
     table = pd.DataFrame(rows)
     print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.3f}"))
@@ -69,10 +69,10 @@ def draw(curves: dict[tuple[str, str, int], pd.DataFrame], seconds: float) -> Fi
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     grid = np.linspace(0, seconds, 200)
     for axes, machine in zip(figure.subplots(1, len(machines), squeeze=False)[0], machines, strict=True):
-        for place, designer in enumerate(dict.fromkeys(each for _, each, _ in curves)):
-            lines = [best(found, grid) for key, found in curves.items() if key[:2] == (machine, designer)]
+        for place, algorithm in enumerate(dict.fromkeys(each for _, each, _ in curves)):
+            lines = [best(found, grid) for key, found in curves.items() if key[:2] == (machine, algorithm)]
             known = ~np.isnan(lines).any(axis=0)
-            axes.plot(grid[known], np.mean(lines, axis=0)[known], color=f"C{place}", label=designer)
+            axes.plot(grid[known], np.mean(lines, axis=0)[known], color=f"C{place}", label=algorithm)
             band = np.min(lines, axis=0)[known], np.max(lines, axis=0)[known]
             axes.fill_between(grid[known], *band, color=f"C{place}", alpha=0.12, linewidth=0)
         axes.set(title=f"machine {machine}", xlabel="seconds", ylabel="best value so far (label-free)")
@@ -92,7 +92,7 @@ def best(found: pd.DataFrame, grid: NDArray[np.float64]) -> NDArray[np.float64]:
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", nargs="+", default=["2-1", "3-7"])
-    parser.add_argument("--designers", nargs="+", default=["evolution", "random"])
+    parser.add_argument("--algorithms", nargs="+", default=["evolution", "random"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--plot", type=Path)

@@ -1,4 +1,4 @@
-"""Every designer on a space that was tabulated whole: how far the best it has found is behind the best there is.
+"""Every search algorithm on a space that was tabulated whole: how far the best it has found is behind the best there is.
 
     OMP_NUM_THREADS=1 python benchmarks/nas_replay.py --repeats 200 --processes 2 --plot nas_replay.png
     OMP_NUM_THREADS=1 python benchmarks/nas_replay.py --landscapes 20
@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from tsad.selection.trial import Trial
 from tsad.spec import flatten, read_yaml
-from tsad.tuning.algorithms import DesignerSpec
+from tsad.tuning.algorithms import AlgorithmSpec
 from tsad.tuning.algorithms.aging import AgingSpec
-from tsad.tuning.algorithms.contract import Nursery
+from tsad.tuning.algorithms.contract import CandidateFactory
 from tsad.tuning.algorithms.evolution import EvolutionSpec
 from tsad.tuning.algorithms.grid import combinations
 from tsad.tuning.algorithms.optuna import OptunaSpec
@@ -39,7 +39,7 @@ from tsad.tuning.space import Space
 
 HERE = Path(__file__).resolve().parent
 SPACE = HERE.parent / "search_spaces" / "recurrent_288.yaml"
-DESIGNERS: Mapping[str, DesignerSpec] = {
+ALGORITHMS: Mapping[str, AlgorithmSpec] = {
     "random": RandomSpec(kind="random"),
     "aging": AgingSpec(kind="aging"),
     "nsga2": OptunaSpec(kind="optuna", sampler="nsga2"),
@@ -85,7 +85,7 @@ def main() -> None:
         tables = list(landscapes(space, arguments.landscapes))
     else:
         tables = read_tables(arguments.table, space, arguments.value, arguments.test)
-    names = [name for name in DESIGNERS if name in (arguments.only or DESIGNERS)]
+    names = [name for name in ALGORITHMS if name in (arguments.only or ALGORITHMS)]
     jobs = [(name, table, seed, arguments) for name in names for table in tables for seed in range(arguments.repeats)]
     with ProcessPoolExecutor(arguments.processes) as pool:
         found = iter(pool.map(_job, jobs, chunksize=4))
@@ -123,8 +123,8 @@ def read_tables(path: Path, space: Space, value: str, test: str) -> list[Table]:
 
 def trainings(space: Space) -> Places:
     """Returns the number of the training of every configuration, in the order of `combinations`."""
-    nursery = Nursery(space, seed=0)
-    return np.array([nursery.admit(genes)[0].number for genes in combinations(space, {})])
+    factory = CandidateFactory(space, seed=0)
+    return np.array([factory.admit(genes)[0].number for genes in combinations(space, {})])
 
 
 def landscapes(space: Space, count: int) -> Iterator[Table]:
@@ -158,23 +158,23 @@ def landscapes(space: Space, count: int) -> Iterator[Table]:
 
 def _job(job: tuple[str, Table, int, argparse.Namespace]) -> Places:
     name, table, seed, arguments = job
-    return replay(DESIGNERS[name], table, seed, arguments.trials, arguments.parallel)
+    return replay(ALGORITHMS[name], table, seed, arguments.trials, arguments.parallel)
 
 
-def replay(spec: DesignerSpec, table: Table, seed: int, trials: int, parallel: int) -> Places:
+def replay(spec: AlgorithmSpec, table: Table, seed: int, trials: int, parallel: int) -> Places:
     """Returns the places in the table of the configurations that a search tries, in the order of their ending."""
-    designer, order = spec.build(table.space, seed), {}
+    algorithm, order = spec.build(table.space, seed), {}
     for place, genes in enumerate(combinations(table.space, {})):
         order[tuple(genes.items())] = place
     running: list[tuple[float, int, int, Any]] = []
     ended, clock, started = [], 0.0, 0
     while len(ended) < trials:
-        while len(running) < parallel and started < trials and (candidate := designer.suggest()) is not None:
+        while len(running) < parallel and started < trials and (candidate := algorithm.suggest()) is not None:
             place = order[tuple((address, candidate.genes[address]) for address in table.space.genes)]
             heapq.heappush(running, (clock + table.seconds[place], candidate.number, place, candidate))
             started += 1
         clock, _, place, candidate = heapq.heappop(running)
-        designer.update(Trial(candidate, "finished", float(table.value[place]), float(table.seconds[place])))
+        algorithm.update(Trial(candidate, "finished", float(table.value[place]), float(table.seconds[place])))
         ended.append(place)
     return np.array(ended)
 
@@ -213,7 +213,7 @@ def report(tables: Sequence[Table], curves: Mapping[str, Mapping[tuple[str, str]
 
 
 def summary(tables: Sequence[Table], curves: Mapping[str, Mapping[tuple[str, str], Floats]]) -> pd.DataFrame:
-    """Returns a row per designer: regrets averaged over the data sets, repeat by repeat."""
+    """Returns a row per search algorithm: regrets averaged over the data sets, repeat by repeat."""
     mean = {
         kind: {
             name: np.mean([found[name, table.name] for table in tables], axis=0)
@@ -270,7 +270,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--landscapes", type=int, default=0, help="functions of each family, in place of the table")
     parser.add_argument("--value", default="value", help="column that is maximized: value or validation_error")
     parser.add_argument("--test", default="ranking/vus_pr", help="column that is regretted beside it")
-    parser.add_argument("--only", nargs="+", choices=DESIGNERS)
+    parser.add_argument("--only", nargs="+", choices=ALGORITHMS)
     parser.add_argument("--trials", type=int, default=96)
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--parallel", type=int, default=1, help="candidates that are out at any time")

@@ -28,7 +28,7 @@ def main() -> None:
         changes = {
             "data.machine": machine,
             "data.every": arguments.every,
-            "search.designer.kind": "random",
+            "search.algorithm.kind": "random",
             "search.trials": arguments.trials,
             "search.asha": None,
             "search.ensemble": None,

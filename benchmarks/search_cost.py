@@ -36,7 +36,7 @@ def main() -> None:
         "model.hidden": 64,
         "training.epochs": arguments.epochs,
         "training.patience": arguments.epochs,
-        "search.designer.kind": "random",
+        "search.algorithm.kind": "random",
         "search.asha": None,
         "search.ensemble": None,
         "search.reuse": False,
@@ -60,11 +60,11 @@ def main() -> None:
 def bare_loop(changes: dict[str, Any]) -> tuple[float, list[float]]:
     """Returns the wall time of all trainings, and the seconds of each."""
     wanted = read_search(SPACES / "recurrent_288.yaml", changes)
-    designer = wanted.spec.designer.build(wanted.space, wanted.spec.seed)
+    algorithm = wanted.spec.algorithm.build(wanted.space, wanted.spec.seed)
     experiments = []
     while len(experiments) < wanted.trials:
         try:
-            candidate = designer.suggest()
+            candidate = algorithm.suggest()
         except SpaceExhaustedError:
             break
         if candidate is not None:

@@ -27,7 +27,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 SPACE = Path(__file__).resolve().parents[1] / "search_spaces" / "synthetic_quick.yaml"
 FIXED = (
-    "search.designer.kind=random",
+    "search.algorithm.kind=random",
     "search.asha=null",
     "search.reuse=false",
     "training.epochs=20",

@@ -107,14 +107,14 @@ def test_landscapes_differ_and_can_be_drawn_again(replays, space):
 
 
 @pytest.mark.slow
-def test_the_benchmark_prints_every_designer_and_draws(replays, monkeypatch, capsys, tmp_path):
+def test_the_benchmark_prints_every_algorithm_and_draws(replays, monkeypatch, capsys, tmp_path):
     words = ["--landscapes", "1", "--repeats", "2", "--trials", "16", "--processes", "1", "--parallel", "2"]
     picture = tmp_path / "replay.png"
     monkeypatch.setattr(sys, "argv", ["nas_replay.py", *words, "--plot", str(picture)])
     replays.main()
     shown = capsys.readouterr().out
     assert shown.count("mean regret of 2 repeats") == 5
-    for name in ("expected", *replays.DESIGNERS):
+    for name in ("expected", *replays.ALGORITHMS):
         assert shown.count(f"\n{name} ") == 5
     assert "nan" not in shown
     assert picture.stat().st_size > 10_000

@@ -238,7 +238,7 @@ def test_an_override_of_what_does_not_exist_is_refused(tsad, written):
         (["--parallel", "0"], "parallel: input should be greater than or equal to 1, but got 0"),
         (["--cpus", "0"], "cpus: input should be greater than 0, but got 0"),
         (["--gpus", "-0.5"], "gpus: input should be greater than or equal to 0, but got -0.5"),
-        (["--search.designer.kind", "oracle"], "designer"),
+        (["--search.algorithm.kind", "oracle"], "algorithm"),
         (["--set", "search.trials=5", "--trials", "0"], "trials: "),
         (["--trials", "auto", "--seconds", "auto", "--set", "search.trials=0"], "trials: "),
     ],

@@ -135,7 +135,7 @@ def test_the_parent_shows_what_was_typed_and_what_it_meant(searched):
     params = searched.parent.data.params
     assert params["trials"].strip("'") == str(TRIALS)
     assert params["search.trials"] == str(TRIALS)
-    assert params["search.designer.kind"] == "evolution"
+    assert params["search.algorithm.kind"] == "evolution"
     assert params["data.kind"] == "synthetic"
 
 

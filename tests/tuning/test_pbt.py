@@ -13,8 +13,8 @@ from tsad.spec import parse, put
 from tsad.tracking.trial_cache import NoArchive
 from tsad.training.loop import TrainingSpec
 from tsad.training.optimizers import AdamWSpec
-from tsad.tuning.algorithms.contract import Nursery
-from tsad.tuning.algorithms.random import RandomDesigner
+from tsad.tuning.algorithms.contract import CandidateFactory
+from tsad.tuning.algorithms.random import RandomSearch
 from tsad.tuning.journal import Journal
 from tsad.tuning.pbt import Explorer, Leg, changeable, extended, read_schedule, write_schedule
 from tsad.tuning.ray_callback import BEHIND, LATE, Bridge
@@ -47,9 +47,9 @@ def spec(**values):
 
 def test_a_population_needs_nothing_else_to_be_said():
     found = spec()
-    assert (found.asha, found.reuse, found.designer.kind) == (None, False, "random")
+    assert (found.asha, found.reuse, found.algorithm.kind) == (None, False, "random")
     without = SearchSpec()
-    assert (without.asha is None, without.reuse, without.designer.kind) == (False, True, "evolution")
+    assert (without.asha is None, without.reuse, without.algorithm.kind) == (False, True, "evolution")
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_a_population_needs_nothing_else_to_be_said():
         ({"reuse": True}, r"pbt takes no trial of another search .*; set reuse: false"),
         ({"trials": 1}, r"pbt needs a population of 2 or more, but got trials=1"),
         (
-            {"designer": {"kind": "aging"}},
-            r"pbt needs all trials at once, but the designer aging waits .*; take random",
+            {"algorithm": {"kind": "aging"}},
+            r"pbt needs all trials at once, but the search algorithm aging waits .*; take random",
         ),
-        ({"trials": 5, "designer": {"kind": "evolution"}}, r"evolution with a population of trials=5 or more"),
+        ({"trials": 5, "algorithm": {"kind": "evolution"}}, r"evolution with a population of trials=5 or more"),
         ({"pbt": {"every": 0}}, r"pbt\.every: input should be greater than or equal to 1, but got 0"),
         ({"pbt": {"every": 1, "share": 0.6}}, r"pbt\.share: input should be less than or equal to 0\.5, but got 0\.6"),
     ],
@@ -73,10 +73,10 @@ def test_what_cannot_work_is_refused(values, message):
 
 
 @pytest.mark.parametrize(
-    "values", [{"trials": 4, "designer": {"kind": "evolution"}}, {"trials": None, "designer": {"kind": "grid"}}]
+    "values", [{"trials": 4, "algorithm": {"kind": "evolution"}}, {"trials": None, "algorithm": {"kind": "grid"}}]
 )
-def test_a_designer_that_proposes_all_at_once_may_draw_the_population(values):
-    assert spec(**values).designer.kind == values["designer"]["kind"]
+def test_a_algorithm_that_proposes_all_at_once_may_draw_the_population(values):
+    assert spec(**values).algorithm.kind == values["algorithm"]["kind"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_only_genes_under_training_with_two_values_change_and_not_when_it_ends()
 
 
 def explorer(seed=0):
-    return Explorer(Nursery(Space(SPACE), seed))
+    return Explorer(CandidateFactory(Space(SPACE), seed))
 
 
 DONOR = {"window.length": 0, "training.epochs": 1, "training.batch_size": 0, "training.optimizer": 1}
@@ -238,8 +238,8 @@ class FakeTune:
 def witnessed(tmp_path):
     """A bridge with two candidates that have started, what a listener hears, and the course."""
     witness = Witness()
-    designer = RandomDesigner(Nursery(Space(SPACE), 0))
-    course = Course(designer, 2, Journal(tmp_path / "journal.jsonl"), witness, NoArchive())
+    algorithm = RandomSearch(CandidateFactory(Space(SPACE), 0))
+    course = Course(algorithm, 2, Journal(tmp_path / "journal.jsonl"), witness, NoArchive())
     bridge = Bridge(course)
     names = [candidate.name for candidate in bridge.population()]
     assert len(names) == 2

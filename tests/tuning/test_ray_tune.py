@@ -50,7 +50,7 @@ def experiment(changes):
 
 
 class Script:
-    """A designer that proposes what is written down; the last one only when the others have ended."""
+    """a search algorithm that proposes what is written down; the last one only when the others have ended."""
 
     def __init__(self, changes):
         self.candidates = [
@@ -100,11 +100,11 @@ class Searched:
     """What came of one search."""
 
     def __init__(self, place, spec, changes, data=None):
-        self.designer, self.witness, self.data = Script(changes), Witness(), data or experiment({}).data.load(Path())
+        self.algorithm, self.witness, self.data = Script(changes), Witness(), data or experiment({}).data.load(Path())
         parsed = parse(SearchSpec, spec, "search")
         wanted = Search("smoke", parsed, Space({}), experiment({}).data, parsed.trials)
         journal = Journal(place / "journal.jsonl")
-        course = Course(self.designer, wanted.trials, journal, self.witness, NoArchive())
+        course = Course(self.algorithm, wanted.trials, journal, self.witness, NoArchive())
         run_trials(wanted, course, self.data, place / "ray")
         self.trials = {trial.candidate.number: trial for trial, _ in course.ended}
         self.folders = {trial.candidate.number: folder for trial, folder in course.ended}
@@ -113,7 +113,7 @@ class Searched:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """Five trials, two side by side; more trials are allowed than the designer has candidates."""
+    """Five trials, two side by side; more trials are allowed than the search algorithm has candidates."""
     spec = {"trials": 9, "parallel": 2, "maximize": ERROR, "asha": {"grace": 1, "reduction": 2}}
     return Searched(tmp_path_factory.mktemp("search"), spec, CHANGES)
 
@@ -121,7 +121,7 @@ def searched(tmp_path_factory):
 def test_every_candidate_is_tried_once(searched):
     assert sorted(searched.trials) == [LEARNS, L2, PCA, TOO_MANY, CRAWLS]
     assert len(searched.ended) == 5
-    assert searched.designer.told == searched.ended
+    assert searched.algorithm.told == searched.ended
 
 
 def test_every_trial_starts_once_then_advances_then_ends_once(searched):

@@ -9,7 +9,7 @@ from tsad.tuning.space import Space
 from tsad.tuning.spec import SearchSpec
 
 EVOLUTION = SearchSpec()
-LABELED = parse(SearchSpec, {"maximize": {"kind": "labeled"}, "designer": {"kind": "random"}}, "search")
+LABELED = parse(SearchSpec, {"maximize": {"kind": "labeled"}, "algorithm": {"kind": "random"}}, "search")
 
 
 def sections(trials, spec=EVOLUTION, space=SPACE):
@@ -144,7 +144,7 @@ def test_a_random_trial_that_did_not_finish_cost_as_much_and_came_to_nothing():
 
 
 def test_a_grid_says_nothing_of_random():
-    grid = parse(SearchSpec, {"designer": {"kind": "grid"}}, "search")
+    grid = parse(SearchSpec, {"algorithm": {"kind": "grid"}}, "search")
     assert sections(drawn(5), grid)["Random at equal cost"][0].startswith(
         "Unknown: no candidate that was drawn at random"
     )

@@ -28,8 +28,8 @@ def numbers(trials):
     return [each.candidate.number for each in trials]
 
 
-def searched_by(designer):
-    return parse(SearchSpec, {"designer": {"kind": designer}}, "search")
+def searched_by(algorithm):
+    return parse(SearchSpec, {"algorithm": {"kind": algorithm}}, "search")
 
 
 # --- trials ---

@@ -8,7 +8,7 @@ import pytest
 from tsad.errors import SpecError
 from tsad.experiment import Experiment
 from tsad.spec import parse, read_yaml, write_yaml
-from tsad.tuning.algorithms.contract import Nursery, SpaceExhaustedError
+from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError
 from tsad.tuning.spec import read_search
 
 REPOSITORY = Path(__file__).parents[2]
@@ -38,10 +38,10 @@ def test_the_first_line_is_the_command_that_runs_it(path):
 @every_file
 def test_random_candidates_are_experiments_on_the_rows_of_the_search(path):
     search = read_search(path, {})
-    nursery, drawn = Nursery(search.space, seed=11), 0
+    factory, drawn = CandidateFactory(search.space, seed=11), 0
     while drawn < 30:
         try:
-            candidate = nursery.candidate(lambda: ({}, ()), generation=0)
+            candidate = factory.candidate(lambda: ({}, ()), generation=0)
         except SpaceExhaustedError:
             break
         experiment = parse(Experiment, candidate.experiment, candidate.name)
@@ -53,9 +53,9 @@ def test_random_candidates_are_experiments_on_the_rows_of_the_search(path):
 @every_file
 def test_the_gap_is_wide_enough_for_every_window_and_every_window_for_its_model(path):
     search = read_search(path, {})
-    nursery = Nursery(search.space, seed=12)
+    factory = CandidateFactory(search.space, seed=12)
     for _ in range(30):
-        experiment = parse(Experiment, nursery.candidate(lambda: ({}, ()), generation=0).experiment, "candidate")
+        experiment = parse(Experiment, factory.candidate(lambda: ({}, ()), generation=0).experiment, "candidate")
         assert experiment.split.gap >= experiment.window.length
         experiment.model.build(features=8, length=experiment.window.length)
 
@@ -79,10 +79,10 @@ def test_a_candidate_survives_being_written_as_an_experiment(path, tmp_path):
 
 @every_file
 def test_overrides_reach_the_search_and_the_experiment(path):
-    changes = {"search.trials": 3, "search.designer.kind": "random", "training.epochs": 2, "seed": 5}
+    changes = {"search.trials": 3, "search.algorithm.kind": "random", "training.epochs": 2, "seed": 5}
     search = read_search(path, changes)
     assert search.spec.trials == 3
-    assert search.spec.designer.kind == "random"
+    assert search.spec.algorithm.kind == "random"
     values, _ = search.space.resolve({}, np.random.default_rng(0))
     assert (values["training"]["epochs"], values["seed"]) == (2, 5)
 
@@ -126,7 +126,7 @@ def test_the_smallest_search_space_is_data_model_and_one_gene(written):
         (GENE + "data: {kind: synthetic}", r"space\.yaml: .*model: field required"),
         (GENE + REST + "search: {trails: 3}", r"space\.yaml: search: trails: extra inputs are not permitted"),
         (GENE + REST + "search: {trials: 0}", r"trials: input should be greater than or equal to 1, but got 0"),
-        (GENE + REST + "search: {designer: {kind: oracle}}", r"search: designer: .*'oracle'"),
+        (GENE + REST + "search: {search algorithm: {kind: oracle}}", r"search: search algorithm: .*'oracle'"),
         (GENE + REST + "search: {seconds: 0}", r"seconds: input should be greater than 0"),
         (GENE + REST + "color: red", r"space\.yaml: .*color: extra inputs are not permitted"),
         (GENE + "model: {kind: l2}\ndata: {kind: synthetic, rows: 3}", r"data\.rows: .*but got 3"),
@@ -136,7 +136,10 @@ def test_the_smallest_search_space_is_data_model_and_one_gene(written):
             GENE + "model: {kind: l2}\ndata: {kind: synthetic, seed: {choice: [1, 2]}}",
             r"data\.seed: input should be a valid integer",
         ),
-        (GENE + REST + "search: {designer: {elites: 2}}", r"search: designer: must name its kind[^;]*$"),
+        (
+            GENE + REST + "search: {search algorithm: {elites: 2}}",
+            r"search: search algorithm: must name its kind[^;]*$",
+        ),
         (GENE + REST + "split: {gap: {choice: [8, 9]}}", r"split must be the same for all .* but split\.gap is a gene"),
         (GENE + REST + "split: {choice: [{gap: 8}, {gap: 9}]}", r"split must be the same .* but split is a gene"),
         (
@@ -153,18 +156,18 @@ def test_a_mistake_is_named_by_path_and_value(written, text, message):
 def test_evolution_saves_what_the_search_is_short_of():
     path = REPOSITORY / "search_spaces" / "full.yaml"
     saves = [
-        read_search(path, changes).spec.designer.saves
+        read_search(path, changes).spec.algorithm.saves
         for changes in (
             {},
             {"search.seconds": 60},
-            {"search.seconds": 60, "search.designer.kind": "evolution", "search.designer.saves": "trials"},
+            {"search.seconds": 60, "search.algorithm.kind": "evolution", "search.algorithm.saves": "trials"},
         )
     ]
     assert saves == ["trials", "seconds", "trials"]
 
 
 def test_a_grid_is_counted_no_further_than_it_will_be_walked():
-    changes = {"search.designer.kind": "grid", "search.trials": 20}
+    changes = {"search.algorithm.kind": "grid", "search.trials": 20}
     assert read_search(REPOSITORY / "search_spaces" / "full.yaml", changes).trials == 20  # of 168 million
 
 

@@ -44,11 +44,11 @@ class KilledError(Exception):
     """The driver is gone."""
 
 
-def course(folder, designer=None, archive=None, listener=None, seed=5, trials=TRIALS):
-    designer = designer or EvolutionSpec(population=4, elites=2)
+def course(folder, algorithm=None, archive=None, listener=None, seed=5, trials=TRIALS):
+    algorithm = algorithm or EvolutionSpec(population=4, elites=2)
     silence = Silence()
     return Course(
-        designer.build(Space(SPACE), seed),
+        algorithm.build(Space(SPACE), seed),
         trials,
         Journal(folder / "journal.jsonl"),
         listener or silence,
@@ -85,15 +85,15 @@ def experiments(course):
     return [trial.candidate.experiment for trial, _ in course.ended]
 
 
-@pytest.mark.parametrize("designer", [EvolutionSpec(population=4, elites=2), RandomSpec(kind="random")])
+@pytest.mark.parametrize("algorithm", [EvolutionSpec(population=4, elites=2), RandomSpec(kind="random")])
 @pytest.mark.parametrize("kills", [(1,), (2, 1, 1), (9, 7), (23,)])
-def test_a_search_that_was_killed_tries_what_it_would_have_tried(tmp_path, designer, kills):
-    undisturbed = course(tmp_path / "undisturbed", designer)
+def test_a_search_that_was_killed_tries_what_it_would_have_tried(tmp_path, algorithm, kills):
+    undisturbed = course(tmp_path / "undisturbed", algorithm)
     walk(undisturbed)
     for after in kills:
         with pytest.raises(KilledError):
-            walk(course(tmp_path / "killed", designer), after)
-    last = course(tmp_path / "killed", designer)
+            walk(course(tmp_path / "killed", algorithm), after)
+    last = course(tmp_path / "killed", algorithm)
     walk(last)
     assert experiments(last) == experiments(undisturbed)
     assert len(last.ended) == TRIALS
@@ -145,7 +145,7 @@ def test_seconds_go_on_from_the_last_trial_that_ended(tmp_path):
     assert course(tmp_path).elapsed == 7.5
 
 
-def test_another_designer_cannot_go_on_with_a_journal(tmp_path):
+def test_another_algorithm_cannot_go_on_with_a_journal(tmp_path):
     walk(course(tmp_path))
     with pytest.raises(
         TsadError, match="must propose the candidates of the journal again, but did not propose g00-lstm_ae-000"

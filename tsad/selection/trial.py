@@ -14,11 +14,11 @@ State = Literal["finished", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One experiment that a designer proposes.
+    """One experiment that a search algorithm proposes.
 
     Attributes:
         number: From 0 on, in the order of proposal.
-        generation: From 0 on; designers without generations stay at 0.
+        generation: From 0 on; search algorithms without generations stay at 0.
         genes: Chosen value by address, active genes only.
         experiment: The resolved experiment as plain values.
         parents: Numbers of the candidates it was bred from; none for a drawn one.

@@ -58,13 +58,13 @@ def incumbents(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def drawn_at_random(trials: Sequence[Trial], spec: SearchSpec) -> list[Trial]:
-    """Returns the trials of generation 0 without parents, in the order of ending; none if the designer draws none.
+    """Returns the trials of generation 0 without parents, in the order of ending; none if the search algorithm draws none.
 
     A grid enumerates, a sampler that keeps no parents models, members of a population copy: no random search. Later candidates
     without parents may have been picked out of many. The first generation of evolution is spread evenly over the options of
     each gene, which is a little better than random.
     """
-    if spec.pbt is not None or spec.designer.kind not in ("random", "evolution", "aging"):
+    if spec.pbt is not None or spec.algorithm.kind not in ("random", "evolution", "aging"):
         return []
     return [trial for trial in in_order(trials) if not trial.candidate.parents and not trial.candidate.generation]
 

@@ -21,7 +21,7 @@ _STRICT = ConfigDict(extra="forbid")
 
 @checked(frozen=True, config=_STRICT)
 class Proposed:
-    """A designer has proposed a candidate."""
+    """a search algorithm has proposed a candidate."""
 
     candidate: Candidate
     event: Literal["proposed"] = "proposed"

@@ -10,7 +10,7 @@ from tsad.assessment.artifacts import SCHEDULE
 from tsad.experiment import Experiment
 from tsad.spec import Spec, parse
 from tsad.training.loop import TrainingSpec
-from tsad.tuning.algorithms.contract import Nursery
+from tsad.tuning.algorithms.contract import CandidateFactory
 from tsad.tuning.algorithms.genetics import mutated
 from tsad.tuning.space import ChoiceGene, Space
 
@@ -34,10 +34,10 @@ class Explorer:
     """Makes the experiment of a copy from that of its donor.
 
     Args:
-        nursery: Of the space; its generator draws what changes.
+        candidate factory: Of the space; its generator draws what changes.
     """
 
-    nursery: Nursery
+    factory: CandidateFactory
 
     def __call__(self, genes: Mapping[str, Any]) -> dict[str, Any]:
         """Returns `genes` and `experiment` of a copy of a donor with these genes.
@@ -45,10 +45,10 @@ class Explorer:
         Of the active genes of `changeable` each has changed with a chance of one half, and one at least; the others are the
         donor's. Genes that come to exist by that are drawn, those that cease to are dropped.
         """
-        space = self.nursery.space
+        space = self.factory.space
         own = {address: genes[address] for address in changeable(space) if address in genes}
-        changed = mutated(self.nursery, own, chance=0.5) if own else {}
-        values, active = space.resolve({**genes, **changed}, self.nursery.generator)
+        changed = mutated(self.factory, own, chance=0.5) if own else {}
+        values, active = space.resolve({**genes, **changed}, self.factory.generator)
         return {"genes": active, "experiment": parse(Experiment, values, "search space").model_dump(mode="json")}
 
 

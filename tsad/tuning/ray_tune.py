@@ -1,6 +1,6 @@
-"""Trials on Ray Tune. Beside Optuna's designer, the only module that knows of Ray.
+"""Trials on Ray Tune. Beside Optuna's search algorithm, the only module that knows of Ray.
 
-Workers train and report; the driver alone talks to the designer and, through a listener, to whoever records the trials.
+Workers train and report; the driver alone talks to the search algorithm and, through a listener, to whoever records the trials.
 """
 
 import json
@@ -28,7 +28,7 @@ from tsad.experiment import Experiment, Outcome, Progress, run
 from tsad.selection.objective import MaximizeSpec, other_values
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, write_yaml
-from tsad.tuning.algorithms.contract import Nursery, SpaceExhaustedError
+from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError
 from tsad.tuning.pbt import Explorer, Leg, extended, read_schedule, write_schedule
 from tsad.tuning.ray_callback import Bridge, files
 from tsad.tuning.session import Course
@@ -145,7 +145,7 @@ def _scheduler(wanted: Search) -> TrialScheduler:
     """Returns what decides at rungs; the value at the end has another name, so that it is never compared with theirs."""
     spec = wanted.spec
     if spec.pbt is not None:
-        explore = Explorer(Nursery(wanted.space, spec.seed))
+        explore = Explorer(CandidateFactory(wanted.space, spec.seed))
         return PopulationBasedTraining(
             time_attr="epoch",
             metric="rung_value",

@@ -72,7 +72,7 @@ def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: st
 
 def _head(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> str:
     choices = sum(isinstance(gene, ChoiceGene) for gene in space.genes.values())
-    designer = spec.designer.model_dump(mode="json")
+    algorithm = spec.algorithm.model_dump(mode="json")
     states = [f"{count} {state}" for state in _STATES if (count := sum(trial.state == state for trial in trials))]
     reused = sum(bool(trial.reused) for trial in trials)
     wall = max((trial.elapsed for trial in trials), default=0.0)
@@ -81,7 +81,7 @@ def _head(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> str:
     rows = {
         "space": f"genes: {choices} of choice, {len(space.genes) - choices} of range",
         "data": _listed(space.template.get("data", {})),
-        "designer": f"{_listed(designer)}; seed {spec.seed}",
+        "algorithm": f"{_listed(algorithm)}; seed {spec.seed}",
         "maximizes": f"{_listed(spec.maximize.model_dump(mode='json'))}; reads {_reads(spec.maximize.labels_used)}",
         "minimizes": ", ".join(spec.minimize) or "nothing beside it",
         "trials": f"{len(trials)}{': ' if states else ''}{', '.join(states)}; {reused} reused from an earlier search",
@@ -206,7 +206,7 @@ def _random(trials: Sequence[Trial], spec: SearchSpec) -> str:
     values = [trial.value if comparable(trial) else None for trial in pool]
     known = len([value for value in values if value is not None])
     if not known:
-        return "Unknown: no candidate that was drawn at random (without parents) finished; run the random designer beside it."
+        return "Unknown: no candidate that was drawn at random (without parents) finished; run the random search algorithm beside it."
     sizes = sorted({2**power for power in range(len(pool).bit_length())} | {len(pool)})
     ended, rows = in_order(trials), []
     for size in sizes:
@@ -219,7 +219,7 @@ def _random(trials: Sequence[Trial], spec: SearchSpec) -> str:
     note = (
         f"Estimated from the {len(pool)} candidates of this search that were drawn at random, {known} of them finished: the "
         "exact expectation of the best of n of them, drawn without replacement, and where it lies 95 times of 100, which "
-        f"is a point where all are drawn. Of more than {len(pool)} they say nothing: run the random designer as long.{cost}"
+        f"is a point where all are drawn. Of more than {len(pool)} they say nothing: run the random search algorithm as long.{cost}"
     )
     return f"{_table(['n', 'random', '95 %', 'this search'], rows)}\n{_wrapped(note)}"
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
-from tsad.tuning.algorithms.contract import Designer, SpaceExhaustedError
+from tsad.tuning.algorithms.contract import SearchAlgorithm, SpaceExhaustedError
 from tsad.tuning.journal import Ended, Journal, Proposed
 
 
@@ -33,17 +33,19 @@ class Archive(Protocol):
 
 
 class Course:
-    """Stands between a designer and those who run its candidates.
+    """Stands between a search algorithm and those who run its candidates.
 
     Every proposal and every end is in the journal before it has any effect. To go on after a kill, the journal is replayed
-    into a fresh designer, which proposes the same candidates again; those that had not ended come first.
+    into a fresh search algorithm, which proposes the same candidates again; those that had not ended come first.
 
     Attributes:
         ended: Every trial, in the order of ending, with the folder of its files.
     """
 
-    def __init__(self, designer: Designer, trials: int, journal: Journal, listener: Listener, archive: Archive) -> None:
-        self._designer = designer
+    def __init__(
+        self, algorithm: SearchAlgorithm, trials: int, journal: Journal, listener: Listener, archive: Archive
+    ) -> None:
+        self._algorithm = algorithm
         self._trials = trials
         self._journal = journal
         self._listener = listener
@@ -59,12 +61,12 @@ class Course:
         return max((trial.elapsed for trial, _ in self.ended), default=0.0)
 
     def propose(self) -> Candidate | None:
-        """Returns what to try next, None if the designer waits.
+        """Returns what to try next, None if the algorithm waits.
 
         A candidate that an earlier search has tried is not returned: its trial counts as one of this search.
 
         Raises:
-            SpaceExhaustedError: if all trials are out, or the designer has nothing new.
+            SpaceExhaustedError: if all trials are out, or the search algorithm has nothing new.
         """
         while (candidate := self._next()) is not None:
             known = self._archive.find(candidate)
@@ -76,12 +78,12 @@ class Course:
         return candidate
 
     def _next(self) -> Candidate | None:
-        """Returns a candidate that was running when the search was killed, else a new one, None if the designer waits."""
+        """Returns a candidate that was running when the search was killed, else a new one, None if the algorithm waits."""
         if self._again:
             return self._again.popleft()
         if self._proposed >= self._trials:  # more, if a resumed search is to be shorter
             raise SpaceExhaustedError
-        candidate = self._designer.suggest()
+        candidate = self._algorithm.suggest()
         if candidate is not None:
             self._journal.write(Proposed(candidate))
             self._proposed += 1
@@ -96,14 +98,14 @@ class Course:
         self._listener.advanced(candidate, epoch, losses)
 
     def end(self, trial: Trial, folder: Path | None) -> None:
-        """Keeps a trial that has ended; tells the designer and the listener."""
+        """Keeps a trial that has ended; tells the search algorithm and the listener."""
         self._journal.write(Ended(trial, folder))
         self._keep(trial, folder)
         self._listener.ended(trial, folder)
 
     def _keep(self, trial: Trial, folder: Path | None) -> None:
         self.ended.append((trial, folder))
-        self._designer.update(trial)
+        self._algorithm.update(trial)
 
     def _replay(self) -> None:
         """Makes the calls of the journal again; the listener hears nothing of them."""
@@ -113,9 +115,9 @@ class Course:
                 running.pop(event.trial.candidate.number)
                 self._keep(event.trial, event.files)
             else:
-                if self._designer.suggest() != event.candidate:
+                if self._algorithm.suggest() != event.candidate:
                     raise TsadError(
-                        f"{self._journal.path}: the designer must propose the candidates of the journal again, but did "
+                        f"{self._journal.path}: the search algorithm must propose the candidates of the journal again, but did "
                         f"not propose {event.candidate.name}; search without --resume"
                     )
                 self._proposed += 1

@@ -19,7 +19,7 @@ from tsad.selection.comparison import GateSpec
 from tsad.selection.ensemble import EnsembleSpec
 from tsad.selection.objective import LabelFreeSpec, MaximizeSpec
 from tsad.spec import Spec, parse, put, read_yaml
-from tsad.tuning.algorithms import DesignerSpec
+from tsad.tuning.algorithms import AlgorithmSpec
 from tsad.tuning.algorithms.contract import check_space
 from tsad.tuning.algorithms.evolution import EvolutionSpec
 from tsad.tuning.algorithms.grid import GridSpec, combinations
@@ -86,11 +86,11 @@ class SearchSpec(Spec):
         parallel: Trials that run side by side.
         cpus: Cores, and threads, of a trial.
         gpus: GPUs of a trial, fractions too.
-        seed: Of the designer.
+        seed: of the search algorithm.
         pbt: Makes the trials one population that trains its schedules; None trains each candidate on its own.
-        designer: Chooses what to try; with `pbt`, random if not given.
+        search algorithm: Chooses what to try; with `pbt`, random if not given.
         maximize: What is made large.
-        minimize: Costs that are made small beside it; designers that can look for trials that no other beats in all of
+        minimize: Costs that are made small beside it; search algorithms that can look for trials that no other beats in all of
             them, the report names those, and the champion is the one with the largest value.
         asha: Stops trials that fall behind; None lets all run to their end, and so does `pbt` if it is not given.
         ensemble: Which of the best trials make an ensemble that competes with them; None for no ensemble.
@@ -111,7 +111,7 @@ class SearchSpec(Spec):
     gpus: float = Field(0, ge=0)
     seed: int = Field(0, ge=0)
     pbt: PbtSpec | None = None
-    designer: DesignerSpec = Field(
+    algorithm: AlgorithmSpec = Field(
         default_factory=lambda given: RandomSpec(kind="random") if given.get("pbt") else EvolutionSpec()
     )
     maximize: MaximizeSpec = LabelFreeSpec(kind="label_free")
@@ -124,16 +124,16 @@ class SearchSpec(Spec):
 
     @model_validator(mode="after")
     def _short_of(self) -> "SearchSpec":
-        if isinstance(self.designer, EvolutionSpec) and self.designer.saves == "auto":
+        if isinstance(self.algorithm, EvolutionSpec) and self.algorithm.saves == "auto":
             saves = "trials" if self.seconds is None else "seconds"
-            object.__setattr__(self, "designer", self.designer.model_copy(update={"saves": saves}))
+            object.__setattr__(self, "algorithm", self.algorithm.model_copy(update={"saves": saves}))
         return self
 
     @model_validator(mode="after")
     def _finite(self) -> "SearchSpec":
-        if self.trials is None and not isinstance(self.designer, GridSpec):
+        if self.trials is None and not isinstance(self.algorithm, GridSpec):
             raise ValueError(
-                f"trials must be a number for the designer {self.designer.kind}; only grid has an end of its own"
+                f"trials must be a number for the algorithm {self.algorithm.kind}; only grid has an end of its own"
             )
         return self
 
@@ -147,11 +147,11 @@ class SearchSpec(Spec):
             raise ValueError("pbt takes no trial of another search into its population; set reuse: false")
         if self.trials is not None and self.trials < 2:
             raise ValueError(f"pbt needs a population of 2 or more, but got trials={self.trials}; set trials: 8")
-        designer = self.designer
-        at_once = isinstance(designer, EvolutionSpec) and designer.population >= (self.trials or 0)
-        if not (at_once or isinstance(designer, RandomSpec | GridSpec)):
+        algorithm = self.algorithm
+        at_once = isinstance(algorithm, EvolutionSpec) and algorithm.population >= (self.trials or 0)
+        if not (at_once or isinstance(algorithm, RandomSpec | GridSpec)):
             raise ValueError(
-                f"pbt needs all trials at once, but the designer {designer.kind} waits for the first to end; take random, "
+                f"pbt needs all trials at once, but the algorithm {algorithm.kind} waits for the first to end; take random, "
                 f"grid, or evolution with a population of trials={self.trials} or more"
             )
         return self
@@ -186,7 +186,7 @@ class Search:
 
     def identity(self, data: DataSet) -> str:
         """Returns a hash of all that decides what is tried in which order; not of how long and on how many cores."""
-        exploring = self.spec.model_dump(mode="json", include={"seed", "designer", "asha", "minimize"})
+        exploring = self.spec.model_dump(mode="json", include={"seed", "algorithm", "asha", "minimize"})
         return _hash(self.scope(data), exploring, self.space.template)
 
 
@@ -213,7 +213,7 @@ def read_search(path: Path, changes: Mapping[str, Any]) -> Search:
             _check_population(space)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
-    counts = isinstance(spec.designer, GridSpec)  # no further than it has to: a grid may have millions
+    counts = isinstance(spec.algorithm, GridSpec)  # no further than it has to: a grid may have millions
     count = sum(1 for _ in islice(combinations(space, {}), spec.trials)) if counts else spec.trials
     return Search(path.stem, spec, space, data, count or 1)
 

@@ -35,7 +35,7 @@ def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> N
     Args:
         path: Of the search space.
         changes: Put at their paths.
-        resume: Go on with the newest search of the same space, data, designer and code that did not come to its end, if
+        resume: Go on with the newest search of the same space, data, search algorithm and code that did not come to its end, if
             there is one on this machine; nothing that it finished is lost or repeated.
     """
     wanted = read_search(path, changes)
@@ -78,7 +78,7 @@ def _interrupted(store: Store, folders: Path, identity: str) -> str | None:
 def _tags(wanted: Search, data: DataSet) -> dict[str, str]:
     return {
         "tsad.kind": "search",
-        "tsad.designer": wanted.spec.designer.kind,
+        "tsad.algorithm": wanted.spec.algorithm.kind,
         "tsad.identity": wanted.identity(data),
         **Provenance(selection=wanted.spec.maximize.labels_used).tags(),
     }
@@ -89,14 +89,14 @@ def _run(wanted: Search, data: DataSet, store: Store, folder: Path) -> Sequence[
     spec, scope = wanted.spec, wanted.scope(data)
     recorder = TrialRecorder(store, folder.name, data, spec.maximize.labels_used, scope)
     archive = TrialArchive(store, scope, folder / "reused") if spec.reuse else NoArchive()
-    designer = spec.designer.build(wanted.space, spec.seed, spec.minimize)
+    algorithm = spec.algorithm.build(wanted.space, spec.seed, spec.minimize)
     click.echo(
-        f"searching {data.name}: {wanted.trials} trials by {spec.designer.kind}, {spec.parallel} side by side, "
+        f"searching {data.name}: {wanted.trials} trials by {spec.algorithm.kind}, {spec.parallel} side by side, "
         f"{spec.cpus:g} cores each; maximizing {spec.maximize.kind}"
     )
     with Watch(recorder, wanted.trials) as watch:
         try:
-            course = Course(designer, wanted.trials, Journal(folder / JOURNAL), watch, archive)
+            course = Course(algorithm, wanted.trials, Journal(folder / JOURNAL), watch, archive)
             recorder.catch_up(course.ended)
             watch.skip([trial for trial, _ in course.ended])
             session = folder / "ray" / str(sum(1 for _ in (folder / "ray").glob("*")))

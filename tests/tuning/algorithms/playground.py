@@ -1,4 +1,4 @@
-"""A space, what its candidates are worth, and a search without Ray: what the tests of all designers share."""
+"""A space, what its candidates are worth, and a search without Ray: what the tests of all search algorithms share."""
 
 from tsad.selection.trial import Trial
 from tsad.tuning.space import Space
@@ -60,15 +60,15 @@ def mixed(candidate):
     return Trial(candidate, "failed", None, seconds=0.1, reason="ValueError: no")
 
 
-def drive(designer, count, end=finished, parallel=1):
-    """Returns the first trials to end, `parallel` running at once where the designer does not wait; the last in, first out."""
+def drive(algorithm, count, end=finished, parallel=1):
+    """Returns the first trials to end, `parallel` running at once where the search algorithm does not wait; the last in, first out."""
     running, ended = [], []
     while len(ended) < count:
-        while len(running) < parallel and (candidate := designer.suggest()) is not None:
+        while len(running) < parallel and (candidate := algorithm.suggest()) is not None:
             running.append(candidate)
-        assert running, "the designer waits for a trial, but none is running"
+        assert running, "the algorithm waits for a trial, but none is running"
         ended.append(end(running.pop()))
-        designer.update(ended[-1])
+        algorithm.update(ended[-1])
     return ended
 
 

@@ -29,8 +29,8 @@ def spec_of(population, sample):
 
 
 def test_it_never_waits():
-    designer = spec_of(4, 2).build(SPACE, seed=0)
-    assert all(designer.suggest() is not None for _ in range(20))
+    algorithm = spec_of(4, 2).build(SPACE, seed=0)
+    assert all(algorithm.suggest() is not None for _ in range(20))
 
 
 def test_the_oldest_dies_however_good_it_is():
@@ -40,22 +40,22 @@ def test_the_oldest_dies_however_good_it_is():
 
 
 def test_age_is_counted_from_the_end_of_a_trial():
-    designer = spec_of(2, 64).build(SPACE, seed=0)
-    first, second, third = (designer.suggest() for _ in range(3))
+    algorithm = spec_of(2, 64).build(SPACE, seed=0)
+    first, second, third = (algorithm.suggest() for _ in range(3))
     for candidate in (second, third, first):  # the first, which is the best, ends last and outlives the second
-        designer.update(worse_and_worse(candidate))
-    assert designer.suggest().parents == (0,)
-    designer.update(worse_and_worse(designer.suggest()))
-    designer.update(worse_and_worse(designer.suggest()))
-    assert designer.suggest().parents != (0,)
+        algorithm.update(worse_and_worse(candidate))
+    assert algorithm.suggest().parents == (0,)
+    algorithm.update(worse_and_worse(algorithm.suggest()))
+    algorithm.update(worse_and_worse(algorithm.suggest()))
+    assert algorithm.suggest().parents != (0,)
 
 
 def test_the_best_of_a_sample_breeds():
     chosen = Counter()
     for seed in range(100):
-        designer = spec_of(4, 2).build(FLAT, seed)
-        drive(designer, 4, worse_and_worse)
-        chosen[designer.suggest().parents[0]] += 1
+        algorithm = spec_of(4, 2).build(FLAT, seed)
+        drive(algorithm, 4, worse_and_worse)
+        chosen[algorithm.suggest().parents[0]] += 1
     # two draws of four with replacement: the best is among them with chance 7/16, then 5/16, 3/16, 1/16
     assert [chosen[number] for number in range(4)] == pytest.approx([44, 31, 19, 6], abs=10)
 
@@ -81,9 +81,9 @@ def test_with_costs_the_cheapest_breeds_more_often_than_what_lies_between():
 
     chosen = Counter()
     for seed in range(100):
-        designer = spec_of(4, 2).build(FLAT, seed, minimize=["cost"])
-        drive(designer, 4, cheaper)
-        chosen[designer.suggest().parents[0]] += 1
+        algorithm = spec_of(4, 2).build(FLAT, seed, minimize=["cost"])
+        drive(algorithm, 4, cheaper)
+        chosen[algorithm.suggest().parents[0]] += 1
     # no trial dominates another; the ends of the front, 0 and 3, come before 1 and 2
     assert [chosen[number] for number in (0, 3, 1, 2)] == pytest.approx([44, 31, 19, 6], abs=10)
 
@@ -98,4 +98,4 @@ def test_it_finds_better_candidates_than_random_search():
 
 def test_impossible_aging_is_refused():
     with pytest.raises(Exception, match="population: input should be greater than or equal to 2"):
-        parse(AgingSpec, {"kind": "aging", "population": 1}, "designer")
+        parse(AgingSpec, {"kind": "aging", "population": 1}, "algorithm")

@@ -30,27 +30,27 @@ def descending(candidate):
 
 
 def test_a_generation_waits_for_the_last_of_the_one_before():
-    designer = EvolutionSpec(population=4).build(SPACE, seed=0)
-    first = [designer.suggest() for _ in range(4)]
+    algorithm = EvolutionSpec(population=4).build(SPACE, seed=0)
+    first = [algorithm.suggest() for _ in range(4)]
     for candidate in first:
-        assert designer.suggest() is None
-        designer.update(finished(candidate))
-    second = [designer.suggest() for _ in range(4)]
-    assert designer.suggest() is None
+        assert algorithm.suggest() is None
+        algorithm.update(finished(candidate))
+    second = [algorithm.suggest() for _ in range(4)]
+    assert algorithm.suggest() is None
     assert [candidate.generation for candidate in first + second] == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_where_seconds_are_to_be_saved_nobody_waits_and_the_late_breed_with_the_next():
-    designer = EvolutionSpec(population=4, saves="seconds", immigrants=0).build(SPACE, seed=0)
-    late, *first = [designer.suggest() for _ in range(4)]
+    algorithm = EvolutionSpec(population=4, saves="seconds", immigrants=0).build(SPACE, seed=0)
+    late, *first = [algorithm.suggest() for _ in range(4)]
     for candidate in first:
-        designer.update(descending(candidate))
-    second = [designer.suggest() for _ in range(4)]
+        algorithm.update(descending(candidate))
+    second = [algorithm.suggest() for _ in range(4)]
     assert {parent for candidate in second for parent in candidate.parents} <= {1, 2, 3}
-    designer.update(finished(late))  # worth more than all others
+    algorithm.update(finished(late))  # worth more than all others
     for candidate in second:
-        designer.update(descending(candidate))
-    third = [designer.suggest() for _ in range(4)]
+        algorithm.update(descending(candidate))
+    third = [algorithm.suggest() for _ in range(4)]
     assert [candidate.generation for candidate in second + third] == [1] * 4 + [2] * 4
     assert any(late.number in candidate.parents for candidate in third)
 
@@ -121,8 +121,8 @@ def test_the_first_generation_may_have_any_option_also_if_it_cannot_have_all():
 
 
 def test_elites_stay_parents_however_poor_the_generations_after_them():
-    designer = EvolutionSpec(population=4, elites=1, tournament=1).build(SPACE, seed=0)
-    found = generations(drive(designer, 32, descending))
+    algorithm = EvolutionSpec(population=4, elites=1, tournament=1).build(SPACE, seed=0)
+    found = generations(drive(algorithm, 32, descending))
     for number in range(2, 8):
         parents = {parent for trial in found[number] for parent in trial.candidate.parents}
         before = {trial.candidate.number for trial in found[number - 1]}
@@ -243,4 +243,4 @@ def test_one_objective_is_learned_as_it_is_and_two_are_mixed_by_rank():
 )
 def test_impossible_breeding_is_refused(values, message):
     with pytest.raises(Exception, match=message):
-        parse(EvolutionSpec, {"kind": "evolution"} | values, "designer")
+        parse(EvolutionSpec, {"kind": "evolution"} | values, "algorithm")

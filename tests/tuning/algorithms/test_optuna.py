@@ -14,47 +14,47 @@ TPE, NSGA2 = (OptunaSpec(kind="optuna", sampler=sampler) for sampler in ("tpe", 
 both = pytest.mark.parametrize("spec", [TPE, NSGA2], ids=lambda spec: spec.sampler)
 
 
-def told(designer):
+def told(algorithm):
     """Returns the trials of the study."""
-    return designer._study.trials
+    return algorithm._study.trials
 
 
 @both
 def test_no_trial_of_the_study_is_left_running(spec):
-    designer = spec.build(SMALL, seed=0)
-    drive(designer, SMALL_SIZE - 4, mixed, parallel=3)
-    running = [trial for trial in told(designer) if trial.state.name in ("RUNNING", "WAITING")]
+    algorithm = spec.build(SMALL, seed=0)
+    drive(algorithm, SMALL_SIZE - 4, mixed, parallel=3)
+    running = [trial for trial in told(algorithm) if trial.state.name in ("RUNNING", "WAITING")]
     assert len(running) <= 2  # those that `drive` started and did not end
-    assert len(told(designer)) > SMALL_SIZE  # repeats were asked for, and answered
+    assert len(told(algorithm)) > SMALL_SIZE  # repeats were asked for, and answered
 
 
 @both
 @pytest.mark.parametrize("minimize", [(), ("cost/parameters", "cost/latency")])
 def test_the_study_learns_how_every_candidate_ended(spec, minimize):
-    designer = spec.build(SPACE, 0, minimize)
-    ends = drive(designer, 9, mixed)
+    algorithm = spec.build(SPACE, 0, minimize)
+    ends = drive(algorithm, 9, mixed)
     states = {"finished": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
-    assert [trial.state.name for trial in told(designer)] == [states[end.state] for end in ends]
-    assert [trial.values for trial in told(designer)] == [
+    assert [trial.state.name for trial in told(algorithm)] == [states[end.state] for end in ends]
+    assert [trial.values for trial in told(algorithm)] == [
         [end.value, *(-end.metrics[name] for name in minimize)] if end.state == "finished" else None for end in ends
     ]
-    directions = [direction.name for direction in designer._study.directions]
+    directions = [direction.name for direction in algorithm._study.directions]
     assert directions == ["MAXIMIZE"] * (1 + len(minimize))
 
 
 @both
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
 def test_a_value_that_is_no_number_is_told_as_failed(spec, value):
-    designer = spec.build(SPACE, seed=0)
-    drive(designer, 1, lambda candidate: Trial(candidate, "finished", value, seconds=1.0))
-    assert [trial.state.name for trial in told(designer)] == ["FAIL"]
+    algorithm = spec.build(SPACE, seed=0)
+    drive(algorithm, 1, lambda candidate: Trial(candidate, "finished", value, seconds=1.0))
+    assert [trial.state.name for trial in told(algorithm)] == ["FAIL"]
 
 
 @pytest.mark.slow
 def test_a_repeat_is_answered_with_the_value_that_is_known():
-    designer = TPE.build(SMALL, seed=0)
-    ends = drive(designer, SMALL_SIZE - 4)
-    complete = [trial for trial in told(designer) if trial.state.name == "COMPLETE"]
+    algorithm = TPE.build(SMALL, seed=0)
+    ends = drive(algorithm, SMALL_SIZE - 4)
+    complete = [trial for trial in told(algorithm) if trial.state.name == "COMPLETE"]
     assert len(complete) > len(ends)
     assert {trial.value for trial in complete} == {end.value for end in ends}
 
@@ -68,9 +68,9 @@ def test_tpe_is_asked_for_active_genes_only_and_nsga2_for_all():
 
 @both
 def test_a_random_candidate_is_part_of_the_study(spec):
-    designer = spec.build(SMALL, seed=1)
-    trials = drive(designer, SMALL_SIZE)
-    known = [dict(trial.params) for trial in told(designer)]
+    algorithm = spec.build(SMALL, seed=1)
+    trials = drive(algorithm, SMALL_SIZE)
+    known = [dict(trial.params) for trial in told(algorithm)]
     assert all(any(trial.candidate.genes.items() <= params.items() for params in known) for trial in trials)
 
 
@@ -93,4 +93,4 @@ def test_tpe_finds_better_candidates_than_random_search():
 
 def test_a_sampler_that_is_not_there_is_refused():
     with pytest.raises(Exception, match="sampler: input should be 'tpe' or 'nsga2', but got 'cmaes'"):
-        parse(OptunaSpec, {"kind": "optuna", "sampler": "cmaes"}, "designer")
+        parse(OptunaSpec, {"kind": "optuna", "sampler": "cmaes"}, "algorithm")

@@ -1,4 +1,4 @@
-"""Designers: strategies that choose what to try next."""
+"""Search algorithms: strategies that choose what to try next."""
 
 from typing import Annotated
 
@@ -10,5 +10,5 @@ from tsad.tuning.algorithms.grid import GridSpec
 from tsad.tuning.algorithms.optuna import OptunaSpec
 from tsad.tuning.algorithms.random import RandomSpec
 
-DesignerSpec = Annotated[AgingSpec | EvolutionSpec | GridSpec | OptunaSpec | RandomSpec, Field(discriminator="kind")]
-"""Every designer that a YAML can name."""
+AlgorithmSpec = Annotated[AgingSpec | EvolutionSpec | GridSpec | OptunaSpec | RandomSpec, Field(discriminator="kind")]
+"""Every search algorithm that a YAML can name."""

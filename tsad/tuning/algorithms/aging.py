@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
-from tsad.tuning.algorithms.contract import Designer, Nursery
+from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm
 from tsad.tuning.algorithms.genetics import mutated, strata
 from tsad.tuning.pareto import best_first, comparable
 from tsad.tuning.space import Genes, Space
@@ -28,27 +28,27 @@ class AgingSpec(Spec):
     population: int = Field(12, ge=2)
     sample: int = Field(4, ge=1)
 
-    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
-        """Returns the designer; with costs, those that live are ranked by front and crowding (`tsad.tuning.pareto`)."""
-        return AgingDesigner(self, Nursery(space, seed), minimize)
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> SearchAlgorithm:
+        """Returns the search algorithm; with costs, those that live are ranked by front and crowding (`tsad.tuning.pareto`)."""
+        return AgingEvolution(self, CandidateFactory(space, seed), minimize)
 
 
-class AgingDesigner:
+class AgingEvolution:
     """Keeps a queue of finished trials, youngest last.
 
     Departures: the first candidates have every option equally often, and no child repeats an earlier candidate.
     """
 
-    def __init__(self, spec: AgingSpec, nursery: Nursery, minimize: Sequence[str]) -> None:
+    def __init__(self, spec: AgingSpec, factory: CandidateFactory, minimize: Sequence[str]) -> None:
         self._sample = spec.sample
-        self._nursery = nursery
+        self._factory = factory
         self._minimize = minimize
-        self._strata = strata(nursery, spec.population)
+        self._strata = strata(factory, spec.population)
         self._alive: deque[Trial] = deque(maxlen=spec.population)
 
     def suggest(self) -> Candidate | None:
         """Returns one of the first generation, or a child; random ones as long as nothing has finished."""
-        return self._nursery.candidate(self._propose, generation=0)
+        return self._factory.candidate(self._propose, generation=0)
 
     def update(self, trial: Trial) -> None:
         """Lets a finished trial live, and the oldest die."""
@@ -58,6 +58,6 @@ class AgingDesigner:
     def _propose(self) -> tuple[Genes, tuple[int, ...]]:
         if self._strata or not self._alive:
             return (self._strata.pop() if self._strata else {}), ()
-        best = int(self._nursery.generator.integers(len(self._alive), size=self._sample).min())
+        best = int(self._factory.generator.integers(len(self._alive), size=self._sample).min())
         parent = best_first(self._alive, self._minimize)[best].candidate
-        return mutated(self._nursery, parent.genes), (parent.number,)
+        return mutated(self._factory, parent.genes), (parent.number,)

@@ -1,4 +1,4 @@
-"""What every designer does: propose candidates, and learn what became of them."""
+"""What every search algorithm does: propose candidates, and learn what became of them."""
 
 from typing import Protocol
 
@@ -17,11 +17,11 @@ class SpaceExhaustedError(Exception):
     """No new candidate was found in many tries; the search ends with those it has."""
 
 
-class Designer(Protocol):
+class SearchAlgorithm(Protocol):
     """A search strategy. It is told of every trial, and decides itself which count.
 
     What it proposes depends on its seed and on the calls before and on nothing else, no clock, no hash order: a search that
-    was killed goes on by making the same calls again to a fresh designer.
+    was killed goes on by making the same calls again to a fresh search algorithm.
     """
 
     def suggest(self) -> Candidate | None:
@@ -35,7 +35,7 @@ class Designer(Protocol):
         """Learns how a proposed candidate ended."""
 
 
-class Nursery:
+class CandidateFactory:
     """Makes candidates of genes: resolved, checked, numbered, and never the same twice."""
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -89,11 +89,11 @@ def check_space(space: Space, draws: int = 50) -> None:
     """
     if not space.genes:
         raise SpecError("a search space must have at least one gene ({choice: [...]} or {range: [...]}), but has none")
-    nursery = Nursery(space, seed=0)
+    factory = CandidateFactory(space, seed=0)
     seen: set[str] = set()
     for _ in range(draws):
-        nursery.admit({})
-        seen |= flatten(space.resolve({}, nursery.generator)[0]).keys()
+        factory.admit({})
+        seen |= flatten(space.resolve({}, factory.generator)[0]).keys()
     for address, gene in space.genes.items():
         for path in gene.when.keys() - seen:
             raise SpecError(f"{address}: when must name paths that the file sets, but nothing in it sets {path}")

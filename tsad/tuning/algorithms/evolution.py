@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
-from tsad.tuning.algorithms.contract import Designer, Nursery
+from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm
 from tsad.tuning.algorithms.genetics import mutated, strata, widest
 from tsad.tuning.algorithms.surrogate import Floats, Surrogate
 from tsad.tuning.pareto import best_first, comparable, objectives
@@ -63,12 +63,12 @@ class EvolutionSpec(Spec):
             raise ValueError(f"elites must not exceed population, but got {self.elites} and {self.population}")
         return self
 
-    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
-        """Returns the designer; with costs, parents are ranked by front and crowding (`tsad.tuning.pareto`)."""
-        return EvolutionDesigner(self, Nursery(space, seed), minimize)
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> SearchAlgorithm:
+        """Returns the search algorithm; with costs, parents are ranked by front and crowding (`tsad.tuning.pareto`)."""
+        return Evolution(self, CandidateFactory(space, seed), minimize)
 
 
-class EvolutionDesigner:
+class Evolution:
     """Breeds a generation from the finished trials of the one before and the elites.
 
     If trials are to be saved, a generation is proposed only when the one before has ended, and learns from none of its own,
@@ -77,9 +77,9 @@ class EvolutionDesigner:
     a whole training. The surrogate takes them for as poor as the poorest that finished.
     """
 
-    def __init__(self, spec: EvolutionSpec, nursery: Nursery, minimize: Sequence[str]) -> None:
+    def __init__(self, spec: EvolutionSpec, factory: CandidateFactory, minimize: Sequence[str]) -> None:
         self._spec = spec
-        self._nursery = nursery
+        self._factory = factory
         self._minimize = minimize
         self._generation = 0
         self._born = 0
@@ -87,9 +87,9 @@ class EvolutionDesigner:
         self._ended: dict[int, Trial] = {}
         self._young: list[Trial] = []
         self._parents: list[Trial] = []
-        self._due = max(spec.population, widest(nursery.space))
-        self._strata = strata(nursery, self._due)
-        self._surrogate = Surrogate(nursery.space) if spec.surrogate == "gaussian_process" else None
+        self._due = max(spec.population, widest(factory.space))
+        self._strata = strata(factory, self._due)
+        self._surrogate = Surrogate(factory.space) if spec.surrogate == "gaussian_process" else None
         self._pace: Surrogate | None = None
 
     def suggest(self) -> Candidate | None:
@@ -99,7 +99,7 @@ class EvolutionDesigner:
                 return None
             self._turn()
         children = self._children()
-        candidate = self._nursery.candidate(lambda: next(children), self._generation)
+        candidate = self._factory.candidate(lambda: next(children), self._generation)
         if self._surrogate is not None and self._parents:
             self._surrogate.believe(candidate.genes)
         self._born += 1
@@ -131,14 +131,14 @@ class EvolutionDesigner:
     def _learn_pace(self, trained: Sequence[Trial]) -> None:
         """Teaches what candidates take, in logarithms; trials that were stopped say too little of it."""
         if len(trained) > 1:
-            self._pace = self._pace or Surrogate(self._nursery.space)
+            self._pace = self._pace or Surrogate(self._factory.space)
             seconds = np.array([max(trial.seconds, _QUICKEST) for trial in trained])
             self._pace.fit([trial.candidate.genes for trial in trained], np.log(seconds))
 
     def _goals(self, trials: Sequence[Trial]) -> Floats:
         """Returns what the surrogate learns: the value, or with costs a scalar of this generation (`scalarized`)."""
         finished = [trial for trial in trials if comparable(trial)]
-        goals = scalarized(objectives(finished, self._minimize), self._nursery.generator)
+        goals = scalarized(objectives(finished, self._minimize), self._factory.generator)
         known = {trial.candidate.number: goal for trial, goal in zip(finished, goals, strict=True)}
         return np.array([known.get(trial.candidate.number, goals.min()) for trial in trials])
 
@@ -157,11 +157,11 @@ class EvolutionDesigner:
     def _grown(self, child: Child) -> Child:
         """Returns the child with all genes that it needs and no other."""
         genes, parents = child
-        return self._nursery.space.resolve(genes, self._nursery.generator)[1], parents
+        return self._factory.space.resolve(genes, self._factory.generator)[1], parents
 
     def _breed(self) -> Child:
         """Returns a child; without parents, of the next stratum, or without genes, so that all are drawn."""
-        generator = self._nursery.generator
+        generator = self._factory.generator
         if not self._parents:
             return (self._strata.pop() if self._strata else {}), ()
         if generator.random() < self._spec.immigrants:
@@ -178,11 +178,11 @@ class EvolutionDesigner:
                 if address not in father.genes or generator.random() < 0.5
             }
             genes, _ = self._grown(({**father.genes, **theirs}, ()))
-        return mutated(self._nursery, genes, self._spec.mutation), tuple(family)
+        return mutated(self._factory, genes, self._spec.mutation), tuple(family)
 
     def _select(self, parents: Sequence[Trial]) -> Trial:
         """Returns the winner of a tournament; `parents` are best first."""
-        return parents[int(self._nursery.generator.integers(len(parents), size=self._spec.tournament).min())]
+        return parents[int(self._factory.generator.integers(len(parents), size=self._spec.tournament).min())]
 
 
 def scalarized(points: Floats, generator: Generator) -> Floats:

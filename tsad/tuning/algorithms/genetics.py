@@ -1,21 +1,21 @@
-"""What designers that breed share: a first generation that is spread out, and mutation."""
+"""What search algorithms that breed share: a first generation that is spread out, and mutation."""
 
 from typing import Any
 
-from tsad.tuning.algorithms.contract import Nursery
+from tsad.tuning.algorithms.contract import CandidateFactory
 from tsad.tuning.space import ChoiceGene, Genes, Space
 
 
-def strata(nursery: Nursery, count: int) -> list[dict[str, int]]:
+def strata(factory: CandidateFactory, count: int) -> list[dict[str, int]]:
     """Returns choices of `count` candidates in which the options of every gene come equally often.
 
     If they cannot, which of them come once more, or at all, is drawn.
     """
     columns = {
-        address: nursery.generator.permutation(len(gene.choice))[
-            nursery.generator.permutation(count) % len(gene.choice)
+        address: factory.generator.permutation(len(gene.choice))[
+            factory.generator.permutation(count) % len(gene.choice)
         ]
-        for address, gene in nursery.space.genes.items()
+        for address, gene in factory.space.genes.items()
         if isinstance(gene, ChoiceGene)
     }
     return [{address: int(places[row]) for address, places in columns.items()} for row in range(count)]
@@ -27,14 +27,14 @@ def widest(space: Space) -> int:
     return max((len(gene.choice) for gene in genes if isinstance(gene, ChoiceGene) and not gene.numbers), default=0)
 
 
-def mutated(nursery: Nursery, active: Genes, chance: float = 0.0) -> dict[str, Any]:
+def mutated(factory: CandidateFactory, active: Genes, chance: float = 0.0) -> dict[str, Any]:
     """Returns active genes of which each has changed with a chance, and at least one; 0 changes exactly one.
 
     Genes that a changed choice needs are left to be drawn, those that it ends are left to be dropped.
     """
-    generator = nursery.generator
+    generator = factory.generator
     changes = [address for address in active if chance and generator.random() < chance]
     return dict(active) | {
-        address: nursery.space.genes[address].mutate(active[address], generator)
+        address: factory.space.genes[address].mutate(active[address], generator)
         for address in changes or [str(generator.choice(sorted(active)))]
     }

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
-from tsad.tuning.algorithms.contract import Designer, Nursery, SpaceExhaustedError
+from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm, SpaceExhaustedError
 from tsad.tuning.space import ChoiceGene, MissingGeneError, Space
 
 
@@ -17,22 +17,22 @@ class GridSpec(Spec):
 
     kind: Literal["grid"]
 
-    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
-        """Returns the designer; costs make no difference."""
-        return GridDesigner(Nursery(space, seed))
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> SearchAlgorithm:
+        """Returns the search algorithm; costs make no difference."""
+        return GridSearch(CandidateFactory(space, seed))
 
 
-class GridDesigner:
+class GridSearch:
     """Walks through the combinations, and learns nothing."""
 
-    def __init__(self, nursery: Nursery) -> None:
-        self._nursery = nursery
-        self._rest = combinations(nursery.space, {})
+    def __init__(self, factory: CandidateFactory) -> None:
+        self._factory = factory
+        self._rest = combinations(factory.space, {})
 
     def suggest(self) -> Candidate | None:
         """Returns the next combination that is new and valid."""
         for genes in self._rest:
-            if (candidate := self._nursery.new(genes)) is not None:
+            if (candidate := self._factory.new(genes)) is not None:
                 return candidate
         raise SpaceExhaustedError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tsad.errors import SpecError
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
-from tsad.tuning.algorithms.contract import Designer, Nursery
+from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm
 from tsad.tuning.pareto import comparable, objectives
 from tsad.tuning.space import ChoiceGene, Gene, Genes, MissingGeneError, Space
 
@@ -31,12 +31,12 @@ class OptunaSpec(Spec):
     kind: Literal["optuna"]
     sampler: Literal["tpe", "nsga2"] = "tpe"
 
-    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
-        """Returns the designer; costs become objectives of the study, their negatives made large."""
-        return OptunaDesigner(self, Nursery(space, seed), seed, minimize)
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> SearchAlgorithm:
+        """Returns the search algorithm; costs become objectives of the study, their negatives made large."""
+        return OptunaAlgorithm(self, CandidateFactory(space, seed), seed, minimize)
 
 
-class OptunaDesigner:
+class OptunaAlgorithm:
     """Asks a study of Optuna, and tells it how every candidate ended.
 
     A proposal that was made before is answered at once with what is known of it and asked again, a few times; then a random
@@ -45,13 +45,13 @@ class OptunaDesigner:
     samplers leave out.
     """
 
-    def __init__(self, spec: OptunaSpec, nursery: Nursery, seed: int, minimize: Sequence[str]) -> None:
+    def __init__(self, spec: OptunaSpec, factory: CandidateFactory, seed: int, minimize: Sequence[str]) -> None:
         import optuna
         from ray.tune.search.optuna import OptunaSearch
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("ray.tune.search.optuna").setLevel(logging.ERROR)
-        self._nursery = nursery
+        self._factory = factory
         self._flat = spec.sampler == "nsga2"
         self._minimize = minimize
         self._metrics = ["value", *minimize]
@@ -74,7 +74,7 @@ class OptunaDesigner:
         for _ in range(_REPEATS):
             name = self._ask()
             try:
-                candidate, new = self._nursery.admit(self._genes)
+                candidate, new = self._factory.admit(self._genes)
             except SpecError:
                 self._tell(name, None)
                 continue
@@ -82,7 +82,7 @@ class OptunaDesigner:
                 self._names[candidate.number] = name
                 return candidate
             self._tell(name, self._ended.get(candidate.number))
-        candidate = self._nursery.candidate(lambda: ({}, ()), generation=0)
+        candidate = self._factory.candidate(lambda: ({}, ()), generation=0)
         self._study.enqueue_trial(dict(candidate.genes))
         self._names[candidate.number] = self._ask()
         return candidate
@@ -113,7 +113,7 @@ class OptunaDesigner:
 
     def _define(self, trial: "OptunaTrial") -> None:
         """Suggests genes: all of them if flat, else those that the values before make active."""
-        space = self._nursery.space
+        space = self._factory.space
         genes: dict[str, Any] = {}
         self._genes = genes
         if self._flat:

@@ -1,11 +1,11 @@
-"""Random search: the rival that every designer has to beat."""
+"""Random search: the rival that every search algorithm has to beat."""
 
 from collections.abc import Sequence
 from typing import Literal
 
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
-from tsad.tuning.algorithms.contract import Designer, Nursery
+from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm
 from tsad.tuning.space import Space
 
 
@@ -14,20 +14,20 @@ class RandomSpec(Spec):
 
     kind: Literal["random"]
 
-    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> Designer:
-        """Returns the designer; costs make no difference."""
-        return RandomDesigner(Nursery(space, seed))
+    def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> SearchAlgorithm:
+        """Returns the search algorithm; costs make no difference."""
+        return RandomSearch(CandidateFactory(space, seed))
 
 
-class RandomDesigner:
+class RandomSearch:
     """Draws, and learns nothing."""
 
-    def __init__(self, nursery: Nursery) -> None:
-        self._nursery = nursery
+    def __init__(self, factory: CandidateFactory) -> None:
+        self._factory = factory
 
     def suggest(self) -> Candidate | None:
         """Returns a new random candidate."""
-        return self._nursery.candidate(lambda: ({}, ()), generation=0)
+        return self._factory.candidate(lambda: ({}, ()), generation=0)
 
     def update(self, trial: Trial) -> None:
         """Does nothing."""

@@ -29,7 +29,7 @@ def search_plots(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> dic
     `importance` if it is known.
     """
     finished = valued(trials)
-    what = f"{spec.maximize.kind}, {spec.designer.kind}"
+    what = f"{spec.maximize.kind}, {spec.algorithm.kind}"
     found = {}
     if finished:
         random = drawn_at_random(trials, spec)
