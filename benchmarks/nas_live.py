@@ -1,6 +1,6 @@
 """Search algorithms on the full space, at equal seconds: incumbents over time, and the champions beside the trivial panel.
 
-    python benchmarks/nas_live.py [--machines 2-1 3-7] [--search algorithms evolution random] [--seeds 3] [--seconds 600] [--plot FILE]
+    python benchmarks/nas_live.py [--machines 2-1 3-7] [--algorithms evolution random] [--seeds 3] [--seconds 600] [--plot FILE]
 
 Every search is run anew (nothing is reused from another) on two workers and logged; one that is logged already is not
 repeated. What is maximized reads no label; VUS-PR, PR-AUC and deployable F1 are those of the champion on the test rows.

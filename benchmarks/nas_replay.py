@@ -9,7 +9,7 @@ best configuration, 1 an average one. Regret in the test metric is that of the c
 against the best test metric of the table, in the same units. Configurations that are the same training are tried once, as
 in a search. `expected` is what random search comes to on average, over 20,000 orders of the configurations. Bands are 95 %
 intervals of the mean over repeats; pairs share seed and data set. With --parallel 2, two candidates are out at any time and
-end after their measured seconds. With --landscapes, functions of the genes are drawn in place of the table.
+end after their measured seconds. With --landscapes, functions of the hyperparameters are drawn in place of the table.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Table:
 
     Attributes:
         name: Of the data set.
-        space: The space, all of whose genes are active in every configuration.
+        space: The space, all of whose hyperparameters are active in every configuration.
         value: Shape (configurations,); what is maximized, in the order of `combinations`.
         test: Shape (configurations,); the test metric.
         seconds: Shape (configurations,); how long each took.
@@ -106,8 +106,8 @@ def main() -> None:
 def read_tables(path: Path, space: Space, value: str, test: str) -> list[Table]:
     """Returns a table for each data set of a parquet file; raises `ValueError` if a configuration is missing."""
     wanted = pd.DataFrame(
-        {address.split(".")[-1]: flatten(space.resolve(genes)[0])[address] for address in space.genes}
-        for genes in combinations(space, {})
+        {address.split(".")[-1]: flatten(space.resolve(params)[0])[address] for address in space.params}
+        for params in combinations(space, {})
     )
     training = trainings(space)
     tables = []
@@ -124,31 +124,31 @@ def read_tables(path: Path, space: Space, value: str, test: str) -> list[Table]:
 def trainings(space: Space) -> Places:
     """Returns the number of the training of every configuration, in the order of `combinations`."""
     factory = CandidateFactory(space, seed=0)
-    return np.array([factory.admit(genes)[0].number for genes in combinations(space, {})])
+    return np.array([factory.admit(params)[0].number for params in combinations(space, {})])
 
 
 def landscapes(space: Space, count: int) -> Iterator[Table]:
-    """Yields tables of four families: genes that add up, with pairs, a rotated bowl on ladders, a slope with a cliff."""
-    places = np.array([list(genes.values()) for genes in combinations(space, {})])
+    """Yields tables of four families: hyperparameters that add up, with pairs, a rotated bowl on ladders, a slope with a cliff."""
+    places = np.array([list(params.values()) for params in combinations(space, {})])
     ladder = places / np.maximum(places.max(axis=0), 1)
     _, first, training = np.unique(trainings(space), return_index=True, return_inverse=True)
-    genes = places.shape[1]
+    params = places.shape[1]
     for family in ("additive", "pairs", "bowl", "cliff"):
         for seed in range(count):
             generator = np.random.default_rng([seed, len(family)])
-            weights = genes * generator.dirichlet(np.full(genes, 0.8))
+            weights = params * generator.dirichlet(np.full(params, 0.8))
             noise = 0.15 * generator.standard_normal(len(places))
             if family == "bowl":
-                turned = (ladder - generator.random(genes)) @ (
-                    generator.standard_normal((genes, genes)) * weights[:, None]
+                turned = (ladder - generator.random(params)) @ (
+                    generator.standard_normal((params, params)) * weights[:, None]
                 )
                 values = -np.square(turned).sum(axis=1)
             elif family == "cliff":
-                slope, edge = (ladder * weights @ generator.standard_normal((genes, 2))).T
+                slope, edge = (ladder * weights @ generator.standard_normal((params, 2))).T
                 values = np.where(edge > np.quantile(edge, 0.6), slope.min() - 3 * slope.std(), slope)
             else:
-                values = sum(weights[gene] * generator.standard_normal(9)[places[:, gene]] for gene in range(genes))
-                for one in range(genes if family == "pairs" else 0):
+                values = sum(weights[param] * generator.standard_normal(9)[places[:, param]] for param in range(params))
+                for one in range(params if family == "pairs" else 0):
                     for other in range(one):
                         effect = np.sqrt(weights[one] * weights[other]) * generator.standard_normal((9, 9))
                         values += 0.6 * effect[places[:, one], places[:, other]]
@@ -164,13 +164,13 @@ def _job(job: tuple[str, Table, int, argparse.Namespace]) -> Places:
 def replay(spec: AlgorithmSpec, table: Table, seed: int, trials: int, parallel: int) -> Places:
     """Returns the places in the table of the configurations that a search tries, in the order of their ending."""
     algorithm, order = spec.build(table.space, seed), {}
-    for place, genes in enumerate(combinations(table.space, {})):
-        order[tuple(genes.items())] = place
+    for place, params in enumerate(combinations(table.space, {})):
+        order[tuple(params.items())] = place
     running: list[tuple[float, int, int, Any]] = []
     ended, clock, started = [], 0.0, 0
     while len(ended) < trials:
         while len(running) < parallel and started < trials and (candidate := algorithm.suggest()) is not None:
-            place = order[tuple((address, candidate.genes[address]) for address in table.space.genes)]
+            place = order[tuple((address, candidate.params[address]) for address in table.space.params)]
             heapq.heappush(running, (clock + table.seconds[place], candidate.number, place, candidate))
             started += 1
         clock, _, place, candidate = heapq.heappop(running)

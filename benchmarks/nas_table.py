@@ -35,7 +35,7 @@ DATA: Mapping[str, Mapping[str, Any]] = {
     "synthetic": {"data": {"kind": "synthetic"}},
 }
 KEPT = (*HEADLINES, "cost/seconds", "cost/parameters")
-Genes = Mapping[str, Any]
+Params = Mapping[str, Any]
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
             file.flush()
             print(f"[{count}/{len(jobs)}] {jobs[job]}: {job.result()['value']:.3f}", flush=True)
     rows = [
-        {"data": key.split()[0], **genes, **done[key]} for key, (each, _) in wanted.items() for genes in _copies(each)
+        {"data": key.split()[0], **params, **done[key]} for key, (each, _) in wanted.items() for params in _copies(each)
     ]
     table = pd.DataFrame(rows)
     table.to_parquet(arguments.output, index=False)
@@ -66,26 +66,26 @@ def main() -> None:
     )
 
 
-def configurations() -> dict[str, tuple[Genes, Experiment]]:
-    """Returns genes and experiment of what differs, by data set and genes, the data sets in turn."""
-    wanted: dict[str, tuple[Genes, Experiment]] = {}
+def configurations() -> dict[str, tuple[Params, Experiment]]:
+    """Returns hyperparameters and experiment of what differs, by data set and hyperparameters, the data sets in turn."""
+    wanted: dict[str, tuple[Params, Experiment]] = {}
     for name, changes in DATA.items():
         search = read_search(SPACE, changes)
         for active in combinations(search.space, {}):
             values, _ = search.space.resolve(active)
             leaves = flatten(values)
-            genes = {address.split(".")[-1]: leaves[address] for address in search.space.genes}
-            if genes["layers"] > 1 or genes["dropout"] == 0:
-                key = " ".join([name, *map(str, genes.values())])
-                wanted[key] = (genes, parse(Experiment, values, key))
+            params = {address.split(".")[-1]: leaves[address] for address in search.space.params}
+            if params["layers"] > 1 or params["dropout"] == 0:
+                key = " ".join([name, *map(str, params.values())])
+                wanted[key] = (params, parse(Experiment, values, key))
     return dict(sorted(wanted.items(), key=lambda pair: list(DATA).index(pair[0].split()[0])))
 
 
-def _copies(genes: Genes) -> list[Genes]:
+def _copies(params: Params) -> list[Params]:
     """Returns the configurations that a training stands for."""
-    if genes["layers"] > 1:
-        return [genes]
-    return [{**genes, "dropout": dropout} for dropout in (0.0, 0.1, 0.2, 0.3)]
+    if params["layers"] > 1:
+        return [params]
+    return [{**params, "dropout": dropout} for dropout in (0.0, 0.1, 0.2, 0.3)]
 
 
 def _train(experiment: Experiment, folder: Path) -> dict[str, float]:

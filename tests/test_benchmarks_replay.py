@@ -84,11 +84,11 @@ def test_two_at_a_time_end_after_their_seconds(replays, space):
     assert list(alone) != list(together)
 
 
-def test_a_table_is_read_by_its_genes_in_any_order(replays, space, tmp_path):
+def test_a_table_is_read_by_its_params_in_any_order(replays, space, tmp_path):
     rows = []
-    for place, genes in enumerate(replays.combinations(space, {})):
-        leaves = replays.flatten(space.resolve(genes)[0])
-        row = {address.split(".")[-1]: leaves[address] for address in space.genes}
+    for place, params in enumerate(replays.combinations(space, {})):
+        leaves = replays.flatten(space.resolve(params)[0])
+        row = {address.split(".")[-1]: leaves[address] for address in space.params}
         rows.append(row | {"data": "a", "value": place, "ranking/vus_pr": -place, "cost/seconds": 1.0})
     rows = pd.DataFrame(rows)
     rows.sample(frac=1, random_state=0).to_parquet(tmp_path / "table.parquet")

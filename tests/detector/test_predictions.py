@@ -16,7 +16,7 @@ every_model = pytest.mark.parametrize(
 )
 
 
-def test_an_prediction_is_that_of_the_last_step_in_the_units_of_the_data():
+def test_a_prediction_is_that_of_the_last_step_in_the_units_of_the_data():
     # the last step of a window is predicted by its first row; a window of 3 ends in rows 2, 3 and, after the break, 6
     values = np.arange(14, dtype=np.float32).reshape(7, 2)
     scaler = Scaler(np.array([5.0, -2.0]), np.array([4.0, 0.5]), clip=None)

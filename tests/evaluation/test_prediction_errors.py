@@ -20,5 +20,5 @@ def test_one_feature_is_what_scikit_learn_says():
     assert errors["prediction/rmse"] == pytest.approx(root_mean_squared_error(values, predictions), rel=1e-12)
 
 
-def test_without_an_prediction_there_is_no_error():
+def test_without_a_prediction_there_is_no_error():
     assert prediction_errors(np.ones((3, 2)), np.full((3, 2), np.nan)) == {}

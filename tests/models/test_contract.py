@@ -56,7 +56,7 @@ def test_every_kind_has_a_name_of_its_own():
 
 @every_model
 @pytest.mark.parametrize("length", [7, 16, 33])
-def test_an_prediction_is_of_the_last_steps_of_each_window(spec, length, series):
+def test_a_prediction_is_of_the_last_steps_of_each_window(spec, length, series):
     model = built(spec, series, length)
     prediction = model(batch_of(series, length, size=5))
     assert 1 <= model.steps <= length
@@ -79,7 +79,7 @@ def test_a_window_may_be_a_single_row(spec):
 
 @every_closed_form
 @pytest.mark.parametrize("features", [5, 7, 11, 38])  # of odd widths libraries compute some rows in another way
-def test_an_prediction_does_not_depend_on_the_place_in_the_batch(spec, features):
+def test_a_prediction_does_not_depend_on_the_place_in_the_batch(spec, features):
     series = sensors(200, features)
     model, batch = built(spec, series, LENGTH), batch_of(series, size=BATCH)
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_gradient_reaches_every_parameter(spec, series):
 
 
 @every_network
-def test_an_prediction_is_learned_from_the_window_it_is_of(spec, series):
+def test_a_prediction_is_learned_from_the_window_it_is_of(spec, series):
     windows = batch_of(series).requires_grad_()
     built(spec, series, LENGTH).train()(windows).values[0].square().sum().backward()
     assert windows.grad[0].any()
@@ -131,7 +131,7 @@ def test_another_seed_gives_another_network(spec, series):
 
 
 @every_model
-def test_an_prediction_does_not_depend_on_its_batch(spec, series):
+def test_a_prediction_does_not_depend_on_its_batch(spec, series):
     model, batch = built(spec, series, LENGTH), batch_of(series)
     together = model(batch).values
     alone = torch.cat([model(window[None]).values for window in batch])

@@ -172,10 +172,10 @@ def test_old_jobs_are_forgotten_with_their_files(tmp_path, monkeypatch):
     assert first not in left
 
 
-def test_progress_shows_what_the_genes_came_to(tmp_path):
-    genes = {"model": 0, "model.hidden": 1, "training.learning_rate": 0.01}
+def test_progress_shows_what_the_params_came_to(tmp_path):
+    params = {"model": 0, "model.hidden": 1, "training.learning_rate": 0.01}
     experiment = {"model": {"kind": "lstm_ae", "hidden": 64}, "training": {"learning_rate": 0.01}}
-    tried, trying = Candidate(0, 0, genes, experiment), Candidate(1, 0, genes, experiment)
+    tried, trying = Candidate(0, 0, params, experiment), Candidate(1, 0, params, experiment)
     seen = [(tried, Trial(tried, "finished", 0.5, 1.0)), (trying, None)]
 
     async def work(jobs):
@@ -184,7 +184,7 @@ def test_progress_shows_what_the_genes_came_to(tmp_path):
     progress = with_jobs(tmp_path / "jobs", WRITES, work, look=lambda folder: seen)
     assert (progress["done"], progress["total"], progress["best"]) == (1, 3, 0.5)
     assert [(each["state"], each["value"]) for each in progress["trials"]] == [("finished", 0.5), ("running", None)]
-    assert progress["trials"][0]["genes"] == {"model": "lstm_ae", "model.hidden": 64, "training.learning_rate": 0.01}
+    assert progress["trials"][0]["params"] == {"model": "lstm_ae", "model.hidden": 64, "training.learning_rate": 0.01}
     json.dumps(progress)
 
 

@@ -65,7 +65,13 @@ def question(request):
 def test_the_space_is_the_classic_one(question, tmp_path):
     space = prepared(task_of(question, list), tmp_path).space
     assert sum(1 for _ in combinations(space, {})) == 288
-    assert set(space.genes) == {"model.cell", "model.layers", "model.hidden", "model.dropout", "training.learning_rate"}
+    assert set(space.params) == {
+        "model.cell",
+        "model.layers",
+        "model.hidden",
+        "model.dropout",
+        "training.learning_rate",
+    }
 
 
 def test_the_search_registers_nothing_and_reads_no_label(question, tmp_path):

@@ -60,7 +60,7 @@ def test_a_population_needs_nothing_else_to_be_said():
         ({"trials": 1}, r"pbt needs a population of 2 or more, but got trials=1"),
         (
             {"algorithm": {"kind": "aging"}},
-            r"pbt needs all trials at once, but the search algorithm aging waits .*; take random",
+            r"pbt needs all trials at once, but the algorithm aging waits .*; take random",
         ),
         ({"trials": 5, "algorithm": {"kind": "evolution"}}, r"evolution with a population of trials=5 or more"),
         ({"pbt": {"every": 0}}, r"pbt\.every: input should be greater than or equal to 1, but got 0"),
@@ -75,7 +75,7 @@ def test_what_cannot_work_is_refused(values, message):
 @pytest.mark.parametrize(
     "values", [{"trials": 4, "algorithm": {"kind": "evolution"}}, {"trials": None, "algorithm": {"kind": "grid"}}]
 )
-def test_a_algorithm_that_proposes_all_at_once_may_draw_the_population(values):
+def test_an_algorithm_that_proposes_all_at_once_may_draw_the_population(values):
     assert spec(**values).algorithm.kind == values["algorithm"]["kind"]
 
 
@@ -86,12 +86,15 @@ def test_trials_are_compared_every_so_many_epochs_but_not_at_the_end(every, epoc
     assert PbtSpec(every=every).rungs(epochs) == rungs
 
 
-@pytest.mark.parametrize("genes", ["epochs: {choice: [3, 4]}", "patience: {range: [2, 3]}", "clip: {choice: [0.1]}"])
-def test_a_space_in_which_nothing_could_change_is_refused(tmp_path, genes):
+@pytest.mark.parametrize("params", ["epochs: {choice: [3, 4]}", "patience: {range: [2, 3]}", "clip: {choice: [0.1]}"])
+def test_a_space_in_which_nothing_could_change_is_refused(tmp_path, params):
     path = tmp_path / "space.yaml"
     text = "search: {pbt: {every: 2}}\ndata: {kind: synthetic}\nwindow: {length: {choice: [4, 8]}}\nmodel: {kind: lstm_ae}\n"
-    path.write_text(f"{text}training: {{{genes}}}\n")
-    with pytest.raises(SpecError, match=r"space\.yaml: search\.pbt needs a gene .* but the genes are window\.length"):
+    path.write_text(f"{text}training: {{{params}}}\n")
+    with pytest.raises(
+        SpecError,
+        match=r"space\.yaml: search\.pbt needs a hyperparameter .* but the hyperparameters are window\.length",
+    ):
         read_search(path, {"search.trials": 2})
     assert read_search(path, {"search.trials": 2, "training.clip": {"choice": [0.1, 1.0]}}).spec.pbt == PbtSpec(every=2)
 
@@ -108,7 +111,7 @@ def test_a_trial_of_a_population_is_never_taken_for_that_of_its_candidate(tmp_pa
 # --- what changes in a copy ---
 
 
-def test_only_genes_under_training_with_two_values_change_and_not_when_it_ends():
+def test_only_params_under_training_with_two_values_change_and_not_when_it_ends():
     assert changeable(Space(SPACE)) == ("training.learning_rate", "training.optimizer", DECAY)
 
 
@@ -124,27 +127,27 @@ def test_a_copy_has_its_donors_experiment_but_for_the_changes():
     copy = explorer()(DONOR)
     experiment = parse(Experiment, copy["experiment"], "copy")
     assert (experiment.window.length, experiment.training.epochs) == (4, 8)
-    assert experiment.training.learning_rate == copy["genes"]["training.learning_rate"]
-    values, _ = Space(SPACE).resolve(copy["genes"])
+    assert experiment.training.learning_rate == copy["params"]["training.learning_rate"]
+    values, _ = Space(SPACE).resolve(copy["params"])
     assert parse(Experiment, values, "copy") == experiment
 
 
 def test_each_change_is_made_in_some_copies_and_every_copy_has_one():
     explore, changes = explorer(), []
     for _ in range(60):
-        genes = explore(DONOR)["genes"]
-        changes.append({address for address, value in DONOR.items() if genes.get(address) != value})
+        params = explore(DONOR)["params"]
+        changes.append({address for address, value in DONOR.items() if params.get(address) != value})
     assert all(changes)
     assert set.union(*changes) == {"training.learning_rate", "training.optimizer", DECAY}
     assert {"training.learning_rate"} in changes  # a step that leaves the rest as it was
     assert {"training.learning_rate", DECAY} in changes
 
 
-def test_a_gene_that_comes_to_exist_is_drawn_and_one_that_ceases_is_dropped():
+def test_a_param_that_comes_to_exist_is_drawn_and_one_that_ceases_is_dropped():
     explore = explorer()
     plain = {address: value for address, value in DONOR.items() if address != DECAY} | {"training.optimizer": 0}
-    for genes in (explore(given)["genes"] for given in [plain, DONOR] * 20):
-        assert (DECAY in genes) == (genes["training.optimizer"] == 1)
+    for params in (explore(given)["params"] for given in [plain, DONOR] * 20):
+        assert (DECAY in params) == (params["training.optimizer"] == 1)
 
 
 def test_the_same_seed_makes_the_same_copies():
@@ -272,7 +275,7 @@ def test_a_trial_that_copied_ends_as_what_it_became(witnessed):
     bridge.hear(name, told(4, value=0.3, metrics={"m": 1.0}, **copy) | {"finished": True, "losses": {}})
     bridge.end(name, None)
     ((trial, _),) = course.ended
-    assert (trial.candidate.number, trial.candidate.genes) == (0, copy["genes"])
+    assert (trial.candidate.number, trial.candidate.params) == (0, copy["params"])
     assert trial.candidate.experiment == copy["experiment"]
     assert (trial.state, trial.value, trial.epochs, trial.reason) == ("finished", 0.3, 4, "")
 

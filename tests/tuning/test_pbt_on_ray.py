@@ -47,9 +47,9 @@ class Script:
         space = Space(POPULATION)
         self.left = []
         for number, rate in enumerate(RATES):
-            values, genes = space.resolve({"training.learning_rate": rate})
+            values, params = space.resolve({"training.learning_rate": rate})
             experiment = parse(Experiment, values, "candidate").model_dump(mode="json")
-            self.left.append(Candidate(number, 0, genes, experiment))
+            self.left.append(Candidate(number, 0, params, experiment))
 
     def suggest(self):
         if not self.left:

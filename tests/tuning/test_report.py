@@ -34,7 +34,7 @@ def test_the_head_says_what_was_searched_and_what_came_of_it():
         trial(3, 0.25, state="stopped", elapsed=7200.0),
     ]
     head = "\n".join(sections(trials)["Search quick"])
-    assert "genes: 5 of choice, 1 of range" in head
+    assert "hyperparameters: 5 of choice, 1 of range" in head
     assert "synthetic" in head
     assert "reads no label" in head
     assert "4: 2 finished, 1 stopped, 1 failed; 1 reused from an earlier search" in head
@@ -70,7 +70,7 @@ def test_a_search_without_generations_has_no_table_of_them():
 def test_incumbents_say_what_changed():
     lstm = {"window.length": 0, "model": 0, "model:lstm_ae.hidden": 1, "scoring.smooth": 0}
     l2 = {"window.length": 0, "model": 2, "scoring.smooth": 0}
-    trials = [trial(0, 0.5, genes=lstm), trial(1, 0.25, genes=lstm), trial(2, 0.75, genes=l2, elapsed=12.5)]
+    trials = [trial(0, 0.5, params=lstm), trial(1, 0.25, params=lstm), trial(2, 0.75, params=l2, elapsed=12.5)]
     assert sections(trials)["Incumbents"] == [
         "0.500     g00-lstm_ae-000  (trial 1 to end, after 1.0 s)",
         "          length 8, model lstm_ae, lstm_ae.hidden 64, smooth none",
@@ -96,9 +96,9 @@ def test_with_costs_the_trials_that_nothing_beats_are_named():
     assert "Not beaten in value and costs at once" not in sections(trials)
 
 
-def test_the_most_important_gene_comes_first():
-    head, first, *_ = cells(sections(drawn(40))["What the genes decide"])
-    assert head[:2] == ["gene", "importance"]
+def test_the_most_important_param_comes_first():
+    head, first, *_ = cells(sections(drawn(40))["What the hyperparameters decide"])
+    assert head[:2] == ["param", "importance"]
     assert first[0] == "length"
     assert first[-1].strip("#") == ""
 
@@ -162,9 +162,9 @@ def test_reasons_are_counted_and_cut():
 
 
 def test_every_configuration_is_told():
-    genes = {"window.length": 2, "model": 1, "model:tcn_ae.hidden": 1}
+    params = {"window.length": 2, "model": 1, "model:tcn_ae.hidden": 1}
     trials = [
-        trial(7, 0.75, genes=genes, generation=1, parents=(0, 3), reused="run", seconds=12.34),
+        trial(7, 0.75, params=params, generation=1, parents=(0, 3), reused="run", seconds=12.34),
         trial(0, state="failed", family="l2"),
     ]
     first, second = cells(sections(trials)["Every configuration"][1:])
@@ -186,12 +186,12 @@ def test_every_configuration_is_told():
     ],
     ids=["none", "one", "failed", "valueless", "odd", "timeless", "many"],
 )
-@pytest.mark.parametrize("space", [SPACE, Space({})], ids=["genes", "no genes"])
+@pytest.mark.parametrize("space", [SPACE, Space({})], ids=["params", "no hyperparameters"])
 def test_any_search_has_a_report_that_fits(trials, space):
     report = nas_report(trials, EVOLUTION, space, "x" * 200)
     assert max(map(len, report.splitlines())) <= WIDTH
     assert all(line == line.rstrip() for line in report.splitlines())
     assert report.count("Search xxx") == report.count("Random at equal cost") == 1
-    lines = report.split("active genes\n")[-1].splitlines()
+    lines = report.split("active hyperparameters\n")[-1].splitlines()
     told = [line for line in lines if line[:4].strip().isdecimal()]
     assert len(told) == len(trials)

@@ -13,10 +13,10 @@ from tsad.tuning.analysis import (
     best_of,
     correlations,
     drawn_at_random,
-    gene_names,
-    gene_values,
     importance,
     incumbents,
+    param_names,
+    param_values,
     rank_correlation,
     valued,
 )
@@ -139,32 +139,32 @@ def test_every_objective_has_its_own_correlations():
 # --- importance ---
 
 
-def test_the_gene_that_decides_is_nearly_all_and_noise_is_nothing():
+def test_the_param_that_decides_is_nearly_all_and_noise_is_nothing():
     found = importance(drawn(80), SPACE)
-    assert list(found) == [address for address in SPACE.genes if address in found]
+    assert list(found) == [address for address in SPACE.params if address in found]
     assert found["window.length"].value > 0.85
     assert 0.005 < found["model"].value < 0.1
     for noise in ("scoring.smooth", "training.learning_rate"):
         assert found[noise].low <= 0 <= found[noise].high < 0.03
 
 
-def test_two_equal_genes_share_what_they_decide_together():
+def test_two_equal_params_share_what_they_decide_together():
     space = Space({name: {"range": [0.0, 1.0]} for name in ("a", "b", "c")})
-    genes = np.random.default_rng(0).random((150, 3))
-    trials = [trial(n, row[0] + row[1], genes=dict(zip("abc", row, strict=True))) for n, row in enumerate(genes)]
+    params = np.random.default_rng(0).random((150, 3))
+    trials = [trial(n, row[0] + row[1], params=dict(zip("abc", row, strict=True))) for n, row in enumerate(params)]
     found = importance(trials, space)
     assert found["a"].value == pytest.approx(0.5, abs=0.1)
     assert found["b"].value == pytest.approx(0.5, abs=0.1)
     assert found["c"].value == pytest.approx(0, abs=0.02)
 
 
-def test_a_gene_is_not_important_for_being_there():
+def test_a_param_is_not_important_for_being_there():
     space = Space({"model": {"choice": [{"kind": "a", "size": {"choice": [1, 2]}}, {"kind": "b"}]}})
     generator = np.random.default_rng(0)
     trials = []
     for number in range(60):
-        _, genes = space.resolve({}, generator)
-        trials.append(trial(number, genes["model"] + 0.01 * generator.random(), genes=genes))
+        _, params = space.resolve({}, generator)
+        trials.append(trial(number, params["model"] + 0.01 * generator.random(), params=params))
     found = importance(trials, space)
     assert found["model"].value > 0.2
     assert found["model:a.size"].value == pytest.approx(0, abs=0.01)
@@ -174,7 +174,7 @@ def test_one_diverged_training_changes_little():
     trials = drawn(60)
     worst = min(trials, key=lambda each: each.value)
     others = [each for each in trials if each is not worst]
-    ruined = [*others, trial(99, -1e6, genes=dict(worst.candidate.genes))]
+    ruined = [*others, trial(99, -1e6, params=dict(worst.candidate.params))]
     assert importance(ruined, SPACE)["window.length"].value > 0.8
 
 
@@ -183,17 +183,17 @@ def test_importance_is_the_same_twice():
     assert importance(drawn(12), SPACE) == importance(drawn(12), SPACE)
 
 
-def test_few_trials_or_equal_ones_tell_nothing_of_genes():
+def test_few_trials_or_equal_ones_tell_nothing_of_params():
     assert importance(drawn(FEWEST - 1), SPACE) == {}
-    assert importance([trial(n, 0.5, genes={"window.length": n % 3}) for n in range(20)], SPACE) == {}
-    assert importance([trial(n, n / 20, genes={"window.length": 1}) for n in range(20)], SPACE) == {}
+    assert importance([trial(n, 0.5, params={"window.length": n % 3}) for n in range(20)], SPACE) == {}
+    assert importance([trial(n, n / 20, params={"window.length": 1}) for n in range(20)], SPACE) == {}
 
 
 # --- names ---
 
 
-def test_a_gene_is_called_by_the_shortest_end_that_no_other_has():
-    assert gene_names(SPACE) == {
+def test_a_param_is_called_by_the_shortest_end_that_no_other_has():
+    assert param_names(SPACE) == {
         "window.length": "length",
         "model": "model",
         "model:lstm_ae.hidden": "lstm_ae.hidden",
@@ -204,12 +204,12 @@ def test_a_gene_is_called_by_the_shortest_end_that_no_other_has():
 
 
 def test_values_are_told_as_they_were_written():
-    genes = {"scoring.smooth": 1, "training.learning_rate": 0.0123, "model:tcn_ae.hidden": 0, "model": 1}
-    found = gene_values(trial(0, genes=genes), SPACE)
+    params = {"scoring.smooth": 1, "training.learning_rate": 0.0123, "model:tcn_ae.hidden": 0, "model": 1}
+    found = param_values(trial(0, params=params), SPACE)
     assert found == {"model": "tcn_ae", "tcn_ae.hidden": "16", "learning_rate": "0.0123", "smooth": "mean"}
 
 
 def test_options_of_one_kind_are_told_apart_by_their_place():
     space = Space({"mask": {"choice": [{"kind": "a", "size": 1}, {"kind": "a", "size": 2}, {"size": 3}]}})
-    told = [gene_values(trial(0, genes={"mask": place}), space)["mask"] for place in range(3)]
+    told = [param_values(trial(0, params={"mask": place}), space)["mask"] for place in range(3)]
     assert told == ["a#0", "a#1", "option"]

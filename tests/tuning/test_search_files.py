@@ -26,7 +26,7 @@ def test_there_are_search_spaces():
 def test_a_search_space_parses(path):
     found = read_search(path, {})
     assert found.name == path.stem
-    assert found.space.genes
+    assert found.space.params
 
 
 @every_file
@@ -87,11 +87,11 @@ def test_overrides_reach_the_search_and_the_experiment(path):
     assert (values["training"]["epochs"], values["seed"]) == (2, 5)
 
 
-def test_a_gene_can_be_set_to_a_value():
+def test_a_param_can_be_set_to_a_value():
     path = REPOSITORY / "search_spaces/synthetic_quick.yaml"
     search = read_search(path, {"window.length": 16})
-    assert "window.length" in read_search(path, {}).space.genes
-    assert "window.length" not in search.space.genes
+    assert "window.length" in read_search(path, {}).space.params
+    assert "window.length" not in search.space.params
 
 
 # --- mistakes ---
@@ -109,41 +109,47 @@ def written(tmp_path):
     return write
 
 
-GENE = "window: {length: {choice: [4, 8]}}\n"
+PARAM = "window: {length: {choice: [4, 8]}}\n"
 REST = "data: {kind: synthetic}\nmodel: {kind: l2}\n"
 
 
-def test_the_smallest_search_space_is_data_model_and_one_gene(written):
-    search = read_search(written(GENE + REST), {})
-    assert list(search.space.genes) == ["window.length"]
+def test_the_smallest_search_space_is_data_model_and_one_param(written):
+    search = read_search(written(PARAM + REST), {})
+    assert list(search.space.params) == ["window.length"]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GENE + "model: {kind: l2}", r"space\.yaml: data: field required"),
-        (REST, r"space\.yaml: a search space must have at least one gene"),
-        (GENE + "data: {kind: synthetic}", r"space\.yaml: .*model: field required"),
-        (GENE + REST + "search: {trails: 3}", r"space\.yaml: search: trails: extra inputs are not permitted"),
-        (GENE + REST + "search: {trials: 0}", r"trials: input should be greater than or equal to 1, but got 0"),
-        (GENE + REST + "search: {search algorithm: {kind: oracle}}", r"search: search algorithm: .*'oracle'"),
-        (GENE + REST + "search: {seconds: 0}", r"seconds: input should be greater than 0"),
-        (GENE + REST + "color: red", r"space\.yaml: .*color: extra inputs are not permitted"),
-        (GENE + "model: {kind: l2}\ndata: {kind: synthetic, rows: 3}", r"data\.rows: .*but got 3"),
+        (PARAM + "model: {kind: l2}", r"space\.yaml: data: field required"),
+        (REST, r"space\.yaml: a search space must have at least one hyperparameter"),
+        (PARAM + "data: {kind: synthetic}", r"space\.yaml: .*model: field required"),
+        (PARAM + REST + "search: {trails: 3}", r"space\.yaml: search: trails: extra inputs are not permitted"),
+        (PARAM + REST + "search: {trials: 0}", r"trials: input should be greater than or equal to 1, but got 0"),
+        (PARAM + REST + "search: {algorithm: {kind: oracle}}", r"search: algorithm: .*'oracle'"),
+        (PARAM + REST + "search: {seconds: 0}", r"seconds: input should be greater than 0"),
+        (PARAM + REST + "color: red", r"space\.yaml: .*color: extra inputs are not permitted"),
+        (PARAM + "model: {kind: l2}\ndata: {kind: synthetic, rows: 3}", r"data\.rows: .*but got 3"),
         ("window: {length: {choice: [4, 0]}}\n" + REST, r"space\.yaml: .*window\.length: .*but got 0"),
         ("window: {length: {choise: [4, 8]}}\nseed: {choice: [1, 2]}\n" + REST, r"window\.length: .*choise"),
         (
-            GENE + "model: {kind: l2}\ndata: {kind: synthetic, seed: {choice: [1, 2]}}",
+            PARAM + "model: {kind: l2}\ndata: {kind: synthetic, seed: {choice: [1, 2]}}",
             r"data\.seed: input should be a valid integer",
         ),
         (
-            GENE + REST + "search: {search algorithm: {elites: 2}}",
-            r"search: search algorithm: must name its kind[^;]*$",
+            PARAM + REST + "search: {algorithm: {elites: 2}}",
+            r"search: algorithm: must name its kind[^;]*$",
         ),
-        (GENE + REST + "split: {gap: {choice: [8, 9]}}", r"split must be the same for all .* but split\.gap is a gene"),
-        (GENE + REST + "split: {choice: [{gap: 8}, {gap: 9}]}", r"split must be the same .* but split is a gene"),
         (
-            GENE + REST + "training: {epochs: {choice: [1, 2], when: {model.knid: [l2]}}}",
+            PARAM + REST + "split: {gap: {choice: [8, 9]}}",
+            r"split must be the same for all .* but split\.gap is a hyperparameter",
+        ),
+        (
+            PARAM + REST + "split: {choice: [{gap: 8}, {gap: 9}]}",
+            r"split must be the same .* but split is a hyperparameter",
+        ),
+        (
+            PARAM + REST + "training: {epochs: {choice: [1, 2], when: {model.knid: [l2]}}}",
             r"training\.epochs: .*model\.knid",
         ),
     ],

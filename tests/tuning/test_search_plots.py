@@ -60,7 +60,7 @@ def priced(costs):
         (drawn(8, population=4), {"incumbent", "parallel_coordinates", "pareto", "lineage"}),
         (drawn(14), {"incumbent", "parallel_coordinates", "pareto", "importance"}),
         ([replace(each, elapsed=0.0, seconds=0.0, value=-1e9) for each in drawn(4)], None),
-        ([trial(n, 0.5, genes={"window.length": n % 3}) for n in range(3)], {"incumbent", "parallel_coordinates"}),
+        ([trial(n, 0.5, params={"window.length": n % 3}) for n in range(3)], {"incumbent", "parallel_coordinates"}),
         (drawn(300, population=50), None),
     ],
     ids=["none", "failed", "one", "four", "bred", "many", "timeless", "equal", "hundreds"],
@@ -80,7 +80,7 @@ def test_a_search_has_the_pictures_that_its_trials_fill(trials, names):
         (draw_lineage([trial(0)], "title"), "no trial finished with a value"),
         (
             draw_parallel_coordinates([trial(0, 0.5)], SPACE, "title"),
-            "no gene has two values among the finished trials",
+            "no hyperparameter has two values among the finished trials",
         ),
         (draw_importance({}, SPACE, "title"), "too few finished trials to tell"),
         (draw_pareto([trial(0, 0.5)], ["cost/parameters"], "title"), "no finished trial has these costs"),
@@ -136,14 +136,14 @@ def test_a_long_search_is_told_in_hours():
     assert line(figure.axes[1], "best so far")[0] == (10, 0.5)
 
 
-# --- genes ---
+# --- hyperparameters ---
 
 
 def test_lines_pass_the_options_that_a_trial_has():
     trials = [
-        trial(0, 0.25, genes={"window.length": 0, "model": 2}),
-        trial(1, 0.75, genes={"window.length": 2, "model": 0, "training.learning_rate": 1e-2}),
-        trial(2, 0.5, genes={"window.length": 1, "model": 2, "training.learning_rate": 1e-1}),
+        trial(0, 0.25, params={"window.length": 0, "model": 2}),
+        trial(1, 0.75, params={"window.length": 2, "model": 0, "training.learning_rate": 1e-2}),
+        trial(2, 0.5, params={"window.length": 1, "model": 2, "training.learning_rate": 1e-1}),
     ]
     axes = draw_parallel_coordinates(trials, SPACE, "title").axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["length", "model", "learning_rate", "value"]
@@ -165,12 +165,12 @@ def test_the_best_three_are_named_in_their_colors():
     assert thick[0].get_xdata()[-1] == pytest.approx(1)
 
 
-def test_without_conditional_genes_there_is_no_lane():
-    trials = [trial(n, n / 10, genes={"window.length": n}) for n in range(3)]
+def test_without_conditional_params_there_is_no_lane():
+    trials = [trial(n, n / 10, params={"window.length": n}) for n in range(3)]
     assert "not used" not in texts(draw_parallel_coordinates(trials, SPACE, "title").axes[0])
 
 
-def test_the_most_important_gene_is_on_top():
+def test_the_most_important_param_is_on_top():
     shares = {"model": Interval(0.25, 0.125, 0.5), "window.length": Interval(0.75, 0.5, 0.875)}
     axes = draw_importance(shares, SPACE, "title").axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["model", "length"]

@@ -31,7 +31,7 @@ def trial(
     value: float | None = None,
     *,
     state: State = "finished",
-    genes: dict[str, Any] | None = None,
+    params: dict[str, Any] | None = None,
     family: str = "lstm_ae",
     generation: int = 0,
     parents: tuple[int, ...] = (),
@@ -40,7 +40,7 @@ def trial(
 ) -> Trial:
     """Returns a trial that ended `number` + 1 seconds after the search began, unless told otherwise."""
     experiment = {"data": {"kind": "synthetic", "rows": 400}, "model": {"kind": family}}
-    candidate = Candidate(number, generation, genes or {}, experiment, parents)
+    candidate = Candidate(number, generation, params or {}, experiment, parents)
     return Trial(
         candidate, state, value, **{"seconds": 1.0, "elapsed": number + 1.0, "metrics": metrics or {}} | fields
     )
@@ -54,7 +54,7 @@ def drawn(count: int, seed: int = 0, population: int = 0) -> list[Trial]:
     generator = np.random.default_rng(seed)
     found = []
     for number in range(count):
-        values, genes = SPACE.resolve({}, generator)
+        values, params = SPACE.resolve({}, generator)
         value = {8: 0.2, 16: 0.4, 32: 0.6}[values["window"]["length"]] + 0.05 * (values["model"]["kind"] == "tcn_ae")
         value += 0.01 * generator.standard_normal()
         generation = number // population if population else 0
@@ -69,6 +69,6 @@ def drawn(count: int, seed: int = 0, population: int = 0) -> list[Trial]:
         }
         family = values["model"]["kind"]
         found.append(
-            trial(number, value, genes=genes, family=family, generation=generation, parents=parents, metrics=metrics)
+            trial(number, value, params=params, family=family, generation=generation, parents=parents, metrics=metrics)
         )
     return found

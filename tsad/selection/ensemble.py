@@ -145,7 +145,7 @@ def _check_split(chosen: Sequence[Chosen]) -> None:
             raise DataError(
                 f"members of an ensemble must be fitted and judged on the same rows, but {each.trial.candidate.name} has "
                 f"split {each.experiment.split} and {chosen[0].trial.candidate.name} {chosen[0].experiment.split}; take the "
-                f"genes out of split, or search without an ensemble"
+                f"hyperparameters out of split, or search without an ensemble"
             )
 
 

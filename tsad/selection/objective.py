@@ -1,4 +1,4 @@
-"""What a search makes large; computed in the same way for every candidate, whatever its genes."""
+"""What a search makes large; computed in the same way for every candidate, whatever its hyperparameters."""
 
 from contextlib import suppress
 from typing import Annotated, Literal

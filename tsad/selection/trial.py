@@ -19,20 +19,20 @@ class Candidate:
     Attributes:
         number: From 0 on, in the order of proposal.
         generation: From 0 on; search algorithms without generations stay at 0.
-        genes: Chosen value by address, active genes only.
+        hyperparameters: Chosen value by address, active hyperparameters only.
         experiment: The resolved experiment as plain values.
         parents: Numbers of the candidates it was bred from; none for a drawn one.
     """
 
     number: int
     generation: int
-    genes: Mapping[str, Any]
+    params: Mapping[str, Any]
     experiment: Mapping[str, Any]
     parents: tuple[int, ...] = ()
 
     @cached_property
     def key(self) -> str:
-        """A hash of the resolved experiment; equal experiments have equal keys, whatever genes they came from."""
+        """A hash of the resolved experiment; equal experiments have equal keys, whatever hyperparameters they came from."""
         return fingerprint(self.experiment)
 
     @property

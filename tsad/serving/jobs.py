@@ -268,7 +268,7 @@ def _progress(seen: Sequence[tuple[Candidate, Trial | None]], total: int) -> dic
                 "name": candidate.name,
                 "state": "running" if trial is None else trial.state,
                 "value": trial and trial.value,
-                "genes": {address: _chosen(candidate.experiment, address) for address in candidate.genes},
+                "params": {address: _chosen(candidate.experiment, address) for address in candidate.params},
             }
             for candidate, trial in seen
         ],
@@ -276,7 +276,7 @@ def _progress(seen: Sequence[tuple[Candidate, Trial | None]], total: int) -> dic
 
 
 def _chosen(experiment: Any, address: str) -> Any:
-    """Returns what a gene came to: the value at its address, the kind of a section, None where an option has no such place."""
+    """Returns what a hyperparameter came to: the value at its address, the kind of a section, None where an option has no such place."""
     for name in address.split("."):
         experiment = experiment.get(name) if isinstance(experiment, Mapping) else None
     return experiment.get("kind") if isinstance(experiment, Mapping) else experiment

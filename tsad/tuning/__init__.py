@@ -1,1 +1,1 @@
-"""Search: from a template with genes to the best of many trials."""
+"""Search: from a template with hyperparameters to the best of many trials."""

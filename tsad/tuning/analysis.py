@@ -1,4 +1,4 @@
-"""What a search came to, in numbers: its incumbents, random's best at equal cost, what genes and metrics have to do with it."""
+"""What a search came to, in numbers: its incumbents, random's best at equal cost, what hyperparameters and metrics have to do with it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from tsad.evaluation.intervals import Interval, interval
 from tsad.evaluation.pointwise import Floats
 from tsad.selection.trial import Trial
 from tsad.tuning.pareto import comparable
-from tsad.tuning.space import ChoiceGene, Gene, Space
+from tsad.tuning.space import ChoiceParam, Param, Space
 from tsad.tuning.spec import SearchSpec
 
 FEWEST = 12
-"""Finished trials below which nothing is said of genes."""
+"""Finished trials below which nothing is said of hyperparameters."""
 FEWEST_PAIRS = 4
 """Finished trials below which nothing is said of a rank correlation."""
 VALUE = "value"
@@ -62,7 +62,7 @@ def drawn_at_random(trials: Sequence[Trial], spec: SearchSpec) -> list[Trial]:
 
     A grid enumerates, a sampler that keeps no parents models, members of a population copy: no random search. Later candidates
     without parents may have been picked out of many. The first generation of evolution is spread evenly over the options of
-    each gene, which is a little better than random.
+    each hyperparameter, which is a little better than random.
     """
     if spec.pbt is not None or spec.algorithm.kind not in ("random", "evolution", "aging"):
         return []
@@ -147,25 +147,25 @@ def correlations(trials: Sequence[Trial], objective: str = VALUE) -> dict[str, t
 
 
 def importance(trials: Sequence[Trial], space: Space) -> dict[str, Interval]:
-    """Returns how much of the variance of the value's ranks each gene decides, by address, with its 95 % interval.
+    """Returns how much of the variance of the value's ranks each hyperparameter decides, by address, with its 95 % interval.
 
     Permutation importance (Breiman 2001, section 10): a random forest predicts held-out trials (5 folds, 3 times), once as
-    they are and once with the gene's value taken from another trial; half the rise of the squared error over the variance
-    is 0 for a gene without effect and 1 for one that alone decides; interactions count for each of their genes. The
+    they are and once with the hyperparameter's value taken from another trial; half the rise of the squared error over the variance
+    is 0 for a hyperparameter without effect and 1 for one that alone decides; interactions count for each of their hyperparameters. The
     interval is a bootstrap over trials. fANOVA (Hutter et al., ICML 2014) splits the forest's own variance instead, which
     is not held out.
 
-    We depart in two points. Ranks stand for values, so that one diverged training does not outweigh the rest. And a gene
+    We depart in two points. Ranks stand for values, so that one diverged training does not outweigh the rest. And a hyperparameter
     is exchanged only among the trials in which it is active: what is counted is which value it has, not whether it is there.
     A search that converges has seen little of what it left behind, so the numbers are those of the trials, not of the space.
 
     Returns:
-        Genes with two values or more among the finished trials, in the order of the space; nothing below `FEWEST` finished
+        Hyperparameters with two values or more among the finished trials, in the order of the space; nothing below `FEWEST` finished
         trials, or if all are worth the same.
     """
     finished = valued(trials)
     values = np.array([trial.value for trial in finished])
-    columns = _columns([trial.candidate.genes for trial in finished], space)
+    columns = _columns([trial.candidate.params for trial in finished], space)
     if len(finished) < FEWEST or not np.ptp(values) or not columns:
         return {}
     ranks = rankdata(values)
@@ -177,38 +177,38 @@ def importance(trials: Sequence[Trial], space: Space) -> dict[str, Interval]:
     }
 
 
-def _columns(genes: Sequence[Mapping[str, Any]], space: Space) -> dict[str, tuple[Floats, NDArray[np.bool_]]]:
-    """Returns, by gene with two values or more, its (N, C) columns and the (N,) trials in which it is active.
+def _columns(params: Sequence[Mapping[str, Any]], space: Space) -> dict[str, tuple[Floats, NDArray[np.bool_]]]:
+    """Returns, by hyperparameter with two values or more, its (N, C) columns and the (N,) trials in which it is active.
 
     Numbers make one column, with what is not active below all others; options of other kinds make one each.
     """
     found = {}
-    for address, gene in space.genes.items():
-        active = np.array([address in each for each in genes])
-        values = [each[address] for each in genes if address in each]
+    for address, param in space.params.items():
+        active = np.array([address in each for each in params])
+        values = [each[address] for each in params if address in each]
         if len(set(values)) < 2:
             continue
-        if (numbers := _numbers(gene, values)) is not None:
-            columns = np.full((len(genes), 1), min(numbers) - 1.0)
+        if (numbers := _numbers(param, values)) is not None:
+            columns = np.full((len(params), 1), min(numbers) - 1.0)
             columns[active, 0] = numbers
         else:
-            columns = np.zeros((len(genes), max(values) + 1))
+            columns = np.zeros((len(params), max(values) + 1))
             columns[np.flatnonzero(active), values] = 1
         found[address] = (columns, active)
     return found
 
 
-def _numbers(gene: Gene, values: Sequence[Any]) -> list[float] | None:
-    """Returns what the gene's values are as numbers, None if its options are not."""
-    if not isinstance(gene, ChoiceGene):
+def _numbers(param: Param, values: Sequence[Any]) -> list[float] | None:
+    """Returns what the hyperparameter's values are as numbers, None if its options are not."""
+    if not isinstance(param, ChoiceParam):
         return [float(value) for value in values]
-    if not gene.numbers:
+    if not param.numbers:
         return None
-    return [float(gene.choice[place]) for place in values]
+    return [float(param.choice[place]) for place in values]
 
 
 def _rises(columns: Mapping[str, tuple[Floats, NDArray[np.bool_]]], target: Floats) -> Floats:
-    """Returns the (G, N) mean rise of each held-out trial's squared error when a gene is exchanged."""
+    """Returns the (G, N) mean rise of each held-out trial's squared error when a hyperparameter is exchanged."""
     generator = np.random.default_rng(0)
     whole = np.hstack([table for table, _ in columns.values()])
     ends = np.cumsum([table.shape[1] for table, _ in columns.values()])
@@ -229,31 +229,33 @@ def _rises(columns: Mapping[str, tuple[Floats, NDArray[np.bool_]]], target: Floa
     return rises
 
 
-# --- how genes are named ---
+# --- how hyperparameters are named ---
 
 
-def gene_names(space: Space) -> dict[str, str]:
-    """Returns the shortest end of each gene's address that no other has: `hidden`, or `lstm_ae.hidden` beside `tcn_ae.hidden`."""
-    parts = {address: address.replace(":", ".").split(".") for address in space.genes}
+def param_names(space: Space) -> dict[str, str]:
+    """Returns the shortest end of each hyperparameter's address that no other has: `hidden`, or `lstm_ae.hidden` beside `tcn_ae.hidden`."""
+    parts = {address: address.replace(":", ".").split(".") for address in space.params}
     ends = {address: [".".join(each[-size:]) for size in range(1, len(each) + 1)] for address, each in parts.items()}
     shared = [end for each in ends.values() for end in each]
     return {address: next((end for end in each if shared.count(end) == 1), each[-1]) for address, each in ends.items()}
 
 
-def gene_value(gene: Gene, value: Any) -> str:
-    """Returns a gene's value as people read it: a number, an option, or the kind of a section (its place, if kinds recur)."""
-    if not isinstance(gene, ChoiceGene):
+def param_value(param: Param, value: Any) -> str:
+    """Returns a hyperparameter's value as people read it: a number, an option, or the kind of a section (its place, if kinds recur)."""
+    if not isinstance(param, ChoiceParam):
         return f"{value:g}"
-    option = gene.choice[value]
+    option = param.choice[value]
     if not isinstance(option, Mapping):
         return str(option)
-    kinds = [each.get("kind", "option") if isinstance(each, Mapping) else None for each in gene.choice]
+    kinds = [each.get("kind", "option") if isinstance(each, Mapping) else None for each in param.choice]
     return str(kinds[value]) if kinds.count(kinds[value]) == 1 else f"{kinds[value]}#{value}"
 
 
-def gene_values(trial: Trial, space: Space) -> dict[str, str]:
-    """Returns the trial's active genes by name, in the order of the space."""
-    names, genes = gene_names(space), trial.candidate.genes
+def param_values(trial: Trial, space: Space) -> dict[str, str]:
+    """Returns the trial's active hyperparameters by name, in the order of the space."""
+    names, params = param_names(space), trial.candidate.params
     return {
-        names[address]: gene_value(gene, genes[address]) for address, gene in space.genes.items() if address in genes
+        names[address]: param_value(param, params[address])
+        for address, param in space.params.items()
+        if address in params
     }

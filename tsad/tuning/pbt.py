@@ -1,4 +1,4 @@
-"""Population based training without the population: which genes may change in mid-training, how, and what came of it."""
+"""Population based training without the population: which hyperparameters may change in mid-training, how, and what came of it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,20 @@ from tsad.spec import Spec, parse
 from tsad.training.loop import TrainingSpec
 from tsad.tuning.algorithms.contract import CandidateFactory
 from tsad.tuning.algorithms.genetics import mutated
-from tsad.tuning.space import ChoiceGene, Space
+from tsad.tuning.space import ChoiceParam, Space
 
 _FIXED = ("training.epochs", "training.patience")
 """When training ends; a member that could lengthen its own would no longer compete on equal terms."""
 
 
 def changeable(space: Space) -> tuple[str, ...]:
-    """Returns the addresses of genes under `training` that may change in mid-training, those with one option left out."""
+    """Returns the addresses of hyperparameters under `training` that may change in mid-training, those with one option left out."""
     return tuple(
         address
-        for address, gene in space.genes.items()
+        for address, param in space.params.items()
         if address.startswith("training.")
         and address not in _FIXED
-        and not (isinstance(gene, ChoiceGene) and len(gene.choice) == 1)
+        and not (isinstance(param, ChoiceParam) and len(param.choice) == 1)
     )
 
 
@@ -39,17 +39,17 @@ class Explorer:
 
     factory: CandidateFactory
 
-    def __call__(self, genes: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns `genes` and `experiment` of a copy of a donor with these genes.
+    def __call__(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns `params` and `experiment` of a copy of a donor with these hyperparameters.
 
-        Of the active genes of `changeable` each has changed with a chance of one half, and one at least; the others are the
-        donor's. Genes that come to exist by that are drawn, those that cease to are dropped.
+        Of the active hyperparameters of `changeable` each has changed with a chance of one half, and one at least; the others are the
+        donor's. Hyperparameters that come to exist by that are drawn, those that cease to are dropped.
         """
         space = self.factory.space
-        own = {address: genes[address] for address in changeable(space) if address in genes}
+        own = {address: params[address] for address in changeable(space) if address in params}
         changed = mutated(self.factory, own, chance=0.5) if own else {}
-        values, active = space.resolve({**genes, **changed}, self.factory.generator)
-        return {"genes": active, "experiment": parse(Experiment, values, "search space").model_dump(mode="json")}
+        values, active = space.resolve({**params, **changed}, self.factory.generator)
+        return {"params": active, "experiment": parse(Experiment, values, "search space").model_dump(mode="json")}
 
 
 class Leg(Spec):

@@ -11,7 +11,7 @@ from tsad.selection.trial import Candidate, State, Trial
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.session import Course
 
-_HEARD = ("epoch", "value", "metrics", "finished", "node", "genes", "experiment")
+_HEARD = ("epoch", "value", "metrics", "finished", "node", "params", "experiment")
 BEHIND, LATE = "behind at a rung", "out of time"
 """Why a trial was stopped."""
 
@@ -73,7 +73,7 @@ class Bridge:
         self._running.pop(name)
         last, candidate = self._last.get(name, {}), self._candidates[name]
         state: State = "failed" if error is not None else "finished" if last.get("finished") else "stopped"
-        evaluated = {key: last[key] for key in ("genes", "experiment") if key in last}  # a copy's are not the proposed
+        evaluated = {key: last[key] for key in ("params", "experiment") if key in last}  # a copy's are not the proposed
         trial = Trial(
             candidate=replace(candidate, **evaluated),
             state=state,

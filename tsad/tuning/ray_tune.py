@@ -152,7 +152,7 @@ def _scheduler(wanted: Search) -> TrialScheduler:
             mode="max",
             perturbation_interval=spec.pbt.every,
             quantile_fraction=spec.pbt.share,
-            custom_explore_fn=lambda donor: {"member": explore(donor["member"]["genes"])},
+            custom_explore_fn=lambda donor: {"member": explore(donor["member"]["params"])},
             log_config=False,
             require_attrs=False,  # between rungs there is no value
         )
@@ -170,7 +170,7 @@ def _scheduler(wanted: Search) -> TrialScheduler:
 
 def _member(candidate: Candidate) -> dict[str, Any]:
     """Returns a candidate as Tune passes it on to a worker; Tune reads the name once, and a copy has none."""
-    return {"name": candidate.name, "genes": dict(candidate.genes), "experiment": dict(candidate.experiment)}
+    return {"name": candidate.name, "params": dict(candidate.params), "experiment": dict(candidate.experiment)}
 
 
 def _name(trial: Any) -> str:
@@ -224,7 +224,7 @@ class _Work:
             write_schedule(self._legs, self._folder)
             heading = "How the training ended; schedule.json tells how it went, and both make it again."
             write_yaml(self._folder / "experiment.yaml", self._experiment, heading)
-        described = {name: self._member[name] for name in ("genes", "experiment")}
+        described = {name: self._member[name] for name in ("params", "experiment")}
         return described | {"value": self._job.maximize.value(outcome), "metrics": metrics(outcome)}
 
     def _report(self, result: dict[str, Any], *, evaluated: bool) -> None:

@@ -16,17 +16,17 @@ from tsad.tuning.analysis import (
     best_of,
     correlations,
     drawn_at_random,
-    gene_names,
-    gene_values,
     importance,
     in_order,
     incumbents,
     mean_seconds,
+    param_names,
+    param_values,
     value_of,
     valued,
 )
 from tsad.tuning.pareto import comparable, front
-from tsad.tuning.space import ChoiceGene, Space
+from tsad.tuning.space import ChoiceParam, Space
 from tsad.tuning.spec import SearchSpec
 
 WIDTH = 120
@@ -39,7 +39,7 @@ _STATES: tuple[State, ...] = ("finished", "stopped", "failed")
 def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: str) -> str:
     """Returns the report of a search as text of at most `WIDTH` columns.
 
-    Head, generations, incumbents, the best, the front if costs are minimized, importance of genes, rank correlation with
+    Head, generations, incumbents, the best, the front if costs are minimized, importance of hyperparameters, rank correlation with
     test metrics and other objectives, random at equal cost, trials that did not finish, every configuration. A section that
     the trials at hand do not fill says why, or is left out where there is nothing to miss (one generation, no failure).
 
@@ -55,7 +55,7 @@ def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: st
         "Incumbents": _incumbents(trials, space),
         f"The best {BEST}": _best(trials),
         "Not beaten in value and costs at once": _front(trials, spec),
-        "What the genes decide": _importance(trials, space),
+        "What the hyperparameters decide": _importance(trials, space),
         "Does the maximized value mean anything?": _correlations(trials),
         "Random at equal cost": _random(trials, spec),
         "Trials that did not finish": _unfinished(trials),
@@ -71,7 +71,7 @@ def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: st
 
 
 def _head(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> str:
-    choices = sum(isinstance(gene, ChoiceGene) for gene in space.genes.values())
+    choices = sum(isinstance(param, ChoiceParam) for param in space.params.values())
     algorithm = spec.algorithm.model_dump(mode="json")
     states = [f"{count} {state}" for state in _STATES if (count := sum(trial.state == state for trial in trials))]
     reused = sum(bool(trial.reused) for trial in trials)
@@ -79,7 +79,7 @@ def _head(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> str:
     rate = f"; {(len(trials) - reused) / wall * 3600:.0f} trainings an hour" if wall else ""
     best = min(valued(trials), key=lambda trial: trial.rank, default=None)
     rows = {
-        "space": f"genes: {choices} of choice, {len(space.genes) - choices} of range",
+        "space": f"hyperparameters: {choices} of choice, {len(space.params) - choices} of range",
         "data": _listed(space.template.get("data", {})),
         "algorithm": f"{_listed(algorithm)}; seed {spec.seed}",
         "maximizes": f"{_listed(spec.maximize.model_dump(mode='json'))}; reads {_reads(spec.maximize.labels_used)}",
@@ -123,11 +123,13 @@ def _incumbents(trials: Sequence[Trial], space: Space) -> str:
         assert trial is not None  # noqa: S101
         when = f"trial {places[trial.candidate.number]} to end, after {trial.elapsed:.1f} s"
         lines.append(_cut(f"{_number(trial.value):<9} {trial.candidate.name}  ({when})", WIDTH))
-        now, then = gene_values(trial, space), gene_values(before, space) if before else {}
+        now, then = param_values(trial, space), param_values(before, space) if before else {}
         changes = [
-            f"{gene} {then.get(gene, 'not used')} -> {now.get(gene, 'not used')}" if before else f"{gene} {now[gene]}"
-            for gene in gene_names(space).values()
-            if now.get(gene) != then.get(gene)
+            f"{param} {then.get(param, 'not used')} -> {now.get(param, 'not used')}"
+            if before
+            else f"{param} {now[param]}"
+            for param in param_names(space).values()
+            if now.get(param) != then.get(param)
         ]
         lines += [_wrapped(f"{'':10}{', '.join(changes)}", 10)] if changes else []
     return "\n".join(lines)
@@ -158,7 +160,7 @@ def _front(trials: Sequence[Trial], spec: SearchSpec) -> str:
 
 
 def _importance(trials: Sequence[Trial], space: Space) -> str:
-    found, names = importance(trials, space), gene_names(space)
+    found, names = importance(trials, space), param_names(space)
     if not found:
         return f"Unknown: it takes {FEWEST} finished trials of different worth, and there are {len(valued(trials))}."
     ordered = sorted(found.items(), key=lambda item: -item[1].value)
@@ -172,11 +174,11 @@ def _importance(trials: Sequence[Trial], space: Space) -> str:
         for address, share in ordered
     ]
     note = (
-        "Share of the variance of the value's ranks that goes with the gene: permutation importance of a random forest on "
+        "Share of the variance of the value's ranks that goes with the hyperparameter: permutation importance of a random forest on "
         "held-out trials (Breiman 2001), with the 95 % interval of a bootstrap over trials. An interval that reaches 0 or "
         "below shows no effect. These trials alone speak: what the search left early is hardly seen."
     )
-    return f"{_table(['gene', 'importance', '95 %', ''], rows)}\n{_wrapped(note)}"
+    return f"{_table(['param', 'importance', '95 %', ''], rows)}\n{_wrapped(note)}"
 
 
 def _correlations(trials: Sequence[Trial]) -> str:
@@ -242,11 +244,11 @@ def _configurations(trials: Sequence[Trial], space: Space) -> str:
         return ""
     ordered = sorted(trials, key=lambda trial: trial.candidate.number)
     lines = [_wrapped("  ".join(_described(trial, space)), 6) for trial in ordered]
-    return "\n".join(["trial, generation, state, value, seconds, parents, active genes", *lines])
+    return "\n".join(["trial, generation, state, value, seconds, parents, active hyperparameters", *lines])
 
 
 def _described(trial: Trial, space: Space) -> Iterator[str]:
-    """Yields what there is to say of a trial: number, generation, how it ended, parents, genes."""
+    """Yields what there is to say of a trial: number, generation, how it ended, parents, hyperparameters."""
     candidate = trial.candidate
     yield f"{candidate.number:>4}"
     yield f"g{candidate.generation:02d}"
@@ -257,9 +259,9 @@ def _described(trial: Trial, space: Space) -> Iterator[str]:
         yield "reused"
     if candidate.parents:
         yield f"of {' and '.join(map(str, candidate.parents))}:"
-    genes = gene_values(trial, space)
-    yield from (f"{name}={value}" for name, value in genes.items())
-    if not genes:
+    params = param_values(trial, space)
+    yield from (f"{name}={value}" for name, value in params.items())
+    if not params:
         yield candidate.family
 
 

@@ -1,7 +1,7 @@
-"""The space: an experiment in which some values are genes.
+"""The space: an experiment in which some values are hyperparameters.
 
-A gene stands where the value would stand: `{choice: [...]}`, or `{range: [low, high]}` with `log: true` if wanted.
-An option of a choice may itself be a section with genes; they exist only under that option. A gene with
+a hyperparameter stands where the value would stand: `{choice: [...]}`, or `{range: [low, high]}` with `log: true` if wanted.
+An option of a choice may itself be a section with hyperparameters; they exist only under that option. a hyperparameter with
 `when: {model.kind: [lstm_ae, tcn_ae]}` exists only if the resolved values at those paths are among those listed.
 """
 
@@ -16,20 +16,20 @@ from pydantic import Field, model_validator
 from tsad.errors import SpecError
 from tsad.spec import Spec, flatten, parse, put
 
-Genes = Mapping[str, Any]
-"""Value by address. The address of a gene inside the option `lstm_ae` of the choice `model` is `model:lstm_ae.hidden`."""
+Params = Mapping[str, Any]
+"""Value by address. The address of a hyperparameter inside the option `lstm_ae` of the choice `model` is `model:lstm_ae.hidden`."""
 
 
-class _Gene(Spec):
+class _Param(Spec):
     when: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
 
 
-class ChoiceGene(_Gene):
+class ChoiceParam(_Param):
     """One of several options.
 
     Attributes:
-        choice: The options: plain values, or sections that may hold genes themselves.
-        when: Paths and the values under which the gene exists.
+        choice: The options: plain values, or sections that may hold hyperparameters themselves.
+        when: Paths and the values under which the hyperparameter exists.
     """
 
     choice: tuple[Any, ...] = Field(min_length=1)
@@ -48,20 +48,20 @@ class ChoiceGene(_Gene):
         return int((value + generator.integers(1, max(2, len(self.choice)))) % len(self.choice))
 
 
-class RangeGene(_Gene):
+class RangeParam(_Param):
     """A number between two others; a whole number if both ends are written as such (`[8, 64]`, not `[8.0, 64.0]`).
 
     Attributes:
         range: Smallest and largest value, both reachable.
         log: Uniform in the logarithm.
-        when: Paths and the values under which the gene exists.
+        when: Paths and the values under which the hyperparameter exists.
     """
 
     range: tuple[int | float, int | float]
     log: bool = False
 
     @model_validator(mode="after")
-    def _ordered(self) -> "RangeGene":
+    def _ordered(self) -> "RangeParam":
         low, high = self.range
         if not low < high or (self.log and low <= 0):
             raise ValueError(f"range must ascend, and start above 0 if log, but got {list(self.range)}")
@@ -106,44 +106,46 @@ class RangeGene(_Gene):
         return min(max(shown, self.range[0]), self.range[1])
 
 
-Gene = ChoiceGene | RangeGene
+Param = ChoiceParam | RangeParam
 
 
-class MissingGeneError(ValueError):
-    """An active gene has no value.
+class MissingParamError(ValueError):
+    """An active hyperparameter has no value.
 
     Attributes:
-        address: Of the gene.
+        address: Of the hyperparameter.
     """
 
     def __init__(self, address: str) -> None:
-        super().__init__(f"gene {address} is active and must have a value; give one, or a generator to draw it")
+        super().__init__(
+            f"hyperparameter {address} is active and must have a value; give one, or a generator to draw it"
+        )
         self.address = address
 
 
 class Space:
-    """A template of experiments, its genes found and checked once.
+    """A template of experiments, its hyperparameters found and checked once.
 
     Attributes:
         template: As it was read.
-        genes: By address, in the order of the template.
+        hyperparameters: By address, in the order of the template.
     """
 
     def __init__(self, template: Mapping[str, Any]) -> None:
         self.template = template
-        self.genes: dict[str, Gene] = dict(_find(template, ""))
+        self.params: dict[str, Param] = dict(_find(template, ""))
 
-    def resolve(self, genes: Genes, generator: Generator | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Returns the experiment's values, and the genes that are active in it.
+    def resolve(self, params: Params, generator: Generator | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns the experiment's values, and the hyperparameters that are active in it.
 
-        Values come from `genes` where it has the address; the others are drawn. Genes that are not active are dropped.
+        Values come from `params` where it has the address; the others are drawn. Hyperparameters that are not active are dropped.
 
         Raises:
-            MissingGeneError: if an active gene has no value and there is no generator to draw it.
+            MissingParamError: if an active hyperparameter has no value and there is no generator to draw it.
         """
-        walk = _Walk(self.genes, genes, generator)
+        walk = _Walk(self.params, params, generator)
         values: dict[str, Any] = walk.fill(self.template, "", "")
-        while ready := [late for late in walk.late if _holds(self.genes[late[0]].when, values)]:
+        while ready := [late for late in walk.late if _holds(self.params[late[0]].when, values)]:
             walk.late = [late for late in walk.late if late not in ready]
             for address, path in ready:  # which may fulfill the conditions of others, and bring more
                 values = put(values, {path: walk.express(address, path)})
@@ -155,15 +157,15 @@ class _Walk:
     """One walk through a template.
 
     Attributes:
-        space: Gene by address.
+        space: Hyperparameter by address.
         given: Values that are known beforehand.
         generator: Draws the others; None if there must be no others.
-        active: Values of the genes that were met.
-        late: Address and path of genes whose condition can only be judged when the rest stands.
+        active: Values of the hyperparameters that were met.
+        late: Address and path of hyperparameters whose condition can only be judged when the rest stands.
     """
 
-    space: Mapping[str, Gene]
-    given: Genes
+    space: Mapping[str, Param]
+    given: Params
     generator: Generator | None
     active: dict[str, Any] = field(default_factory=dict)
     late: list[tuple[str, str]] = field(default_factory=list)
@@ -184,47 +186,47 @@ class _Walk:
         return filled
 
     def express(self, address: str, path: str) -> Any:
-        """Returns the value of a gene, the genes inside a chosen section expressed too."""
-        gene = self.space[address]
+        """Returns the value of a hyperparameter, the hyperparameters inside a chosen section expressed too."""
+        param = self.space[address]
         if address in self.given:
             self.active[address] = self.given[address]
         elif self.generator is not None:
-            self.active[address] = gene.draw(self.generator)
+            self.active[address] = param.draw(self.generator)
         else:
-            raise MissingGeneError(address)
-        if isinstance(gene, RangeGene):
+            raise MissingParamError(address)
+        if isinstance(param, RangeParam):
             return self.active[address]
         place = self.active[address]
-        return self.fill(gene.choice[place], _inside(address, gene, place), path)
+        return self.fill(param.choice[place], _inside(address, param, place), path)
 
 
-def _find(node: Any, address: str) -> Iterator[tuple[str, Gene]]:
+def _find(node: Any, address: str) -> Iterator[tuple[str, Param]]:
     if not isinstance(node, Mapping):
         return
     if not {"choice", "range"} & node.keys():
         for name, child in node.items():
             yield from _find(child, f"{address}.{name}".lstrip("."))
         return
-    gene = _gene(node, address)
-    yield address, gene
-    if isinstance(gene, ChoiceGene):
-        for place, option in enumerate(gene.choice):
-            yield from _find(option, _inside(address, gene, place))
+    param = _param(node, address)
+    yield address, param
+    if isinstance(param, ChoiceParam):
+        for place, option in enumerate(param.choice):
+            yield from _find(option, _inside(address, param, place))
 
 
-def _gene(node: Mapping[str, Any], address: str) -> Gene:
+def _param(node: Mapping[str, Any], address: str) -> Param:
     try:
-        return parse(ChoiceGene, node, "this") if "choice" in node else parse(RangeGene, node, "this")
+        return parse(ChoiceParam, node, "this") if "choice" in node else parse(RangeParam, node, "this")
     except SpecError as error:
         raise SpecError(
-            f"{address}: a gene must be {{choice: [options]}} or {{range: [low, high], log: true}}, with or without "
+            f"{address}: a hyperparameter must be {{choice: [options]}} or {{range: [low, high], log: true}}, with or without "
             f"when: {{path: [values]}}, but {error}"
         ) from None
 
 
-def _inside(address: str, gene: ChoiceGene, place: int) -> str:
+def _inside(address: str, param: ChoiceParam, place: int) -> str:
     """Returns the address of what is inside an option: `model:lstm_ae` if the kind names it, else `model:0`."""
-    kinds = [option.get("kind") if isinstance(option, Mapping) else None for option in gene.choice]
+    kinds = [option.get("kind") if isinstance(option, Mapping) else None for option in param.choice]
     kind = kinds[place]
     return f"{address}:{kind if kind is not None and kinds.count(kind) == 1 else place}"
 

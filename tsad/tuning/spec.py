@@ -53,7 +53,7 @@ class PbtSpec(Spec):
 
     All trials are one population. Every few epochs a trial is compared with the last values of those that have not ended.
     Among the worst it takes over the whole training of one of the best: its experiment, weights, optimizer's moments, losses
-    and generators; then some of the genes under `training` change (`tsad.tuning.pbt`). Only those can in
+    and generators; then some of the hyperparameters under `training` change (`tsad.tuning.pbt`). Only those can in
     mid-training, `epochs` and `patience` cannot. Nobody waits, so who copies whom depends on who is first; Ray draws the donor.
 
     So a trial comes to a schedule, not to a candidate. `schedule.json` among its files holds it; its `experiment.yaml` and
@@ -169,7 +169,7 @@ class Search:
         name: Of the file it came from.
         spec: How to explore.
         space: What to explore.
-        data: The rows; the same for all candidates, so genes cannot touch them.
+        data: The rows; the same for all candidates, so hyperparameters cannot touch them.
         trials: How many candidates will be tried, unless time runs out before.
     """
 
@@ -219,17 +219,17 @@ def read_search(path: Path, changes: Mapping[str, Any]) -> Search:
 
 
 def _check_rows(space: Space) -> None:
-    found = [address for address in space.genes if re.split(r"[.:]", address)[0] == "split"]
+    found = [address for address in space.params if re.split(r"[.:]", address)[0] == "split"]
     if found:
         raise SpecError(
             f"split must be the same for all candidates, which are judged and reported on the same rows, but {found[0]} is "
-            f"a gene; give it one value"
+            f"a hyperparameter; give it one value"
         )
 
 
 def _check_population(space: Space) -> None:
     if not changeable(space):
         raise SpecError(
-            f"search.pbt needs a gene of two values or more under training, other than epochs and patience, but the genes "
-            f"are {', '.join(space.genes)}; make training.learning_rate one, for example"
+            f"search.pbt needs a hyperparameter of two values or more under training, other than epochs and patience, but the hyperparameters "
+            f"are {', '.join(space.params)}; make training.learning_rate one, for example"
         )

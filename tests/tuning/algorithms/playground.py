@@ -78,4 +78,4 @@ def candidates(trials):
 
 def proposals(spec, seed, end=finished, count=40, minimize=()):
     trials = drive(spec.build(SPACE, seed, minimize), count, end)
-    return [(candidate.genes, candidate.parents) for candidate in candidates(trials)]
+    return [(candidate.params, candidate.parents) for candidate in candidates(trials)]

@@ -60,12 +60,12 @@ def test_the_best_of_a_sample_breeds():
     assert [chosen[number] for number in range(4)] == pytest.approx([44, 31, 19, 6], abs=10)
 
 
-def test_a_child_has_its_parents_genes_but_for_one():
+def test_a_child_has_its_parents_params_but_for_one():
     trials = drive(spec_of(6, 3).build(FLAT, seed=0), 60)
-    genes = {trial.candidate.number: trial.candidate.genes for trial in trials}
+    params = {trial.candidate.number: trial.candidate.params for trial in trials}
     for trial in trials[6:]:
         (parent,) = trial.candidate.parents
-        changed = [address for address, value in trial.candidate.genes.items() if genes[parent][address] != value]
+        changed = [address for address, value in trial.candidate.params.items() if params[parent][address] != value]
         assert len(changed) == 1
 
 

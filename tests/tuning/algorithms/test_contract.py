@@ -44,7 +44,7 @@ def test_no_configuration_is_proposed_twice(spec, parallel):
 
 
 @every_algorithm
-def test_a_gene_without_effect_makes_no_second_candidate(spec):
+def test_a_param_without_effect_makes_no_second_candidate(spec):
     model = {"kind": "lstm_ae", "layers": {"choice": [1, 2]}, "dropout": {"choice": [0.0, 0.1, 0.2]}}
     algorithm = spec.build(Space({"data": {"kind": "synthetic"}, "model": model}), seed=0)
     models = [trial.candidate.experiment["model"] for trial in drive(algorithm, 4)]
@@ -112,10 +112,10 @@ def test_candidates_are_numbered_in_the_order_of_proposal_and_generations_ascend
 
 
 @every_algorithm
-def test_a_candidate_is_what_its_genes_resolve_to(spec):
+def test_a_candidate_is_what_its_params_resolve_to(spec):
     for candidate in candidates(drive(spec.build(SPACE, seed=2), 40, mixed)):
-        values, active = SPACE.resolve(candidate.genes)
-        assert active == candidate.genes
+        values, active = SPACE.resolve(candidate.params)
+        assert active == candidate.params
         assert parse(Experiment, values, "candidate").model_dump(mode="json") == candidate.experiment
 
 
@@ -173,14 +173,14 @@ def test_values_that_are_missing_or_no_number_do_not_end_a_search(spec, minimize
     assert all(parent % 4 == 0 for parent in parents)
 
 
-def test_genes_of_an_earlier_candidate_give_that_candidate():
+def test_params_of_an_earlier_candidate_give_that_candidate():
     factory = CandidateFactory(SMALL, seed=0)
-    genes = {"window.length": 0, "model": 0, "scoring.over": 1}
-    first, new = factory.admit(genes)
+    params = {"window.length": 0, "model": 0, "scoring.over": 1}
+    first, new = factory.admit(params)
     assert new
-    assert first.genes == genes
-    assert factory.admit(genes, parents=(0,), generation=3) == (first, False)
-    other, new = factory.admit(genes | {"scoring.over": 0}, parents=(0,), generation=3)
+    assert first.params == params
+    assert factory.admit(params, parents=(0,), generation=3) == (first, False)
+    other, new = factory.admit(params | {"scoring.over": 0}, parents=(0,), generation=3)
     assert new
     assert (other.number, other.parents, other.generation) == (1, (0,), 3)
 
@@ -188,8 +188,8 @@ def test_genes_of_an_earlier_candidate_give_that_candidate():
 # --- spaces ---
 
 
-def test_a_space_without_genes_is_refused():
-    with pytest.raises(Exception, match="a search space must have at least one gene"):
+def test_a_space_without_params_is_refused():
+    with pytest.raises(Exception, match="a search space must have at least one hyperparameter"):
         check_space(Space({"data": {"kind": "synthetic"}, "model": {"kind": "l2"}}))
 
 

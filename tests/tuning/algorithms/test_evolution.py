@@ -71,7 +71,7 @@ def test_where_seconds_are_to_be_saved_what_is_slow_has_to_promise_more():
 def test_proposals_do_not_depend_on_which_of_the_running_ends_first():
     spec = EvolutionSpec(population=6)
     one, other = (
-        [candidate.genes for candidate in candidates(drive(spec.build(SPACE, 0), 30, parallel=parallel))]
+        [candidate.params for candidate in candidates(drive(spec.build(SPACE, 0), 30, parallel=parallel))]
         for parallel in (1, 6)
     )
     assert one == other
@@ -144,7 +144,7 @@ def test_the_better_of_a_tournament_breeds():
     assert {trial.candidate.parents for trial in trials[8:]} == {(best.candidate.number,)}
 
 
-def test_a_child_has_its_parents_genes_but_for_one_mutation():
+def test_a_child_has_its_parents_params_but_for_one_mutation():
     flat = Space(
         {
             "data": {"kind": "synthetic"},
@@ -157,11 +157,11 @@ def test_a_child_has_its_parents_genes_but_for_one_mutation():
         }
     )
     trials = drive(EvolutionSpec(population=10, crossover=0.5, mutation=1e-9, immigrants=0).build(flat, seed=0), 60)
-    genes = {trial.candidate.number: trial.candidate.genes for trial in trials}
+    params = {trial.candidate.number: trial.candidate.params for trial in trials}
     for trial in trials[10:]:
         inherited = [
-            any(genes[parent][address] == value for parent in trial.candidate.parents)
-            for address, value in trial.candidate.genes.items()
+            any(params[parent][address] == value for parent in trial.candidate.parents)
+            for address, value in trial.candidate.params.items()
         ]
         assert inherited.count(False) <= 1
 

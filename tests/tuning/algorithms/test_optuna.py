@@ -1,4 +1,4 @@
-"""Optuna's samplers: what the study is told, and which genes it is asked for."""
+"""Optuna's samplers: what the study is told, and which hyperparameters it is asked for."""
 
 import logging
 
@@ -59,11 +59,11 @@ def test_a_repeat_is_answered_with_the_value_that_is_known():
     assert {trial.value for trial in complete} == {end.value for end in ends}
 
 
-def test_tpe_is_asked_for_active_genes_only_and_nsga2_for_all():
+def test_tpe_is_asked_for_active_params_only_and_nsga2_for_all():
     tpe, nsga2 = TPE.build(SPACE, seed=0), NSGA2.build(SPACE, seed=0)
-    assert dict(tpe.suggest().genes).keys() == told(tpe)[0].params.keys()
+    assert dict(tpe.suggest().params).keys() == told(tpe)[0].params.keys()
     candidate = nsga2.suggest()
-    assert told(nsga2)[0].params.keys() == SPACE.genes.keys() > candidate.genes.keys()
+    assert told(nsga2)[0].params.keys() == SPACE.params.keys() > candidate.params.keys()
 
 
 @both
@@ -71,7 +71,7 @@ def test_a_random_candidate_is_part_of_the_study(spec):
     algorithm = spec.build(SMALL, seed=1)
     trials = drive(algorithm, SMALL_SIZE)
     known = [dict(trial.params) for trial in told(algorithm)]
-    assert all(any(trial.candidate.genes.items() <= params.items() for params in known) for trial in trials)
+    assert all(any(trial.candidate.params.items() <= params.items() for params in known) for trial in trials)
 
 
 @both

@@ -62,20 +62,20 @@ def test_what_is_believed_promises_less_and_a_fit_forgets_it():
 
 
 def test_promises_do_not_depend_on_unit_and_origin_of_the_values():
-    genes = [candidate.genes for candidate in candidates(drive(RandomSpec(kind="random").build(SPACE, 0), 30))]
+    params = [candidate.params for candidate in candidates(drive(RandomSpec(kind="random").build(SPACE, 0), 30))]
     values = np.random.default_rng(0).normal(size=20)
     one, other = Surrogate(SPACE), Surrogate(SPACE)
-    one.fit(genes[:20], values)
-    other.fit(genes[:20], 1e4 * values - 7)
-    assert one.promise(genes[20:]) == pytest.approx(other.promise(genes[20:]))
+    one.fit(params[:20], values)
+    other.fit(params[:20], 1e4 * values - 7)
+    assert one.promise(params[20:]) == pytest.approx(other.promise(params[20:]))
 
 
 def test_it_ranks_candidates_that_it_has_not_seen():
     seen = candidates(drive(RandomSpec(kind="random").build(SPACE, 1), 160))
     surrogate = Surrogate(SPACE)
     for count in (20, 40, 60, 80):  # each fit goes on where the one before ended
-        surrogate.fit([each.genes for each in seen[:count]], np.array([worth(each) for each in seen[:count]]))
-    promises = surrogate.promise([each.genes for each in seen[80:]])
+        surrogate.fit([each.params for each in seen[:count]], np.array([worth(each) for each in seen[:count]]))
+    promises = surrogate.promise([each.params for each in seen[80:]])
     values = np.array([worth(each) for each in seen[80:]])
     assert values[np.argsort(-promises)[:8]].mean() > np.sort(values)[-16:].mean()
 
@@ -83,30 +83,30 @@ def test_it_ranks_candidates_that_it_has_not_seen():
 @pytest.mark.slow
 def test_a_function_without_noise_can_be_learned_for_ever():
     surrogate = Surrogate(SPACE)
-    genes = [each.genes for each in candidates(drive(RandomSpec(kind="random").build(SPACE, 0), 150))]
-    values = np.array([float(each["model"] == 1) for each in genes])
+    params = [each.params for each in candidates(drive(RandomSpec(kind="random").build(SPACE, 0), 150))]
+    values = np.array([float(each["model"] == 1) for each in params])
     for _ in range(40):
-        surrogate.fit(genes, values)
+        surrogate.fit(params, values)
     ratio = surrogate._scales / surrogate._start  # weights and noise would become ever smaller, the kernel singular
     assert ((ratio >= 1e-3) & (ratio <= 1e3)).all()
     assert ratio.min() < 2e-3  # and are held at the bound
-    assert np.isfinite(surrogate.promise(genes)).all()
+    assert np.isfinite(surrogate.promise(params)).all()
 
 
 def test_a_belief_is_an_observation_of_the_guess():
     seen = candidates(drive(RandomSpec(kind="random").build(SPACE, 2), 25))
-    genes = [each.genes for each in seen]
+    params = [each.params for each in seen]
     surrogate = Surrogate(SPACE)
-    surrogate.fit(genes[:20], np.array([worth(each) for each in seen[:20]]))
-    for each in genes[20:]:
+    surrogate.fit(params[:20], np.array([worth(each) for each in seen[:20]]))
+    for each in params[20:]:
         surrogate.believe(each)
-    columns = surrogate._encoded(genes)
+    columns = surrogate._encoded(params)
     exact = _factor(_distances(columns, columns), surrogate._scales)
     assert surrogate._factor == pytest.approx(exact)
     assert exact @ surrogate._white == pytest.approx(surrogate._goals)
 
 
-def test_equal_values_and_repeated_genes_are_no_trouble():
+def test_equal_values_and_repeated_params_are_no_trouble():
     surrogate = Surrogate(TINY)
     surrogate.fit([KNOWN] * 5, np.ones(5))
     assert np.isfinite(surrogate.promise([KNOWN, KNOWN | {"rate": 0.5}])).all()

@@ -112,13 +112,13 @@ function outcome(job, host) {
 
 function trialTable(trials, isOver) {
   const top = bestOf(trials);
-  const lines = trials.map((trial) => [trial === top ? element("strong", {}, trial.name) : trial.name, isOver && trial.state === "running" ? "ended with the job" : trial.state, figure(trial.value), genes(trial.genes)]);
-  return table("Trials", ["Trial", "State", "Value", "Genes"], lines, [2]);
+  const lines = trials.map((trial) => [trial === top ? element("strong", {}, trial.name) : trial.name, isOver && trial.state === "running" ? "ended with the job" : trial.state, figure(trial.value), params(trial.params)]);
+  return table("Trials", ["Trial", "State", "Value", "Params"], lines, [2]);
 }
 
 const bestOf = (trials) => trials.reduce((best, trial) => (trial.value !== null && !(best?.value >= trial.value) ? trial : best), null);
 
-const genes = (values) => element("span", { className: "genes" }, Object.entries(values ?? {})
+const params = (values) => element("span", { className: "params" }, Object.entries(values ?? {})
   .map(([name, value]) => `${name} ${typeof value === "number" ? figure(value) : typeof value === "object" ? JSON.stringify(value) : value}`).join(", "));
 
 const caption = () => element("figcaption", { className: "hint" }, "Value of each trial, larger is better, and the best so far, in the order of the trials.");

@@ -11,7 +11,7 @@ from tsad.spec import Spec
 from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm
 from tsad.tuning.algorithms.genetics import mutated, strata
 from tsad.tuning.pareto import best_first, comparable
-from tsad.tuning.space import Genes, Space
+from tsad.tuning.space import Params, Space
 
 
 class AgingSpec(Spec):
@@ -55,9 +55,9 @@ class AgingEvolution:
         if comparable(trial):
             self._alive.append(trial)
 
-    def _propose(self) -> tuple[Genes, tuple[int, ...]]:
+    def _propose(self) -> tuple[Params, tuple[int, ...]]:
         if self._strata or not self._alive:
             return (self._strata.pop() if self._strata else {}), ()
         best = int(self._factory.generator.integers(len(self._alive), size=self._sample).min())
         parent = best_first(self._alive, self._minimize)[best].candidate
-        return mutated(self._factory, parent.genes), (parent.number,)
+        return mutated(self._factory, parent.params), (parent.number,)

@@ -8,7 +8,7 @@ from tsad.errors import SpecError
 from tsad.experiment import Experiment
 from tsad.selection.trial import Candidate, Trial, fingerprint
 from tsad.spec import flatten, parse
-from tsad.tuning.space import Genes, Space
+from tsad.tuning.space import Params, Space
 
 _REDRAWS = 200
 
@@ -36,7 +36,7 @@ class SearchAlgorithm(Protocol):
 
 
 class CandidateFactory:
-    """Makes candidates of genes: resolved, checked, numbered, and never the same twice."""
+    """Makes candidates of hyperparameters: resolved, checked, numbered, and never the same twice."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space
@@ -54,21 +54,21 @@ class CandidateFactory:
                 return candidate
         raise SpaceExhaustedError
 
-    def new(self, genes: Genes, parents: tuple[int, ...] = (), generation: int = 0) -> Candidate | None:
-        """Returns the candidate of some genes; None if it was proposed before, or they make no valid experiment."""
+    def new(self, params: Params, parents: tuple[int, ...] = (), generation: int = 0) -> Candidate | None:
+        """Returns the candidate of some hyperparameters; None if it was proposed before, or they make no valid experiment."""
         try:
-            candidate, new = self.admit(genes, parents, generation)
+            candidate, new = self.admit(params, parents, generation)
         except SpecError:
             return None
         return candidate if new else None
 
-    def admit(self, genes: Genes, parents: tuple[int, ...] = (), generation: int = 0) -> tuple[Candidate, bool]:
-        """Returns the candidate of some genes, missing ones drawn, and whether it is new; if not, it is the earlier one.
+    def admit(self, params: Params, parents: tuple[int, ...] = (), generation: int = 0) -> tuple[Candidate, bool]:
+        """Returns the candidate of some hyperparameters, missing ones drawn, and whether it is new; if not, it is the earlier one.
 
         Raises:
             SpecError: if they make no valid experiment.
         """
-        values, active = self.space.resolve(genes, self.generator)
+        values, active = self.space.resolve(params, self.generator)
         experiment = parse(Experiment, values, "search space").model_dump(mode="json")
         key, count = fingerprint(experiment), len(self._born)
         candidate = self._born.setdefault(key, Candidate(count, generation, active, experiment, parents))
@@ -76,24 +76,26 @@ class CandidateFactory:
 
 
 class Proposal(Protocol):
-    """Gives genes, complete or not, and the numbers of the candidates they came from."""
+    """Gives hyperparameters, complete or not, and the numbers of the candidates they came from."""
 
-    def __call__(self) -> tuple[Genes, tuple[int, ...]]:
-        """Returns genes by address and the parents' numbers."""
+    def __call__(self) -> tuple[Params, tuple[int, ...]]:
+        """Returns hyperparameters by address and the parents' numbers."""
 
 
 def check_space(space: Space, draws: int = 50) -> None:
-    """Raises `SpecError` if the space has no gene, a random candidate is no valid experiment, or a condition is void.
+    """Raises `SpecError` if the space has no hyperparameter, a random candidate is no valid experiment, or a condition is void.
 
     What is so rare that no draw meets it, a search that meets it passes over.
     """
-    if not space.genes:
-        raise SpecError("a search space must have at least one gene ({choice: [...]} or {range: [...]}), but has none")
+    if not space.params:
+        raise SpecError(
+            "a search space must have at least one hyperparameter ({choice: [...]} or {range: [...]}), but has none"
+        )
     factory = CandidateFactory(space, seed=0)
     seen: set[str] = set()
     for _ in range(draws):
         factory.admit({})
         seen |= flatten(space.resolve({}, factory.generator)[0]).keys()
-    for address, gene in space.genes.items():
-        for path in gene.when.keys() - seen:
+    for address, param in space.params.items():
+        for path in param.when.keys() - seen:
             raise SpecError(f"{address}: when must name paths that the file sets, but nothing in it sets {path}")

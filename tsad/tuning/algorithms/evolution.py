@@ -18,11 +18,11 @@ from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm
 from tsad.tuning.algorithms.genetics import mutated, strata, widest
 from tsad.tuning.algorithms.surrogate import Floats, Surrogate
 from tsad.tuning.pareto import best_first, comparable, objectives
-from tsad.tuning.space import Genes, Space
+from tsad.tuning.space import Params, Space
 
 _QUICKEST = 0.1
 """Seconds that a trial is taken to last at least."""
-Child = tuple[Genes, tuple[int, ...]]
+Child = tuple[Params, tuple[int, ...]]
 """Genes by address, complete or not, and the numbers of the parents."""
 
 
@@ -101,7 +101,7 @@ class Evolution:
         children = self._children()
         candidate = self._factory.candidate(lambda: next(children), self._generation)
         if self._surrogate is not None and self._parents:
-            self._surrogate.believe(candidate.genes)
+            self._surrogate.believe(candidate.params)
         self._born += 1
         self._running[candidate.number] = candidate
         return candidate
@@ -122,9 +122,9 @@ class Evolution:
         self._generation += 1
         self._born, self._due = 0, self._spec.population
         if self._surrogate is not None and self._parents:
-            self._surrogate.fit([trial.candidate.genes for trial in trials], self._goals(trials))
+            self._surrogate.fit([trial.candidate.params for trial in trials], self._goals(trials))
             for number in sorted(self._running):
-                self._surrogate.believe(self._running[number].genes)
+                self._surrogate.believe(self._running[number].params)
             if self._spec.saves == "seconds":
                 self._learn_pace([trial for trial in trials if trial.state == "finished" and not trial.reused])
 
@@ -133,7 +133,7 @@ class Evolution:
         if len(trained) > 1:
             self._pace = self._pace or Surrogate(self._factory.space)
             seconds = np.array([max(trial.seconds, _QUICKEST) for trial in trained])
-            self._pace.fit([trial.candidate.genes for trial in trained], np.log(seconds))
+            self._pace.fit([trial.candidate.params for trial in trained], np.log(seconds))
 
     def _goals(self, trials: Sequence[Trial]) -> Floats:
         """Returns what the surrogate learns: the value, or with costs a scalar of this generation (`scalarized`)."""
@@ -149,15 +149,15 @@ class Evolution:
                 yield self._breed()
                 continue
             pool = [self._grown(self._breed()) for _ in range(self._spec.pool)]
-            promises = self._surrogate.promise([genes for genes, _ in pool])
+            promises = self._surrogate.promise([params for params, _ in pool])
             if self._pace is not None:
-                promises = promises / np.exp(self._pace.expect([genes for genes, _ in pool]))
+                promises = promises / np.exp(self._pace.expect([params for params, _ in pool]))
             yield from (pool[place] for place in np.argsort(-promises, kind="stable"))
 
     def _grown(self, child: Child) -> Child:
         """Returns the child with all genes that it needs and no other."""
-        genes, parents = child
-        return self._factory.space.resolve(genes, self._factory.generator)[1], parents
+        params, parents = child
+        return self._factory.space.resolve(params, self._factory.generator)[1], parents
 
     def _breed(self) -> Child:
         """Returns a child; without parents, of the next stratum, or without genes, so that all are drawn."""
@@ -167,18 +167,18 @@ class Evolution:
         if generator.random() < self._spec.immigrants:
             return {}, ()
         mother = self._select(self._parents)
-        genes, family = mother.candidate.genes, [mother.candidate.number]
+        params, family = mother.candidate.params, [mother.candidate.number]
         others = [parent for parent in self._parents if parent is not mother]
         if others and generator.random() < self._spec.crossover:
             father = self._select(others).candidate
             family = sorted([*family, father.number])
             theirs = {
                 address: value
-                for address, value in genes.items()
-                if address not in father.genes or generator.random() < 0.5
+                for address, value in params.items()
+                if address not in father.params or generator.random() < 0.5
             }
-            genes, _ = self._grown(({**father.genes, **theirs}, ()))
-        return mutated(self._factory, genes, self._spec.mutation), tuple(family)
+            params, _ = self._grown(({**father.params, **theirs}, ()))
+        return mutated(self._factory, params, self._spec.mutation), tuple(family)
 
     def _select(self, parents: Sequence[Trial]) -> Trial:
         """Returns the winner of a tournament; `parents` are best first."""

@@ -6,13 +6,13 @@ from typing import Any, Literal
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
 from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm, SpaceExhaustedError
-from tsad.tuning.space import ChoiceGene, MissingGeneError, Space
+from tsad.tuning.space import ChoiceParam, MissingParamError, Space
 
 
 class GridSpec(Spec):
-    """Every combination of options in the order of the file, the last gene changing fastest; each training once.
+    """Every combination of options in the order of the file, the last hyperparameter changing fastest; each training once.
 
-    A range counts as a few of its values (`RangeGene.points`). The seed makes no difference.
+    A range counts as a few of its values (`RangeParam.points`). The seed makes no difference.
     """
 
     kind: Literal["grid"]
@@ -31,8 +31,8 @@ class GridSearch:
 
     def suggest(self) -> Candidate | None:
         """Returns the next combination that is new and valid."""
-        for genes in self._rest:
-            if (candidate := self._factory.new(genes)) is not None:
+        for params in self._rest:
+            if (candidate := self._factory.new(params)) is not None:
                 return candidate
         raise SpaceExhaustedError
 
@@ -40,13 +40,13 @@ class GridSearch:
         """Does nothing."""
 
 
-def combinations(space: Space, genes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yields every complete assignment of the genes that are active under `genes`, those of `genes` kept."""
+def combinations(space: Space, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields every complete assignment of the hyperparameters that are active under `params`, those of `params` kept."""
     try:
-        _, active = space.resolve(genes)
+        _, active = space.resolve(params)
         yield active
-    except MissingGeneError as missing:
-        gene = space.genes[missing.address]
-        values = range(len(gene.choice)) if isinstance(gene, ChoiceGene) else gene.points()
+    except MissingParamError as missing:
+        param = space.params[missing.address]
+        values = range(len(param.choice)) if isinstance(param, ChoiceParam) else param.points()
         for value in values:
-            yield from combinations(space, {**genes, missing.address: value})
+            yield from combinations(space, {**params, missing.address: value})

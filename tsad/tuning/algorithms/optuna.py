@@ -10,7 +10,7 @@ from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
 from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm
 from tsad.tuning.pareto import comparable, objectives
-from tsad.tuning.space import ChoiceGene, Gene, Genes, MissingGeneError, Space
+from tsad.tuning.space import ChoiceParam, MissingParamError, Param, Params, Space
 
 if TYPE_CHECKING:
     from optuna import Trial as OptunaTrial
@@ -24,7 +24,7 @@ class OptunaSpec(Spec):
     """An Optuna sampler with the values that its authors recommend, but for what is said here.
 
     Attributes:
-        sampler: `tpe` (Bergstra et al. 2011), multivariate, conditional genes modeled in groups of those that occur together
+        sampler: `tpe` (Bergstra et al. 2011), multivariate, conditional hyperparameters modeled in groups of those that occur together
             (Falkner et al. 2018); or `nsga2` (Deb et al. 2002), in generations of 10 in place of 50.
     """
 
@@ -64,7 +64,7 @@ class OptunaAlgorithm:
             storage=storage,
         )
         self._study = optuna.load_study(study_name="optuna", storage=storage)
-        self._genes: Genes = {}
+        self._params: Params = {}
         self._asked = 0
         self._names: dict[int, str] = {}
         self._ended: dict[int, Trial] = {}
@@ -74,7 +74,7 @@ class OptunaAlgorithm:
         for _ in range(_REPEATS):
             name = self._ask()
             try:
-                candidate, new = self._factory.admit(self._genes)
+                candidate, new = self._factory.admit(self._params)
             except SpecError:
                 self._tell(name, None)
                 continue
@@ -83,7 +83,7 @@ class OptunaAlgorithm:
                 return candidate
             self._tell(name, self._ended.get(candidate.number))
         candidate = self._factory.candidate(lambda: ({}, ()), generation=0)
-        self._study.enqueue_trial(dict(candidate.genes))
+        self._study.enqueue_trial(dict(candidate.params))
         self._names[candidate.number] = self._ask()
         return candidate
 
@@ -112,18 +112,18 @@ class OptunaAlgorithm:
         self._search.on_trial_complete(name, dict(zip(self._metrics, numbers.tolist(), strict=True)))
 
     def _define(self, trial: "OptunaTrial") -> None:
-        """Suggests genes: all of them if flat, else those that the values before make active."""
+        """Suggests hyperparameters: all of them if flat, else those that the values before make active."""
         space = self._factory.space
-        genes: dict[str, Any] = {}
-        self._genes = genes
+        params: dict[str, Any] = {}
+        self._params = params
         if self._flat:
-            genes |= {address: _suggested(trial, address, gene) for address, gene in space.genes.items()}
+            params |= {address: _suggested(trial, address, param) for address, param in space.params.items()}
             return
         while True:
             try:
-                space.resolve(genes)
-            except MissingGeneError as missing:
-                genes[missing.address] = _suggested(trial, missing.address, space.genes[missing.address])
+                space.resolve(params)
+            except MissingParamError as missing:
+                params[missing.address] = _suggested(trial, missing.address, space.params[missing.address])
             else:
                 return
 
@@ -145,11 +145,11 @@ def _sampler(spec: OptunaSpec, seed: int) -> "BaseSampler":
         )
 
 
-def _suggested(trial: "OptunaTrial", address: str, gene: Gene) -> float:
-    if isinstance(gene, ChoiceGene):
-        return int(trial.suggest_categorical(address, range(len(gene.choice))))
-    low, high = gene.range
-    if gene.whole:
-        return trial.suggest_int(address, int(low), int(high), log=gene.log)
-    shown = float(f"{trial.suggest_float(address, low, high, log=gene.log):.4g}")  # four digits, as drawn ones have
+def _suggested(trial: "OptunaTrial", address: str, param: Param) -> float:
+    if isinstance(param, ChoiceParam):
+        return int(trial.suggest_categorical(address, range(len(param.choice))))
+    low, high = param.range
+    if param.whole:
+        return trial.suggest_int(address, int(low), int(high), log=param.log)
+    shown = float(f"{trial.suggest_float(address, low, high, log=param.log):.4g}")  # four digits, as drawn ones have
     return min(max(shown, low), high)

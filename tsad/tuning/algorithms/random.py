@@ -10,7 +10,7 @@ from tsad.tuning.space import Space
 
 
 class RandomSpec(Spec):
-    """Every gene drawn on its own."""
+    """Every hyperparameter drawn on its own."""
 
     kind: Literal["random"]
 

@@ -8,7 +8,7 @@ from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
-from tsad.tuning.space import ChoiceGene, Gene, Genes, Space
+from tsad.tuning.space import ChoiceParam, Param, Params, Space
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class Surrogate:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._start = np.array([*np.ones(len(space.genes)), _NOISE])
+        self._start = np.array([*np.ones(len(space.params)), _NOISE])
         self._scales = self._start  # weights, then the variance of noise in units of the signal's
         self._columns: list[Floats] = []
         self._center, self._unit = 0.0, 1.0
@@ -37,11 +37,11 @@ class Surrogate:
         self._factor = np.empty((0, 0))
         self._white = np.empty(0)
 
-    def fit(self, genes: Sequence[Genes], values: Floats) -> None:
+    def fit(self, params: Sequence[Params], values: Floats) -> None:
         """Learns from trials, one at least, and forgets what it believed; `values` are finite, and large is good."""
         self._center, self._unit = float(values.mean()), float(values.std()) or 1.0
         self._goals = (values - self._center) / self._unit
-        self._columns = self._encoded(genes)
+        self._columns = self._encoded(params)
         distances = _distances(self._columns, self._columns)
         best = self._likelihood(distances, self._scales)
         for place in range(len(self._scales)):
@@ -56,9 +56,9 @@ class Surrogate:
         self._factor = _factor(distances, self._scales)
         self._white = solve_triangular(self._factor, self._goals, lower=True, check_finite=False)
 
-    def believe(self, genes: Genes) -> None:
+    def believe(self, params: Params) -> None:
         """Takes its own guess for the value of a candidate that was not tried yet, so that the next one goes elsewhere."""
-        new = self._encoded([genes])
+        new = self._encoded([params])
         shadow = self._shadow(new)
         edge = np.sqrt(np.maximum(1 + self._scales[-1] - np.square(shadow).sum(axis=0), _LEAST))
         self._goals = np.append(self._goals, self._white @ shadow)
@@ -66,16 +66,16 @@ class Surrogate:
         self._white = np.append(self._white, 0.0)  # a guess brings no surprisal
         self._columns = [np.vstack(pair) for pair in zip(self._columns, new, strict=True)]
 
-    def promise(self, genes: Sequence[Genes]) -> Floats:
+    def promise(self, params: Sequence[Params]) -> Floats:
         """Returns the improvement over the best value so far that is to be expected of each (Jones et al. 1998, eq. 15)."""
-        mean, deviation = self._guess(self._encoded(genes))
+        mean, deviation = self._guess(self._encoded(params))
         ahead = mean - self._goals.max()
         z = ahead / deviation
         return np.asarray(ahead * ndtr(z) + deviation * np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi))
 
-    def expect(self, genes: Sequence[Genes]) -> Floats:
+    def expect(self, params: Sequence[Params]) -> Floats:
         """Returns the value to be expected of each, in the units of `fit`."""
-        return self._center + self._unit * self._guess(self._encoded(genes))[0]
+        return self._center + self._unit * self._guess(self._encoded(params))[0]
 
     def _guess(self, columns: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Returns posterior means and standard deviations, in the units of the goals."""
@@ -97,11 +97,11 @@ class Surrogate:
         prior = np.square(np.log(scales / self._start) / _PRIOR_DEVIATION).sum() / 2
         return float(-(count + 1) / 2 * np.log(white @ white + 1) - np.log(np.diag(factor)).sum() - prior)
 
-    def _encoded(self, genes: Sequence[Genes]) -> list[Floats]:
+    def _encoded(self, params: Sequence[Params]) -> list[Floats]:
         """Returns for each gene of the space an array of shape (candidates, columns)."""
         return [
-            np.array([_columns(gene, each.get(address)) for each in genes])
-            for address, gene in self._space.genes.items()
+            np.array([_columns(param, each.get(address)) for each in params])
+            for address, param in self._space.params.items()
         ]
 
 
@@ -116,13 +116,13 @@ def _distances(one: Sequence[Floats], other: Sequence[Floats]) -> Floats:
     return np.stack([cdist(a, b, "cityblock") for a, b in zip(one, other, strict=True)])
 
 
-def _columns(gene: Gene, value: float | None) -> list[float]:
+def _columns(param: Param, value: float | None) -> list[float]:
     """Returns numbers whose absolute differences sum to the distance of two values; None is a gene that is not active."""
-    if isinstance(gene, ChoiceGene) and not gene.numbers:
-        return [0.5 * (place == value) for place in (*range(len(gene.choice)), None)]
+    if isinstance(param, ChoiceParam) and not param.numbers:
+        return [0.5 * (place == value) for place in (*range(len(param.choice)), None)]
     if value is None:
         return [0.0, 0.5]
-    if isinstance(gene, ChoiceGene):
-        return [1.0, sorted(gene.choice).index(gene.choice[int(value)]) / max(1, len(gene.choice) - 1)]
-    low, high = np.log(gene.range) if gene.log else gene.range
-    return [1.0, ((np.log(value) if gene.log else value) - low) / (high - low)]
+    if isinstance(param, ChoiceParam):
+        return [1.0, sorted(param.choice).index(param.choice[int(value)]) / max(1, len(param.choice) - 1)]
+    low, high = np.log(param.range) if param.log else param.range
+    return [1.0, ((np.log(value) if param.log else value) - low) / (high - low)]

@@ -35,9 +35,11 @@ def search_plots(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> dic
         random = drawn_at_random(trials, spec)
         found["incumbent"] = draw_incumbent(trials, random, f"Best so far ({what})")
     if len(finished) > 1 and differing(finished, space):
-        found["parallel_coordinates"] = draw_parallel_coordinates(trials, space, f"Genes of finished trials ({what})")
+        found["parallel_coordinates"] = draw_parallel_coordinates(
+            trials, space, f"Hyperparameters of finished trials ({what})"
+        )
     if shares := importance(trials, space):
-        found["importance"] = draw_importance(shares, space, f"What the genes decide ({what})")
+        found["importance"] = draw_importance(shares, space, f"What the hyperparameters decide ({what})")
     if names := costs(trials):
         found["pareto"] = draw_pareto(trials, names, f"Value against cost ({what})")
     if any(trial.candidate.parents for trial in finished):

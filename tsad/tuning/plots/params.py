@@ -1,4 +1,4 @@
-"""Pictures of genes: which values good trials have, and which genes matter."""
+"""Pictures of hyperparameters: which values good trials have, and which hyperparameters matter."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,52 +12,52 @@ from tsad.evaluation.intervals import Interval
 from tsad.evaluation.plots.style import ALARM, AMBER, GREEN, INK, QUIET, empty_figure, finish, new_figure
 from tsad.evaluation.pointwise import Floats
 from tsad.selection.trial import Trial
-from tsad.tuning.analysis import gene_names, gene_value, valued
+from tsad.tuning.analysis import param_names, param_value, valued
 from tsad.tuning.plots.value_axis import shown_values
-from tsad.tuning.space import ChoiceGene, Gene, Space
+from tsad.tuning.space import ChoiceParam, Param, Space
 
 SHOWN = 14
-"""Genes at most."""
+"""Hyperparameters at most."""
 _NOT_USED, _FIRST = 0.0, 0.13
-"""Where the lane of inactive genes lies, and where values begin; they end at 1."""
+"""Where the lane of inactive hyperparameters lies, and where values begin; they end at 1."""
 _BEST = (ALARM, AMBER, GREEN)
 
 
 def differing(trials: Sequence[Trial], space: Space) -> list[str]:
-    """Returns the addresses of genes with two values or more among the trials."""
+    """Returns the addresses of hyperparameters with two values or more among the trials."""
     return [
         address
-        for address in space.genes
-        if len({trial.candidate.genes[address] for trial in trials if address in trial.candidate.genes}) > 1
+        for address in space.params
+        if len({trial.candidate.params[address] for trial in trials if address in trial.candidate.params}) > 1
     ]
 
 
 def draw_parallel_coordinates(trials: Sequence[Trial], space: Space, title: str) -> Figure:
-    """Returns a row for each gene and, at the bottom, one for the value; a line through them for each finished trial.
+    """Returns a row for each hyperparameter and, at the bottom, one for the value; a line through them for each finished trial.
 
     Rows, not columns, so that names and options can be read. The darker a line, the better the trial; the best three are
-    thick and named. A gene that a trial does not have lies in a lane of its own at the left. Genes with one value are left
+    thick and named. a hyperparameter that a trial does not have lies in a lane of its own at the left. Hyperparameters with one value are left
     out, and beyond `SHOWN` those that come last in the space; lines are spread a little, so that equal values show. Values
     far below the median share the low end of their row.
     """
     finished = sorted(valued(trials), key=lambda trial: trial.rank)
     shown = differing(finished, space)[:SHOWN]
     if not shown:
-        return empty_figure(title, "no gene has two values among the finished trials")
-    names = [_cut(gene_names(space)[address], 24) for address in shown]
+        return empty_figure(title, "no hyperparameter has two values among the finished trials")
+    names = [_cut(param_names(space)[address], 24) for address in shown]
     rows = list(range(len(shown), -1, -1))
     figure = new_figure(1.6 + 0.52 * len(rows))
     axes = figure.subplots()
     conditional = False
     for address, row in zip(shown, rows, strict=False):
-        inactive = any(address not in trial.candidate.genes for trial in finished)
+        inactive = any(address not in trial.candidate.params for trial in finished)
         conditional |= inactive
         axes.plot([_FIRST, 1], [row, row], color=QUIET, linewidth=0.8, zorder=1)
-        _write_options(axes, space.genes[address], row)
+        _write_options(axes, space.params[address], row)
     values, lowest = shown_values(finished)
     _write_values(axes, values, lowest)
     places = np.column_stack(
-        [*(_places(finished, address, space.genes[address]) for address in shown), _scaled(np.maximum(values, lowest))]
+        [*(_places(finished, address, space.params[address]) for address in shown), _scaled(np.maximum(values, lowest))]
     )
     places[:, :-1] += np.random.default_rng(0).uniform(-0.012, 0.012, (len(finished), len(shown)))
     _draw_lines(axes, finished, places, rows)
@@ -74,16 +74,16 @@ def draw_parallel_coordinates(trials: Sequence[Trial], space: Space, title: str)
 
 
 def draw_importance(shares: Mapping[str, Interval], space: Space, title: str) -> Figure:
-    """Returns a bar for each of the `SHOWN` most important genes, with its 95 % interval, the most important on top.
+    """Returns a bar for each of the `SHOWN` most important hyperparameters, with its 95 % interval, the most important on top.
 
     Args:
         shares: What `importance` returns.
-        space: Whose genes they are.
+        space: Whose hyperparameters they are.
         title: Above the picture.
     """
     if not shares:
         return empty_figure(title, "too few finished trials to tell")
-    names = gene_names(space)
+    names = param_names(space)
     ordered = sorted(shares.items(), key=lambda item: item[1].value)[-SHOWN:]
     values, low, high = np.array([share for _, share in ordered]).T
     figure = new_figure(1.4 + 0.34 * len(ordered))
@@ -92,7 +92,7 @@ def draw_importance(shares: Mapping[str, Interval], space: Space, title: str) ->
     axes.barh(bars, values, color=INK, alpha=0.75, height=0.6)
     axes.hlines(bars, low, high, color="black", linewidth=1.4, label="95 % interval, over trials")
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("share of the variance of the value's ranks that goes with the gene")
+    axes.set_xlabel("share of the variance of the value's ranks that goes with the hyperparameter")
     finish(figure, title)
     axes.grid(visible=False)
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
@@ -121,29 +121,29 @@ def _draw_lines(axes: Axes, trials: Sequence[Trial], places: Floats, rows: Seque
         )
 
 
-def _places(trials: Sequence[Trial], address: str, gene: Gene) -> Floats:
-    """Returns where each trial crosses the row of a gene."""
-    return np.array([_place(gene, trial.candidate.genes.get(address)) for trial in trials])
+def _places(trials: Sequence[Trial], address: str, param: Param) -> Floats:
+    """Returns where each trial crosses the row of a hyperparameter."""
+    return np.array([_place(param, trial.candidate.params.get(address)) for trial in trials])
 
 
-def _place(gene: Gene, value: Any) -> float:
+def _place(param: Param, value: Any) -> float:
     if value is None:
         return _NOT_USED
-    if isinstance(gene, ChoiceGene):
-        return _FIRST + (1 - _FIRST) * float(value) / max(1, len(gene.choice) - 1)
-    low, high, at = np.log([*gene.range, value]) if gene.log else np.array([*gene.range, value], float)
+    if isinstance(param, ChoiceParam):
+        return _FIRST + (1 - _FIRST) * float(value) / max(1, len(param.choice) - 1)
+    low, high, at = np.log([*param.range, value]) if param.log else np.array([*param.range, value], float)
     return float(_FIRST + (1 - _FIRST) * (at - low) / (high - low))
 
 
-def _write_options(axes: Axes, gene: Gene, row: float) -> None:
+def _write_options(axes: Axes, param: Param, row: float) -> None:
     """Writes the options of a choice, or the ends and the middle of a range, below its row."""
-    if isinstance(gene, ChoiceGene):
-        options: list[Any] = list(range(len(gene.choice)))
+    if isinstance(param, ChoiceParam):
+        options: list[Any] = list(range(len(param.choice)))
     else:
-        low, high = gene.range
-        options = [low, float(f"{np.sqrt(low * high) if gene.log else (low + high) / 2:.2g}"), high]
+        low, high = param.range
+        options = [low, float(f"{np.sqrt(low * high) if param.log else (low + high) / 2:.2g}"), high]
     for option in options:
-        _write(axes, _place(gene, option), row, _cut(gene_value(gene, option), max(4, 84 // len(options))))
+        _write(axes, _place(param, option), row, _cut(param_value(param, option), max(4, 84 // len(options))))
 
 
 def _write_values(axes: Axes, values: Floats, lowest: float) -> None:
