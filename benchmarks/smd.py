@@ -51,7 +51,7 @@ DETECTORS: dict[str, tuple[str, dict[str, Any]]] = {
             "scoring": {
                 "over": "window",
                 "compress": "log1p",
-                "baseline": {"kind": "median", "length": 1440, "share": 0.5},
+                "normalization": {"kind": "rolling_median", "length": 1440, "share": 0.5},
             },
         },
     ),

@@ -4,7 +4,7 @@
 
 Rows have the width of SMD, 38 features; windows are 100 rows long. First, how far the peak of the process's memory rises
 while the cheapest detector gets many rows in chunks, counted from a tenth of them on. Then, per detector: median and 99th
-percentile of the milliseconds that one pushed row takes, smoothing, baseline and threshold included; the batch's
+percentile of the milliseconds that one pushed row takes, smoothing, normalization and threshold included; the batch's
 milliseconds per row, the ratio of the two, the largest difference of a score from the batch's, relative to the larger of
 the score and the median score, and the size of the saved state. Networks are as they were drawn: training changes no cost.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tsad.data.scale import StandardScalerSpec
 from tsad.detector.detector import Detector, Scorer
-from tsad.detector.scoring import MeanSmoothing, MedianBaseline, ScoringSpec
+from tsad.detector.scoring import MeanSmoothing, RollingMedianNormalization, ScoringSpec
 from tsad.models import ModelSpec
 from tsad.models.baselines.l2 import L2Spec
 from tsad.models.baselines.multiscale import MultiscaleLinearSpec
@@ -39,7 +39,7 @@ FEATURES, LENGTH = 38, 100
 SCORING = ScoringSpec(
     scale="validation",
     smooth=MeanSmoothing(kind="mean", length=10),
-    baseline=MedianBaseline(kind="median", length=1440),
+    normalization=RollingMedianNormalization(kind="rolling_median", length=1440),
 )
 SPECS = (
     L2Spec(kind="l2"),

@@ -494,7 +494,7 @@ def test_l2_on_smd_equals_what_numpy_makes_of_it(smd_folder, tmp_path):
         "split={validation: 0.25, selection: 0.0}",
         "window={length: 1}",
         "model={kind: l2}",
-        "scoring={error: squared, smooth: {kind: mean, length: 10}, baseline: {kind: none}}",
+        "scoring={error: squared, smooth: {kind: mean, length: 10}, normalization: {kind: none}}",
     ]
     words = [word for change in changes for word in ("--set", change)]
     ran(

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import detector_of, from_defaults, sensors
-from tsad.detector.scoring import MedianBaseline, ScoringSpec, lookback, scores
+from tsad.detector.scoring import RollingMedianNormalization, ScoringSpec, lookback, scores
 from tsad.errors import DataError
 from tsad.models.baselines.l2 import L2Spec
 from tsad.series import Series
 
-SPEC = ScoringSpec(baseline={"kind": "median", "length": 3, "share": 0.5})
+SPEC = ScoringSpec(normalization={"kind": "rolling_median", "length": 3, "share": 0.5})
 
 
 def scored(error, spec=SPEC, boundaries=()):
@@ -28,16 +28,16 @@ def test_a_score_is_divided_by_the_root_of_the_median_before_it():
 
 
 def test_a_share_of_one_is_the_ratio_and_of_zero_nothing():
-    whole, nothing = (SPEC.baseline.model_copy(update={"share": share}) for share in (1.0, 0.0))
-    assert scored([1, 4, 9, 8], SPEC.model_copy(update={"baseline": whole}))[3] == 2
-    assert scored([1, 4, 9, 8], SPEC.model_copy(update={"baseline": nothing}))[3] == 8
+    whole, nothing = (SPEC.normalization.model_copy(update={"share": share}) for share in (1.0, 0.0))
+    assert scored([1, 4, 9, 8], SPEC.model_copy(update={"normalization": whole}))[3] == 2
+    assert scored([1, 4, 9, 8], SPEC.model_copy(update={"normalization": nothing}))[3] == 8
 
 
 def test_a_median_of_zero_leaves_the_score():
     assert scored([0, 0, 5, 8])[3] == 8
 
 
-def test_a_baseline_reaches_across_no_break():
+def test_a_normalization_reaches_across_no_break():
     np.testing.assert_array_equal(np.isnan(scored([1] * 8, boundaries=(4,))), [1, 1, 1, 0, 1, 1, 1, 0])
 
 
@@ -47,14 +47,22 @@ def test_a_lasting_shift_becomes_usual():
     assert values[19] == 10
 
 
-def test_rows_before_count_the_baseline():
+def test_rows_before_count_the_normalization():
     smooth = {"kind": "mean", "length": 4}
-    assert lookback(ScoringSpec(smooth=smooth, baseline=MedianBaseline(kind="median", length=10)), 5) == 4 + 3 + 10
+    assert (
+        lookback(
+            ScoringSpec(smooth=smooth, normalization=RollingMedianNormalization(kind="rolling_median", length=10)), 5
+        )
+        == 4 + 3 + 10
+    )
 
 
 SERIES = sensors(400, 4)
 DETECTOR = detector_of(
-    from_defaults(L2Spec), SERIES, 3, ScoringSpec(smooth={"kind": "mean", "length": 2}, baseline=SPEC.baseline)
+    from_defaults(L2Spec),
+    SERIES,
+    3,
+    ScoringSpec(smooth={"kind": "mean", "length": 2}, normalization=SPEC.normalization),
 )
 WHOLE = DETECTOR.score(SERIES).values
 

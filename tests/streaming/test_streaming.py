@@ -16,7 +16,7 @@ from tests.thresholds.examples import SPECS as THRESHOLDS
 from tsad.data.scale import StandardScalerSpec
 from tsad.detector.detector import Detector, Scorer
 from tsad.detector.ensemble import Ensemble
-from tsad.detector.scoring import BATCH, MeanSmoothing, MedianBaseline, ScoringSpec
+from tsad.detector.scoring import BATCH, MeanSmoothing, RollingMedianNormalization, ScoringSpec
 from tsad.errors import DataError, DetectorError
 from tsad.models import ModelSpec
 from tsad.models.baselines.l2 import L2Spec
@@ -32,7 +32,7 @@ SCORING = ScoringSpec(
     scale="validation",
     compress="log1p",
     smooth=MeanSmoothing(kind="mean", length=4),
-    baseline=MedianBaseline(kind="median", length=20),
+    normalization=RollingMedianNormalization(kind="rolling_median", length=20),
 )
 AHEAD = SCORING.model_copy(update={"over": "mean"})
 SPECS = [from_defaults(member) for member in members(ModelSpec)]
@@ -154,10 +154,10 @@ def test_a_push_of_more_rows_than_are_scored_at_once():
     assert_batch(Stream(detector).push(series.values), detector, series)
 
 
-def test_an_infinite_score_takes_the_baseline_from_the_rows_after_it_as_in_the_batch():
+def test_an_infinite_score_takes_the_normalization_from_the_rows_after_it_as_in_the_batch():
     values = sensors(60, 1).values
     values[30] = 3e38  # its square is infinite
-    scoring = ScoringSpec(baseline=MedianBaseline(kind="median", length=5))
+    scoring = ScoringSpec(normalization=RollingMedianNormalization(kind="rolling_median", length=5))
     scorer = Scorer(("s0",), unscaled(1), 2, L2, FirstRow(2).eval(), scoring, np.ones(1))
     detector, series = Detector(scorer, GivenThreshold(level=3.0)), Series(values, ("s0",))
     found = pushed(Stream(detector, EXACT), series, [3] * 20)

@@ -13,7 +13,14 @@ from tests.streams import EXACT, assert_batch, assert_equal, pushed
 from tsad.data.scale import StandardScalerSpec
 from tsad.detector.detector import Detector, Scorer
 from tsad.detector.ensemble import Ensemble
-from tsad.detector.scoring import BATCH, MeanSmoothing, MedianBaseline, NoBaseline, NoSmoothing, ScoringSpec
+from tsad.detector.scoring import (
+    BATCH,
+    MeanSmoothing,
+    RollingMedianNormalization,
+    NoNormalization,
+    NoSmoothing,
+    ScoringSpec,
+)
 from tsad.models.baselines.autoregressive import AutoregressiveRidgeSpec
 from tsad.models.baselines.l2 import L2Spec
 from tsad.models.baselines.multiscale import MultiscaleLinearSpec
@@ -43,8 +50,10 @@ scorings = st.builds(
     compress=st.sampled_from(["none", "log1p", "root"]),
     features=st.sampled_from(["mean", "max"]),
     smooth=st.just(NoSmoothing()) | st.builds(MeanSmoothing, kind=st.just("mean"), length=st.integers(1, 9)),
-    baseline=st.just(NoBaseline())
-    | st.builds(MedianBaseline, kind=st.just("median"), length=st.integers(2, 30), share=st.floats(0, 1)),
+    normalization=st.just(NoNormalization())
+    | st.builds(
+        RollingMedianNormalization, kind=st.just("rolling_median"), length=st.integers(2, 30), share=st.floats(0, 1)
+    ),
 )
 thresholds = st.sampled_from([PercentileSpec(percentile=90), EwmaSpec(kind="ewma", factor=1.5, span=20, patience=5)])
 chunks = st.lists(st.integers(0, 60), max_size=8)

@@ -45,7 +45,7 @@ class MeanSmoothing(Spec):
     length: int = Field(10, ge=1)
 
 
-class NoBaseline(Spec):
+class NoNormalization(Spec):
     """Scores as they are."""
 
     kind: Literal["none"] = "none"
@@ -56,7 +56,7 @@ class NoBaseline(Spec):
         return 0
 
 
-class MedianBaseline(Spec):
+class RollingMedianNormalization(Spec):
     """Divides a score by the median of the `length` scores before it, to the power of `share`.
 
     What has lately become usual counts less, so drift and lasting shifts do not drown what comes after them; a long anomaly
@@ -68,7 +68,7 @@ class MedianBaseline(Spec):
         share: From 0 (no effect) to 1 (only the ratio to the recent past counts).
     """
 
-    kind: Literal["median"]
+    kind: Literal["rolling_median"]
     length: int = Field(1440, ge=2)
     share: float = Field(0.5, ge=0, le=1)
 
@@ -88,7 +88,7 @@ class ScoringSpec(Spec):
             the others.
         features: One number of a row's features: `mean` or `max`.
         smooth: Over time.
-        baseline: What the smoothed score is measured by, at the end.
+        normalization: What the smoothed score is measured by, at the end.
     """
 
     error: Literal["squared", "absolute"] = "squared"
@@ -97,7 +97,9 @@ class ScoringSpec(Spec):
     compress: Literal["none", "log1p", "root"] = "none"
     features: Literal["mean", "max"] = "mean"
     smooth: Annotated[NoSmoothing | MeanSmoothing, Field(discriminator="kind")] = NoSmoothing()
-    baseline: Annotated[NoBaseline | MedianBaseline, Field(discriminator="kind")] = NoBaseline()
+    normalization: Annotated[NoNormalization | RollingMedianNormalization, Field(discriminator="kind")] = (
+        NoNormalization()
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,7 @@ class Scores:
 
 def lookback(spec: ScoringSpec, window_length: int) -> int:
     """Returns how many rows a segment must have before its first scored row."""
-    return window_length - 1 + spec.smooth.length - 1 + spec.baseline.length
+    return window_length - 1 + spec.smooth.length - 1 + spec.normalization.length
 
 
 def lookahead(spec: ScoringSpec, steps: int) -> int:
@@ -212,11 +214,11 @@ def rated(
 
 
 class Past(NamedTuple):
-    """What smoothing and baseline need of the rows before, NaN where the segment had none.
+    """What smoothing and normalization need of the rows before, NaN where the segment had none.
 
     Attributes:
         raw: (smooth.length - 1,) the last numbers before smoothing.
-        smoothed: (baseline.length,) the last ones after it.
+        smoothed: (normalization.length,) the last ones after it.
     """
 
     raw: NDArray[np.float64]
@@ -225,7 +227,7 @@ class Past(NamedTuple):
     @classmethod
     def none(cls, spec: ScoringSpec) -> "Past":
         """Returns that of the first row of a segment."""
-        return cls(np.full(spec.smooth.length - 1, np.nan), np.full(spec.baseline.length, np.nan))
+        return cls(np.full(spec.smooth.length - 1, np.nan), np.full(spec.normalization.length, np.nan))
 
 
 def over_time(spec: ScoringSpec, raw: NDArray[np.float64], past: Past) -> tuple[NDArray[np.float64], Past]:
@@ -235,9 +237,9 @@ def over_time(spec: ScoringSpec, raw: NDArray[np.float64], past: Past) -> tuple[
     raw = np.concatenate([past.raw, raw])
     smoothed = sliding_window_view(raw, spec.smooth.length).mean(axis=1)
     values, before = smoothed, np.concatenate([past.smoothed, smoothed])
-    if isinstance(spec.baseline, MedianBaseline):
-        median = _medians(before[:-1], spec.baseline.length)
-        values = smoothed / np.where(median == 0, 1.0, median) ** spec.baseline.share
+    if isinstance(spec.normalization, RollingMedianNormalization):
+        median = _medians(before[:-1], spec.normalization.length)
+        values = smoothed / np.where(median == 0, 1.0, median) ** spec.normalization.share
     return values, Past(last(raw, len(past.raw)), last(before, len(past.smoothed)))
 
 

@@ -26,7 +26,7 @@ class Course:
         seen: Rows of the segment.
         rows: (min(seen, L - 1), F) float32, the last ones, scaled.
         sums: (min(seen, lookahead), F) float64, what the windows so far give the rows that more windows will cover.
-        past: For smoothing and baseline.
+        past: For smoothing and normalization.
     """
 
     scorer: Scorer
