@@ -1,4 +1,4 @@
-"""Search algorithms on the full space, at equal seconds: incumbents over time, and the champions beside the trivial panel.
+"""Search algorithms on the full space, at equal seconds: incumbents over time, and the champions beside the baselines.
 
     python benchmarks/nas_live.py [--machines 2-1 3-7] [--algorithms evolution random] [--seeds 3] [--seconds 600] [--plot FILE]
 
@@ -41,7 +41,7 @@ def main() -> None:
                 curves[machine, algorithm, seed] = tried[tried["state"] == "finished"]
                 shown = {name: run.data.metrics.get(metric) for metric, name in SHOWN.items()}
                 rows.append({"machine": machine, "detector": algorithm, "seed": seed, "trials": len(tried), **shown})
-        rows += [{"machine": machine, **each} for each in panel(run.data.metrics)]
+        rows += [{"machine": machine, **each} for each in baselines(run.data.metrics)]
     table = pd.DataFrame(rows)
     print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.3f}"))
     columns = [name for name in SHOWN.values() if name in table]
@@ -51,13 +51,17 @@ def main() -> None:
         draw(curves, arguments.seconds).savefig(arguments.plot, dpi=120)
 
 
-def panel(metrics: dict[str, float]) -> list[dict[str, object]]:
-    """Returns a row per trivial detector that was assessed beside a champion."""
-    names = dict.fromkeys(name.split("/")[1] for name in metrics if name.startswith("panel/"))
+def baselines(metrics: dict[str, float]) -> list[dict[str, object]]:
+    """Returns a row per baseline that was assessed beside a champion."""
+    names = dict.fromkeys(name.split("/")[1] for name in metrics if name.startswith("baseline/"))
     return [
         {
-            "detector": f"panel {each}",
-            **{name: metrics[f"panel/{each}/{key}"] for key, name in SHOWN.items() if f"panel/{each}/{key}" in metrics},
+            "detector": f"baseline {each}",
+            **{
+                name: metrics[f"baseline/{each}/{key}"]
+                for key, name in SHOWN.items()
+                if f"baseline/{each}/{key}" in metrics
+            },
         }
         for each in names
     ]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from smd import COMMON, MACHINES
 
-from tsad.assessment.baselines import trivial
+from tsad.assessment.baselines import baseline
 from tsad.detector.detector import Scorer
 from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import Outcome, run
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--machines", nargs="+", default=MACHINES)
     rows = []
     for machine in parser.parse_args().machines:
-        experiment = trivial(
+        experiment = baseline(
             read_experiment(EXPERIMENTS / "smd_multiscale.yaml", {**COMMON, "data.machine": machine}), "window linear"
         )
         outcome = run(experiment, experiment.data.load(read_settings().data_dir))

@@ -8,7 +8,7 @@ so these are their development set; the post-processing of the trained ones was 
 already is not repeated.
 
 Seeds are averaged first, machines then. The interval is a bootstrap over machines; the last columns compare VUS-PR with that
-of the best trivial detector, machine by machine: mean difference with its interval, and Wilcoxon's signed-rank p. Best F1 is
+of the best baseline, machine by machine: mean difference with its interval, and Wilcoxon's signed-rank p. Best F1 is
 an oracle: labels of the reported rows chose its level.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from logged_runs import Average, add_options, complete
 
-from tsad.assessment.baselines import PANEL, trivial
+from tsad.assessment.baselines import BASELINES, baseline
 from tsad.evaluation.intervals import paired_difference
 from tsad.experiment import Experiment
 from tsad.spec import parse_overrides
@@ -100,7 +100,7 @@ def wanted_runs(arguments: argparse.Namespace) -> dict[tuple[str, str], Experime
                     EXPERIMENTS / f"{file}.yaml", {**own, **changes, **place}
                 )
         base = wanted["multiscale", f"{machine} 0"]
-        wanted |= {(f"panel {name}", f"{machine} 0"): trivial(base, name) for name in PANEL}
+        wanted |= {(f"baseline {name}", f"{machine} 0"): baseline(base, name) for name in BASELINES}
         wanted["average", f"{machine} 0"] = Average(tuple(wanted[name, f"{machine} 0"] for name in AVERAGE))
     if arguments.only:
         wanted = {pair: each for pair, each in wanted.items() if pair[0] in arguments.only}
@@ -108,17 +108,17 @@ def wanted_runs(arguments: argparse.Namespace) -> dict[tuple[str, str], Experime
 
 
 def summary(by_machine: pd.DataFrame) -> pd.DataFrame:
-    """Returns a row per detector, the best mean VUS-PR first, compared with the best trivial one."""
+    """Returns a row per detector, the best mean VUS-PR first, compared with the best baseline."""
     generator = np.random.default_rng(0)
     table = by_machine.groupby("name").mean().rename(columns=SHOWN).sort_values("VUS-PR", ascending=False)
     values = prime(by_machine)
-    trivial_names = [name for name in table.index if name.startswith("panel ")]
-    for name in table.index if trivial_names else []:
-        rival = next(each for each in trivial_names if each != name)
+    baseline_names = [name for name in table.index if name.startswith("baseline ")]
+    for name in table.index if baseline_names else []:
+        rival = next(each for each in baseline_names if each != name)
         both = values.loc[[name, rival]].dropna(axis=1).to_numpy()
         if both.shape[1] > 1:
             found = paired_difference(both[0], both[1], generator)
-            table.loc[name, f"against {trivial_names[0].removeprefix('panel ')}"] = str(found.difference)
+            table.loc[name, f"against {baseline_names[0].removeprefix('baseline ')}"] = str(found.difference)
             table.loc[name, "p"] = found.p_value
             table.loc[name, "wins"] = f"{found.wins}/{found.cases}"
     return table
@@ -133,7 +133,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", nargs="+", default=MACHINES)
     parser.add_argument("--seeds", type=int, default=3)
-    add_options(parser, "multiscale or 'panel l2'")
+    add_options(parser, "multiscale or 'baseline l2'")
     return parser.parse_args()
 
 

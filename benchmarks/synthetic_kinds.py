@@ -1,4 +1,4 @@
-"""Which kinds of anomalies a detector finds in synthetic series, beside the trivial panel.
+"""Which kinds of anomalies a detector finds in synthetic series, beside the baselines.
 
     python benchmarks/synthetic_kinds.py --seeds 3 --output synthetic_kinds.csv
     python benchmarks/synthetic_kinds.py --kinds point decoupling --seeds 1 --epochs 1 --rows 600
@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from tsad.assessment.baselines import run_panel
+from tsad.assessment.baselines import run_baselines
 from tsad.data.injection import ALL_KINDS
 from tsad.experiment import run
 from tsad.workflows.context import read_experiment
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def measured(kind: str, seed: int, arguments: argparse.Namespace) -> list[dict[str, object]]:
-    """Returns a line for the detector, for each trivial one, and for chance on the series of a kind and a seed."""
+    """Returns a line for the detector, for each baseline, and for chance on the series of a kind and a seed."""
     changes = {
         "data": {"kind": "synthetic_kinds", "kinds": [kind], "seed": seed, "rows": arguments.rows},
         "seed": seed,
@@ -46,7 +46,7 @@ def measured(kind: str, seed: int, arguments: argparse.Namespace) -> list[dict[s
     }
     experiment = read_experiment(EXPERIMENT, changes)
     data = experiment.data.load(Path())
-    outcomes = {arguments.model: run(experiment, data), **run_panel(experiment, data)}
+    outcomes = {arguments.model: run(experiment, data), **run_baselines(experiment, data)}
     found = {name: outcome.report.metrics["ranking/pr_auc"] for name, outcome in outcomes.items()}
     found["share of anomalous rows"] = float(data.test.labels.mean())
     return [{"kind": kind, "seed": seed, "detector": name, "pr_auc": value} for name, value in found.items()]
@@ -55,7 +55,7 @@ def measured(kind: str, seed: int, arguments: argparse.Namespace) -> list[dict[s
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", choices=ALL_KINDS, default=KINDS)
-    parser.add_argument("--model", default="lstm_ae", help="kind of the model beside the panel")
+    parser.add_argument("--model", default="lstm_ae", help="kind of the model beside the baselines")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rows", type=int, default=4000)

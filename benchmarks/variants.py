@@ -1,8 +1,8 @@
-"""Every variant of models and objectives beside the trivial panel on several SMD machines, from logged runs.
+"""Every variant of models and objectives beside the baselines on several SMD machines, from logged runs.
 
     python benchmarks/variants.py --machines 1-2 2-1 2-8 3-4
 
-Runs experiments/smd_*.yaml and the trivial panel on each machine, and prints means over the machines: row level, no
+Runs experiments/smd_*.yaml and the baselines on each machine, and prints means over the machines: row level, no
 point adjustment. ROC-AUC and PR-AUC need no threshold; best F1 is an oracle (test labels chose its threshold); F1 is
 deployable (threshold from validation rows). Every value of the YAMLs can be set: --set training.epochs=5.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from logged_runs import add_options, complete
 
-from tsad.assessment.baselines import PANEL, UNTRAINED, trivial, untrained
+from tsad.assessment.baselines import BASELINES, UNTRAINED, baseline, untrained
 from tsad.spec import parse_overrides
 from tsad.workflows.context import open_place, read_experiment
 
@@ -38,8 +38,10 @@ def main() -> None:
     for machine in arguments.machines:
         read = {name: read_experiment(path, {"data.machine": machine, **changes}) for name, path in files.items()}
         base = read["smd_lstm"]
-        panel = {f"panel {name}": trivial(base, name) for name in PANEL} | {f"panel {UNTRAINED}": untrained(base)}
-        wanted |= {(name, machine): each for name, each in (panel | read).items()}
+        baselines = {f"baseline {name}": baseline(base, name) for name in BASELINES} | {
+            f"baseline {UNTRAINED}": untrained(base)
+        }
+        wanted |= {(name, machine): each for name, each in (baselines | read).items()}
     if arguments.only:
         wanted = {pair: each for pair, each in wanted.items() if pair[0] in arguments.only}
     runs = complete(open_place(), "benchmark-variants", wanted, arguments.parallel)
@@ -61,7 +63,7 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", nargs="+", default=["1-2", "2-1", "2-8", "3-4"])
-    add_options(parser, "smd_lstm or 'panel l2'")
+    add_options(parser, "smd_lstm or 'baseline l2'")
     return parser.parse_args()
 
 

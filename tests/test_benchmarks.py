@@ -10,7 +10,7 @@ import torch
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import kind_of, members
-from tsad.assessment.baselines import PANEL
+from tsad.assessment.baselines import BASELINES
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.data.split import split
 from tsad.detector.ensemble import Ensemble
@@ -122,19 +122,19 @@ def test_the_gpu_benchmark_says_what_it_cannot_do(gpu, capsys, wrong, message):
 # --- the table of detectors ---
 
 
-def test_detectors_are_compared_with_the_best_trivial_one_machine_by_machine(smd):
-    vus = {"deep": [0.5, 0.7, 0.4, 0.9, 0.6], "panel l2": [0.4, 0.5, 0.7, 0.5, 0.1], "panel random": [0.1] * 5}
+def test_detectors_are_compared_with_the_best_baseline_one_machine_by_machine(smd):
+    vus = {"deep": [0.5, 0.7, 0.4, 0.9, 0.6], "baseline l2": [0.4, 0.5, 0.7, 0.5, 0.1], "baseline random": [0.1] * 5}
     runs = [
         dict.fromkeys(smd.SHOWN, 0.0) | {"name": name, "machine": f"m{place}", smd.PRIME: value}
         for name, values in vus.items()
         for place, value in enumerate(values)
     ]
     table = smd.summary(pd.DataFrame(runs).groupby(["name", "machine"])[[*smd.SHOWN]].mean())
-    assert table.index.tolist() == ["deep", "panel l2", "panel random"]
+    assert table.index.tolist() == ["deep", "baseline l2", "baseline random"]
     assert table["VUS-PR"].tolist() == pytest.approx([0.62, 0.44, 0.1])
     assert table["against l2"]["deep"].startswith("0.180 [")
     assert table["p"]["deep"] == pytest.approx(10 / 32)
-    assert table["wins"].to_dict() == {"deep": "4/5", "panel l2": "4/5", "panel random": "0/5"}
+    assert table["wins"].to_dict() == {"deep": "4/5", "baseline l2": "4/5", "baseline random": "0/5"}
 
 
 def test_every_detector_of_the_table_runs_on_every_machine_with_the_same_rows_and_threshold(smd, monkeypatch):
@@ -142,7 +142,7 @@ def test_every_detector_of_the_table_runs_on_every_machine_with_the_same_rows_an
     monkeypatch.setattr(sys, "argv", words)
     wanted = smd.wanted_runs(smd.read_arguments())
     trained = len(smd.DETECTORS) - len(smd.CLOSED)
-    assert len(wanted) == 2 * (len(smd.CLOSED) + 2 * trained + len(PANEL) + 1)
+    assert len(wanted) == 2 * (len(smd.CLOSED) + 2 * trained + len(BASELINES) + 1)
     assert {case for _, case in wanted} == {"1-2 0", "1-2 1", "2-8 0", "2-8 1"}
     averages = {case: wanted.pop(("average", case)) for case in ("1-2 0", "2-8 0")}
     for case, average in averages.items():
@@ -152,8 +152,8 @@ def test_every_detector_of_the_table_runs_on_every_machine_with_the_same_rows_an
         assert experiment.split == wanted["multiscale", "1-2 0"].split
         assert experiment.threshold.kind == "ewma"
     assert wanted["lstm", "1-2 0"].training.epochs == 1
-    monkeypatch.setattr(sys, "argv", [*words, "--only", "lstm", "panel l2"])
-    assert {name for name, _ in smd.wanted_runs(smd.read_arguments())} == {"lstm", "panel l2"}
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "lstm", "baseline l2"])
+    assert {name for name, _ in smd.wanted_runs(smd.read_arguments())} == {"lstm", "baseline l2"}
 
 
 def test_an_average_is_the_mean_surprisal_of_its_members_where_the_first_counts_twice(smd, small_experiment):

@@ -101,7 +101,7 @@ def searched(tmp_path_factory):
     return Searched(folder, out, MlflowClient(uri, uri))
 
 
-def test_the_search_prints_a_line_for_each_trial_then_the_table_the_panel_and_the_way_on(searched):
+def test_the_search_prints_a_line_for_each_trial_then_the_table_the_baselines_and_the_way_on(searched):
     for child in searched.children:
         assert searched.out.count(child.info.run_name) >= 2
     for words in (
@@ -110,7 +110,7 @@ def test_the_search_prints_a_line_for_each_trial_then_the_table_the_panel_and_th
         "chance",
         "oracle/best_f1",
         "deployable/f1",
-        "the best trivial one",
+        "the best baseline",
         "those of the selection rows",
     ):
         assert words in searched.out
@@ -222,9 +222,9 @@ def test_the_champion_carries_whose_labels_chose_it(searched):
     assert found["deployable/f1"] == found["point/f1"]
 
 
-def test_the_parent_has_the_trivial_panel_the_table_and_the_winner_as_an_experiment(searched, tmp_path):
+def test_the_parent_has_the_baseline_baselines_the_table_and_the_winner_as_an_experiment(searched, tmp_path):
     metrics = searched.parent.data.metrics
-    assert {"panel/l2/ranking/pr_auc", "panel/pca error/ranking/pr_auc"} <= metrics.keys()
+    assert {"baseline/l2/ranking/pr_auc", "baseline/pca error/ranking/pr_auc"} <= metrics.keys()
     assert {"champion", "champion.yaml", "trials.csv"} <= artifacts(searched.client, searched.parent.info.run_id)
     path = searched.client.download_artifacts(searched.parent.info.run_id, "champion.yaml", str(tmp_path))
     experiment = parse(Experiment, read_yaml(Path(path)), "champion")

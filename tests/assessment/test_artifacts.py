@@ -17,7 +17,7 @@ from tsad.assessment.artifacts import (
     write_scores,
 )
 from tsad.assessment.assessment import assess, assess_scores
-from tsad.assessment.baselines import PANEL
+from tsad.assessment.baselines import BASELINES
 from tsad.detector.detector import Detector
 from tsad.evaluation.anomaly_types import KindScores
 from tsad.evaluation.pointwise import precision_recall_f1
@@ -187,15 +187,15 @@ def test_the_sweep_has_deployable_levels_and_the_oracles(folder, assessment):
         assert line.predicted == pytest.approx(flags.mean())
 
 
-def test_the_assessment_has_panel_chance_gain_and_causes(folder, assessment):
+def test_the_assessment_has_baselines_chance_gain_and_causes(folder, assessment):
     found = read(folder, "assessment.json")
     assert found["title"] == "a detector on rows"
     assert found["labels_used"] == assessment.provenance.parts()
-    assert list(found["panel"]) == list(PANEL)
+    assert list(found["baselines"]) == list(BASELINES)
     certainty = found["certainty"]
     assert certainty["chance"]["ranking/roc_auc"].keys() == {"mean", "low", "high"}
     assert certainty["intervals"]["detector"] == pytest.approx(assessment.certainty.intervals["detector"]._asdict())
-    assert certainty["gain"]["rival"] in PANEL
+    assert certainty["gain"]["rival"] in BASELINES
     assert certainty["gain"]["difference"] == pytest.approx(list(assessment.certainty.gain.difference))
     assert certainty["permuted"]["value"] == assessment.report.metrics["ranking/pr_auc"]
     assert {"root_cause/ndcg", "root_cause/chance/ndcg"} <= found["root_cause"].keys()
@@ -204,7 +204,7 @@ def test_the_assessment_has_panel_chance_gain_and_causes(folder, assessment):
 def test_kinds_are_a_table_with_a_line_for_each_kind_and_detector(folder, assessment):
     table = pd.read_csv(folder / "kinds.csv")
     assert list(table) == ["detector", *KindScores._fields]
-    assert table["detector"].unique().tolist() == ["detector", *PANEL]
+    assert table["detector"].unique().tolist() == ["detector", *BASELINES]
     assert list(table.iloc[0][["kind", "recall", "pr_auc"]]) == [
         (first := assessment.kinds["detector"][0]).kind,
         first.recall,

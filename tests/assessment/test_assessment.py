@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score
 
 import tsad.assessment.assessment
 from tsad.assessment.assessment import Gain, assess, assess_scores
-from tsad.assessment.baselines import PANEL, UNTRAINED, run_panel
+from tsad.assessment.baselines import BASELINES, UNTRAINED, run_baselines
 from tsad.evaluation.anomaly_types import by_kind
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.root_cause import root_cause
@@ -28,21 +28,21 @@ RIVALS = ("l2", "k-means", UNTRAINED)
 
 
 class Case:
-    """One run of a network and of the panel, to be assessed on any labels."""
+    """One run of a network and of the baselines, to be assessed on any labels."""
 
     def __init__(self):
         self.experiment = parse(Experiment, VALUES, "case")
         self.data = self.experiment.data.load(Path())
         self.outcome = run(self.experiment, self.data)
-        self.panel = run_panel(self.experiment, self.data)
+        self.baselines = run_baselines(self.experiment, self.data)
 
-    def assessed(self, labels, members=(*PANEL, UNTRAINED)):
+    def assessed(self, labels, members=(*BASELINES, UNTRAINED)):
         """Returns the assessment on any test labels; no label has a hand in the runs, so they are not repeated."""
         data = replace(self.data, test=replace(self.data.test, labels=labels))
         parts = replace(self.outcome.parts, reported=slice(0))  # so that each report is made anew, on these labels
-        panel = {name: replace(self.panel[name], parts=parts) for name in members}
+        baselines = {name: replace(self.baselines[name], parts=parts) for name in members}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tsad.assessment.assessment, "run_panel", lambda experiment, data: panel)
+            patch.setattr(tsad.assessment.assessment, "run_baselines", lambda experiment, data: baselines)
             chosen = replace(self.outcome.detector, selection_labels="selection")
             return assess(chosen, self.experiment, data, "case")
 
@@ -80,29 +80,29 @@ def test_prediction_errors_are_those_of_the_normal_rows_in_training_deviations(c
     assert assessed.report.metrics["prediction/rmse"] == pytest.approx(np.sqrt(np.square(normal).mean()), rel=1e-5)
 
 
-def test_all_of_the_panel_stands_beside_it_on_the_same_rows(case, assessed):
-    assert list(assessed.panel) == list(assessed.panel_scores) == [*PANEL, UNTRAINED]
-    for name, found in assessed.panel.items():
+def test_all_of_the_baselines_stands_beside_it_on_the_same_rows(case, assessed):
+    assert list(assessed.baselines) == list(assessed.baseline_scores) == [*BASELINES, UNTRAINED]
+    for name, found in assessed.baselines.items():
         assert found.metrics["rows/scored"] == 188
-        scores, labels = assessed.panel_scores[name], assessed.labels
+        scores, labels = assessed.baseline_scores[name], assessed.labels
         assert found.metrics["ranking/pr_auc"] == pytest.approx(average_precision_score(labels, scores))
-        outcome = case.panel[name]
+        outcome = case.baselines[name]
         assert (found == outcome.report) == (outcome.parts.reported == REPORTED)
         assert found == report(outcome.detector, outcome.test, case.outcome.parts, REPORTED)
 
 
 def test_intervals_hold_the_reported_values(assessed):
     intervals = assessed.certainty.intervals
-    assert list(intervals) == ["detector", *assessed.panel]
+    assert list(intervals) == ["detector", *assessed.baselines]
     for name, (value, low, high) in intervals.items():
-        found = assessed.report if name == "detector" else assessed.panel[name]
+        found = assessed.report if name == "detector" else assessed.baselines[name]
         assert value == pytest.approx(found.metrics["ranking/pr_auc"])
         assert 0 < low < value < high <= 1
 
 
-def test_the_gain_is_over_the_best_trivial_detector(assessed):
+def test_the_gain_is_over_the_best_baseline_detector(assessed):
     gain = assessed.certainty.gain
-    values = {name: average_precision_score(assessed.labels, each) for name, each in assessed.panel_scores.items()}
+    values = {name: average_precision_score(assessed.labels, each) for name, each in assessed.baseline_scores.items()}
     assert gain.rival == max(values, key=values.get)
     assert gain.rival_value == pytest.approx(values[gain.rival])
     assert gain.value == pytest.approx(assessed.report.metrics["ranking/pr_auc"])
@@ -116,9 +116,9 @@ def test_a_gain_compares_the_rows_that_all_of_them_score(case):
         Experiment, put(VALUES, {"split.selection": 0.0, "model": {"kind": "l2"}, "window.length": 1}), "l2"
     )
     found = assess(run(experiment, case.data).detector, experiment, case.data, "from the first row on")
-    shared = slice(15, None)  # the panel's longest windows
+    shared = slice(15, None)  # the baselines' longest windows
     assert found.report.metrics["rows/unscored"] == 0
-    assert np.isnan(found.panel_scores["k-means"][:15]).all()
+    assert np.isnan(found.baseline_scores["k-means"][:15]).all()
     by_hand = average_precision_score(found.labels[shared], found.scores[shared])
     assert found.certainty.gain.value == pytest.approx(by_hand)
     assert found.certainty.gain.value != found.certainty.intervals["detector"].value
@@ -131,7 +131,7 @@ def test_a_gain_vanishes_under_permuted_labels(case):
     found = case.assessed(labels, RIVALS).certainty
     assert found.gain.value == pytest.approx(1)
     assert found.gain.difference.low > 0
-    assert " beats the best trivial one" in found.gain.sentence
+    assert " beats the best baseline" in found.gain.sentence
     assert found.permuted.p_value < 0.01
     permuted = case.assessed(np.roll(labels, 130), RIVALS).certainty
     assert permuted.gain.difference.low <= 0
@@ -140,7 +140,7 @@ def test_a_gain_vanishes_under_permuted_labels(case):
 
 
 def test_random_scores_are_no_better_than_chance(assessed):
-    certainty, random = assessed.certainty, assessed.panel["random"].metrics
+    certainty, random = assessed.certainty, assessed.baselines["random"].metrics
     mean, low, high = certainty.chance["ranking/roc_auc"]
     assert mean == pytest.approx(0.5, abs=0.03)
     assert low - 0.05 < random["ranking/roc_auc"] < high + 0.05
@@ -155,9 +155,9 @@ def test_causes_are_those_of_reported_events_alone(case, assessed):
 
 
 def test_each_kind_of_reported_anomaly_is_judged_for_every_detector(case, assessed):
-    test, outcome = case.data.test, case.panel["l2"]
+    test, outcome = case.data.test, case.baselines["l2"]
     events = [(start - REPORTED.start, stop - REPORTED.start, name) for start, stop, name in case.data.kinds]
-    assert list(assessed.kinds) == ["detector", *PANEL, UNTRAINED]
+    assert list(assessed.kinds) == ["detector", *BASELINES, UNTRAINED]
     assert assessed.kinds["detector"] == by_kind(assessed.scores, assessed.flags, test.labels[REPORTED], events)
     flags = outcome.detector.flag(outcome.test)[REPORTED]
     assert assessed.kinds["l2"] == by_kind(outcome.test.values[REPORTED], flags, test.labels[REPORTED], events)
@@ -170,7 +170,7 @@ def test_without_labels_nothing_is_claimed(case):
     assert found.labels is None
     assert found.certainty is None
     assert found.report.undefined["ranking/pr_auc"] == "no labels"
-    assert set(found.panel) == {*PANEL, UNTRAINED}
+    assert set(found.baselines) == {*BASELINES, UNTRAINED}
     assert np.isfinite(found.scores).all()
 
 
@@ -218,7 +218,7 @@ def test_labels_of_reported_rows_leave_nothing_deployable(case):
 def test_a_gain_says_no_more_than_its_interval(value, low, verdict):
     gain = Gain("l2", value, 0.5, Interval(value - 0.5, low, 0.3))
     assert gain.sentence == (
-        f"In PR-AUC the detector ({value:.3f}) {verdict} the best trivial one (l2, 0.500): "
+        f"In PR-AUC the detector ({value:.3f}) {verdict} the best baseline (l2, 0.500): "
         f"difference {value - 0.5:.3f} [{low:.3f}, 0.300]."
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsad.assessment.baselines import PANEL, UNTRAINED, run_panel, trivial, untrained
+from tsad.assessment.baselines import BASELINES, UNTRAINED, baseline, run_baselines, untrained
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment, run
 from tsad.spec import parse
@@ -20,7 +20,7 @@ VALUES = {
     "training": {"epochs": 2},
     "threshold": {"kind": "percentile", "percentile": 97},
 }
-names = pytest.mark.parametrize("name", PANEL)
+names = pytest.mark.parametrize("name", BASELINES)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def data(experiment) -> DataSet:
 
 @pytest.fixture(scope="module")
 def outcomes(experiment, data):
-    return run_panel(experiment, data)
+    return run_baselines(experiment, data)
 
 
 def narrow(data: DataSet, features: int) -> DataSet:
@@ -49,8 +49,8 @@ def narrow(data: DataSet, features: int) -> DataSet:
     return dataclasses.replace(data, train=part(data.train), test=part(data.test), causes=())
 
 
-def test_the_panel_has_the_trivial_detectors_that_the_field_quotes():
-    kinds = {sections["model"]["kind"] for sections in PANEL.values()}
+def test_the_baselines_have_the_baseline_detectors_that_the_field_quotes():
+    kinds = {sections["model"]["kind"] for sections in BASELINES.values()}
     assert kinds == {
         "random",
         "constant",
@@ -63,16 +63,16 @@ def test_the_panel_has_the_trivial_detectors_that_the_field_quotes():
         "window_linear",
         "k_means",
     }
-    assert len(PANEL) == len(kinds) + 2
+    assert len(BASELINES) == len(kinds) + 2
 
 
 def test_a_network_stands_beside_all_of_it_and_its_untrained_copy(outcomes):
-    assert list(outcomes) == [*PANEL, UNTRAINED]
+    assert list(outcomes) == [*BASELINES, UNTRAINED]
 
 
 def test_a_closed_form_has_no_untrained_copy(experiment, data):
-    closed = experiment.model_copy(update={"model": trivial(experiment, "l2").model})
-    assert list(run_panel(closed, data)) == list(PANEL)
+    closed = experiment.model_copy(update={"model": baseline(experiment, "l2").model})
+    assert list(run_baselines(closed, data)) == list(BASELINES)
 
 
 def test_every_member_scores_the_reported_rows(outcomes):
@@ -102,15 +102,15 @@ def test_l2_is_what_numpy_makes_of_it(outcomes, data):
 
 @names
 def test_a_member_has_the_rows_scaler_threshold_and_seed_of_the_experiment(experiment, name):
-    member = trivial(experiment, name)
+    member = baseline(experiment, name)
     for part in ("seed", "data", "scaler", "threshold"):
         assert getattr(member, part) == getattr(experiment, part)
     assert member.split.model_copy(update={"gap": 12}) == experiment.split
-    assert member.model.kind == PANEL[name]["model"]["kind"]
+    assert member.model.kind == BASELINES[name]["model"]["kind"]
 
 
 def test_the_gap_is_widened_where_a_score_looks_at_more_rows_than_it_has_and_nowhere_else(experiment):
-    gaps = {name: trivial(experiment, name).split.gap for name in PANEL}
+    gaps = {name: baseline(experiment, name).split.gap for name in BASELINES}
     assert {name: gap for name, gap in gaps.items() if gap != 12} == {
         "autoregressive ridge": 6 + 10 - 1,
         "window linear": 16,
@@ -129,5 +129,5 @@ def test_an_untrained_copy_differs_in_nothing_but_its_training(experiment, outco
 
 @pytest.mark.parametrize(("features", "left_out"), [(5, {"pca error"}), (1, {"pca error"})])
 def test_pca_error_is_left_out_where_nothing_would_remain_to_explain(experiment, data, features, left_out):
-    closed = experiment.model_copy(update={"model": trivial(experiment, "constant").model})
-    assert PANEL.keys() - run_panel(closed, narrow(data, features)).keys() == left_out
+    closed = experiment.model_copy(update={"model": baseline(experiment, "constant").model})
+    assert BASELINES.keys() - run_baselines(closed, narrow(data, features)).keys() == left_out

@@ -79,10 +79,10 @@ def known():
     labels[100:120] = labels[300:305] = True
     scores = generator.random(400) + 0.6 * labels
     scores[:7] = np.nan
-    panel_scores = {"random": generator.random(400), "l2": generator.random(400) + 0.3 * labels}
+    baseline_scores = {"random": generator.random(400), "l2": generator.random(400) + 0.3 * labels}
     reports = {
         name: evaluate(each, each > 0.9, labels, rows_per_day=100)
-        for name, each in {"detector": scores, **panel_scores}.items()
+        for name, each in {"detector": scores, **baseline_scores}.items()
     }
     first = assess_scores(scores, labels, "alone")
     certainty = Certainty(
@@ -113,8 +113,8 @@ def known():
         first_row=50,
         report=reports["detector"],
         provenance=Provenance(),
-        panel={name: reports[name] for name in panel_scores},
-        panel_scores=panel_scores,
+        baselines={name: reports[name] for name in baseline_scores},
+        baseline_scores=baseline_scores,
         certainty=certainty,
         kinds={
             "detector": (KindScores("flood", 2, 25, 0.5, 0.31, 0.42, 0.0625), KindScores("scan", 1, 3, *[None] * 4)),
@@ -143,7 +143,7 @@ def test_every_metric_of_the_headline_is_there_for_every_detector_with_its_value
     table = read.table("What it is worth")
     assert list(table) == ["detector", "l2", "random", "chance"]  # by falling PR-AUC
     for metric in HEADLINE:
-        for name, report in {"detector": known.report, **known.panel}.items():
+        for name, report in {"detector": known.report, **known.baselines}.items():
             if metric.key != "ranking/pr_auc":
                 assert numbers(table[name][metric.heading]) == [round(report.metrics[metric.key], 3)]
         expected = [round(number, 3) for number in known.certainty.chance[metric.key]]
@@ -189,9 +189,9 @@ def test_luck_and_causes_are_told_beside_chance(known, read):
     assert lines == [["detector", "0.710", "0.720", "0.730", "0.740"], ["chance", "0.210", "0.220", "0.230", "0.240"]]
 
 
-def test_kinds_are_told_beside_the_best_trivial_detector(known, read):
+def test_kinds_are_told_beside_the_best_baseline_detector(known, read):
     head, *lines = read.sections["Which kinds does it find?"]
-    assert head[1:] == ["events", "rows", "events found", "recall", "PR-AUC", "chance", "best trivial one"]
+    assert head[1:] == ["events", "rows", "events found", "recall", "PR-AUC", "chance", "best baseline"]
     assert lines == [
         ["flood", "2", "25", "0.500", "0.310", "0.420", "0.062", "0.530 (l2)"],
         ["scan", "1", "3", "-", "-", "-", "-", "-"],
@@ -260,20 +260,23 @@ def test_names_cannot_become_markup(known):
     assert "a <b>file</b>" in read.text
 
 
-def test_without_a_panel_nothing_is_said_to_be_beaten(known):
+def test_without_a_baselines_nothing_is_said_to_be_beaten(known):
     certainty = replace(known.certainty, gain=None)
-    alone = Page(page(replace(known, panel={}, panel_scores={}, certainty=certainty), {}))
-    assert "No trivial detector was run on these rows" in alone.text
-    assert "There is no trivial detector beside it." in alone.text
+    alone = Page(page(replace(known, baselines={}, baseline_scores={}, certainty=certainty), {}))
+    assert "No baseline was run on these rows" in alone.text
+    assert "There is no baseline beside it." in alone.text
     assert list(alone.table("What it is worth")) == ["detector", "chance"]
     apart = Page(page(replace(known, certainty=certainty), {}))
-    assert "The detector and the trivial ones share no scored rows of both kinds" in apart.text
+    assert "The detector and the baselines share no scored rows of both kinds" in apart.text
 
 
 def test_adjusted_f1_never_stands_without_that_of_a_random_score(known):
     assert "PA-F1" in Page(page(replace(known, certainty=None), {})).table("What it is worth")["random"]
-    panel = {"l2": known.panel["l2"]}
-    assert "PA-F1" not in Page(page(replace(known, certainty=None, panel=panel), {})).table("What it is worth")["l2"]
+    baselines = {"l2": known.baselines["l2"]}
+    assert (
+        "PA-F1"
+        not in Page(page(replace(known, certainty=None, baselines=baselines), {})).table("What it is worth")["l2"]
+    )
 
 
 @pytest.mark.slow

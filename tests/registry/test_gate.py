@@ -29,7 +29,7 @@ EXPERIMENT = {
     "window": {"length": 8},
     "model": {"kind": "window_linear"},
 }
-TAGS = {"tsad.beats_trivial": "no"}
+TAGS = {"tsad.beats_baselines": "no"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def test_the_first_becomes_champion_and_it_is_said_that_it_beats_nobody(client, 
     assert (found.version, found.uri, found.decision.verdict) == ("1", f"models:/{NAME}@champion", "first")
     assert aliases(client) == {"champion": "1"}
     version = client.get_model_version(NAME, "1")
-    text = f"models:/{NAME} had no champion; version 1 is the first. It does not beat the best trivial detector."
+    text = f"models:/{NAME} had no champion; version 1 is the first. It does not beat the best baseline."
     assert version.description == found.decision.text == text
     assert version.tags == {"run": search.writer.run_id, "tsad.gate": "first", **TAGS}
     assert store.client.get_run(search.writer.run_id).data.tags["tsad.gate"] == "first"

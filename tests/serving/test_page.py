@@ -34,13 +34,13 @@ EXPERIMENT = {
     "model": {"kind": "window_linear", "components": 16},
     "threshold": {"kind": "percentile", "percentile": 99.9},
 }
-METRICS = {"ranking/pr_auc": 0.75, "panel/random/ranking/pr_auc": 0.08, "panel/l2/ranking/pr_auc": 0.21}
+METRICS = {"ranking/pr_auc": 0.75, "baseline/random/ranking/pr_auc": 0.08, "baseline/l2/ranking/pr_auc": 0.21}
 VIEWS = ("score", "model", "search", "drift")
 ROWS, DISTURBED, FIRST, LAST = 1000, "sensor_05", 400, 429
 PATIENCE = 60_000
 """Milliseconds that anything on the page may take on a busy machine."""
 
-# first and last column of the canvas with something red in the score panel, as shares of its width
+# first and last column of the canvas with something red in the score baselines, as shares of its width
 SHADED = """canvas => {
   const {width, height} = canvas, pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
   const y = Math.round(25 * devicePixelRatio), found = [];

@@ -16,9 +16,9 @@ from tsad.detector.ensemble import Ensemble
 from tsad.detector.scoring import (
     BATCH,
     MeanSmoothing,
-    RollingMedianNormalization,
     NoNormalization,
     NoSmoothing,
+    RollingMedianNormalization,
     ScoringSpec,
 )
 from tsad.models.baselines.autoregressive import AutoregressiveRidgeSpec

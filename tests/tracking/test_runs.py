@@ -107,7 +107,7 @@ def test_curves_stand_at_their_steps(store, writer):
 
 
 def test_any_number_of_metrics_can_be_written(writer, there):
-    many = {f"panel/{place}": place / 7 for place in range(1001)}
+    many = {f"baseline/{place}": place / 7 for place in range(1001)}
     writer.metrics(many)
     assert there(writer.run_id).data.metrics == many
 

@@ -14,13 +14,13 @@ from tsad.tuning.trial_table import show_trials, trial_table
 
 @pytest.fixture(scope="module")
 def assessment():
-    """Scores of 200 rows beside a panel of one, as of a detector that labels chose."""
+    """Scores of 200 rows beside baselines of one, as of a detector that labels chose."""
     labels = np.arange(200) % 40 < 6
     found = assess_scores(np.random.default_rng(0).random(200) + 0.5 * labels, labels, "scores")
     gain = Gain("l2", 0.5, 0.25, Interval(0.25, 0.125, 0.375))
     return replace(
         found,
-        panel={"l2": Report({"ranking/pr_auc": 0.25, "deployable/f1": 0.125, "point/f1": 0.125})},
+        baselines={"l2": Report({"ranking/pr_auc": 0.25, "deployable/f1": 0.125, "point/f1": 0.125})},
         provenance=Provenance(selection="selection"),
         certainty=replace(found.certainty, gain=gain),
     )
@@ -32,7 +32,7 @@ def rows_of(text):
     return {cells[0]: dict(zip(head, cells, strict=True)) for cells in lines}
 
 
-def test_the_panel_and_chance_stand_below_the_detector(assessment):
+def test_the_baselines_and_chance_stand_below_the_detector(assessment):
     rows = rows_of(show_comparison("mine", assessment))
     assert list(rows) == ["mine", "l2", "chance"]
     assert rows["mine"]["pr_auc"] == f"{assessment.report.metrics['ranking/pr_auc']:.3f}"
@@ -71,7 +71,7 @@ def test_of_rows_without_labels_the_flagged_ones_are_counted(assessment):
 def test_the_verdict_is_the_gain_and_whose_labels_chose(assessment):
     gain, labels = show_verdict(assessment).splitlines()
     assert gain == assessment.certainty.gain.sentence
-    assert "beats the best trivial one (l2, 0.250)" in gain
+    assert "beats the best baseline (l2, 0.250)" in gain
     assert labels == assessment.provenance.sentence
     assert "those of the selection rows in the selection" in labels
 

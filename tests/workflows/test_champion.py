@@ -1,7 +1,7 @@
 import pytest
 
 from tests.stores import clear_environment, opened
-from tsad.assessment import baselines as panel
+from tsad.assessment import baselines
 from tsad.assessment.artifacts import DETECTOR, write_results
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
@@ -104,10 +104,10 @@ def crowned(chosen, small_data, tmp_path_factory, monkeypatch, capsys):
     """Returns what became of a winner, what its run's note says, and what was printed."""
     clear_environment(monkeypatch)
     store = opened(tmp_path_factory.getbasetemp() / "store")
-    # what takes seconds and is proved elsewhere: the model that MLflow serves, plots, most of the panel
+    # what takes seconds and is proved elsewhere: the model that MLflow serves, plots, most of the baselines
     monkeypatch.setattr(crowning, "log_detector", lambda run_id, folder, series, tags: folder.as_uri())
     monkeypatch.setattr(crowning, "write_assessment", lambda assessment, folder: None)
-    monkeypatch.setattr(panel, "PANEL", {name: panel.PANEL[name] for name in ("random", "l2")})
+    monkeypatch.setattr(baselines, "BASELINES", {name: baselines.BASELINES[name] for name in ("random", "l2")})
 
     def became(name):
         champion, _, folder = chosen((0.5, 1.0, 0.2), register=name)
@@ -125,9 +125,9 @@ def test_the_winner_becomes_the_first_champion_and_everybody_is_told_what_it_bea
     (version,) = versions("tsad-crowned")
     assert version.aliases == ("champion",)
     assert (tags["tsad.gate"], version.tags["tsad.gate"]) == ("first", "first")
-    assert tags["tsad.beats_trivial"] == version.tags["tsad.beats_trivial"]
-    assert tags["tsad.beats_trivial"] in {"yes", "perhaps", "no"}
-    assert "best trivial detector" in found.decision.text == version.description
+    assert tags["tsad.beats_baselines"] == version.tags["tsad.beats_baselines"]
+    assert tags["tsad.beats_baselines"] in {"yes", "perhaps", "no"}
+    assert "best baseline" in found.decision.text == version.description
     assert tags["mlflow.note.content"].startswith(
         "Winner `g00-window_linear-001`, tsad-crowned version 1, on synthetic-0"
     )

@@ -82,14 +82,14 @@ def metrics(outcome: Outcome) -> dict[str, float]:
 
 
 def assessed_metrics(assessment: Assessment) -> dict[str, float]:
-    """Returns the headlines of an assessment, and those of the trivial detectors under `panel/NAME/`."""
-    trivial = {
-        f"panel/{name}/{metric}": report.metrics[metric]
-        for name, report in assessment.panel.items()
+    """Returns the headlines of an assessment, and those of the baselines under `baseline/NAME/`."""
+    baseline = {
+        f"baseline/{name}/{metric}": report.metrics[metric]
+        for name, report in assessment.baselines.items()
         for metric in HEADLINES
         if metric in report.metrics
     }
-    return headlines(assessment.report) | trivial
+    return headlines(assessment.report) | baseline
 
 
 def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title: str) -> None:
@@ -126,7 +126,7 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
     """Writes how far a detector can be trusted, below `folder`.
 
     `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the level of
-    the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (panel, chance,
+    the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (baselines, chance,
     intervals, gain, permutation test, root cause), `kinds.csv` (a line for each kind of anomaly and detector, where kinds are
     known), `data_card.json`, `data_card.md`, `plots/`.
     """
@@ -162,7 +162,7 @@ def _draw(assessment: Assessment) -> dict[str, Figure]:
         "score_distribution": draw_score_distribution(scores, labels, levels, title, level_from=level_from),
     }
     if assessment.certainty is not None:
-        others = assessment.panel_scores
+        others = assessment.baseline_scores
         plots["roc"] = draw_roc(scores, flags, labels, title, others, level_from=level_from)
         plots["precision_recall"] = draw_precision_recall(scores, flags, labels, title, others, level_from=level_from)
         plots["f1_vs_threshold"] = draw_f1_vs_threshold(scores, labels, levels, title, level_from=level_from)
@@ -240,7 +240,7 @@ def _described(assessment: Assessment) -> dict[str, object]:
     return {
         "title": assessment.title,
         "labels_used": assessment.provenance.parts(),
-        "panel": {name: dict(report.metrics) for name, report in assessment.panel.items()},
+        "baselines": {name: dict(report.metrics) for name, report in assessment.baselines.items()},
         "certainty": None if assessment.certainty is None else _certainty(assessment.certainty),
         "root_cause": None if causes is None else causes[0].named() | causes[1].named("root_cause/chance"),
     }

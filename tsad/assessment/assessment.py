@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.assessment.baselines import run_panel
+from tsad.assessment.baselines import run_baselines
 from tsad.assessment.leakage import PermutedLabels, permuted_labels
 from tsad.data.card import DataCard, data_card
 from tsad.data.dataset import DataSet
@@ -27,15 +27,15 @@ from tsad.sweep import sweep
 
 RESAMPLES, SEED = 500, 0
 GAIN = "ranking/pr_auc"
-"""The metric of the paired comparison with the best trivial detector."""
+"""The metric of the paired comparison with the best baseline."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What a detector has over the best trivial one in PR-AUC, on the rows that they and the rest of the panel score.
+    """What a detector has over the best baseline in PR-AUC, on the rows that they and the rest of the baselines score.
 
     Attributes:
-        rival: Name of the trivial detector with the highest PR-AUC (a choice in the rival's favor).
+        rival: Name of the baseline with the highest PR-AUC (a choice in the rival's favor).
         value: PR-AUC of the detector.
         rival_value: PR-AUC of the rival.
         difference: With its interval, over the same resamples of both.
@@ -48,11 +48,11 @@ class Gain:
 
     @property
     def sentence(self) -> str:
-        """Whether it is worth more than the best trivial detector."""
+        """Whether it is worth more than the best baseline."""
         better = "does not surely beat" if self.value > self.rival_value else "does not beat"
         beats = "beats" if self.difference.low > 0 else better
         return (
-            f"In PR-AUC the detector ({self.value:.3f}) {beats} the best trivial one ({self.rival}, {self.rival_value:.3f}): "
+            f"In PR-AUC the detector ({self.value:.3f}) {beats} the best baseline ({self.rival}, {self.rival_value:.3f}): "
             f"difference {self.difference}."
         )
 
@@ -63,8 +63,8 @@ class Certainty:
 
     Attributes:
         chance: What random scores get, by metric.
-        intervals: PR-AUC of the detector (named "detector") and of each trivial one.
-        gain: Over the best trivial one; None without a panel, or if no rows of both kinds have all their scores.
+        intervals: PR-AUC of the detector (named "detector") and of each baseline.
+        gain: Over the best baseline; None without baselines, or if no rows of both kinds have all their scores.
         permuted: PR-AUC beside that on shifted labels.
     """
 
@@ -90,11 +90,11 @@ class Assessment:
         predictions: (T, F) what the model took the rows for, likewise; None for a model without predictions.
         report: On these rows.
         provenance: Whose labels had a hand in the detector.
-        panel: Reports of the trivial detectors on the same rows.
-        panel_scores: (T,) scores of each.
+        baselines: Reports of the baselines on the same rows.
+        baseline_scores: (T,) scores of each.
         certainty: Chance, intervals, gain; None unless rows of both kinds are labeled.
         causes: How well features are ranked, and chance; None where causes are not known.
-        kinds: What the detector (named "detector") and each trivial one are worth on each kind of anomaly; empty where kinds
+        kinds: What the detector (named "detector") and each baseline are worth on each kind of anomaly; empty where kinds
             are not known.
         card: Of the data.
     """
@@ -110,8 +110,8 @@ class Assessment:
     validation: Floats | None = None
     rows: Series | None = None
     predictions: Floats | None = None
-    panel: Mapping[str, Report] = field(default_factory=dict)
-    panel_scores: Mapping[str, Floats] = field(default_factory=dict)
+    baselines: Mapping[str, Report] = field(default_factory=dict)
+    baseline_scores: Mapping[str, Floats] = field(default_factory=dict)
     certainty: Certainty | None = None
     causes: tuple[RootCause, RootCause] | None = None
     kinds: Mapping[str, tuple[KindScores, ...]] = field(default_factory=dict)
@@ -119,27 +119,27 @@ class Assessment:
 
 
 def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str) -> Assessment:
-    """Returns the assessment of a detector on the reported rows of an experiment, the trivial panel run beside it.
+    """Returns the assessment of a detector on the reported rows of an experiment, the baselines run beside it.
 
     Args:
         detector: As it was saved.
-        experiment: Says which rows are reported, and what the panel is fitted on.
+        experiment: Says which rows are reported, and what the baselines is fitted on.
         data: Of the experiment.
         title: For people.
     """
     parts = split(data, experiment.split, detector.scorer.lookback + 1)
     scores = detector.score(parts.test, parts.past)
     levels, rows = detector.threshold.levels(scores.values), parts.reported
-    outcomes = run_panel(experiment, data)
+    outcomes = run_baselines(experiment, data)
     labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
     predictions = detector.scorer.predictions(parts.test)
     found = report(detector, scores, parts, rows)
     if predictions is not None:
         found = replace(found, metrics={**found.metrics, **_errors(detector, parts, predictions)})
-    panel = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
+    baselines = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
     flags = detector.flag(scores)[rows]
     judged = {"detector": (scores.values[rows], flags)} | {
-        name: (panel[name], outcome.detector.flag(outcome.test)[rows]) for name, outcome in outcomes.items()
+        name: (baselines[name], outcome.detector.flag(outcome.test)[rows]) for name, outcome in outcomes.items()
     }
     return Assessment(
         title=title,
@@ -153,9 +153,9 @@ def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str
         validation=detector.score(parts.validation).values,
         rows=parts.test.part(rows.start, rows.stop),
         predictions=None if predictions is None else predictions[rows],
-        panel={name: _reported(each, parts, rows) for name, each in outcomes.items()},
-        panel_scores=panel,
-        certainty=_certainty(scores.values[rows], labels, found, panel),
+        baselines={name: _reported(each, parts, rows) for name, each in outcomes.items()},
+        baseline_scores=baselines,
+        certainty=_certainty(scores.values[rows], labels, found, baselines),
         causes=_causes(scores, rows, data),
         kinds=_kinds(judged, labels, rows.start, data),
         card=data_card(data),
@@ -207,34 +207,36 @@ def assess_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
     )
 
 
-def _certainty(scores: Floats, labels: Flags | None, found: Report, panel: Mapping[str, Floats]) -> Certainty | None:
+def _certainty(
+    scores: Floats, labels: Flags | None, found: Report, baselines: Mapping[str, Floats]
+) -> Certainty | None:
     known = ~np.isnan(scores)
     if labels is None or GAIN not in found.metrics:
         return None
     generator = np.random.default_rng(SEED)
     weights = block_weights(len(scores), generator, RESAMPLES)
     values, resampled = {}, {}
-    for name, each in {"detector": scores, **panel}.items():
+    for name, each in {"detector": scores, **baselines}.items():
         has = ~np.isnan(each)
         values[name] = pr_auc(each[has], labels[has])
         resampled[name] = resampled_pr_auc(each[has], labels[has], weights[:, has])
     return Certainty(
         chance=chance(labels[known], found.metrics.get("ratio/predicted", 0.0), generator),
         intervals={name: interval(values[name], drawn) for name, drawn in resampled.items()},
-        gain=_gain(scores, labels, panel, weights),
+        gain=_gain(scores, labels, baselines, weights),
         permuted=permuted_labels(scores, labels, pr_auc, generator, min(200, int(known.sum()) - 1)),
     )
 
 
-def _gain(scores: Floats, labels: Flags, panel: Mapping[str, Floats], weights: NDArray[np.int64]) -> Gain | None:
-    shared = ~np.isnan([scores, *panel.values()]).any(axis=0)
+def _gain(scores: Floats, labels: Flags, baselines: Mapping[str, Floats], weights: NDArray[np.int64]) -> Gain | None:
+    shared = ~np.isnan([scores, *baselines.values()]).any(axis=0)
     truth = labels[shared]
-    if not panel or truth.all() or not truth.any():
+    if not baselines or truth.all() or not truth.any():
         return None
-    values = {name: pr_auc(each[shared], truth) for name, each in panel.items()}
-    rival = max(panel, key=lambda name: values[name])
+    values = {name: pr_auc(each[shared], truth) for name, each in baselines.items()}
+    rival = max(baselines, key=lambda name: values[name])
     value = pr_auc(scores[shared], truth)
-    own, others = (resampled_pr_auc(each[shared], truth, weights[:, shared]) for each in (scores, panel[rival]))
+    own, others = (resampled_pr_auc(each[shared], truth, weights[:, shared]) for each in (scores, baselines[rival]))
     return Gain(rival, value, values[rival], interval(value - values[rival], own - others))
 
 

@@ -1,4 +1,4 @@
-"""The trivial panel: what the cheapest detectors get on the same rows, beside every number that claims to be better."""
+"""The baselines: what the cheapest detectors get on the same rows, beside every number that claims to be better."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from tsad.spec import parse, put
 _SMOOTH = {"smooth": {"kind": "mean", "length": 10}}
 _OF_WINDOWS = {"over": "window", "compress": "log1p"}
 
-PANEL: Mapping[str, Mapping[str, Any]] = {
+BASELINES: Mapping[str, Mapping[str, Any]] = {
     "random": {"model": {"kind": "random"}},
     "constant": {"model": {"kind": "constant"}},
     "l2": {"model": {"kind": "l2"}},
@@ -38,13 +38,13 @@ window is of one row unless they say otherwise."""
 UNTRAINED = "untrained copy"
 
 
-def trivial(experiment: Experiment, name: str) -> Experiment:
-    """Returns the experiment of a trivial detector, by its name in `PANEL`, on the same rows and with the same threshold.
+def baseline(experiment: Experiment, name: str) -> Experiment:
+    """Returns the experiment of a baseline, by its name in `BASELINES`, on the same rows and with the same threshold.
 
     Its gap is wider where its score looks at more rows than the gap has.
     """
     values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
-    wanted = parse(Experiment, put(values, {"window.length": 1, **PANEL[name]}), f"trivial detector {name}")
+    wanted = parse(Experiment, put(values, {"window.length": 1, **BASELINES[name]}), f"baseline {name}")
     gap = max(wanted.split.gap, lookback(wanted.scoring, wanted.window.length) + 1)
     return wanted.model_copy(update={"split": wanted.split.model_copy(update={"gap": gap})})
 
@@ -55,14 +55,14 @@ def untrained(experiment: Experiment) -> Experiment:
     return parse(Experiment, put(experiment.model_dump(mode="json"), changes), UNTRAINED)
 
 
-def run_panel(experiment: Experiment, data: DataSet) -> dict[str, Outcome]:
-    """Returns the outcome by name of each trivial detector; its `test` scores all test rows, whatever it reports itself.
+def run_baselines(experiment: Experiment, data: DataSet) -> dict[str, Outcome]:
+    """Returns the outcome by name of each baseline; its `test` scores all test rows, whatever it reports itself.
 
     PCA error is left out where it has as many axes as there are features, since it would explain everything. A model that is
     trained by gradient gets an untrained copy of itself beside it.
     """
     features = len(data.train.features)
-    wanted = {name: trivial(experiment, name) for name in PANEL}
+    wanted = {name: baseline(experiment, name) for name in BASELINES}
     wanted = {name: each for name, each in wanted.items() if not _explains_all(each.model, features)}
     model = experiment.model.build(features, experiment.window.length)
     if not isinstance(model, ClosedFormModel):

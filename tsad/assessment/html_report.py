@@ -106,8 +106,8 @@ WINDOWED = (
 
 CAPTIONS = {
     "scores": "The score of every row, with the level and the labeled anomalies where they are known.",
-    "precision_recall": "Precision over recall at every level; the best trivial detectors are thin.",
-    "roc": "Recall over the share of normal rows that are flagged, at every level; the best trivial detectors are thin.",
+    "precision_recall": "Precision over recall at every level; the best baselines are thin.",
+    "roc": "Recall over the share of normal rows that are flagged, at every level; the best baselines are thin.",
     "f1_vs_threshold": "What precision, recall and F1 would be at other levels. To read the level off here is an oracle.",
     "score_distribution": "How the scores of normal and of anomalous rows are spread.",
     "reconstruction": "Rows around the event with the highest score, and what the model predicts of them.",
@@ -182,18 +182,16 @@ def _verdict(assessment: Assessment) -> str:
     if assessment.certainty is None:
         reason = assessment.report.undefined.get(PR_AUC, "no ranking of these rows is defined")
         return f"Nothing says how good these scores are: {reason}."
-    if not assessment.panel:
-        return "No trivial detector was run on these rows, so nothing says whether the scores are worth more than one."
+    if not assessment.baselines:
+        return "No baseline was run on these rows, so nothing says whether the scores are worth more than one."
     if assessment.certainty.gain is None:
-        return (
-            "The detector and the trivial ones share no scored rows of both kinds, so nothing says which is worth more."
-        )
+        return "The detector and the baselines share no scored rows of both kinds, so nothing says which is worth more."
     return assessment.certainty.gain.sentence
 
 
 def _table(assessment: Assessment, metrics: Iterable[Metric]) -> Table:
-    """Returns what the detector or a trivial one has: the detector first, the others by falling PR-AUC, chance last."""
-    ranked = sorted(assessment.panel.items(), key=lambda item: -item[1].metrics.get(PR_AUC, 0))
+    """Returns what the detector or a baseline has: the detector first, the others by falling PR-AUC, chance last."""
+    ranked = sorted(assessment.baselines.items(), key=lambda item: -item[1].metrics.get(PR_AUC, 0))
     reports = {"detector": assessment.report, **dict(ranked)}
     certainty = assessment.certainty
     beside_random = certainty is not None or "random" in reports
@@ -218,16 +216,16 @@ def _table(assessment: Assessment, metrics: Iterable[Metric]) -> Table:
 
 
 def _kinds(assessment: Assessment) -> list[tuple[KindScores, str]]:
-    """Returns what the detector is worth on each kind, and the trivial detector with the highest PR-AUC there."""
+    """Returns what the detector is worth on each kind, and the baseline with the highest PR-AUC there."""
     own, others = assessment.kinds.get("detector", ()), dict(assessment.kinds)
     others.pop("detector", None)
     return [(kind, _rival(kind.kind, others)) for kind in own]
 
 
-def _rival(name: str, panel: Mapping[str, tuple[KindScores, ...]]) -> str:
+def _rival(name: str, baselines: Mapping[str, tuple[KindScores, ...]]) -> str:
     found = {
         rival: kind.pr_auc
-        for rival, kinds in panel.items()
+        for rival, kinds in baselines.items()
         for kind in kinds
         if kind.kind == name and kind.pr_auc is not None
     }

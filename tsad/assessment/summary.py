@@ -1,4 +1,4 @@
-"""What people read of an assessment first: the detector above the trivial detectors, and what follows."""
+"""What people read of an assessment first: the detector above the baselines, and what follows."""
 
 import numpy as np
 import pandas as pd
@@ -9,13 +9,13 @@ from tsad.series import runs
 
 
 def show_comparison(name: str, assessment: Assessment) -> str:
-    """Returns the detector's metrics above those of the trivial detectors, and the chance level, on the same rows.
+    """Returns the detector's metrics above those of the baselines, and the chance level, on the same rows.
 
     Of rows without labels, which have no metric, it says how many the detector flags.
     """
     if not assessment.report.metrics.keys() & set(HEADLINES):
         return _flagged(name, assessment)
-    reports = {name: assessment.report.metrics} | {each: found.metrics for each, found in assessment.panel.items()}
+    reports = {name: assessment.report.metrics} | {each: found.metrics for each, found in assessment.baselines.items()}
     if assessment.certainty is not None:
         reports["chance"] = {metric: level.mean for metric, level in assessment.certainty.chance.items()}
     rows = [
@@ -26,8 +26,8 @@ def show_comparison(name: str, assessment: Assessment) -> str:
 
 
 def show_verdict(assessment: Assessment) -> str:
-    """Returns a sentence that says whether the detector is worth more than the best trivial one, and which labels chose."""
-    verdict = "Without labeled anomalies in the reported rows, nobody can say whether it beats a trivial detector."
+    """Returns a sentence that says whether the detector is worth more than the best baseline, and which labels chose."""
+    verdict = "Without labeled anomalies in the reported rows, nobody can say whether it beats a baseline."
     if assessment.certainty is not None and assessment.certainty.gain is not None:
         verdict = assessment.certainty.gain.sentence
     return f"{verdict}\n{assessment.provenance.sentence}"

@@ -86,7 +86,7 @@ class Served:
         }
 
     def versions(self) -> list[dict[str, Any]]:
-        """Returns what `/api/versions` answers: those of the registered model, newest first, without `panel/`."""
+        """Returns what `/api/versions` answers: those of the registered model, newest first, without `baseline/`."""
         found = [] if self.origin.name is None else registry.versions(self.origin.name)
         return [
             {
@@ -94,7 +94,7 @@ class Served:
                 "aliases": list(each.aliases),
                 "created": each.created,
                 "run_id": each.run_id,
-                "metrics": {name: value for name, value in each.metrics.items() if not name.startswith("panel/")},
+                "metrics": {name: value for name, value in each.metrics.items() if not name.startswith("baseline/")},
                 "tags": dict(each.tags),
             }
             for each in found

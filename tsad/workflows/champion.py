@@ -121,7 +121,7 @@ class Registered:
 
 
 def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path, spec: SearchSpec) -> Registered | None:
-    """Assesses the winner as it was saved, beside the trivial panel, logs it, registers it, and sends it to the gate.
+    """Assesses the winner as it was saved, beside the baselines, logs it, registers it, and sends it to the gate.
 
     Args:
         writer: Of the search's run.
@@ -139,7 +139,7 @@ def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path, sp
     writer.metrics(assessed_metrics(assessment) | champion.metrics)
     writer.files(folder / "champion", "champion")
     writer.file(folder / "champion.yaml")
-    tags = {"tsad.trial": " ".join(champion.trials), "tsad.beats_trivial": _beats(assessment)}
+    tags = {"tsad.trial": " ".join(champion.trials), "tsad.beats_baselines": _beats(assessment)}
     tags |= detector.provenance.tags()
     writer.tags(tags)
     last = assessment.first_row + len(assessment.scores) - 1
@@ -176,21 +176,21 @@ def enter(writer: RunWriter, contest: Contest, folder: Path, name: str, tags: di
     except TsadError as error:
         decision = Decision("kept", f"Version {version} stays challenger: {error}.")
     if decision.verdict == "first":
-        decision = replace(decision, text=f"{decision.text} {_BEATS[tags['tsad.beats_trivial']]}")
+        decision = replace(decision, text=f"{decision.text} {_BEATS[tags['tsad.beats_baselines']]}")
     settle(name, version, decision, writer, folder)
     return Registered(name, version, decision)
 
 
 _BEATS = {
-    "yes": "It beats the best trivial detector.",
-    "perhaps": "It does not surely beat the best trivial detector.",
-    "no": "It does not beat the best trivial detector.",
-    "unknown": "Nobody can say whether it beats a trivial detector.",
+    "yes": "It beats the best baseline.",
+    "perhaps": "It does not surely beat the best baseline.",
+    "no": "It does not beat the best baseline.",
+    "unknown": "Nobody can say whether it beats a baseline.",
 }
 
 
 def _beats(assessment: Assessment) -> str:
-    """Returns whether the detector is worth more than the best trivial one, in a word of `_BEATS`."""
+    """Returns whether the detector is worth more than the best baseline, in a word of `_BEATS`."""
     gain = None if assessment.certainty is None else assessment.certainty.gain
     if gain is None:
         return "unknown"

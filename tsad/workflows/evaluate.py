@@ -17,7 +17,7 @@ from tsad.workflows.context import load_data, open_place, read_experiment, read_
 
 
 def evaluate_model(model: str, path: Path, changes: Mapping[str, Any], output: Path) -> None:
-    """Evaluates a saved detector on the reported test rows of an experiment's data, beside the trivial panel."""
+    """Evaluates a saved detector on the reported test rows of an experiment's data, beside the baselines."""
     experiment = read_experiment(path, changes)
     place = open_place()
     detector = load_detector(model)

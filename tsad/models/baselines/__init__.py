@@ -1,1 +1,1 @@
-"""The trivial panel: detectors so simple that a deep one must beat them to be worth its cost."""
+"""The baselines: detectors so simple that a deep one must beat them to be worth its cost."""

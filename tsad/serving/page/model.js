@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { clock, element, even, facts, figure, find, table, tell } from "./dom.js";
 
 const COMPARED = ["ranking/vus_pr", "ranking/pr_auc", "deployable/f1", "event/f1", "affiliation/f1", "oracle/best_f1"];
-const PANEL = /^panel\/([^/]+)\/(.+)$/;
+const BASELINES = /^baseline\/([^/]+)\/(.+)$/;
 const ORACLE = "Oracle: this figure read the labels of the very rows that it is reported on; no one reaches it in operation.";
 
 /** Asks for the model and its versions and shows them. */
@@ -38,10 +38,10 @@ function labels(used) {
 }
 
 function metrics(values) {
-  const own = Object.entries(values).filter(([name]) => !PANEL.test(name));
+  const own = Object.entries(values).filter(([name]) => !BASELINES.test(name));
   if (!own.length) return element("p", { className: "hint" }, "None are recorded with it.");
-  const rival = bestTrivial(values);
-  const headings = ["Metric", "Value", ...(rival.size ? ["Best trivial detector"] : [])];
+  const rival = bestBaseline(values);
+  const headings = ["Metric", "Value", ...(rival.size ? ["Best baseline"] : [])];
   const lines = own.sort(([one], [other]) => rank(one) - rank(other) || one.localeCompare(other)).map(([name, value]) =>
     [metric(name), even(value), ...(rival.size ? [rivalCell(rival.get(name))] : [])]);
   const parts = [table("Metrics", headings, lines, [1, 2])];
@@ -49,11 +49,11 @@ function metrics(values) {
   return element("div", { className: "narrow" }, ...parts);
 }
 
-/** The largest value of each metric among the trivial detectors on the same rows. */
-function bestTrivial(values) {
+/** The largest value of each metric among the baselines on the same rows. */
+function bestBaseline(values) {
   const best = new Map();
   for (const [name, value] of Object.entries(values)) {
-    const [, detector, measured] = PANEL.exec(name) ?? [];
+    const [, detector, measured] = BASELINES.exec(name) ?? [];
     if (detector && !(best.get(measured)?.value >= value)) best.set(measured, { name: detector, value });
   }
   return best;
