@@ -77,21 +77,21 @@ def generate(path: Path, megabytes: int) -> int:
     generator = np.random.default_rng(0)
     rows = templates(generator)
     size = len("".join(start + end for start, end in rows)) / ROWS + 60
-    pieces = max(2, round(megabytes * 1e6 / size / ROWS))
-    quiet = max(1, pieces // 10)
+    chunks = max(2, round(megabytes * 1e6 / size / ROWS))
+    quiet = max(1, chunks // 10)
     clock = np.datetime64("2018-12-01T10:00:00", "us")
     with path.open("w", encoding="utf-8") as file:
         file.write(header() + "\n")
-        for piece in range(pieces):
-            pauses = generator.exponential(2e5 if piece < quiet else 250, ROWS)  # microseconds
+        for chunk in range(chunks):
+            pauses = generator.exponential(2e5 if chunk < quiet else 250, ROWS)  # microseconds
             times = clock + (np.cumsum(pauses) + generator.uniform(0, 1e4, ROWS)).astype(np.int64)
             ports = generator.integers(1024, 2**16, (ROWS, 2))
-            label = "BENIGN" if piece < quiet else "DrDoS_DNS"
+            label = "BENIGN" if chunk < quiet else "DrDoS_DNS"
             for (start, end), stamp, (source, target) in zip(rows, times, ports, strict=True):
                 text = str(stamp).replace("T", " ")
                 file.write(f"{start},{source},192.168.50.1,{target},17,{text},{end},{label}\n")
             clock = times.max()
-    return pieces * ROWS
+    return chunks * ROWS
 
 
 def header() -> str:

@@ -34,14 +34,14 @@ from torch.profiler import ProfilerActivity, profile
 
 from tsad.detector.scoring import ScoringSpec, row_errors
 from tsad.losses import TermSpec
-from tsad.losses.contract import Material
+from tsad.losses.contract import TrainingContext
 from tsad.masking import GeometricMask
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel
 from tsad.series import Series
 from tsad.training.epoch_losses import EpochLosses
 from tsad.training.loop import TrainingSpec, train
-from tsad.training.objective import ObjectiveSpec, players
+from tsad.training.objective import ObjectiveSpec, trainables
 from tsad.training.seeds import seeded
 from tsad.windows import Windows
 
@@ -177,7 +177,7 @@ def learn(
     ends: list[float] = []
     with seeded(0) as generator:
         model = spec.build(sizes.features, sizes.length).to(windows.rows)
-        seats = players(model, objective, Material(windows.rows, generator))
+        seats = trainables(model, objective, TrainingContext(windows.rows, generator))
         seats[0].judges.to(windows.rows)  # a critic is built in float32
         losses = train(
             model, seats, training, (windows, held), generator, lambda *_: ends.append(time.perf_counter()), None

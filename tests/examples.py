@@ -10,11 +10,11 @@ from tsad.data.scale import Scaler, StandardScalerSpec
 from tsad.detector.detector import Detector, Scorer
 from tsad.detector.score_table import Events
 from tsad.detector.scoring import ScoringSpec
-from tsad.losses.contract import Material
+from tsad.losses.contract import TrainingContext
 from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.series import Series
 from tsad.thresholds.percentile import PercentileSpec
-from tsad.training.objective import ObjectiveSpec, Player, players
+from tsad.training.objective import ObjectiveSpec, Trainable, trainables
 from tsad.training.seeds import seeded
 from tsad.windows import cut
 
@@ -68,9 +68,11 @@ def event_table(events: Events, *rows: Any) -> pd.DataFrame:
     return pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)
 
 
-def seated(model: Model, objective: ObjectiveSpec, features: int = 6) -> list[Player]:
-    """Returns the players of an objective that learns nothing from rows beforehand."""
-    return players(model, objective, Material(torch.from_numpy(sensors(50, features).values), torch.Generator()))
+def seated(model: Model, objective: ObjectiveSpec, features: int = 6) -> list[Trainable]:
+    """Returns the trainables of an objective that learns nothing from rows beforehand."""
+    return trainables(
+        model, objective, TrainingContext(torch.from_numpy(sensors(50, features).values), torch.Generator())
+    )
 
 
 def unscaled(features: int) -> Scaler:

@@ -328,12 +328,12 @@ def test_the_served_champion_says_what_the_file_scorer_says(served):
 
 
 @pytest.mark.parametrize("size", [333, 700])
-def test_overlapping_pieces_get_the_scores_of_the_whole(served, size):
+def test_overlapping_chunks_get_the_scores_of_the_whole(served, size):
     scores = np.full(ROWS, np.nan)
     for start in range(served.before, ROWS - served.after, size):
         stop = min(start + size, ROWS - served.after)
-        piece = served.scores(served.rows[start - served.before : stop + served.after])
-        scores[start:stop] = piece["score"][served.before : served.before + stop - start]
+        chunk = served.scores(served.rows[start - served.before : stop + served.after])
+        scores[start:stop] = chunk["score"][served.before : served.before + stop - start]
     np.testing.assert_allclose(scores, served.scored["score"], rtol=0, atol=1e-6)
 
 

@@ -22,7 +22,7 @@ from tsad.detector.scorer import Scorer
 from tsad.detector.scoring import Scores, ScoringSpec, lookback
 from tsad.errors import DataError
 from tsad.evaluation.report import Report, evaluate
-from tsad.losses.contract import Material
+from tsad.losses.contract import TrainingContext
 from tsad.models import ModelSpec
 from tsad.models.contract import ClosedFormModel, Model
 from tsad.provenance import Provenance
@@ -33,7 +33,7 @@ from tsad.thresholds.percentile import PercentileSpec
 from tsad.training.checkpoints import Backup, Checkpoints
 from tsad.training.epoch_losses import EpochLosses
 from tsad.training.loop import TrainingSpec, train
-from tsad.training.objective import ObjectiveSpec, players
+from tsad.training.objective import ObjectiveSpec, trainables
 from tsad.training.seeds import seeded
 from tsad.windows import Windows, WindowSpec, cut
 
@@ -229,7 +229,7 @@ def _fit(
                 listen(history, snapshot)
 
         known = None if labeled is None else _scaled(labeled, scaler, device)
-        seated = players(model, spec.objective, Material(fit.rows, generator, known))
+        seated = trainables(model, spec.objective, TrainingContext(fit.rows, generator, known))
         history = train(model, seated, spec.training, (fit, validation), generator, tell, checkpoints)
     return _Fitted(scaler, model.eval(), tuple(history))
 

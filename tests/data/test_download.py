@@ -80,7 +80,7 @@ def fetched(server, folder):
 # --- over HTTP ---
 
 
-def test_a_file_is_fetched_and_every_piece_is_told(server, tmp_path):
+def test_a_file_is_fetched_and_every_chunk_is_told(server, tmp_path):
     told = []
     fetch(server.url, tmp_path / "file", lambda *words: told.append(words))
     assert (tmp_path / "file").read_bytes() == CONTENT

@@ -177,8 +177,8 @@ def test_several_machines_lie_end_to_end_with_breaks_and_causes_in_place(several
     assert data.units == (Unit("2-1", 0, 0), Unit("1-2", 24, 10))
     assert data.causes == (Cause(4, 7, ("f02",)), Cause(14, 17, ("f02",)))
     for part in ("train", "test"):
-        pieces = [getattr(each, part) for each in (one, other)]
-        np.testing.assert_array_equal(getattr(data, part).values, np.concatenate([piece.values for piece in pieces]))
+        chunks = [getattr(each, part) for each in (one, other)]
+        np.testing.assert_array_equal(getattr(data, part).values, np.concatenate([chunk.values for chunk in chunks]))
     np.testing.assert_array_equal(data.test.labels, np.concatenate([one.test.labels, other.test.labels]))
 
 

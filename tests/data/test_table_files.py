@@ -35,7 +35,7 @@ def file(tmp_path):
 
 
 def lines(table, rows):
-    return [line for piece in table.pieces(rows) for line in piece.lines()]
+    return [line for chunk in table.chunks(rows) for line in chunk.lines()]
 
 
 # --- CSV: in ---
@@ -52,31 +52,31 @@ def test_the_lines_of_a_csv_are_as_they_were(file, rows):
 def test_a_csv_may_have_lines_above_it_and_no_names(tmp_path):
     (tmp_path / "rows.csv").write_text("pump 7\n\n1;2,5\n3;4,5\n")
     table = open_table(tmp_path / "rows.csv", TextForm(skip=2, header=False))
-    (piece,) = table.pieces(10)
+    (chunk,) = table.chunks(10)
     assert (table.header, lines(table, 1)) == ("f00;f01", ["1;2,5", "3;4,5"])
-    np.testing.assert_array_equal(piece.columns(["f00", "f01"]), [[1, 2.5], [3, 4.5]])
+    np.testing.assert_array_equal(chunk.columns(["f00", "f01"]), [[1, 2.5], [3, 4.5]])
 
 
 def test_lines_above_a_csv_count_where_one_is_wrong(tmp_path):
     (tmp_path / "rows.csv").write_text("pump 7\n\na,b\n1,2\n3,4\n5\n")
     table = open_table(tmp_path / "rows.csv", TextForm(skip=2))
     with pytest.raises(DataError, match="every line must have 2 cells, as the header has, but line 6 has 1"):
-        list(table.pieces(10))
+        list(table.chunks(10))
 
 
 def test_the_cells_of_a_csv_are_texts_and_numbers(file):
-    (piece,) = file(ODD).pieces(10)
-    assert piece.texts("a") == ["1.50", "007", "NA", "3.14159265358979323846"]
-    assert piece.texts("note") == ["one, two", 'a "b"', "two\nlines, and a comma", ""]
-    np.testing.assert_array_equal(piece.columns(["b", "a"])["a"], [1.5, 7, np.nan, np.pi])
+    (chunk,) = file(ODD).chunks(10)
+    assert chunk.texts("a") == ["1.50", "007", "NA", "3.14159265358979323846"]
+    assert chunk.texts("note") == ["one, two", 'a "b"', "two\nlines, and a comma", ""]
+    np.testing.assert_array_equal(chunk.columns(["b", "a"])["a"], [1.5, 7, np.nan, np.pi])
 
 
-def test_pieces_are_numbered_as_the_rows_of_the_file(file):
+def test_chunks_are_numbered_as_the_rows_of_the_file(file):
     table = file("a\n" + "\n".join(map(str, range(5))) + "\n")
-    pieces = list(table.pieces(2))
-    assert [(piece.first_row, len(piece)) for piece in pieces] == [(0, 2), (2, 2), (4, 1)]
-    assert [index for piece in pieces for index in piece.columns(["a"]).index] == [0, 1, 2, 3, 4]
-    assert sum(piece.size for piece in pieces) == table.size
+    chunks = list(table.chunks(2))
+    assert [(chunk.first_row, len(chunk)) for chunk in chunks] == [(0, 2), (2, 2), (4, 1)]
+    assert [index for chunk in chunks for index in chunk.columns(["a"]).index] == [0, 1, 2, 3, 4]
+    assert sum(chunk.size for chunk in chunks) == table.size
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
@@ -84,14 +84,14 @@ def test_pieces_are_numbered_as_the_rows_of_the_file(file):
     st.lists(st.tuples(*[st.text(st.sampled_from('a1 ,"\n;é'), max_size=5)] * 2), min_size=1, max_size=8),
     st.integers(1, 4),
 )
-def test_whatever_the_csv_module_writes_is_read_in_any_pieces(file, rows, at_once):
+def test_whatever_the_csv_module_writes_is_read_in_any_chunks(file, rows, at_once):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([("left", "right"), *rows])
     table = file(text.getvalue())
-    pieces = list(table.pieces(at_once))
-    cells = [pair for piece in pieces for pair in zip(piece.texts("left"), piece.texts("right"), strict=True)]
+    chunks = list(table.chunks(at_once))
+    cells = [pair for chunk in chunks for pair in zip(chunk.texts("left"), chunk.texts("right"), strict=True)]
     assert cells == rows
-    assert all(len(piece.columns(["left"])) == len(piece) for piece in pieces)
+    assert all(len(chunk.columns(["left"])) == len(chunk) for chunk in chunks)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_whatever_the_csv_module_writes_is_read_in_any_pieces(file, rows, at_onc
     ids=["mark", "utf-16", "semicolon", "tab", "blank lines", "no end"],
 )
 def test_a_csv_is_read_however_it_is_written(file, text):
-    (piece,) = file(text).pieces(10)
-    assert piece.columns(["a", "b"]).to_numpy().tolist() == [[1, 2.5]]
+    (chunk,) = file(text).chunks(10)
+    assert chunk.columns(["a", "b"]).to_numpy().tolist() == [[1, 2.5]]
 
 
 def test_of_one_column_a_blank_line_is_an_empty_cell(file):
-    (piece,) = file("a\n1\n\n3\n").pieces(10)
-    np.testing.assert_array_equal(piece.columns(["a"])["a"], [1, np.nan, 3])
-    assert piece.lines() == ["1", "", "3"]
+    (chunk,) = file("a\n1\n\n3\n").chunks(10)
+    np.testing.assert_array_equal(chunk.columns(["a"])["a"], [1, np.nan, 3])
+    assert chunk.lines() == ["1", "", "3"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_of_one_column_a_blank_line_is_an_empty_cell(file):
 )
 def test_a_line_that_is_none_is_named(file, text, message):
     with pytest.raises(DataError, match=rf"rows\.csv: {message}"):
-        list(file(text).pieces(1))
+        list(file(text).chunks(1))
 
 
 @pytest.mark.parametrize(
@@ -160,14 +160,14 @@ def parquet(path, **columns):
     return open_table(path)
 
 
-def test_the_rows_of_a_parquet_file_come_in_pieces_with_their_types(tmp_path):
+def test_the_rows_of_a_parquet_file_come_in_chunks_with_their_types(tmp_path):
     table = parquet(tmp_path / "rows.parquet", a=[1, 2, 3, 4, None], b=pa.array("vwxyz"))
-    pieces = list(table.pieces(3))
-    assert [(piece.first_row, len(piece), piece.size) for piece in pieces] == [(0, 3, 3), (3, 2, 2)]
+    chunks = list(table.chunks(3))
+    assert [(chunk.first_row, len(chunk), chunk.size) for chunk in chunks] == [(0, 3, 3), (3, 2, 2)]
     assert table.size == 5
-    assert pa.concat_tables([piece.table([]) for piece in pieces]).equals(pq.read_table(table.path))
-    np.testing.assert_array_equal(pieces[1].columns(["a"])["a"], [4, np.nan])
-    assert pieces[1].columns(["a"]).index.tolist() == [3, 4]
+    assert pa.concat_tables([chunk.table([]) for chunk in chunks]).equals(pq.read_table(table.path))
+    np.testing.assert_array_equal(chunks[1].columns(["a"])["a"], [4, np.nan])
+    assert chunks[1].columns(["a"]).index.tolist() == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -184,17 +184,17 @@ def test_the_rows_of_a_parquet_file_come_in_pieces_with_their_types(tmp_path):
     ids=["time", "zone", "number", "whole", "truth", "text"],
 )  # fmt: skip
 def test_cells_of_a_parquet_file_become_texts_that_do_not_depend_on_their_neighbors(tmp_path, column, texts):
-    (piece,) = parquet(tmp_path / "rows.parquet", a=column, b=["x", "y"]).pieces(9)
-    assert piece.texts("a") == texts
-    assert list(csv.reader(piece.lines())) == [[texts[0], "x"], [texts[1], "y"]]
+    (chunk,) = parquet(tmp_path / "rows.parquet", a=column, b=["x", "y"]).chunks(9)
+    assert chunk.texts("a") == texts
+    assert list(csv.reader(chunk.lines())) == [[texts[0], "x"], [texts[1], "y"]]
 
 
 def test_a_column_that_is_no_text_cannot_stand_in_a_csv(tmp_path):
-    (piece,) = parquet(tmp_path / "rows.parquet", a=[[1], [2]]).pieces(9)
+    (chunk,) = parquet(tmp_path / "rows.parquet", a=[[1], [2]]).chunks(9)
     with pytest.raises(
         DataError, match=r"rows\.parquet: column 'a' of type list.* cannot be written as text; write --output"
     ):
-        piece.lines()
+        chunk.lines()
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path):
@@ -210,7 +210,7 @@ def test_a_parquet_file_that_is_damaged_within_is_named(tmp_path):
     content[100:3000] = bytes(2900)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"rows\.parquet: is not a parquet table"):
-        list(open_table(path).pieces(1000))
+        list(open_table(path).chunks(1000))
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ def test_added_cells_stand_beside_rows_that_waited_for_them(file, tmp_path, deci
     table = file(f"a{separator}b\n0{decimal}50{separator}x\n1{decimal}50{separator}y\n2{decimal}50{separator}z\n")
     added = pd.DataFrame({"score": [np.nan, 0.1, 2.0], "flag": [False, False, True], "who": ["p,q", None, "r;s"]})
     with CsvWriter(tmp_path / "out.csv", table) as writer:
-        for piece, ready in zip(table.pieces(1), (added[:0], added[:1], added[1:1]), strict=True):
-            writer.keep(piece)
+        for chunk, ready in zip(table.chunks(1), (added[:0], added[:1], added[1:1]), strict=True):
+            writer.keep(chunk)
             writer.write(ready)
         writer.write(added[1:])
     expected = {
@@ -245,8 +245,8 @@ def test_a_parquet_file_gets_added_columns_with_one_type(file, tmp_path):
     table = file("a,b\n1,007\n2,x\n")
     added = pd.DataFrame({"score": [np.nan, 0.5], "who": pd.array([None, "a"], dtype="string")})
     with ParquetWriter(tmp_path / "out.parquet", ["a"]) as writer:
-        for place, piece in enumerate(table.pieces(1)):
-            writer.keep(piece)
+        for place, chunk in enumerate(table.chunks(1)):
+            writer.keep(chunk)
             writer.write(added[place : place + 1])
     assert pq.read_table(tmp_path / "out.parquet").to_pylist() == [
         {"a": 1.0, "b": "007", "score": None, "who": None},

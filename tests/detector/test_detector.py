@@ -78,14 +78,14 @@ def test_saving_what_was_loaded_writes_the_same_files(spec, series, tmp_path):
 
 @every_model
 @pytest.mark.parametrize("over", ["last", "window", "mean"])
-def test_pieces_get_exactly_the_scores_of_the_whole(spec, series, over):
+def test_chunks_get_exactly_the_scores_of_the_whole(spec, series, over):
     detector = detector_of(spec, series, LENGTH, ScoringSpec(over=over))
     before, after = detector.scorer.lookback, detector.scorer.lookahead
     whole = detector.score(series).values
     for start, stop in ((0, 100), (1, 250), (33, 33 + before + 1 + after), (BATCH - 2, 300), (61, 190)):
-        piece = detector.score(series.part(start, stop)).values
+        chunk = detector.score(series.part(start, stop)).values
         known = slice(before, stop - start - after)
-        np.testing.assert_array_equal(piece[known], whole[start:stop][known])
+        np.testing.assert_array_equal(chunk[known], whole[start:stop][known])
 
 
 @every_model

@@ -140,16 +140,16 @@ def test_rows_need_what_the_members_that_look_furthest_need(spec):
 
 @pytest.mark.slow
 @every_model
-def test_pieces_get_exactly_the_scores_of_the_whole(spec):
+def test_chunks_get_exactly_the_scores_of_the_whole(spec):
     detector = ensemble_detector(spec, L2, PCA)
     before, after = detector.scorer.lookback, detector.scorer.lookahead
     whole = detector.score(SERIES)
     for start, stop in ((0, 100), (1, 250), (33, 33 + before + 1 + after), (126, 300), (61, 190)):
-        piece = detector.score(SERIES.part(start, stop))
+        chunk = detector.score(SERIES.part(start, stop))
         known = slice(before, stop - start - after)
-        assert np.isfinite(piece.values[known]).all()
-        np.testing.assert_array_equal(piece.values[known], whole.values[start:stop][known])
-        np.testing.assert_array_equal(piece.by_feature[known], whole.by_feature[start:stop][known])
+        assert np.isfinite(chunk.values[known]).all()
+        np.testing.assert_array_equal(chunk.values[known], whole.values[start:stop][known])
+        np.testing.assert_array_equal(chunk.by_feature[known], whole.by_feature[start:stop][known])
 
 
 LONG = ensemble_detector(L2, PCA, L2)
@@ -157,10 +157,10 @@ WHOLE = LONG.score(SERIES).values
 
 
 @given(first=st.integers(0, 200), rows=st.integers(LONG.scorer.lookback + LONG.scorer.lookahead + 1, 100))
-def test_any_piece_gets_the_scores_of_the_whole(first, rows):
+def test_any_chunk_gets_the_scores_of_the_whole(first, rows):
     known = slice(LONG.scorer.lookback, rows - LONG.scorer.lookahead)
-    piece = LONG.score(SERIES.part(first, first + rows)).values
-    np.testing.assert_array_equal(piece[known], WHOLE[first : first + rows][known])
+    chunk = LONG.score(SERIES.part(first, first + rows)).values
+    np.testing.assert_array_equal(chunk[known], WHOLE[first : first + rows][known])
 
 
 @pytest.mark.slow

@@ -69,11 +69,11 @@ WHOLE = DETECTOR.score(SERIES).values
 
 @settings(max_examples=30, deadline=None)
 @given(first=st.integers(0, 300), rows=st.integers(20, 100))
-def test_a_piece_gets_the_scores_of_the_whole(first, rows):
-    piece = DETECTOR.score(SERIES.part(first, first + rows)).values
+def test_a_chunk_gets_the_scores_of_the_whole(first, rows):
+    chunk = DETECTOR.score(SERIES.part(first, first + rows)).values
     before = DETECTOR.scorer.lookback
-    np.testing.assert_array_equal(piece[before:], WHOLE[first + before : first + rows])
-    assert np.isnan(piece[:before]).all()
+    np.testing.assert_array_equal(chunk[before:], WHOLE[first + before : first + rows])
+    assert np.isnan(chunk[:before]).all()
 
 
 @settings(max_examples=30, deadline=None)

@@ -132,7 +132,7 @@ def test_without_flags_there_is_no_stretch():
 
 @settings(max_examples=10)
 @given(st.lists(st.booleans(), max_size=30), st.lists(st.integers(0, 30), max_size=6))
-def test_stretches_do_not_depend_on_the_pieces_that_rows_come_in(flags, cuts):
+def test_stretches_do_not_depend_on_the_chunks_that_rows_come_in(flags, cuts):
     flags = np.array(flags, bool)
     generator = np.random.default_rng(len(flags))
     rows, scores, given_ = (

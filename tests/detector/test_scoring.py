@@ -162,11 +162,11 @@ def test_a_score_does_not_depend_on_how_many_rows_were_passed(scorer, data):
     whole = sensors(rows, FEATURES)
     start = data.draw(st.integers(0, rows - reach(scorer)), "start")
     stop = data.draw(st.integers(start + reach(scorer), rows), "stop")
-    expected, piece = scorer.score(whole), scorer.score(whole.part(start, stop))
+    expected, chunk = scorer.score(whole), scorer.score(whole.part(start, stop))
     known = slice(scorer.lookback, stop - start - scorer.lookahead)
-    assert not np.isnan(piece.values[known]).any()
-    np.testing.assert_array_equal(piece.values[known], expected.values[start:stop][known])
-    np.testing.assert_array_equal(piece.by_feature[known], expected.by_feature[start:stop][known])
+    assert not np.isnan(chunk.values[known]).any()
+    np.testing.assert_array_equal(chunk.values[known], expected.values[start:stop][known])
+    np.testing.assert_array_equal(chunk.by_feature[known], expected.by_feature[start:stop][known])
 
 
 @given(scorers(), st.data())

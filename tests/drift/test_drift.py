@@ -88,14 +88,14 @@ def test_of_many_values_it_is_at_most_a_hundredth_smaller(shift):
     assert expected - 0.011 <= tallied(one(first), second).distance(0) <= expected + 1e-12
 
 
-def test_rows_that_come_piece_by_piece_are_the_same_rows():
+def test_rows_that_come_chunk_by_chunk_are_the_same_rows():
     reference, rows = one(np.arange(500) % 37), (np.arange(400) // 3 % 41).astype(np.float32)[:, None]
-    whole, pieces = tallied(reference, rows), Tally(reference)
+    whole, chunks = tallied(reference, rows), Tally(reference)
     for start in range(0, 400, 7):
-        pieces.take(rows[start : start + 7])
-    pieces.take(rows[:0])
+        chunks.take(rows[start : start + 7])
+    chunks.take(rows[:0])
     for question in ("distance", "stability_index", "mean", "repeats"):
-        assert getattr(pieces, question)(0) == pytest.approx(getattr(whole, question)(0), rel=1e-12), question
+        assert getattr(chunks, question)(0) == pytest.approx(getattr(whole, question)(0), rel=1e-12), question
     assert whole.repeats(0) == pytest.approx((np.diff(rows[:, 0]) == 0).mean())
     assert (whole.lowest, whole.highest) == (0, 40)
 

@@ -12,11 +12,11 @@ from tsad.evaluation.plots.detections import Detections, LongLine, Shades
 NAN = np.nan
 
 
-def drawn(values, scores, flags, size=1, pieces=1, **columns):
-    """Returns what was taken of a series in some pieces; its features are a, b, ..."""
+def drawn(values, scores, flags, size=1, chunks=1, **columns):
+    """Returns what was taken of a series in some chunks; its features are a, b, ..."""
     found = Detections("abcdefgh"[: values.shape[1]], size)
     verdicts = pd.DataFrame({"score": scores, "flag": flags} | columns)
-    for rows in np.array_split(np.arange(len(scores)), pieces):
+    for rows in np.array_split(np.arange(len(scores)), chunks):
         found.take_values(int(rows[0]), values[rows])
         found.take_scores(int(rows[0]), verdicts.iloc[rows])
     return found
@@ -43,10 +43,10 @@ def test_a_line_of_single_rows_keeps_them_all():
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 5), st.integers(1, 5))
-def test_every_flag_is_shaded_and_stretches_are_counted_as_they_are(flags, size, pieces):
+def test_every_flag_is_shaded_and_stretches_are_counted_as_they_are(flags, size, chunks):
     flags = np.array(flags, bool)
     found = Shades(size)
-    for rows in np.array_split(np.arange(len(flags)), pieces):
+    for rows in np.array_split(np.arange(len(flags)), chunks):
         found.take(int(rows[0]) if len(rows) else 0, flags[rows])
     shaded = np.zeros(len(flags), bool)
     for start, stop in found.stretches:
@@ -68,7 +68,7 @@ FLAGS = SCORES > 7
 def test_features_that_gave_most_to_flags_are_drawn_first():
     shares = {"feature_1": ["b", "b", "a", "a", "b"], "share_1": [0.9, 0.9, 0.6, 0.5, 0.9]}
     more = {"feature_2": ["c", "c", "c", "b", "c"], "share_2": [0.1, 0.1, 0.4, 0.5, 0.1]}
-    found = drawn(np.zeros((5, 4)), SCORES, FLAGS, pieces=2, **shares, **more)
+    found = drawn(np.zeros((5, 4)), SCORES, FLAGS, chunks=2, **shares, **more)
     assert found.involved(2) == ["a", "b"]
     assert found.involved(9) == ["a", "b", "c"]
 
@@ -122,7 +122,7 @@ def test_a_long_series_is_drawn_at_once_with_every_peak_and_flag():
     values[123_456, 0], scores[254_321] = 99.0, 77.0
     flags = scores > 1
     start = time.process_time()
-    figure = drawn(values, scores, flags, size=250, pieces=30).draw(["a", "b"], "title")
+    figure = drawn(values, scores, flags, size=250, chunks=30).draw(["a", "b"], "title")
     assert saved(figure)
     assert time.process_time() - start < 10
     for axes, row, peak in ((figure.axes[0], 123_456, 99), (figure.axes[2], 254_321, 77)):

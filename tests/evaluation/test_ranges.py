@@ -41,7 +41,7 @@ def brute_force(flags, labels, existence=0.2):
     [
         ("0110000000", "0000011000", (0.0, 0.0, 0.0)),
         ("0000000000", "0110000000", (0.0, 0.0, 0.0)),
-        # one event in two pieces: (2/4) / 2 of the overlap; each piece lies inside
+        # one event in two chunks: (2/4) / 2 of the overlap; each chunk lies inside
         ("0010010000", "0011110000", (1.0, 0.2 + 0.8 / 4, 4 / 7)),
         # one segment over two events: (4/6) / 2; each event is covered
         ("0111111000", "0110011000", (1 / 3, 1.0, 1 / 2)),

@@ -5,7 +5,7 @@ import torch
 from torch import Generator
 
 from tsad.losses.adversarial import AdversarialSpec
-from tsad.losses.contract import Attempt, Material
+from tsad.losses.contract import BatchOutput, TrainingContext
 from tsad.losses.critics import ConvolutionCriticSpec, PooledCriticSpec
 
 CRITICS = [ConvolutionCriticSpec(), PooledCriticSpec(kind="pooled")]
@@ -13,7 +13,7 @@ every_critic = pytest.mark.parametrize("critic", CRITICS, ids=lambda critic: cri
 
 
 def built(critic):
-    return AdversarialSpec(kind="adversarial", critic=critic).build(Material(torch.zeros(10, 3), Generator()))
+    return AdversarialSpec(kind="adversarial", critic=critic).build(TrainingContext(torch.zeros(10, 3), Generator()))
 
 
 @every_critic
@@ -49,9 +49,9 @@ class Told:
 
 def losses(predicted, true):
     term = built(PooledCriticSpec(kind="pooled"))
-    attempt = Attempt(torch.zeros(2, 4, 3), torch.ones(2, 4, 3))
+    output = BatchOutput(torch.zeros(2, 4, 3), torch.ones(2, 4, 3))
     term._modules["critic"] = Told(predicted, true, predicted)
-    return float(term(attempt)), float(term.judge(attempt))
+    return float(term(output)), float(term.judge(output))
 
 
 def test_an_undecided_critic_costs_log_2_on_both_sides():
@@ -66,9 +66,9 @@ def test_losses_are_binary_cross_entropies():
 @every_critic
 def test_the_critics_loss_does_not_reach_the_prediction(critic):
     term, prediction = built(critic), torch.randn(2, 5, 3, requires_grad=True)
-    attempt = Attempt(torch.randn(2, 5, 3), prediction)
-    term.judge(attempt).backward()
+    output = BatchOutput(torch.randn(2, 5, 3), prediction)
+    term.judge(output).backward()
     assert prediction.grad is None
     assert all(parameter.grad is not None for parameter in term.critic.parameters())
-    term(attempt).backward()
+    term(output).backward()
     assert prediction.grad.abs().sum() > 0

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tsad.losses.contract import Attempt, Material
+from tsad.losses.contract import BatchOutput, TrainingContext
 from tsad.losses.feature_weights import FixedWeights
 from tsad.losses.masked_error import MaskedErrorSpec
 from tsad.losses.robust_error import AbsoluteErrorSpec, HuberErrorSpec
@@ -9,11 +9,11 @@ from tsad.losses.squared_error import SquaredError, SquaredErrorSpec
 
 RESIDUAL = torch.tensor([[[1.0, -3.0], [0.0, 2.0]]])
 HIDDEN = torch.tensor([[[True, False], [False, True]]])
-ATTEMPT = Attempt(RESIDUAL, torch.zeros_like(RESIDUAL), HIDDEN)
+ATTEMPT = BatchOutput(RESIDUAL, torch.zeros_like(RESIDUAL), HIDDEN)
 
 
 def built(spec):
-    return spec.build(Material(torch.zeros(10, 2), torch.Generator()))
+    return spec.build(TrainingContext(torch.zeros(10, 2), torch.Generator()))
 
 
 def test_errors_are_means_over_all_entries():

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from tsad.losses.contract import Material
+from tsad.losses.contract import TrainingContext
 from tsad.losses.feature_weights import FeatureScaledWeighting
 
 
 def built(features=3, **keys):
     spec = FeatureScaledWeighting(kind="feature_scaled", **keys)
-    return spec.build(Material(torch.zeros(10, features), torch.Generator()))
+    return spec.build(TrainingContext(torch.zeros(10, features), torch.Generator()))
 
 
 def residual(*roots):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Generator
 
-from tsad.losses.contract import Material
+from tsad.losses.contract import TrainingContext
 from tsad.losses.forest_weights import ForestWeighting
 from tsad.losses.squared_error import SquaredErrorSpec
 
@@ -18,7 +18,7 @@ def rows(count=600, seed=0):
 
 def weights(labeled=None, seed=0, **keys):
     spec = ForestWeighting(kind="forest", trees=30, **keys)
-    return spec.build(Material(rows(), Generator().manual_seed(seed), labeled))(NOTHING)
+    return spec.build(TrainingContext(rows(), Generator().manual_seed(seed), labeled))(NOTHING)
 
 
 def labeled_rows():
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_weights():
 
 def test_rows_that_never_change_weigh_the_same():
     spec = ForestWeighting(kind="forest", trees=5)
-    found = spec.build(Material(torch.ones(50, 4), Generator()))(NOTHING)
+    found = spec.build(TrainingContext(torch.ones(50, 4), Generator()))(NOTHING)
     assert found.tolist() == [1, 1, 1, 1]
 
 

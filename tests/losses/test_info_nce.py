@@ -3,14 +3,14 @@ from math import log
 import pytest
 import torch
 
-from tsad.losses.contract import Attempt
+from tsad.losses.contract import BatchOutput
 from tsad.losses.info_nce import InfoNce
 
 NOTHING = torch.zeros(3, 1, 1)
 
 
 def info_nce(masked, clean, temperature):
-    return float(InfoNce(temperature)(Attempt(NOTHING, NOTHING, views=(masked, clean))))
+    return float(InfoNce(temperature)(BatchOutput(NOTHING, NOTHING, views=(masked, clean))))
 
 
 def test_info_nce_equals_a_case_worked_out_by_hand():
@@ -37,4 +37,4 @@ def test_views_that_agree_cost_less_than_views_that_are_confused():
 
 def test_a_model_without_an_embedding_is_refused():
     with pytest.raises(ValueError, match="needs a model that gives an embedding"):
-        InfoNce(0.2)(Attempt(NOTHING, NOTHING))
+        InfoNce(0.2)(BatchOutput(NOTHING, NOTHING))

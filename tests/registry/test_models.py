@@ -253,10 +253,10 @@ def test_the_served_model_says_what_the_detector_says(logged, loaded):
     assert 0 < served["flag"].sum() < len(served) - BEFORE
 
 
-def test_overlapping_pieces_get_the_scores_of_the_whole(logged, loaded):
+def test_overlapping_chunks_get_the_scores_of_the_whole(logged, loaded):
     whole = loaded.predict(logged.rows)
-    pieces = [loaded.predict(logged.rows[max(0, start - BEFORE) : start + 90]) for start in range(0, 400, 90)]
-    joined = pd.concat([pieces[0], *(piece.iloc[BEFORE:] for piece in pieces[1:])])
+    chunks = [loaded.predict(logged.rows[max(0, start - BEFORE) : start + 90]) for start in range(0, 400, 90)]
+    joined = pd.concat([chunks[0], *(chunk.iloc[BEFORE:] for chunk in chunks[1:])])
     pd.testing.assert_frame_equal(joined, whole)
 
 

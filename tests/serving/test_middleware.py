@@ -61,7 +61,7 @@ def message(answer):
     return json.loads(answer[2])["message"]
 
 
-def test_a_whole_body_reaches_the_application_in_one_piece():
+def test_a_whole_body_reaches_the_application_in_one_chunk():
     assert asked(parts=[b"he", b"", b"llo"])[2] == "hello"
     assert asked(parts=[b""])[2] == ""
 

@@ -23,7 +23,7 @@ from tsad.models.baselines.l2 import L2Spec
 from tsad.series import Series
 from tsad.streaming import Stream, StreamPolicy
 from tsad.streaming.storage import STATE
-from tsad.streaming.stream import PIECE
+from tsad.streaming.stream import CHUNK
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.thresholds.threshold import GivenThreshold
 
@@ -149,7 +149,7 @@ def test_no_rows_make_no_verdicts():
 
 
 def test_a_push_of_more_rows_than_are_scored_at_once():
-    series = sensors(2 * PIECE + 10, 2)
+    series = sensors(2 * CHUNK + 10, 2)
     detector = detector_of(L2, series, 3, ScoringSpec(smooth=MeanSmoothing(kind="mean", length=5)))
     assert_batch(Stream(detector).push(series.values), detector, series)
 
@@ -243,11 +243,11 @@ def test_a_gap_longer_than_may_be_held_is_a_restart():
     assert_batch(pushed(stream, at(SERIES, gaps(70)), [70]), detector, dataclasses.replace(SERIES, boundaries=(70,)))
 
 
-def test_a_push_is_held_together_in_bounded_pieces(monkeypatch):
+def test_a_push_is_held_together_in_bounded_chunks(monkeypatch):
     detector = l2_detector()
     policy = StreamPolicy(step_seconds=60, gap="hold", fill_to=BATCH)
     whole = Stream(detector, policy).push(SERIES.values, gaps(*range(1, 160, 3)))
-    monkeypatch.setattr("tsad.streaming.stream.PIECE", 4)
+    monkeypatch.setattr("tsad.streaming.stream.CHUNK", 4)
     assert_equal(Stream(detector, policy).push(SERIES.values, gaps(*range(1, 160, 3))), whole)
 
 
@@ -390,7 +390,7 @@ def test_a_model_that_fails_in_the_middle_of_a_push_leaves_the_stream_as_it_was(
     calls = iter(range(3))
     forward = detector.scorer.model.forward
     with monkeypatch.context() as patch:
-        patch.setattr("tsad.streaming.stream.PIECE", 20)
+        patch.setattr("tsad.streaming.stream.CHUNK", 20)
         patch.setattr(detector.scorer.model, "forward", lambda windows: (2 / (2 - next(calls)), forward(windows))[1])
         with pytest.raises(ZeroDivisionError):
             stream.push(SERIES.values[50:])

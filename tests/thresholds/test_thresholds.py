@@ -91,14 +91,14 @@ def test_rows_without_a_score_change_nothing(threshold):
 
 @every_threshold
 @given(cuts=st.lists(st.integers(0, 1200), max_size=5))
-def test_pieces_with_the_state_carried_get_the_flags_of_the_whole(threshold, cuts):
+def test_chunks_with_the_state_carried_get_the_flags_of_the_whole(threshold, cuts):
     scores = later_rows()
     levels, state = [], threshold
-    for piece in np.split(scores, sorted(cuts)):
-        piece_levels, after = state.walk(piece)
-        np.testing.assert_array_equal(piece_levels, state.levels(piece))
-        assert after == state.after(piece)
-        levels, state = [*levels, *piece_levels], after
+    for chunk in np.split(scores, sorted(cuts)):
+        chunk_levels, after = state.walk(chunk)
+        np.testing.assert_array_equal(chunk_levels, state.levels(chunk))
+        assert after == state.after(chunk)
+        levels, state = [*levels, *chunk_levels], after
     np.testing.assert_array_equal(levels, threshold.levels(scores))
     assert state == threshold.after(scores)
 

@@ -1,4 +1,4 @@
-"""Two players through the one loop."""
+"""Two trainables through the one loop."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from torch import Generator
 from tsad.data.dataset import DataSet
 from tsad.experiment import Experiment, run
 from tsad.losses.adversarial import AdversarialSpec
-from tsad.losses.contract import Material
+from tsad.losses.contract import TrainingContext
 from tsad.losses.info_nce import InfoNceSpec
 from tsad.losses.squared_error import SquaredErrorSpec
 from tsad.masking import GeometricMask
@@ -20,7 +20,7 @@ from tsad.series import Series
 from tsad.spec import parse
 from tsad.training.epoch_losses import EpochLosses
 from tsad.training.loop import TrainingSpec, train
-from tsad.training.objective import ObjectiveSpec, players
+from tsad.training.objective import ObjectiveSpec, trainables
 from tsad.windows import cut
 
 FEATURES, LENGTH = 3, 10
@@ -40,7 +40,7 @@ def seated(objective=GAME, model=None):
     model = model or AdversarialTransformerSpec(kind="adversarial_transformer", width=8, heads=2, depth=1).build(
         FEATURES, LENGTH
     )
-    return model, players(model, objective, Material(windows_of(60).rows, Generator().manual_seed(0)))
+    return model, trainables(model, objective, TrainingContext(windows_of(60).rows, Generator().manual_seed(0)))
 
 
 def play(objective=GAME, **keys):
@@ -62,54 +62,54 @@ def changed(module, before):
 
 def test_an_adversarial_term_brings_its_critic_to_the_table():
     model, two = seated()
-    assert [player.name for player in two] == ["model", "adversarial_critic"]
+    assert [trainable.name for trainable in two] == ["model", "adversarial_critic"]
     assert two[0].module is model
     assert not set(two[0].module.parameters()) & set(two[1].module.parameters())
 
 
 def test_gradient_reaches_every_parameter_of_both_players():
     _, two = seated()
-    for player in two:
-        player.module.train()
-        player.module.zero_grad()
-        torch.stack(list(player.terms(windows_of(60).take(torch.arange(8)), Generator()).values())).sum().backward()
+    for trainable in two:
+        trainable.module.train()
+        trainable.module.zero_grad()
+        torch.stack(list(trainable.terms(windows_of(60).take(torch.arange(8)), Generator()).values())).sum().backward()
         untouched = [
-            name for name, tensor in player.module.named_parameters() if tensor.grad is None or not tensor.grad.any()
+            name for name, tensor in trainable.module.named_parameters() if tensor.grad is None or not tensor.grad.any()
         ]
-        assert not untouched, player.name
+        assert not untouched, trainable.name
 
 
 def test_a_player_changes_nobody_elses_parameters():
     _, two = seated()
-    before = [weights(player.module) for player in two]
+    before = [weights(trainable.module) for trainable in two]
     model, critic = two
     settings = TrainingSpec(epochs=1, batch_size=8)
     train(model.module, [model], settings, (windows_of(30), windows_of(30)), Generator(), lambda *told: None, None)
     assert changed(model.module, before[0])
     assert not changed(critic.module, before[1])
-    before = [weights(player.module) for player in two]
+    before = [weights(trainable.module) for trainable in two]
     train(model.module, [critic], settings, (windows_of(30), windows_of(30)), Generator(), lambda *told: None, None)
     assert not changed(model.module, before[0])
     assert changed(critic.module, before[1])
 
 
 class Counted:
-    """A player's terms, and how often they were asked for in training."""
+    """A trainable's terms, and how often they were asked for in training."""
 
-    def __init__(self, player):
-        self.player, self.asked = player, 0
+    def __init__(self, trainable):
+        self.trainable, self.asked = trainable, 0
 
     def __call__(self, windows, generator, progress=1.0):
         self.asked += torch.is_grad_enabled()
-        return self.player.terms(windows, generator, progress)
+        return self.trainable.terms(windows, generator, progress)
 
 
 def test_a_critic_plays_on_every_kth_batch():
     model, two = seated()
-    counted = [replace(player, terms=Counted(player)) for player in two]
+    counted = [replace(trainable, terms=Counted(trainable)) for trainable in two]
     windows = (windows_of(LENGTH - 1 + 7 * 8), windows_of(30))
     train(model, counted, TrainingSpec(epochs=1, batch_size=8), windows, Generator(), lambda *told: None, None)
-    assert [player.terms.asked for player in counted] == [7, 3]  # batches 0, 3 and 6 of 7
+    assert [trainable.terms.asked for trainable in counted] == [7, 3]  # batches 0, 3 and 6 of 7
 
 
 def test_a_critic_has_a_learning_rate_of_its_own():
@@ -146,8 +146,8 @@ def test_a_game_without_any_other_term_goes_by_the_game():
 def test_a_forecaster_can_be_criticised_too():
     model = RecurrentForecasterSpec(kind="recurrent_forecaster").build(FEATURES, LENGTH)
     _, two = seated(ObjectiveSpec(terms=(SquaredErrorSpec(), AdversarialSpec(kind="adversarial"))), model)
-    for player in two:
-        losses = player.terms(windows_of(60).take(torch.arange(8)), Generator())
+    for trainable in two:
+        losses = trainable.terms(windows_of(60).take(torch.arange(8)), Generator())
         assert all(torch.isfinite(value) for value in losses.values())
 
 

@@ -54,8 +54,8 @@ def test_hidden_entries_do_not_change_the_prediction(spec):
     predictions = []
     model.register_forward_hook(lambda module, inputs, prediction: predictions.append(prediction.values))
     for shown in (windows, windows + 100 * hidden, windows + 100 * ~hidden):
-        for player in seated(model, MASKED):
-            player.terms(shown, Generator().manual_seed(1))
+        for trainable in seated(model, MASKED):
+            trainable.terms(shown, Generator().manual_seed(1))
     unchanged, changed_where_hidden, changed_where_visible = predictions[:: len(predictions) // 3]
     assert torch.equal(changed_where_hidden, unchanged)
     assert not torch.equal(changed_where_visible, unchanged)
@@ -101,13 +101,13 @@ def test_two_terms_of_one_kind_are_both_counted():
 def test_every_player_has_finite_losses_that_reach_its_module(spec, term):
     model = built(spec, sensors(100, FEATURES), LENGTH).train()
     trained = seated(model, ObjectiveSpec(mask=MASKED.mask if term.needs_mask else NoMask(), terms=(term,)))
-    assert any(player.module is model for player in trained)
-    for player in trained:
-        loss = sum(player.terms(windows_of(), Generator().manual_seed(0)).values())
+    assert any(trainable.module is model for trainable in trained)
+    for trainable in trained:
+        loss = sum(trainable.terms(windows_of(), Generator().manual_seed(0)).values())
         assert torch.isfinite(loss)
-        player.module.zero_grad()
+        trainable.module.zero_grad()
         loss.backward()
-        assert any(tensor.grad is not None and tensor.grad.any() for tensor in player.module.parameters())
+        assert any(tensor.grad is not None and tensor.grad.any() for tensor in trainable.module.parameters())
 
 
 def test_an_objective_needs_a_term():

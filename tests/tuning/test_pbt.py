@@ -205,11 +205,11 @@ def test_adams_next_step_has_the_new_learning_rate_and_the_old_moments(tmp_path,
         plain(learning_rate=rate, batch_size=4096), data, checkpoints=tmp_path, resume=True
     ).detector.scorer.model
     after = load_file(tmp_path / "training.safetensors")
-    (player,) = {name.split(".")[0] for name in before if ".optimizer/" in name}
-    for place, name in enumerate(f"{player}.module/{name}" for name, _ in model.named_parameters()):
-        moments = {key: after[f"{player}.optimizer/{place}/{key}"] for key in ("exp_avg", "exp_avg_sq", "step")}
+    (trainable,) = {name.split(".")[0] for name in before if ".optimizer/" in name}
+    for place, name in enumerate(f"{trainable}.module/{name}" for name, _ in model.named_parameters()):
+        moments = {key: after[f"{trainable}.optimizer/{place}/{key}"] for key in ("exp_avg", "exp_avg_sq", "step")}
         assert moments["step"] == 2
-        assert float(before[f"{player}.optimizer/{place}/step"]) == 1
+        assert float(before[f"{trainable}.optimizer/{place}/step"]) == 1
         m, v = moments["exp_avg"] / (1 - 0.9**2), moments["exp_avg_sq"] / (1 - 0.999**2)
         assert m.abs().sum() > 0
         torch.testing.assert_close(after[name], before[name] - rate * m / (v.sqrt() + 1e-8), rtol=1e-5, atol=1e-7)

@@ -131,7 +131,7 @@ def test_fail_tells_a_cron_job_that_something_moved(tsad, saved, files):
     assert "sensor_01" in out
 
 
-def test_a_file_in_pieces_says_what_all_its_rows_say(saved, files, outcome, monkeypatch):
+def test_a_file_in_chunks_says_what_all_its_rows_say(saved, files, outcome, monkeypatch):
     monkeypatch.setattr("tsad.workflows.drift._AT_ONCE", 50)
     found = compare(outcome.detector, Profile.load(saved), Path("usual.csv"), Reading()).drift().model_dump(mode="json")
     scores = outcome.validation

@@ -125,7 +125,7 @@ def test_a_file_of_the_same_form_is_scored_without_an_option(learned, score):
 
 
 @pytest.mark.parametrize("at_once", [65, 1000])
-def test_empty_cells_are_filled_as_in_the_training_whatever_the_pieces(learned, score, at_once):
+def test_empty_cells_are_filled_as_in_the_training_whatever_the_chunks(learned, score, at_once):
     learned()
     when, rows = german()
     filled = SERIES.values.copy()

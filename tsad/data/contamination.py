@@ -29,12 +29,12 @@ def contaminate(clean: Series, pool: Series, share: float, context: int) -> Seri
             f"none; enlarge split.selection"
         )
     order = np.random.default_rng(0).permutation(len(stretches))
-    pieces, boundaries, rows, strange = [clean.values], list(clean.boundaries), len(clean), 0
+    chunks, boundaries, rows, strange = [clean.values], list(clean.boundaries), len(clean), 0
     while strange < share * rows:
-        start, stop = stretches[order[(len(pieces) - 1) % len(order)]]
-        piece = pool.part(max(0, start - context), min(len(pool), stop + context))
-        boundaries += [rows, *(rows + edge for edge in piece.boundaries)]
-        pieces.append(piece.values)
-        rows += len(piece)
-        strange += 0 if piece.labels is None else int(piece.labels.sum())
-    return Series(np.concatenate(pieces), clean.features, boundaries=tuple(boundaries))
+        start, stop = stretches[order[(len(chunks) - 1) % len(order)]]
+        chunk = pool.part(max(0, start - context), min(len(pool), stop + context))
+        boundaries += [rows, *(rows + edge for edge in chunk.boundaries)]
+        chunks.append(chunk.values)
+        rows += len(chunk)
+        strange += 0 if chunk.labels is None else int(chunk.labels.sum())
+    return Series(np.concatenate(chunks), clean.features, boundaries=tuple(boundaries))

@@ -44,21 +44,21 @@ def joined(parts: Sequence[DataSet], family: str) -> DataSet:
     )
 
 
-def end_to_end(pieces: Sequence[Series]) -> Series:
+def end_to_end(chunks: Sequence[Series]) -> Series:
     """Returns series of the same features one after the other, with a boundary before each; a single one as it is.
 
-    Labels and times are those of all pieces, or None if a piece has none.
+    Labels and times are those of all chunks, or None if a chunk has none.
     """
-    if len(pieces) == 1:
-        return pieces[0]
-    edges = [0, *accumulate(len(piece) for piece in pieces)]
-    labels = [piece.labels for piece in pieces if piece.labels is not None]
-    times = [piece.times for piece in pieces if piece.times is not None]
-    boundaries = [row + edge for piece, edge in zip(pieces, edges, strict=False) for row in (0, *piece.boundaries)]
+    if len(chunks) == 1:
+        return chunks[0]
+    edges = [0, *accumulate(len(chunk) for chunk in chunks)]
+    labels = [chunk.labels for chunk in chunks if chunk.labels is not None]
+    times = [chunk.times for chunk in chunks if chunk.times is not None]
+    boundaries = [row + edge for chunk, edge in zip(chunks, edges, strict=False) for row in (0, *chunk.boundaries)]
     return Series(
-        values=np.concatenate([piece.values for piece in pieces]),
-        features=pieces[0].features,
-        labels=np.concatenate(labels) if len(labels) == len(pieces) else None,
+        values=np.concatenate([chunk.values for chunk in chunks]),
+        features=chunks[0].features,
+        labels=np.concatenate(labels) if len(labels) == len(chunks) else None,
         boundaries=tuple(boundaries[1:]),
-        times=np.concatenate(times) if len(times) == len(pieces) else None,
+        times=np.concatenate(times) if len(times) == len(chunks) else None,
     )

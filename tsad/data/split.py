@@ -97,8 +97,8 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
     selected = round(len(data.test) * spec.selection)
     reported = selected + spec.gap if selected else 0
     needed = {
-        "fit": min(len(piece) for piece in fit),
-        "validation": min(len(piece) for piece in validation),
+        "fit": min(len(chunk) for chunk in fit),
+        "validation": min(len(chunk) for chunk in validation),
         "reported": len(data.test) - reported,
     } | ({"selection": selected} if selected else {})
     for name, rows in needed.items():

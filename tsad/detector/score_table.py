@@ -99,7 +99,7 @@ def ranked(by_feature: Floats, top: int) -> tuple[NDArray[np.int64], Floats]:
 
 
 class Events:
-    """The stretches of flags of rows that come piece by piece; it keeps none but the one that has not ended.
+    """The stretches of flags of rows that come chunk by chunk; it keeps none but the one that has not ended.
 
     Its tables have a row for each. Their columns are `first_row`, `last_row` (both flagged), `start`, `end` (their times,
     None without times), `peak_row` and `peak_score` (the first highest), and those of `explained`, here of the sum over the

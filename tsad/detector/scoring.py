@@ -19,7 +19,7 @@ from tsad.windows import Windows, cut
 
 BATCH = 128
 """Windows in a scoring batch. Every batch has this size, the last one filled up, so that a window meets the same
-arithmetic wherever it stands: pieces of a series get the scores of the whole. Only a stream does without the filling."""
+arithmetic wherever it stands: chunks of a series get the scores of the whole. Only a stream does without the filling."""
 
 Number = TypeVar("Number", bound=np.generic)
 

@@ -143,7 +143,7 @@ class Drift(Spec):
 
 
 class Comparison:
-    """Rows and scores that are compared with a profile, piece by piece, in bounded memory and without a sample drawn.
+    """Rows and scores that are compared with a profile, chunk by chunk, in bounded memory and without a sample drawn.
 
     Args:
         profile: What they are compared with.

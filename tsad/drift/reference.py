@@ -214,7 +214,7 @@ def _limit(starts: NDArray[np.int64], distances: Floats, length: int) -> Floats:
 
 
 class Tally:
-    """Rows that are compared with a reference, counted piece by piece between its knots; it keeps no rows but the last.
+    """Rows that are compared with a reference, counted chunk by chunk between its knots; it keeps no rows but the last.
 
     Args:
         reference: What they are compared with.

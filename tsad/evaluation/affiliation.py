@@ -27,7 +27,7 @@ def affiliation(flags: Flags, labels: Flags) -> Affiliation:
     """Returns the affiliation metrics of Huet et al. (KDD 2022), on the time axis where row i is [i, i + 1).
 
     The zone of an event is what lies nearer to it than to any other. Nearness is the probability that a point drawn evenly
-    from the zone is no nearer: 1 inside of the event (or flag), and linear in pieces outside, so every integral is closed.
+    from the zone is no nearer: 1 inside of the event (or flag), and linear in chunks outside, so every integral is closed.
     Equal to TSB-AD's Affiliation-F. No flag at all leaves precision undefined (NaN in TSB-AD); we take 0, since F1 is 0 by
     recall whatever precision were.
 

@@ -1,4 +1,4 @@
-"""Range-based precision and recall: segments against segments, with a price for pieces."""
+"""Range-based precision and recall: segments against segments, with a price for chunks."""
 
 from typing import NamedTuple
 
@@ -79,10 +79,10 @@ def _sweep(scores: Floats, labels: Flags, existence: float) -> tuple[Floats, Flo
     precision = gained[order].cumsum() / (1 - left - right)[order].cumsum()
 
     caught = np.zeros(len(order))
-    pieces = 1 - left * np.roll(labels, 1) - right * np.roll(labels, -1)  # of events, not of flagged segments
+    chunks = 1 - left * np.roll(labels, 1) - right * np.roll(labels, -1)  # of events, not of flagged segments
     for start, stop in zip(starts, stops, strict=True):
         ranks = np.sort(rank[start:stop])
         share = np.arange(1, len(ranks) + 1) / len(ranks)
-        caught[ranks] = np.diff(existence + (1 - existence) * share / pieces[order[ranks]].cumsum(), prepend=0)
+        caught[ranks] = np.diff(existence + (1 - existence) * share / chunks[order[ranks]].cumsum(), prepend=0)
     recall = caught.cumsum() / len(starts)
     return precision[ends], np.minimum(recall[ends], 1)  # a long sum may be a rounding error above

@@ -1,4 +1,4 @@
-"""Losses: from an attempt at a batch to one number that training makes small."""
+"""Losses: from the output for a batch to one number that training makes small."""
 
 from typing import Annotated
 

@@ -7,12 +7,12 @@ import torch.nn.functional as fn
 from pydantic import Field
 from torch import Tensor, nn
 
-from tsad.losses.contract import Attempt, BaseTermSpec, Material, Opponent, Term
+from tsad.losses.contract import Adversary, BaseTermSpec, BatchOutput, Term, TrainingContext
 from tsad.losses.critics import ConvolutionCriticSpec, CriticSpec
 
 
 class AdversarialSpec(BaseTermSpec):
-    """The generator's side of the game; the critic comes along as a second player.
+    """The generator's side of the game; the critic comes along as a second trainable.
 
     Attributes:
         weight: Factor of the term in the sum.
@@ -27,9 +27,9 @@ class AdversarialSpec(BaseTermSpec):
     every: int = Field(1, ge=1)
     learning_rate: float | None = Field(None, gt=0)
 
-    def build(self, material: Material) -> Term:
+    def build(self, context: TrainingContext) -> Term:
         """Returns the term with an untrained critic."""
-        return Adversarial(self, self.critic.build(material.rows.shape[1]))
+        return Adversarial(self, self.critic.build(context.rows.shape[1]))
 
 
 class Adversarial(Term):
@@ -47,18 +47,18 @@ class Adversarial(Term):
         self.every, self.learning_rate = spec.every, spec.learning_rate
 
     @property
-    def opponent(self) -> Opponent:
+    def adversary(self) -> Adversary:
         """The critic."""
-        return Opponent("critic", self.critic, self.judge, self.every, self.learning_rate)
+        return Adversary("critic", self.critic, self.judge, self.every, self.learning_rate)
 
-    def forward(self, attempt: Attempt) -> Tensor:
+    def forward(self, output: BatchOutput) -> Tensor:
         """Returns the cross-entropy of the critic's verdict on predictions and "true"."""
-        return _verdict_loss(self.critic(attempt.prediction), true=True)
+        return _verdict_loss(self.critic(output.prediction), true=True)
 
-    def judge(self, attempt: Attempt) -> Tensor:
+    def judge(self, output: BatchOutput) -> Tensor:
         """Returns the critic's own loss, the mean over true and predicted sequences; log 2 if it cannot tell them apart."""
-        true = _verdict_loss(self.critic(attempt.target), true=True)
-        predicted = _verdict_loss(self.critic(attempt.prediction.detach()), true=False)
+        true = _verdict_loss(self.critic(output.target), true=True)
+        predicted = _verdict_loss(self.critic(output.prediction.detach()), true=False)
         return (true + predicted) / 2
 
 

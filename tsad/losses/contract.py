@@ -1,4 +1,4 @@
-"""What every loss term is: a module that turns an attempt at a batch into one number that training makes small."""
+"""What every loss term is: a module that turns the output for a batch into one number that training makes small."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from tsad.spec import Spec
 
 
-class Attempt(NamedTuple):
+class BatchOutput(NamedTuple):
     """What a model made of a batch of windows that were partly hidden from it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Attempt(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class TrainingContext:
     """What a term may learn from before training begins.
 
     Attributes:
@@ -48,20 +48,20 @@ class Material:
 
 
 @dataclass(frozen=True, eq=False)
-class Opponent:
-    """A second player that a term brings along.
+class Adversary:
+    """A second trainable that a term brings along.
 
     Attributes:
-        name: What it is to the term; the player and its loss in the curves are called TERM_NAME.
+        name: What it is to the term; the trainable and its loss in the curves are called TERM_NAME.
         module: Whose parameters it may change.
-        loss: What it makes small, of an attempt.
+        loss: What it makes small, of an output.
         every: It takes a step on every `every`-th batch.
         learning_rate: Its own, or None for that of the training.
     """
 
     name: str
     module: nn.Module
-    loss: Callable[[Attempt], Tensor]
+    loss: Callable[[BatchOutput], Tensor]
     every: int
     learning_rate: float | None
 
@@ -70,7 +70,7 @@ class Term(nn.Module):
     """One summand of an objective.
 
     What it gathers in training (running means, a critic's weights) is in its `state_dict`, and it gathers in training
-    mode only. It has no parameters that the model's player may change.
+    mode only. It has no parameters that the model's trainable may change.
 
     Attributes:
         comparable: Whether its validation value means the same in every epoch, so that it may say which epoch is best.
@@ -79,17 +79,17 @@ class Term(nn.Module):
     comparable = True
 
     @property
-    def opponent(self) -> Opponent | None:
-        """The player that works against the model, if the term has one."""
+    def adversary(self) -> Adversary | None:
+        """The trainable that works against the model, if the term has one."""
         return None
 
     @abstractmethod
-    def forward(self, attempt: Attempt) -> Tensor:
+    def forward(self, output: BatchOutput) -> Tensor:
         """Returns the scalar loss, not yet weighted."""
 
-    def __call__(self, attempt: Attempt) -> Tensor:
+    def __call__(self, output: BatchOutput) -> Tensor:
         """Returns the scalar loss (typed, where `nn.Module` says Any)."""
-        loss: Tensor = super().__call__(attempt)
+        loss: Tensor = super().__call__(output)
         return loss
 
 
@@ -112,5 +112,5 @@ class BaseTermSpec(Spec):
         return False
 
     @abstractmethod
-    def build(self, material: Material) -> Term:
-        """Returns the term; raises ValueError if the material lacks what it needs."""
+    def build(self, context: TrainingContext) -> Term:
+        """Returns the term; raises ValueError if the context lacks what it needs."""

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from tsad.losses.contract import Material
+from tsad.losses.contract import TrainingContext
 from tsad.spec import Spec
 
 
@@ -30,7 +30,7 @@ class EqualWeighting(Spec):
     reads_labels: ClassVar[bool] = False
     kind: Literal["equal"] = "equal"
 
-    def build(self, material: Material) -> FeatureWeights:
+    def build(self, context: TrainingContext) -> FeatureWeights:
         """Returns weights of 1."""
         return FixedWeights(torch.ones(1))
 
@@ -52,9 +52,9 @@ class FeatureScaledWeighting(Spec):
     decay: float = Field(0.99, ge=0, lt=1)
     floor: float = Field(0.01, gt=0, le=1)
 
-    def build(self, material: Material) -> FeatureWeights:
+    def build(self, context: TrainingContext) -> FeatureWeights:
         """Returns weights that are 1 until the first training batch."""
-        return RunningWeights(self, material.rows.shape[1])
+        return RunningWeights(self, context.rows.shape[1])
 
 
 class FixedWeights(FeatureWeights):

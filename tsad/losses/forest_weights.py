@@ -7,7 +7,7 @@ from pydantic import Field
 from sklearn.ensemble import RandomForestClassifier
 from torch import Generator, Tensor
 
-from tsad.losses.contract import Material
+from tsad.losses.contract import TrainingContext
 from tsad.losses.feature_weights import FeatureWeights, FixedWeights
 from tsad.spec import Spec
 
@@ -38,40 +38,40 @@ class ForestWeighting(Spec):
         """Whether labels of the selection part decide the weights."""
         return self.against == "labels"
 
-    def build(self, material: Material) -> FeatureWeights:
+    def build(self, context: TrainingContext) -> FeatureWeights:
         """Returns the fitted weights, mean 1.
 
         Raises:
             ValueError: if labels are to be read and there are none of both kinds.
         """
-        rows, strange = self._examples(material)
-        state = int(torch.randint(2**31 - 1, (), generator=material.generator))
+        rows, strange = self._examples(context)
+        state = int(torch.randint(2**31 - 1, (), generator=context.generator))
         forest = RandomForestClassifier(
             self.trees, max_depth=self.depth, class_weight="balanced", random_state=state, n_jobs=1
         )
         forest.fit(rows.cpu().numpy(), strange.cpu().numpy())
         importance = torch.from_numpy(forest.feature_importances_).float()  # sums to 1, or to 0 if nothing was split
         even = 1.0 - self.share if importance.sum() > 0 else 1.0
-        return FixedWeights((even + self.share * importance * len(importance)).to(material.rows.device))
+        return FixedWeights((even + self.share * importance * len(importance)).to(context.rows.device))
 
-    def _examples(self, material: Material) -> tuple[Tensor, Tensor]:
+    def _examples(self, context: TrainingContext) -> tuple[Tensor, Tensor]:
         """Returns (N, F) rows and (N,) bool, True where a row stands for an anomaly."""
         if self.against == "labels":
-            return _labeled(material)
-        step = max(1, -(-len(material.rows) // self.rows))
-        real = material.rows[::step].cpu()
+            return _labeled(context)
+        step = max(1, -(-len(context.rows) // self.rows))
+        real = context.rows[::step].cpu()
         change = _permuted if self.against == "permuted" else _injected
-        made = change(real, material.generator)
+        made = change(real, context.generator)
         return torch.cat([real, made]), torch.arange(2 * len(real)) >= len(real)
 
 
-def _labeled(material: Material) -> tuple[Tensor, Tensor]:
-    if material.labeled is None:
+def _labeled(context: TrainingContext) -> tuple[Tensor, Tensor]:
+    if context.labeled is None:
         raise ValueError(
             "forest weights against labels need labeled rows that are never reported, but none were set apart; set "
             "split.selection, or take against: permuted"
         )
-    rows, labels = material.labeled
+    rows, labels = context.labeled
     if labels.all() or not labels.any():
         raise ValueError(
             f"forest weights against labels need normal and anomalous rows, but all {len(labels)} rows set apart are "

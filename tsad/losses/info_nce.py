@@ -7,7 +7,7 @@ import torch.nn.functional as fn
 from pydantic import Field
 from torch import Tensor
 
-from tsad.losses.contract import Attempt, BaseTermSpec, Material, Term
+from tsad.losses.contract import BaseTermSpec, BatchOutput, Term, TrainingContext
 
 
 class InfoNceSpec(BaseTermSpec):
@@ -24,7 +24,7 @@ class InfoNceSpec(BaseTermSpec):
     weight: float = Field(0.1, gt=0)
     temperature: float = Field(0.2, gt=0)
 
-    def build(self, material: Material) -> Term:
+    def build(self, context: TrainingContext) -> Term:
         """Returns the term."""
         return InfoNce(self.temperature)
 
@@ -36,15 +36,15 @@ class InfoNce(Term):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, attempt: Attempt) -> Tensor:
+    def forward(self, output: BatchOutput) -> Tensor:
         """Returns the loss: 0 for a batch of one window, log B where views tell nothing.
 
         Raises:
-            ValueError: if the attempt has no embeddings to compare.
+            ValueError: if the output has no embeddings to compare.
         """
-        if attempt.views is None:
+        if output.views is None:
             raise ValueError("info_nce needs a model that gives an embedding; take another model or leave the term out")
-        masked, clean = (fn.normalize(view.float(), dim=1) for view in attempt.views)
+        masked, clean = (fn.normalize(view.float(), dim=1) for view in output.views)
         cosines = masked @ clean.T / self.temperature  # (B, B)
         same = torch.arange(len(cosines), device=cosines.device)
         return (fn.cross_entropy(cosines, same) + fn.cross_entropy(cosines.T, same)) / 2

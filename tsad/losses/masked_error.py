@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from tsad.losses.contract import Attempt, Material, Term
+from tsad.losses.contract import BatchOutput, Term, TrainingContext
 from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
 
 
@@ -14,9 +14,9 @@ class MaskedErrorSpec(WeightedErrorSpec):
     needs_mask: ClassVar[bool] = True
     kind: Literal["masked_error"]
 
-    def build(self, material: Material) -> Term:
+    def build(self, context: TrainingContext) -> Term:
         """Returns the term; raises ValueError if the weighting needs labels and there are none."""
-        return MaskedError(self.weighting.build(material))
+        return MaskedError(self.weighting.build(context))
 
 
 class MaskedError(WeightedError):
@@ -26,14 +26,14 @@ class MaskedError(WeightedError):
         """Returns the squares."""
         return residual.square()
 
-    def forward(self, attempt: Attempt) -> Tensor:
+    def forward(self, output: BatchOutput) -> Tensor:
         """Returns the mean, 0 if the batch has no hidden entry among the predicted steps.
 
         Raises:
-            ValueError: if the attempt was made without a mask.
+            ValueError: if the output was made without a mask.
         """
-        if attempt.hidden is None:
+        if output.hidden is None:
             raise ValueError("an error on hidden entries needs a mask, but nothing was hidden; set objective.mask")
-        residual = attempt.residual
-        weighted = self.errors(residual) * self.weights(residual) * attempt.hidden
-        return weighted.sum() / attempt.hidden.sum().clamp(min=1)
+        residual = output.residual
+        weighted = self.errors(residual) * self.weights(residual) * output.hidden
+        return weighted.sum() / output.hidden.sum().clamp(min=1)

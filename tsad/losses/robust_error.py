@@ -7,7 +7,7 @@ import torch.nn.functional as fn
 from pydantic import Field
 from torch import Tensor
 
-from tsad.losses.contract import Material, Term
+from tsad.losses.contract import Term, TrainingContext
 from tsad.losses.feature_weights import FeatureWeights
 from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
 
@@ -17,9 +17,9 @@ class AbsoluteErrorSpec(WeightedErrorSpec):
 
     kind: Literal["absolute_error"]
 
-    def build(self, material: Material) -> Term:
+    def build(self, context: TrainingContext) -> Term:
         """Returns the term; raises ValueError if the weighting needs labels and there are none."""
-        return AbsoluteError(self.weighting.build(material))
+        return AbsoluteError(self.weighting.build(context))
 
 
 class HuberErrorSpec(WeightedErrorSpec):
@@ -32,9 +32,9 @@ class HuberErrorSpec(WeightedErrorSpec):
     kind: Literal["huber_error"]
     delta: float = Field(1.0, gt=0)
 
-    def build(self, material: Material) -> Term:
+    def build(self, context: TrainingContext) -> Term:
         """Returns the term; raises ValueError if the weighting needs labels and there are none."""
-        return HuberError(self.weighting.build(material), self.delta)
+        return HuberError(self.weighting.build(context), self.delta)
 
 
 class AbsoluteError(WeightedError):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from tsad.losses.contract import Material, Term
+from tsad.losses.contract import Term, TrainingContext
 from tsad.losses.weighted_error import WeightedError, WeightedErrorSpec
 
 
@@ -13,9 +13,9 @@ class SquaredErrorSpec(WeightedErrorSpec):
 
     kind: Literal["squared_error"] = "squared_error"
 
-    def build(self, material: Material) -> Term:
+    def build(self, context: TrainingContext) -> Term:
         """Returns the term; raises ValueError if the weighting needs labels and there are none."""
-        return SquaredError(self.weighting.build(material))
+        return SquaredError(self.weighting.build(context))
 
 
 class SquaredError(WeightedError):

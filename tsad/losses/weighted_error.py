@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from torch import Tensor
 
-from tsad.losses.contract import Attempt, BaseTermSpec, Term
+from tsad.losses.contract import BaseTermSpec, BatchOutput, Term
 from tsad.losses.feature_weights import EqualWeighting, FeatureScaledWeighting, FeatureWeights
 from tsad.losses.forest_weights import ForestWeighting
 
@@ -48,7 +48,7 @@ class WeightedError(Term):
     def errors(self, residual: Tensor) -> Tensor:
         """Returns the (B, H, F) errors of a (B, H, F) residual."""
 
-    def forward(self, attempt: Attempt) -> Tensor:
+    def forward(self, output: BatchOutput) -> Tensor:
         """Returns the weighted mean."""
-        residual = attempt.residual
+        residual = output.residual
         return (self.errors(residual) * self.weights(residual)).mean()

@@ -18,7 +18,7 @@ from tsad.streaming.policy import Arrangement, StreamPolicy, Times
 from tsad.streaming.state import AnyCourse, no_scores, start
 from tsad.thresholds import FittedThreshold
 
-PIECE = 4096
+CHUNK = 4096
 """Rows that are scored at once: a longer push needs no more memory than its rows and its verdicts."""
 
 _REPEAT = -1
@@ -164,7 +164,7 @@ class Stream:
         if not plan.kept.all():
             series = Series(values[plan.kept], features)
         standing, found = before, [Verdicts.none(len(features))]
-        for restarts, numbers, rows in _pieces(series, plan, before):
+        for restarts, numbers, rows in _chunks(series, plan, before):
             if restarts:
                 verdicts, standing = standing.end(self.detector)
                 found.append(verdicts)
@@ -227,11 +227,11 @@ class Stream:
         return stream
 
 
-def _pieces(series: Series, plan: Arrangement, before: _Standing) -> Iterator[tuple[bool, NDArray[np.int64], Series]]:
-    """Yields whether a segment begins, and the numbers and values of rows, repeats among them, in bounded pieces."""
+def _chunks(series: Series, plan: Arrangement, before: _Standing) -> Iterator[tuple[bool, NDArray[np.int64], Series]]:
+    """Yields whether a segment begins, and the numbers and values of rows, repeats among them, in bounded chunks."""
     ends = np.cumsum(plan.held + 1)  # where each row stands among rows and repeats, plus 1
-    for first in range(0, int(ends[-1]) if len(ends) else 0, PIECE):
-        places = np.arange(first, min(first + PIECE, int(ends[-1])))
+    for first in range(0, int(ends[-1]) if len(ends) else 0, CHUNK):
+        places = np.arange(first, min(first + CHUNK, int(ends[-1])))
         rows = np.searchsorted(ends, places, side="right")
         real = places == ends[rows] - 1
         source = rows - ~real

@@ -16,7 +16,7 @@ class Threshold(Spec, ABC):
     The level of a row depends on the scores of the rows before it and on nothing else. A row without a score (NaN) is not
     flagged and changes nothing. Two ways lead on, both to a new threshold:
 
-    - `after(scores)`: where the rule stands once these rows have passed. A stream carries it from one piece of a series to
+    - `after(scores)`: where the rule stands once these rows have passed. A stream carries it from one chunk of a series to
       the next, and gets the flags of the whole. A fixed level stays the same.
     - `update(scores)`: takes in unlabeled scores that are mostly normal, as if it had been fitted on them too. That is
       recalibration. Nothing is forgotten unless a member says so: to forget, fit its spec to recent scores.

@@ -9,7 +9,7 @@ class EpochLosses:
 
     Attributes:
         epoch: From 1 on.
-        train: Weighted loss by term, mean over the windows it was taken on; an opponent's own loss under its name.
+        train: Weighted loss by term, mean over the windows it was taken on; an adversary's own loss under its name.
         validation: The same on the validation windows, nothing updated.
         comparable: Terms whose sum on validation windows says which epoch is best; all of them if empty.
     """

@@ -1,4 +1,4 @@
-"""The one training loop: every player takes its step on every batch."""
+"""The one training loop: every trainable takes its step on every batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ from tsad.models.contract import Model
 from tsad.spec import Spec
 from tsad.training.checkpoints import BEST, LAST, STATE, Checkpoints, save_weights
 from tsad.training.epoch_losses import EpochLosses
-from tsad.training.objective import Player
+from tsad.training.objective import Trainable
 from tsad.training.optimizers import AdamSpec, ConstantRate, OptimizerSpec, RateSpec
 from tsad.training.state import Seat, Standing, load_state, save_state
 from tsad.windows import Windows
@@ -25,10 +25,10 @@ class TrainingSpec(Spec):
     Attributes:
         epochs: Passes over the training windows, at most; 0 leaves the model untrained.
         batch_size: Windows in a step, B.
-        learning_rate: Of every player that has none of its own.
+        learning_rate: Of every trainable that has none of its own.
         patience: Epochs without a better validation loss before training stops.
-        optimizer: Of every player.
-        clip: Largest norm of a player's gradient, longer ones are shortened to it; none are if not given.
+        optimizer: Of every trainable.
+        clip: Largest norm of a trainable's gradient, longer ones are shortened to it; none are if not given.
         schedule: Of all learning rates, from epoch to epoch.
         precision: `bfloat16` runs matrix products in bfloat16 (autocast; weights stay float32), in training only.
     """
@@ -45,7 +45,7 @@ class TrainingSpec(Spec):
 
 def train(
     model: Model,
-    players: Sequence[Player],
+    trainables: Sequence[Trainable],
     spec: TrainingSpec,
     windows: tuple[Windows, Windows],
     generator: Generator,
@@ -55,8 +55,8 @@ def train(
     """Trains `model`, and leaves it with the weights of the epoch that had the lowest validation loss.
 
     Args:
-        model: What is trained; the first player's module.
-        players: Who takes a step on each batch, in turn.
+        model: What is trained; the first trainable's module.
+        trainables: Who takes a step on each batch, in turn.
         spec: How long and how fast.
         windows: Training and validation windows, on the model's device.
         generator: Draws the order of windows and the masks.
@@ -74,7 +74,7 @@ def train(
     if spec.epochs == 0:  # an untrained copy: the first optimizer of a process takes seconds to import
         model.eval()
         return []
-    seats = [_seat(player, spec) for player in players]
+    seats = [_seat(trainable, spec) for trainable in trainables]
     standing = Standing(best_weights=_copy(model))
     if checkpoints is not None and (left := checkpoints.left()) is not None:
         standing = load_state(left, seats, generator, checkpoints.fingerprint)
@@ -85,7 +85,9 @@ def train(
         epoch = standing.epoch + 1
         trained = _epoch(seats, spec, windows[0], generator, epoch)
         validated = _validate(seats, spec, windows[1], epoch)
-        losses = EpochLosses(epoch, trained, validated, tuple(name for player in players for name in player.comparable))
+        losses = EpochLosses(
+            epoch, trained, validated, tuple(name for trainable in trainables for name in trainable.comparable)
+        )
         if losses.loss < standing.best_loss:
             standing.best_epoch, standing.best_weights = epoch, _copy(model)
         standing.history.append(losses)
@@ -99,9 +101,9 @@ def train(
     return standing.history
 
 
-def _seat(player: Player, spec: TrainingSpec) -> Seat:
-    rate = spec.learning_rate if player.learning_rate is None else player.learning_rate
-    return Seat(player, spec.optimizer.build(player.module.parameters(), rate), rate)
+def _seat(trainable: Trainable, spec: TrainingSpec) -> Seat:
+    rate = spec.learning_rate if trainable.learning_rate is None else trainable.learning_rate
+    return Seat(trainable, spec.optimizer.build(trainable.module.parameters(), rate), rate)
 
 
 def _copy(model: Model) -> dict[str, Tensor]:
@@ -123,8 +125,8 @@ def _epoch(
     seats: Sequence[Seat], spec: TrainingSpec, windows: Windows, generator: Generator, epoch: int
 ) -> dict[str, float]:
     for seat in seats:
-        seat.player.module.train()
-        seat.player.judges.train()
+        seat.trainable.module.train()
+        seat.trainable.judges.train()
         for group in seat.optimizer.param_groups:
             group["lr"] = seat.learning_rate * spec.schedule.factor(epoch, spec.epochs)
     progress = (epoch - 1) / max(1, spec.epochs - 1)
@@ -132,9 +134,9 @@ def _epoch(
     order = torch.randperm(len(windows), generator=generator).to(windows.starts.device)
     for place, batch in enumerate(windows.batches(spec.batch_size, order)):
         for seat in seats:
-            if place % seat.player.every == 0:
+            if place % seat.trainable.every == 0:
                 with _precision(spec, batch):
-                    terms = seat.player.terms(batch, generator, progress)
+                    terms = seat.trainable.terms(batch, generator, progress)
                 _refuse_non_finite(terms, f"epoch {epoch}, batch {place}")
                 _step(seat, terms, spec.clip)
                 sums.add(terms, len(batch))
@@ -142,8 +144,8 @@ def _epoch(
 
 
 def _step(seat: Seat, terms: dict[str, Tensor], clip: float | None) -> None:
-    """Moves the parameters of a player, and of nobody else, down the gradient of the sum of its terms."""
-    parameters = list(seat.player.module.parameters())
+    """Moves the parameters of a trainable, and of nobody else, down the gradient of the sum of its terms."""
+    parameters = list(seat.trainable.module.parameters())
     seat.optimizer.zero_grad()
     torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=parameters)
     if clip is not None:
@@ -156,13 +158,13 @@ def _validate(seats: Sequence[Seat], spec: TrainingSpec, windows: Windows, epoch
     """Returns the mean terms, with masks that are the same in every epoch."""
     generator = Generator().manual_seed(0)
     for seat in seats:
-        seat.player.module.eval()
-        seat.player.judges.eval()
+        seat.trainable.module.eval()
+        seat.trainable.judges.eval()
     sums = _Sums()
     for place, batch in enumerate(windows.batches(spec.batch_size)):
         for seat in seats:
             with _precision(spec, batch):
-                terms = seat.player.terms(batch, generator)
+                terms = seat.trainable.terms(batch, generator)
             _refuse_non_finite(terms, f"validation of epoch {epoch}, batch {place}")
             sums.add(terms, len(batch))
     return sums.means()

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 
 from tsad.losses import TermSpec
-from tsad.losses.contract import Attempt, Material, Opponent
+from tsad.losses.contract import Adversary, BatchOutput, TrainingContext
 from tsad.losses.squared_error import SquaredErrorSpec
 from tsad.masking import MaskSpec, NoMask, hide
 from tsad.models.contract import Model
@@ -40,20 +40,20 @@ class ObjectiveSpec(Spec):
 
 
 class Terms(Protocol):
-    """What a player is judged by."""
+    """What a trainable is judged by."""
 
     def __call__(self, windows: Tensor, generator: Generator, progress: float = 1.0) -> dict[str, Tensor]:
         """Returns weighted losses by name of (B, L, F) windows; their sum is to be made small.
 
         Args:
-            windows: What to make an attempt at.
+            windows: Windows to compute the output for.
             generator: Draws the masks.
             progress: Of training, from 0 in the first epoch to 1 in the last.
         """
 
 
 @dataclass(frozen=True, eq=False)
-class Player:
+class Trainable:
     """One of those who are trained on a batch, each with an optimizer of its own.
 
     Attributes:
@@ -61,7 +61,7 @@ class Player:
         module: Whose parameters it may change.
         terms: What it is judged by.
         judges: The modules of its terms, which may gather something in training.
-        comparable: Names of its terms that say which epoch is best; none for an opponent.
+        comparable: Names of its terms that say which epoch is best; none for an adversary.
         every: It takes a step on every `every`-th batch of an epoch, the first one included.
         learning_rate: Its own, or None for that of the training.
     """
@@ -75,25 +75,25 @@ class Player:
     learning_rate: float | None = None
 
 
-def players(model: Model, objective: ObjectiveSpec, material: Material) -> list[Player]:
-    """Returns those who are to be trained, in the order of their steps: the model, then the opponents of its terms.
+def trainables(model: Model, objective: ObjectiveSpec, context: TrainingContext) -> list[Trainable]:
+    """Returns those who are to be trained, in the order of their steps: the model, then the adversaries of its terms.
 
     Raises:
         ValueError: if a term needs an embedding, or labels, and there is none.
     """
     weights = dict(zip(_names(objective), (spec.weight for spec in objective.terms), strict=True))
     built = {
-        name: spec.build(material).to(material.rows.device) for name, spec in zip(weights, objective.terms, strict=True)
+        name: spec.build(context).to(context.rows.device) for name, spec in zip(weights, objective.terms, strict=True)
     }
 
     def terms(windows: Tensor, generator: Generator, progress: float = 1.0) -> dict[str, Tensor]:
-        attempt = _attempt(model, objective, windows, generator, progress)
-        return {name: weights[name] * term(attempt) for name, term in built.items()}
+        output = _attempt(model, objective, windows, generator, progress)
+        return {name: weights[name] * term(output) for name, term in built.items()}
 
     comparable = tuple(name for name, term in built.items() if term.comparable)
-    first = Player("model", model, terms, nn.ModuleDict(built), comparable or tuple(built))
-    opponents = {name: term.opponent for name, term in built.items() if term.opponent is not None}
-    return [first, *(_second(model, objective, name, opponent) for name, opponent in opponents.items())]
+    first = Trainable("model", model, terms, nn.ModuleDict(built), comparable or tuple(built))
+    adversaries = {name: term.adversary for name, term in built.items() if term.adversary is not None}
+    return [first, *(_second(model, objective, name, adversary) for name, adversary in adversaries.items())]
 
 
 def _names(objective: ObjectiveSpec) -> list[str]:
@@ -102,18 +102,20 @@ def _names(objective: ObjectiveSpec) -> list[str]:
     return [kind if repeat == 1 else f"{kind}_{repeat}" for kind, repeat in zip(kinds, repeats, strict=True)]
 
 
-def _second(model: Model, objective: ObjectiveSpec, term: str, opponent: Opponent) -> Player:
-    name = f"{term}_{opponent.name}"
+def _second(model: Model, objective: ObjectiveSpec, term: str, adversary: Adversary) -> Trainable:
+    name = f"{term}_{adversary.name}"
 
     def terms(windows: Tensor, generator: Generator, progress: float = 1.0) -> dict[str, Tensor]:
         with torch.no_grad():
-            attempt = _attempt(model, objective, windows, generator, progress)
-        return {name: opponent.loss(attempt)}
+            output = _attempt(model, objective, windows, generator, progress)
+        return {name: adversary.loss(output)}
 
-    return Player(name, opponent.module, terms, every=opponent.every, learning_rate=opponent.learning_rate)
+    return Trainable(name, adversary.module, terms, every=adversary.every, learning_rate=adversary.learning_rate)
 
 
-def _attempt(model: Model, objective: ObjectiveSpec, windows: Tensor, generator: Generator, progress: float) -> Attempt:
+def _attempt(
+    model: Model, objective: ObjectiveSpec, windows: Tensor, generator: Generator, progress: float
+) -> BatchOutput:
     visible, hidden = hide(objective.mask, windows, generator, progress)
     prediction = model(visible)
     last = slice(windows.shape[1] - model.steps, None)
@@ -122,4 +124,4 @@ def _attempt(model: Model, objective: ObjectiveSpec, windows: Tensor, generator:
         clean = model(windows)
         if prediction.embedding is not None and clean.embedding is not None:
             views = (prediction.embedding, clean.embedding)
-    return Attempt(windows[:, last], prediction.values, None if hidden is None else hidden[:, last], views)
+    return BatchOutput(windows[:, last], prediction.values, None if hidden is None else hidden[:, last], views)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from tsad.errors import TrainingError
 from tsad.training.checkpoints import load_noted, save_weights
 from tsad.training.epoch_losses import EpochLosses
-from tsad.training.objective import Player
+from tsad.training.objective import Trainable
 
 
 @dataclass
@@ -41,15 +41,15 @@ class Standing:
 
 @dataclass(frozen=True, eq=False)
 class Seat:
-    """A player at work.
+    """A trainable at work.
 
     Attributes:
-        player: Who.
+        trainable: Who.
         optimizer: Its own.
         learning_rate: Before any schedule.
     """
 
-    player: Player
+    trainable: Trainable
     optimizer: torch.optim.Optimizer
     learning_rate: float
 
@@ -65,10 +65,10 @@ def save_state(path: Path, seats: Sequence[Seat], standing: Standing, generator:
     if _device(seats).type == "cuda":
         tensors["cuda_generator"] = torch.cuda.get_rng_state()
     for seat in seats:
-        for part, module in _modules(seat.player).items():
+        for part, module in _modules(seat.trainable).items():
             tensors |= {f"{part}/{name}": tensor for name, tensor in module.state_dict().items()}
         for place, moments in seat.optimizer.state_dict()["state"].items():
-            tensors |= {f"{seat.player.name}.optimizer/{place}/{name}": value for name, value in moments.items()}
+            tensors |= {f"{seat.trainable.name}.optimizer/{place}/{name}": value for name, value in moments.items()}
     note = {
         "format": "tsad-training-1",
         "fingerprint": fingerprint,
@@ -91,9 +91,9 @@ def load_state(path: Path, seats: Sequence[Seat], generator: Generator, fingerpr
             f"begin anew, or take another folder"
         )
     for seat in seats:
-        for part, module in _modules(seat.player).items():
+        for part, module in _modules(seat.trainable).items():
             module.load_state_dict(_below(f"{part}/", tensors))
-        _load_moments(seat.optimizer, _below(f"{seat.player.name}.optimizer/", tensors))
+        _load_moments(seat.optimizer, _below(f"{seat.trainable.name}.optimizer/", tensors))
     generator.set_state(tensors["generator"])
     torch.set_rng_state(tensors["global_generator"])
     if "cuda_generator" in tensors and _device(seats).type == "cuda":
@@ -104,11 +104,11 @@ def load_state(path: Path, seats: Sequence[Seat], generator: Generator, fingerpr
 
 
 def _device(seats: Sequence[Seat]) -> torch.device:
-    return next(seats[0].player.module.parameters()).device
+    return next(seats[0].trainable.module.parameters()).device
 
 
-def _modules(player: Player) -> dict[str, nn.Module]:
-    return {f"{player.name}.module": player.module, f"{player.name}.judges": player.judges}
+def _modules(trainable: Trainable) -> dict[str, nn.Module]:
+    return {f"{trainable.name}.module": trainable.module, f"{trainable.name}.judges": trainable.judges}
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

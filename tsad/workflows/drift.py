@@ -58,7 +58,7 @@ def drift(model: str, path: Path, output: Path | None, reference: Path | None, *
 
 
 def compare(detector: Detector, profile: Profile, path: Path, reading: Reading) -> Comparison:
-    """Returns the comparison of all rows of a file, taken piece by piece."""
+    """Returns the comparison of all rows of a file, taken chunk by chunk."""
     comparison = Comparison(profile)
     for values, verdicts in judged_rows(detector, path, reading):
         comparison.take_rows(values)
@@ -67,7 +67,7 @@ def compare(detector: Detector, profile: Profile, path: Path, reading: Reading) 
 
 
 def judged_rows(detector: Detector, path: Path, reading: Reading) -> Iterator[tuple[NDArray[np.float32], Verdicts]]:
-    """Yields the (n, F) rows of each piece of a file with the verdicts that they made final; raises `DataError`."""
+    """Yields the (n, F) rows of each chunk of a file with the verdicts that they made final; raises `DataError`."""
     stream = Stream(detector)
     for rows in rows_of(open_table(path, reading), detector.scorer.features, reading, _AT_ONCE, timed=False):
         yield rows.values, stream.push(rows.values)
@@ -75,10 +75,10 @@ def judged_rows(detector: Detector, path: Path, reading: Reading) -> Iterator[tu
 
 def _profile(detector: Detector, path: Path, reading: Reading) -> Profile:
     """Returns the profile that normal rows make; they have to fit into memory."""
-    pieces = list(judged_rows(detector, path, reading))
-    rows = np.concatenate([values for values, _ in pieces])
+    chunks = list(judged_rows(detector, path, reading))
+    rows = np.concatenate([values for values, _ in chunks])
     scores, by_feature = (
-        np.concatenate([getattr(verdicts, name) for _, verdicts in pieces]) for name in ("scores", "by_feature")
+        np.concatenate([getattr(verdicts, name) for _, verdicts in chunks]) for name in ("scores", "by_feature")
     )
     return Profile.of(detector, Series(rows, detector.scorer.features), Scores(scores, by_feature))
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from tsad.data.io.empty_cells import ForwardFill
 from tsad.data.io.read_options import Reading
-from tsad.data.io.table_files import Piece, TableFile, open_table
+from tsad.data.io.table_files import Chunk, TableFile, open_table
 from tsad.data.io.times import Times, to_times
 from tsad.data.io.values import to_values
 from tsad.errors import DataError
@@ -31,16 +31,16 @@ class _Wanted(Spec):
     data: Reading
 
 
-class PieceRows(NamedTuple):
+class ChunkRows(NamedTuple):
     """Some rows of a file.
 
     Attributes:
-        piece: As they stand there.
+        chunk: As they stand there.
         values: (n, F).
         times: (n,), None if they are not asked for.
     """
 
-    piece: Piece
+    chunk: Chunk
     values: NDArray[np.float32]
     times: Times | None
 
@@ -93,24 +93,24 @@ def opened(path: Path, folder: Path, changes: Mapping[str, Any]) -> tuple[TableF
 
 def _step(table: TableFile, reading: Reading, time: str) -> float | None:
     """Returns the median seconds between the first rows of a file; None if they do not tell."""
-    piece = next(table.pieces(_LOOKED_AT), None)
-    if piece is None or len(piece) < 2:
+    chunk = next(table.chunks(_LOOKED_AT), None)
+    if chunk is None or len(chunk) < 2:
         return None
-    times = to_times(piece.columns([time])[time], str(table.path), reading)
+    times = to_times(chunk.columns([time])[time], str(table.path), reading)
     step = float(np.median(np.diff(times) / np.timedelta64(1, "s")))
     return step if step > 0 else None
 
 
 def rows_of(
     table: TableFile, features: Sequence[str], reading: Reading, rows_at_once: int, *, timed: bool
-) -> Iterator[PieceRows]:
-    """Yields the rows of a file, piece by piece.
+) -> Iterator[ChunkRows]:
+    """Yields the rows of a file, chunk by chunk.
 
     Args:
         table: Opened with the same `reading`.
         features: Columns of the values.
         reading: How cells become numbers and times.
-        rows_at_once: At most, in a piece.
+        rows_at_once: At most, in a chunk.
         timed: Read the column `reading.time`, if there is one, whose times must ascend.
 
     Raises:
@@ -120,23 +120,23 @@ def rows_of(
     check_columns(table, features)
     fill = ForwardFill(features, str(table.path), reading.missing_limit) if reading.missing == "ffill" else None
     latest = None
-    for piece in watched(table, rows_at_once):
-        source = f"{table.path}, rows {piece.first_row}-{piece.first_row + len(piece) - 1}"
-        values, times = to_values(piece.columns(features), features, source, reading.empty, fill), None
+    for chunk in watched(table, rows_at_once):
+        source = f"{table.path}, rows {chunk.first_row}-{chunk.first_row + len(chunk) - 1}"
+        values, times = to_values(chunk.columns(features), features, source, reading.empty, fill), None
         if name is not None:
-            times = to_times(piece.columns([name])[name], source, reading)
-            _check_order(table.path, name, piece, times, latest)
+            times = to_times(chunk.columns([name])[name], source, reading)
+            _check_order(table.path, name, chunk, times, latest)
             latest = times[-1]
-        yield PieceRows(piece, values, times)
+        yield ChunkRows(chunk, values, times)
 
 
-def _check_order(path: Path, name: str, piece: Piece, times: Times, latest: np.datetime64 | None) -> None:
+def _check_order(path: Path, name: str, chunk: Chunk, times: Times, latest: np.datetime64 | None) -> None:
     late = np.diff(times, prepend=times[:1] if latest is None else latest) <= np.timedelta64(0)
     late[:1] &= latest is not None
     if late.any():
         place = int(late.argmax())
         raise DataError(
-            f"{path}: column {name!r} must ascend, but row {piece.first_row + place} has {piece.texts(name)[place]!r}, which is "
+            f"{path}: column {name!r} must ascend, but row {chunk.first_row + place} has {chunk.texts(name)[place]!r}, which is "
             f"not after the row above; sort the file, or score without times (--set data.time=null)"
         )
 
@@ -148,9 +148,9 @@ def check_columns(table: TableFile, names: Sequence[str]) -> None:
         raise DataError(f"{table.path}: column {absent[0]!r} is missing; it has {table.names}")
 
 
-def watched(table: TableFile, rows_at_once: int) -> Iterator[Piece]:
-    """Yields the pieces of a file, with a progress bar on a terminal."""
+def watched(table: TableFile, rows_at_once: int) -> Iterator[Chunk]:
+    """Yields the chunks of a file, with a progress bar on a terminal."""
     with tqdm(total=table.size, unit=table.unit, unit_scale=True, desc=table.path.name, disable=None) as bar:
-        for piece in table.pieces(rows_at_once):
-            yield piece
-            bar.update(piece.size)
+        for chunk in table.chunks(rows_at_once):
+            yield chunk
+            bar.update(chunk.size)

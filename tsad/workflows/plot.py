@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tsad.data.io.read_options import Reading
-from tsad.data.io.table_files import Piece, TableFile, open_table
+from tsad.data.io.table_files import Chunk, TableFile, open_table
 from tsad.data.io.values import numbers
 from tsad.data.io.writers import written_whole
 from tsad.detector.detector import Detector
@@ -89,14 +89,14 @@ def _gathered(path: Path, model: str | None, names: Sequence[str] | None, window
         found = _judged(table, Detector.load(folder), reading)
     check_columns(table, names or ())
     picture, features = None, list[str]()
-    for piece, first, verdicts in found:
-        if piece is not None and picture is None:
-            features = _numbered(table, piece, names, verdicts)
-            picture = Detections(features, _rows_a_pixel(table, piece, window))
-        if picture is not None and piece is not None and features and (part := window.of(piece.first_row, len(piece))):
-            cells = piece.columns(features).iloc[part.start : part.stop]
+    for chunk, first, verdicts in found:
+        if chunk is not None and picture is None:
+            features = _numbered(table, chunk, names, verdicts)
+            picture = Detections(features, _rows_a_pixel(table, chunk, window))
+        if picture is not None and chunk is not None and features and (part := window.of(chunk.first_row, len(chunk))):
+            cells = chunk.columns(features).iloc[part.start : part.stop]
             values = np.stack([numbers(cells[name])[0] for name in features], axis=1)
-            picture.take_values(piece.first_row + part.start, values)
+            picture.take_values(chunk.first_row + part.start, values)
         if picture is not None and (part := window.of(first, len(verdicts))):
             picture.take_scores(first + part.start, verdicts.iloc[part.start : part.stop])
         if window.last is not None and window.last < first + len(verdicts):
@@ -104,8 +104,8 @@ def _gathered(path: Path, model: str | None, names: Sequence[str] | None, window
     return picture
 
 
-Found = Iterator[tuple[Piece | None, int, pd.DataFrame]]
-"""Pieces, and what is known then: the first row, and from there `score`, `flag`, ..., as `Detections` takes them."""
+Found = Iterator[tuple[Chunk | None, int, pd.DataFrame]]
+"""Chunks, and what is known then: the first row, and from there `score`, `flag`, ..., as `Detections` takes them."""
 
 
 def _scored(table: TableFile) -> Found:
@@ -117,32 +117,32 @@ def _scored(table: TableFile) -> Found:
         )
     shares = [name for name in table.names if re.fullmatch(r"share_\d+", name)]
     pairs = [(feature, share) for share in shares if (feature := share.replace("share", "feature")) in table.names]
-    for piece in watched(table, _ROWS_AT_ONCE):
-        cells = piece.columns(["score", *(name for pair in pairs for name in pair)])
+    for chunk in watched(table, _ROWS_AT_ONCE):
+        cells = chunk.columns(["score", *(name for pair in pairs for name in pair)])
         scores, text = numbers(cells["score"])
-        flags = pd.Series(piece.texts("flag")).str.lower()
+        flags = pd.Series(chunk.texts("flag")).str.lower()
         for name, wrong in (("score", text), ("flag", ~flags.isin(["true", "false", "1", "0"]).to_numpy())):
             if wrong.any():
                 place = int(wrong.argmax())
                 raise DataError(
-                    f"{table.path}: column {name!r} must be as tsad score writes it, but row {piece.first_row + place} has "
-                    f"{shown(piece.texts(name)[place])}; score the rows again, or give --model"
+                    f"{table.path}: column {name!r} must be as tsad score writes it, but row {chunk.first_row + place} has "
+                    f"{shown(chunk.texts(name)[place])}; score the rows again, or give --model"
                 )
-        yield piece, piece.first_row, cells.assign(score=scores, flag=flags.isin(["true", "1"]).to_numpy())
+        yield chunk, chunk.first_row, cells.assign(score=scores, flag=flags.isin(["true", "1"]).to_numpy())
 
 
 def _judged(table: TableFile, detector: Detector, reading: Reading) -> Found:
     """Yields the scores that a detector gives."""
     features = detector.scorer.features
-    for piece, found in judged(detector, table, reading, _ROWS_AT_ONCE):
+    for chunk, found in judged(detector, table, reading, _ROWS_AT_ONCE):
         verdicts = verdict_table(found.scores, found.flags, found.by_feature, features, TOP).assign(level=found.levels)
-        yield piece, int(found.rows[0]) if len(found.rows) else 0, verdicts
+        yield chunk, int(found.rows[0]) if len(found.rows) else 0, verdicts
 
 
-def _numbered(table: TableFile, piece: Piece, names: Sequence[str] | None, verdicts: pd.DataFrame) -> list[str]:
+def _numbered(table: TableFile, chunk: Chunk, names: Sequence[str] | None, verdicts: pd.DataFrame) -> list[str]:
     """Returns the columns that may be drawn: the named ones, or all of numbers but the verdicts."""
     asked = names or [name for name in table.names if name not in verdicts.columns]
-    cells = piece.columns(asked) if asked else pd.DataFrame()
+    cells = chunk.columns(asked) if asked else pd.DataFrame()
     kept = [name for name in asked if pd.api.types.is_numeric_dtype(cells[name])]
     if names is not None and len(kept) < len(names):
         wrong = next(name for name in names if name not in kept)
@@ -150,7 +150,7 @@ def _numbered(table: TableFile, piece: Piece, names: Sequence[str] | None, verdi
     return kept
 
 
-def _rows_a_pixel(table: TableFile, piece: Piece, window: Window) -> int:
-    """Returns how many rows share a pixel, if the rest of the file is like its first piece."""
-    inside = len(window.of(0, round(table.size / piece.size * len(piece))))
+def _rows_a_pixel(table: TableFile, chunk: Chunk, window: Window) -> int:
+    """Returns how many rows share a pixel, if the rest of the file is like its first chunk."""
+    inside = len(window.of(0, round(table.size / chunk.size * len(chunk))))
     return 1 if inside <= 2 * BUCKETS else -(-inside // BUCKETS)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tsad.data.io.read_options import Reading
-from tsad.data.io.table_files import Piece, TableFile
+from tsad.data.io.table_files import Chunk, TableFile
 from tsad.data.io.text import Layout
 from tsad.data.io.writers import CsvWriter, ParquetWriter, TableWriter, written_whole
 from tsad.detector.detector import Detector
@@ -69,8 +69,8 @@ def score(
 
 def judged(
     detector: Detector, table: TableFile, reading: Reading, rows_at_once: int
-) -> Iterator[tuple[Piece | None, Verdicts]]:
-    """Yields the pieces of a file with the verdicts that each made final, then None with those of its end.
+) -> Iterator[tuple[Chunk | None, Verdicts]]:
+    """Yields the chunks of a file with the verdicts that each made final, then None with those of its end.
 
     Raises:
         DataError: naming file, rows and column of whatever is no row of this detector; if not one row gets a score.
@@ -80,7 +80,7 @@ def judged(
     for rows in rows_of(table, detector.scorer.features, reading, rows_at_once, timed=True):
         verdicts = stream.push(rows.values, rows.times)
         scored += int((~np.isnan(verdicts.scores)).sum())
-        yield rows.piece, verdicts
+        yield rows.chunk, verdicts
     if not scored:
         needed = detector.scorer.lookback + detector.scorer.lookahead + 1
         raise DataError(
@@ -114,7 +114,7 @@ def _write(
     table: TableFile,
     drafts: tuple[Path, Path],
     top: int,
-    judged_pieces: Iterable[tuple[Piece | None, Verdicts]],
+    judged_chunks: Iterable[tuple[Chunk | None, Verdicts]],
     time: str | None,
 ) -> _Tally:
     """Writes rows and events as they become final."""
@@ -122,15 +122,15 @@ def _write(
     tally, events, times = _Tally(), Events(features, top), list[str]()
     with _writer(table, drafts[0], features) as writer, drafts[1].open("w", encoding="utf-8", newline="") as file:
         _tell(events.close(), file, table.layout, header=True)
-        for piece, verdicts in judged_pieces:
-            if piece is not None:
-                writer.keep(piece)
-                times += [] if time is None else piece.texts(time)
+        for chunk, verdicts in judged_chunks:
+            if chunk is not None:
+                writer.keep(chunk)
+                times += [] if time is None else chunk.texts(time)
             final = len(verdicts.rows)
             found = (verdicts.scores, verdicts.flags, verdicts.by_feature)
             writer.write(verdict_table(*found, features, top))
             ended = [events.take(verdicts.rows, None if time is None else times[:final], *found)]
-            ended += [events.close()] if piece is None else []
+            ended += [events.close()] if chunk is None else []
             for stretches in filter(len, ended):
                 _tell(stretches, file, table.layout, header=False)
                 tally.events += len(stretches)

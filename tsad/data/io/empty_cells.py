@@ -120,7 +120,7 @@ def _cure(
 
 
 class ForwardFill:
-    """Fills empty cells of rows that come in pieces with the last value above, in whichever piece that was.
+    """Fills empty cells of rows that come in chunks with the last value above, in whichever chunk that was.
 
     Unlike `missing: ffill` on a whole file it knows of no segments, so a cell after a gap gets the value before the gap.
 
@@ -136,7 +136,7 @@ class ForwardFill:
         self._limit = limit
         self._last = np.full(len(features), np.nan)
         self._length = np.zeros(len(features), np.int64)
-        """Of the stretch of empty cells that the last piece ended with."""
+        """Of the stretch of empty cells that the last chunk ended with."""
 
     def __call__(self, cells: Floats) -> Floats:
         """Returns (n, F) cells filled, NaN where nothing is above; raises `DataError` if a stretch is longer than the limit."""

@@ -1,4 +1,4 @@
-"""Tables of any size: CSV and Parquet files that are read piece by piece, every cell as it stands."""
+"""Tables of any size: CSV and Parquet files that are read chunk by chunk, every cell as it stands."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ _BUFFER = 1 << 16
 """Bytes of a Parquet column that are read ahead; without it a whole row group would be."""
 
 
-class Piece(ABC):
+class Chunk(ABC):
     """Some rows of a file, one after the other.
 
     Attributes:
@@ -74,7 +74,7 @@ class TableFile(ABC):
     unit: str
 
     @abstractmethod
-    def pieces(self, rows: int) -> Iterator[Piece]:
+    def chunks(self, rows: int) -> Iterator[Chunk]:
         """Yields all rows, at most `rows` at a time; raises `DataError` naming the line that cannot be read."""
 
 
@@ -117,17 +117,17 @@ class CsvFile(TableFile):
             self.header = csv_line(self.names, self.layout.separator)
         _check_names(path, self.names)
 
-    def pieces(self, rows: int) -> Iterator["CsvPiece"]:
+    def chunks(self, rows: int) -> Iterator["CsvChunk"]:
         """Yields all rows; a line of more or fewer cells than the header raises `DataError`."""
         with self._opened() as file:
             records = self._records(file)
             if self.form.header:
                 next(records)
             first = read = 0
-            while chunk := list(islice(records, rows)):
-                piece = CsvPiece(self, first, os.lseek(file.fileno(), 0, os.SEEK_CUR) - read, chunk)
-                yield piece
-                first, read = first + len(piece), read + piece.size
+            while raw_lines := list(islice(records, rows)):
+                chunk = CsvChunk(self, first, os.lseek(file.fileno(), 0, os.SEEK_CUR) - read, raw_lines)
+                yield chunk
+                first, read = first + len(chunk), read + chunk.size
 
     def _opened(self) -> TextIO:
         return self.path.open(encoding=self.layout.encoding, newline="")
@@ -162,7 +162,7 @@ class CsvFile(TableFile):
             yield line, cells
 
 
-class CsvPiece(Piece):
+class CsvChunk(Chunk):
     """Rows of a CSV, each as its line and as its cells."""
 
     def __init__(self, file: CsvFile, first_row: int, size: int, records: Sequence[tuple[str, list[str]]]) -> None:
@@ -248,7 +248,7 @@ class ParquetFile(TableFile):
         self.layout = Layout("utf-8", ",", ".", tuple(self.names))
         _check_names(path, self.names)
 
-    def pieces(self, rows: int) -> Iterator["ParquetPiece"]:
+    def chunks(self, rows: int) -> Iterator["ParquetChunk"]:
         """Yields all rows."""
         first = 0
         with self._opened() as file:
@@ -260,9 +260,9 @@ class ParquetFile(TableFile):
                     raise self._broken(error) from None
                 if batch is None:
                     return
-                piece = ParquetPiece(self.path, first, pa.Table.from_batches([batch]))
-                yield piece
-                first += len(piece)
+                chunk = ParquetChunk(self.path, first, pa.Table.from_batches([batch]))
+                yield chunk
+                first += len(chunk)
 
     def _opened(self) -> pq.ParquetFile:
         try:
@@ -274,7 +274,7 @@ class ParquetFile(TableFile):
         return DataError(f"{self.path}: is not a parquet table ({' '.join(str(error).split())})")
 
 
-class ParquetPiece(Piece):
+class ParquetChunk(Chunk):
     """Rows of a Parquet file."""
 
     def __init__(self, path: Path, first_row: int, table: pa.Table) -> None:

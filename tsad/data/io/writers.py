@@ -1,4 +1,4 @@
-"""Tables of any size, written piece by piece, whole or not at all."""
+"""Tables of any size, written chunk by chunk, whole or not at all."""
 
 import os
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tsad.data.io.table_files import Piece, TableFile, csv_line
+from tsad.data.io.table_files import Chunk, TableFile, csv_line
 from tsad.errors import DataError
 
 
@@ -40,7 +40,7 @@ class TableWriter(ABC):
     """Writes rows beside columns that become known later than they; the rows that wait are kept."""
 
     @abstractmethod
-    def keep(self, piece: Piece) -> None:
+    def keep(self, chunk: Chunk) -> None:
         """Takes the next rows."""
 
     @abstractmethod
@@ -74,9 +74,9 @@ class CsvWriter(TableWriter):
         self._header: str | None = source.header
         self._lines: list[str] = []
 
-    def keep(self, piece: Piece) -> None:
+    def keep(self, chunk: Chunk) -> None:
         """Takes the next rows."""
-        self._lines += piece.lines()
+        self._lines += chunk.lines()
 
     def write(self, added: pd.DataFrame) -> None:
         """Writes waiting rows: each line to the letter, then the added cells."""
@@ -109,7 +109,7 @@ class ParquetWriter(TableWriter):
 
     Args:
         path: Of the file.
-        numbers: Columns of a CSV that are numbers, as `Piece.table` takes them.
+        numbers: Columns of a CSV that are numbers, as `Chunk.table` takes them.
     """
 
     def __init__(self, path: Path, numbers: Sequence[str]) -> None:
@@ -118,9 +118,9 @@ class ParquetWriter(TableWriter):
         self._file: pq.ParquetWriter | None = None
         self._kept: list[pa.Table] = []
 
-    def keep(self, piece: Piece) -> None:
+    def keep(self, chunk: Chunk) -> None:
         """Takes the next rows."""
-        self._kept.append(piece.table(self._numbers))
+        self._kept.append(chunk.table(self._numbers))
 
     def write(self, added: pd.DataFrame) -> None:
         """Writes waiting rows, their types as they were."""

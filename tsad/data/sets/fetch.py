@@ -30,7 +30,7 @@ def fetch(url: str, target: Path, progress: Progress, *, pause: float = 1.0) -> 
     Args:
         url: Of http or https.
         target: In a folder that exists.
-        progress: Told of every piece.
+        progress: Told of every chunk.
         pause: Seconds before the second try; twice as long before each that follows.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Flows counted by bins of time: sums that no order of rows, files or pieces can change."""
+"""Flows counted by bins of time: sums that no order of rows, files or chunks can change."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -145,9 +145,9 @@ class FlowBins:
         return places
 
 
-def flow_rows(pieces: Iterable[Flows], columns: Sequence[str], silence: float) -> Rows:
+def flow_rows(chunks: Iterable[Flows], columns: Sequence[str], silence: float) -> Rows:
     """Returns flows one by one in the order of time; numbers skip one where more than `silence` seconds are without a flow."""
-    held = [(each.times, each.values, [each.names[label] for label in each.labels]) for each in pieces]
+    held = [(each.times, each.values, [each.names[label] for label in each.labels]) for each in chunks]
     times = np.concatenate([np.empty(0, np.int64), *(each[0] for each in held)])
     order = np.argsort(times, kind="stable")
     labels = np.concatenate([np.empty(0, str), *(each[2] for each in held)])[order]

@@ -1,4 +1,4 @@
-"""Flows of CIC-DDoS2019: its CSV files in pieces of bounded size, cleaned of their known dirt."""
+"""Flows of CIC-DDoS2019: its CSV files in chunks of bounded size, cleaned of their known dirt."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The picture of a scored series of any length, which comes piece by piece: what is kept of it does not grow with it."""
+"""The picture of a scored series of any length, which comes chunk by chunk: what is kept of it does not grow with it."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -66,7 +66,7 @@ export function tell(line, text, isError = false) {
 }
 
 /** Runs `work` with a button at rest, and tells an error in `line`. */
-export async function attempt(button, line, doing, work) {
+export async function output(button, line, doing, work) {
   button.setAttribute("aria-disabled", "true");
   tell(line, doing);
   try {
@@ -78,7 +78,7 @@ export async function attempt(button, line, doing, work) {
   }
 }
 
-/** Says whether `attempt` is at work with this button; it keeps its focus meanwhile. */
+/** Says whether `output` is at work with this button; it keeps its focus meanwhile. */
 export const busy = (button) => button.getAttribute("aria-disabled") === "true";
 
 const whole = new Intl.NumberFormat("en");

@@ -1,14 +1,14 @@
 /** The view of drift, and of the threshold fitted anew. */
 
 import { ask } from "./api.js";
-import { attempt, busy, capital, element, even, figure, find, several, table, tell } from "./dom.js";
+import { output, busy, capital, element, even, figure, find, several, table, tell } from "./dom.js";
 
 const status = find("#drift-status"), again = find("#drift-refresh"), recalibrate = find("#recalibrate");
 const NAMES = { usual: "as usual", moved: "moved", unknown: "not known" };
 
 /** Asks for the drift and shows it. */
 export function openDrift() {
-  return attempt(again, status, "Looking …", async () => show(await ask("/api/drift")));
+  return output(again, status, "Looking …", async () => show(await ask("/api/drift")));
 }
 
 function show({ features, scores, message }) {
@@ -28,7 +28,7 @@ again.addEventListener("click", () => busy(again) || openDrift());
 
 recalibrate.addEventListener("click", async () => {
   if (busy(recalibrate) || !(await confirmed())) return;
-  attempt(recalibrate, find("#recalibrate-status"), "Fitting …", async () => {
+  output(recalibrate, find("#recalibrate-status"), "Fitting …", async () => {
     const { before, after, rows } = await ask("/api/recalibrate", { method: "POST" });
     const level = ({ method, level: value }) => `${figure(value)} (${method})`;
     tell(find("#recalibrate-status"), `Threshold fitted to the scores of ${several(rows, "row")}: before ${level(before)}, after ${level(after)}.`);

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { Chart } from "./chart.js";
-import { attempt, busy, count, element, facts, figure, find, several, tell } from "./dom.js";
+import { output, busy, count, element, facts, figure, find, several, tell } from "./dom.js";
 import { refresh, watch } from "./search.js";
 import { chooseSource } from "./source.js";
 
@@ -19,7 +19,7 @@ chooseSource(form);
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (busy(button)) return;
-  attempt(button, status, "Training; the job below shows how far it is …", async () => {
+  output(button, status, "Training; the job below shows how far it is …", async () => {
     const isSynthetic = form.elements.source.value === "synthetic", sigma = Number(find("#sigma").value);
     const truth = isSynthetic ? null : numbers(find("#numbers").value);
     find("#prediction").hidden = true;

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { Chart } from "./chart.js";
 import { columnsOf, save, writeCsv } from "./csv.js";
-import { attempt, busy, count, element, figure, find, percent, period, several, shareBar, table, tell } from "./dom.js";
+import { output, busy, count, element, figure, find, percent, period, several, shareBar, table, tell } from "./dom.js";
 import { chooseSource, listSeries, takeRows } from "./source.js";
 
 const PANELS = 4, FEWER = 3, LISTED = 500, STEEP = 10;
@@ -22,7 +22,7 @@ const chart = new Chart(find("#score-chart"), "Score and features over time", ch
 export async function openScore(known) {
   model = known;
   find("#contract").textContent = contract(known);
-  await attempt(button, status, "", () => listSeries(find("#series")));
+  await output(button, status, "", () => listSeries(find("#series")));
 }
 
 function contract({ features, lookback: before, lookahead: after }) {
@@ -35,7 +35,7 @@ chooseSource(form);
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (busy(button)) return;
-  attempt(button, status, "Scoring …", async () => {
+  output(button, status, "Scoring …", async () => {
     const sent = await takeRows(form);
     const answer = await score(sent.body);
     const { columns, rows } = sent.table();

@@ -1,7 +1,7 @@
 /** The view that starts searches and watches jobs. */
 
 import { ask } from "./api.js";
-import { attempt, busy, count, element, facts, figure, find, several, shape, table, tell } from "./dom.js";
+import { output, busy, count, element, facts, figure, find, several, shape, table, tell } from "./dom.js";
 import { isShown, showPrediction, truths } from "./predict.js";
 import { chooseSource, listSeries, takeRows } from "./source.js";
 
@@ -13,7 +13,7 @@ let timer = 0;
 
 /** Fills the list of series and shows the jobs there are. */
 export async function openSearch() {
-  await attempt(button, status, "", () => listSeries(find("#search-series")));
+  await output(button, status, "", () => listSeries(find("#search-series")));
   await refresh();
 }
 
@@ -21,7 +21,7 @@ chooseSource(form);
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (busy(button)) return;
-  attempt(button, status, "Sending …", async () => {
+  output(button, status, "Sending …", async () => {
     const trials = Number(find("#trials").value);
     const { series, body } = form.elements.source.value === "series" ? { series: find("select", form).value } : await takeRows(form);
     const job = series ? await ask("/api/searches", { body: { series, trials } }) : await ask(`/api/searches?trials=${trials}`, { body });
@@ -86,7 +86,7 @@ function showJob(job) {
 }
 
 function frame(job) {
-  const cancel = element("button", { type: "button", className: "cancel", onclick: () => attempt(cancel, find("#job .status"), "Canceling …", async () => {
+  const cancel = element("button", { type: "button", className: "cancel", onclick: () => output(cancel, find("#job .status"), "Canceling …", async () => {
     await ask(`/api/jobs/${encodeURIComponent(job.id)}`, { method: "DELETE" });
     await refresh();
   }) }, "Cancel");
