@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tsad.data.dataset import DataSet
 from tsad.drift import Drift, Profile, drift
-from tsad.experiment import Experiment, Outcome, run
+from tsad.experiment import ExperimentConfig, Outcome, run
 from tsad.spec import parse
 from tsad.workflows.context import open_place
 
@@ -42,14 +42,14 @@ def main() -> None:
     print(pd.DataFrame(table).to_string())
 
 
-def experiment_of(machine: str) -> Experiment:
+def experiment_of(machine: str) -> ExperimentConfig:
     values = {
         "data": {"kind": "smd", "machine": machine},
         "window": {"length": 16},
         "model": {"kind": "window_linear", "components": 16},
         "scoring": {"compress": "root", "smooth": {"kind": "mean", "length": 10}},
     }
-    return parse(Experiment, values, machine)
+    return parse(ExperimentConfig, values, machine)
 
 
 def measure(outcome: Outcome, other: DataSet) -> dict[str, object]:

@@ -16,7 +16,7 @@ from tsad.assessment.artifacts import DETECTOR, metrics, write_results
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
 from tsad.detector.ensemble import Ensemble
-from tsad.experiment import Experiment, Outcome, conclude, run
+from tsad.experiment import ExperimentConfig, Outcome, conclude, run
 from tsad.selection.trial import fingerprint
 from tsad.tracking.runs import RunWriter
 from tsad.workflows.context import Place
@@ -30,10 +30,10 @@ class Average:
         members: At least two; one that is named twice counts twice.
     """
 
-    members: tuple[Experiment, ...]
+    members: tuple[ExperimentConfig, ...]
 
     @property
-    def first(self) -> Experiment:
+    def first(self) -> ExperimentConfig:
         return self.members[0]
 
     def outcome(self, data: DataSet) -> Outcome:
@@ -46,7 +46,7 @@ class Average:
         return conclude(self.first, parts, Ensemble.fit(scorers, parts.validation), (), seconds)
 
 
-Wanted = Mapping[tuple[str, str], Experiment | Average]
+Wanted = Mapping[tuple[str, str], ExperimentConfig | Average]
 """Experiments, or averages of them, by name and case (a machine, a share)."""
 
 
@@ -98,7 +98,7 @@ def add_options(parser: argparse.ArgumentParser, some: str) -> None:
     parser.add_argument("--csv", type=Path, help="write every run's metrics to this file")
 
 
-def fetch(place: Place, benchmark: str, experiment: Experiment, folder: Path) -> Path:
+def fetch(place: Place, benchmark: str, experiment: ExperimentConfig, folder: Path) -> Path:
     """Returns the detector's folder of a logged run, downloaded into `folder`."""
     client = place.store.client
     to = client.get_experiment_by_name(benchmark)
@@ -110,21 +110,21 @@ def fetch(place: Place, benchmark: str, experiment: Experiment, folder: Path) ->
     return Path(client.download_artifacts(found[0].info.run_id, DETECTOR, str(folder)))
 
 
-def _work(work: Experiment | Average, data_dir: Path, folder: Path, title: str) -> dict[str, float]:
+def _work(work: ExperimentConfig | Average, data_dir: Path, folder: Path, title: str) -> dict[str, float]:
     torch.set_num_threads(1)
     data = _first(work).data.load(data_dir)
-    alone = isinstance(work, Experiment)
+    alone = isinstance(work, ExperimentConfig)
     outcome = run(work, data, checkpoints=folder / "checkpoints") if alone else work.outcome(data)
     write_results(outcome, _first(work), folder, title)
     return metrics(outcome)
 
 
-def _first(work: Experiment | Average) -> Experiment:
+def _first(work: ExperimentConfig | Average) -> ExperimentConfig:
     return work.first if isinstance(work, Average) else work
 
 
-def _described(work: Experiment | Average) -> dict[str, Any]:
-    if isinstance(work, Experiment):
+def _described(work: ExperimentConfig | Average) -> dict[str, Any]:
+    if isinstance(work, ExperimentConfig):
         return work.model_dump(mode="json")
     return {f"member_{place}": each.model_dump(mode="json") for place, each in enumerate(work.members)}
 
@@ -136,5 +136,5 @@ def _logged(place: Place, to: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _key(work: Experiment | Average) -> str:
+def _key(work: ExperimentConfig | Average) -> str:
     return fingerprint(_described(work))

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from tsad.assessment.artifacts import HEADLINES, metrics
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.selection.objective import LabelFreeSpec, ValidationErrorSpec
 from tsad.spec import flatten, parse
 from tsad.tuning.algorithms.grid import combinations
@@ -66,9 +66,9 @@ def main() -> None:
     )
 
 
-def configurations() -> dict[str, tuple[Params, Experiment]]:
+def configurations() -> dict[str, tuple[Params, ExperimentConfig]]:
     """Returns hyperparameters and experiment of what differs, by data set and hyperparameters, the data sets in turn."""
-    wanted: dict[str, tuple[Params, Experiment]] = {}
+    wanted: dict[str, tuple[Params, ExperimentConfig]] = {}
     for name, changes in DATA.items():
         search = read_search(SPACE, changes)
         for active in combinations(search.space, {}):
@@ -77,7 +77,7 @@ def configurations() -> dict[str, tuple[Params, Experiment]]:
             params = {address.split(".")[-1]: leaves[address] for address in search.space.params}
             if params["layers"] > 1 or params["dropout"] == 0:
                 key = " ".join([name, *map(str, params.values())])
-                wanted[key] = (params, parse(Experiment, values, key))
+                wanted[key] = (params, parse(ExperimentConfig, values, key))
     return dict(sorted(wanted.items(), key=lambda pair: list(DATA).index(pair[0].split()[0])))
 
 
@@ -88,7 +88,7 @@ def _copies(params: Params) -> list[Params]:
     return [{**params, "dropout": dropout} for dropout in (0.0, 0.1, 0.2, 0.3)]
 
 
-def _train(experiment: Experiment, folder: Path) -> dict[str, float]:
+def _train(experiment: ExperimentConfig, folder: Path) -> dict[str, float]:
     torch.set_num_threads(1)
     outcome = run(experiment, experiment.data.load(folder))
     found = metrics(outcome)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from logged_searches import SPACES, searched, trials
 
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.selection.objective import MaximizeSpec
 from tsad.spec import parse
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
@@ -68,7 +68,7 @@ def bare_loop(changes: dict[str, Any]) -> tuple[float, list[float]]:
         except SpaceExhaustedError:
             break
         if candidate is not None:
-            experiments.append(parse(Experiment, candidate.experiment, candidate.name))
+            experiments.append(parse(ExperimentConfig, candidate.experiment, candidate.name))
     folder = open_place().settings.data_dir
     start = time.perf_counter()
     context = multiprocessing.get_context("spawn")
@@ -85,7 +85,7 @@ def _load(data: Any, folder: Any) -> None:
     _DATA.append(data.load(folder))
 
 
-def _train(experiment: Experiment, maximize: MaximizeSpec) -> float:
+def _train(experiment: ExperimentConfig, maximize: MaximizeSpec) -> float:
     start = time.perf_counter()
     maximize.value(run(experiment, _DATA[0]))
     return time.perf_counter() - start

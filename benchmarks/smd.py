@@ -23,7 +23,7 @@ from logged_runs import Average, add_options, complete
 
 from tsad.assessment.baselines import BASELINES, baseline
 from tsad.evaluation.intervals import paired_difference
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.spec import parse_overrides
 from tsad.workflows.context import open_place, read_experiment
 
@@ -88,7 +88,7 @@ def main() -> None:
         runs.to_csv(arguments.csv, index=False)
 
 
-def wanted_runs(arguments: argparse.Namespace) -> dict[tuple[str, str], Experiment | Average]:
+def wanted_runs(arguments: argparse.Namespace) -> dict[tuple[str, str], ExperimentConfig | Average]:
     """Returns the experiments by detector and case; what draws nothing at random runs with one seed."""
     changes = {**COMMON, **parse_overrides(arguments.changes)}
     wanted: dict[tuple[str, str], Any] = {}

@@ -30,7 +30,7 @@ from tsad.models.recurrent_forecaster import RecurrentForecasterSpec
 from tsad.models.tcn_ae import TcnAutoencoderSpec
 from tsad.models.transformer_ae import TransformerAutoencoderSpec
 from tsad.series import Series
-from tsad.streaming import Stream, StreamPolicy, Verdicts
+from tsad.streaming import ScoredRows, Stream, StreamPolicy
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.training.seeds import seeded
 from tsad.windows import cut
@@ -95,12 +95,12 @@ def row_of(spec: ModelSpec, policy: StreamPolicy, pushes: int) -> str:
     series = waves(before + pushes, seed=1)
     stream = Stream(detector, policy)
     stream.push(series.values[:before])
-    seconds, found = [], Verdicts.none(FEATURES)
+    seconds, found = [], ScoredRows.none(FEATURES)
     for row in range(before, len(series)):
         started = time.perf_counter()
-        verdicts = stream.push(series.values[row : row + 1])
+        anomaly_scores = stream.push(series.values[row : row + 1])
         seconds.append(time.perf_counter() - started)
-        found = found.then(verdicts)
+        found = found.then(anomaly_scores)
 
     started = time.perf_counter()
     scores = detector.score(series).values[before:]

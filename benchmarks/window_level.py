@@ -19,7 +19,7 @@ from logged_runs import complete, fetch
 
 from tsad.detector.detector import Detector
 from tsad.evaluation.report import evaluate
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.windows import cut
 from tsad.workflows.context import Place, open_place, read_experiment
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 @torch.no_grad()
-def measure(place: Place, experiment: Experiment, stride: int) -> dict[str, float]:
+def measure(place: Place, experiment: ExperimentConfig, stride: int) -> dict[str, float]:
     """Returns the window-level metrics of a logged run's detector on its test rows."""
     with tempfile.TemporaryDirectory() as folder:
         scorer = Detector.load(fetch(place, "benchmark-variants", experiment, Path(folder))).scorer

@@ -12,7 +12,7 @@ import torch
 from tests.examples import sensors
 from tsad.cli import main
 from tsad.data.dataset import DataSet
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.series import Series
 from tsad.spec import parse
 
@@ -30,7 +30,7 @@ def small_series() -> Series:
 
 
 @pytest.fixture
-def small_experiment() -> Experiment:
+def small_experiment() -> ExperimentConfig:
     """Two epochs of a tiny network on 400 synthetic rows; half of the test rows are set apart for choosing."""
     values = {
         "seed": 3,
@@ -40,11 +40,11 @@ def small_experiment() -> Experiment:
         "model": {"kind": "lstm_ae", "hidden": 8, "latent": 3},
         "training": {"epochs": 2, "batch_size": 64, "learning_rate": 1e-2},
     }
-    return parse(Experiment, values, "small experiment")
+    return parse(ExperimentConfig, values, "small experiment")
 
 
 @pytest.fixture
-def small_data(small_experiment: Experiment) -> DataSet:
+def small_data(small_experiment: ExperimentConfig) -> DataSet:
     """The rows of `small_experiment`."""
     return small_experiment.data.load(Path())
 

@@ -14,7 +14,7 @@ from tsad.assessment.baselines import BASELINES
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.data.split import split
 from tsad.detector.ensemble import Ensemble
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.models import ModelSpec
 from tsad.spec import parse, put
 
@@ -158,7 +158,7 @@ def test_every_detector_of_the_table_runs_on_every_machine_with_the_same_rows_an
 
 def test_an_average_is_the_mean_surprisal_of_its_members_where_the_first_counts_twice(smd, small_experiment):
     members = [
-        parse(Experiment, put(small_experiment.model_dump(mode="json"), {"model": model}), "member")
+        parse(ExperimentConfig, put(small_experiment.model_dump(mode="json"), {"model": model}), "member")
         for model in ({"kind": "l2"}, {"kind": "pca_error", "components": 2})
     ]
     data = small_experiment.data.load(Path())

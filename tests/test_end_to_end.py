@@ -21,7 +21,7 @@ from tests.processes import REPOSITORY, answers, environment, free_port, ran, ru
 from tsad.data.sets.smd import SmdSpec
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.models.contract import ClosedFormModel
 from tsad.provenance import Provenance
 from tsad.spec import flatten, parse, read_yaml
@@ -83,7 +83,7 @@ class Searched:
     def experiment(self, run, folder):
         """Returns the experiment that a run logged as an artifact."""
         path = self.client.download_artifacts(run.info.run_id, "experiment.yaml", str(folder))
-        return parse(Experiment, read_yaml(Path(path)), run.info.run_name)
+        return parse(ExperimentConfig, read_yaml(Path(path)), run.info.run_name)
 
 
 @pytest.fixture(scope="session")
@@ -227,8 +227,8 @@ def test_the_parent_has_the_baseline_baselines_the_table_and_the_winner_as_an_ex
     assert {"baseline/l2/ranking/pr_auc", "baseline/pca error/ranking/pr_auc"} <= metrics.keys()
     assert {"champion", "champion.yaml", "trials.csv"} <= artifacts(searched.client, searched.parent.info.run_id)
     path = searched.client.download_artifacts(searched.parent.info.run_id, "champion.yaml", str(tmp_path))
-    experiment = parse(Experiment, read_yaml(Path(path)), "champion")
-    assert experiment == parse(Experiment, read_yaml(searched.champion / "experiment.yaml"), "champion")
+    experiment = parse(ExperimentConfig, read_yaml(Path(path)), "champion")
+    assert experiment == parse(ExperimentConfig, read_yaml(searched.champion / "experiment.yaml"), "champion")
     table = pd.read_csv(searched.champion.parent / "trials.csv")
     assert list(table["trial"][:1]) == [searched.parent.data.tags["tsad.trial"]]
     assert len(table) == TRIALS

@@ -7,7 +7,7 @@ import torch
 
 from tests.examples import from_defaults, members
 from tsad.errors import DataError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.models import ModelSpec
 from tsad.series import Series
 from tsad.spec import parse, put
@@ -24,7 +24,7 @@ every_model = pytest.mark.parametrize("model", MODELS, ids=lambda spec: spec.kin
 def changed(experiment, **sections):
     """Returns the experiment with sections put in; `__` stands for the dot of a path."""
     changes = {name.replace("__", "."): value for name, value in sections.items()}
-    return parse(Experiment, put(experiment.model_dump(mode="json"), changes), "changed experiment")
+    return parse(ExperimentConfig, put(experiment.model_dump(mode="json"), changes), "changed experiment")
 
 
 def with_test(data, **columns):

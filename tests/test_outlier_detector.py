@@ -12,7 +12,7 @@ from tests.examples import from_defaults, members, sensors
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, SpecError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.models import ModelSpec
 from tsad.outlier_detector import OutlierDetector
 from tsad.series import Series
@@ -83,7 +83,7 @@ def test_a_fit_comes_to_what_a_run_on_the_same_parts_comes_to(rows):
     strange = Series(rows[1], series.features)
     values = TRAINED | {"data": {"kind": "synthetic"}, "split": {"validation": 0.25, "gap": 8}, "seed": 5}
     data = DataSet("sensors", "made here", Series(rows[0], series.features), strange)
-    outcome = run(parse(Experiment, values, "experiment"), data)
+    outcome = run(parse(ExperimentConfig, values, "experiment"), data)
     estimator = OutlierDetector(**TRAINED, seed=5).fit(pd.DataFrame(rows[0], columns=series.features))
     assert estimator.detector_.threshold == outcome.detector.threshold
     np.testing.assert_array_equal(estimator.detector_.score(strange).values, outcome.test.values)

@@ -121,14 +121,14 @@ def instructions(name):
 
 def let_through(path):
     """Returns whether `.dockerignore` lets a path into the build: the last pattern that fits it or a folder above decides."""
-    verdict = True
+    conclusion_text = True
     places = [path, *(parent.as_posix() for parent in Path(path).parents if parent != Path())]
     for line in text(".dockerignore").split():
         pattern = line.removeprefix("!").removeprefix("**/")
         names = [*places, *Path(path).parts] if line.startswith("**/") else places
         if any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            verdict = line.startswith("!")
-    return verdict
+            conclusion_text = line.startswith("!")
+    return conclusion_text
 
 
 def copied():

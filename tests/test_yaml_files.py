@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.spec import parse, put, read_yaml
 
 REPOSITORY = Path(__file__).parents[1]
@@ -19,7 +19,7 @@ def test_there_are_experiments():
 
 @every_experiment
 def test_an_experiment_parses(path):
-    parse(Experiment, read_yaml(path), path.name)
+    parse(ExperimentConfig, read_yaml(path), path.name)
 
 
 @every_experiment
@@ -30,11 +30,11 @@ def test_the_first_line_is_the_command_that_runs_it(path):
 
 @every_experiment
 def test_the_gap_is_wide_enough_for_the_window(path):
-    experiment = parse(Experiment, read_yaml(path), path.name)
+    experiment = parse(ExperimentConfig, read_yaml(path), path.name)
     assert experiment.split.gap >= experiment.window.length
 
 
 @every_experiment
 def test_a_misspelt_key_is_noticed(path):
     with pytest.raises(Exception, match="color: extra inputs are not permitted"):
-        parse(Experiment, put(read_yaml(path), {"color": 1}), path.name)
+        parse(ExperimentConfig, put(read_yaml(path), {"color": 1}), path.name)

@@ -62,7 +62,7 @@ class DetectorSpec(Spec):
     threshold: ThresholdSpec = PercentileSpec()
 
 
-class Experiment(DetectorSpec):
+class ExperimentConfig(DetectorSpec):
     """Everything that decides a result: a detector, the rows that it learns from and those that it is proved on.
 
     Attributes:
@@ -142,7 +142,7 @@ def ignore(progress: Progress) -> None:
 
 
 def run(
-    experiment: Experiment,
+    experiment: ExperimentConfig,
     data: DataSet,
     on_epoch: Callable[[Progress], None] = ignore,
     *,
@@ -250,7 +250,7 @@ def _scaled(series: Series, scaler: Scaler, device: str) -> tuple[torch.Tensor, 
     return rows, torch.tensor(series.labels, device=device)
 
 
-def _fingerprint(experiment: Experiment, parts: Parts) -> str:
+def _fingerprint(experiment: ExperimentConfig, parts: Parts) -> str:
     """Returns a hash of the fit rows and of all of the experiment that training depends on, except `training`."""
     described = experiment.model_dump(mode="json", exclude={"training", "scoring", "threshold"})
     text = json.dumps(described, sort_keys=True)
@@ -262,13 +262,13 @@ def _windows(series: Series, scaler: Scaler, spec: DetectorSpec, device: str) ->
     return Windows(windows.rows.to(device), windows.starts.to(device), windows.length)
 
 
-def _conclude(experiment: Experiment, parts: Parts, fitted: _Fitted, start: float) -> Outcome:
+def _conclude(experiment: ExperimentConfig, parts: Parts, fitted: _Fitted, start: float) -> Outcome:
     seconds = time.perf_counter() - start
     return conclude(experiment, parts, fitted.scorer(experiment, parts.validation), fitted.history, seconds)
 
 
 def conclude(
-    experiment: Experiment, parts: Parts, scorer: AnyScorer, history: tuple[EpochLosses, ...], seconds: float
+    experiment: ExperimentConfig, parts: Parts, scorer: AnyScorer, history: tuple[EpochLosses, ...], seconds: float
 ) -> Outcome:
     """Returns what a fitted scorer comes to, with the threshold and the provenance of the experiment."""
     validation, begin = scorer.score(parts.validation), time.perf_counter()

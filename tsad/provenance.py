@@ -66,8 +66,8 @@ class Provenance:
         ]
         if not touched:
             return "No label had a hand in training, threshold or the choice of the detector."
-        verdict = "so what its flags are worth is an oracle" if self.oracle else "none of them of a reported row"
-        return f"Labels had a hand: {'; '.join(touched)}; {verdict}."
+        conclusion = "so what its flags are worth is an oracle" if self.oracle else "none of them of a reported row"
+        return f"Labels had a hand: {'; '.join(touched)}; {conclusion}."
 
 
 DECIDING = (

@@ -22,7 +22,7 @@ from tsad.detector.detector import Detector
 from tsad.evaluation.anomaly_types import KindScores
 from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.evaluation.report import Report
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse, read_yaml
 
 VALUES = {
@@ -36,7 +36,7 @@ REPORTED = slice(220, 500)
 
 @pytest.fixture(scope="module")
 def experiment():
-    return parse(Experiment, VALUES, "experiment")
+    return parse(ExperimentConfig, VALUES, "experiment")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_headlines_say_whether_a_label_of_the_reported_rows_chose_the_level():
 
 def test_headlines_come_first_and_counts_and_levels_not_at_all():
     report = Report(
-        {"rows/scored": 9, "oracle/best_level": 2, "point/f1": 0.3, "deployable/f1": 0.3, "ranking/vus_pr": 0.1}
+        {"rows/scored": 9, "oracle/best_threshold": 2, "point/f1": 0.3, "deployable/f1": 0.3, "ranking/vus_pr": 0.1}
     )
     assert list(headlines(report).items()) == [("ranking/vus_pr", 0.1), ("deployable/f1", 0.3), ("point/f1", 0.3)]
 
@@ -137,7 +137,7 @@ def test_a_run_leaves_every_file_that_is_promised(folder):
 
 
 def test_what_was_run_can_be_read_back(folder, experiment, outcome, data):
-    assert parse(Experiment, read_yaml(folder / "experiment.yaml"), "again") == experiment
+    assert parse(ExperimentConfig, read_yaml(folder / "experiment.yaml"), "again") == experiment
     again = Detector.load(folder / DETECTOR).score(data.test)
     np.testing.assert_array_equal(again.values, np.load(folder / "scores.npy"))
     np.testing.assert_array_equal(np.load(folder / "labels.npy"), data.test.labels)
@@ -212,7 +212,7 @@ def test_kinds_are_a_table_with_a_line_for_each_kind_and_detector(folder, assess
     ]
 
 
-def test_the_page_has_the_verdict_whose_labels_and_the_pictures(folder, assessment):
+def test_the_page_has_the_scores_whose_labels_and_the_pictures(folder, assessment):
     text = (folder / "report.html").read_text()
     assert "a detector on rows" in text
     assert assessment.certainty.gain.sentence in text
@@ -222,7 +222,7 @@ def test_the_page_has_the_verdict_whose_labels_and_the_pictures(folder, assessme
 
 def test_a_trained_run_keeps_its_losses_in_a_file_and_a_picture(tmp_path):
     changes = {"model": {"kind": "lstm_ae", "hidden": 4, "latent": 2}, "training": {"epochs": 2}}
-    experiment = parse(Experiment, VALUES | changes, "network")
+    experiment = parse(ExperimentConfig, VALUES | changes, "network")
     outcome = run(experiment, experiment.data.load(tmp_path))
     write_results(outcome, experiment, tmp_path, "network")
     history = read(tmp_path, "history.json")

@@ -11,7 +11,7 @@ from tsad.assessment.baselines import BASELINES, UNTRAINED, run_baselines
 from tsad.evaluation.anomaly_types import by_kind
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.root_cause import root_cause
-from tsad.experiment import Experiment, report, run
+from tsad.experiment import ExperimentConfig, report, run
 from tsad.provenance import Provenance
 from tsad.spec import parse, put
 
@@ -31,7 +31,7 @@ class Case:
     """One run of a network and of the baselines, to be assessed on any labels."""
 
     def __init__(self):
-        self.experiment = parse(Experiment, VALUES, "case")
+        self.experiment = parse(ExperimentConfig, VALUES, "case")
         self.data = self.experiment.data.load(Path())
         self.outcome = run(self.experiment, self.data)
         self.baselines = run_baselines(self.experiment, self.data)
@@ -113,7 +113,7 @@ def test_the_gain_is_over_the_best_baseline_detector(assessed):
 @pytest.mark.slow
 def test_a_gain_compares_the_rows_that_all_of_them_score(case):
     experiment = parse(
-        Experiment, put(VALUES, {"split.selection": 0.0, "model": {"kind": "l2"}, "window.length": 1}), "l2"
+        ExperimentConfig, put(VALUES, {"split.selection": 0.0, "model": {"kind": "l2"}, "window.length": 1}), "l2"
     )
     found = assess(run(experiment, case.data).detector, experiment, case.data, "from the first row on")
     shared = slice(15, None)  # the baselines' longest windows
@@ -198,7 +198,7 @@ def test_labels_of_other_rows_leave_the_flags_deployable(case, changes, parts):
 
 
 def test_labels_of_reported_rows_leave_nothing_deployable(case):
-    best = parse(Experiment, put(VALUES, {"threshold": {"kind": "best_f1"}, "training.epochs": 0}), "oracle")
+    best = parse(ExperimentConfig, put(VALUES, {"threshold": {"kind": "best_f1"}, "training.epochs": 0}), "oracle")
     oracle = run(best, case.data)
     assert oracle.detector.provenance == Provenance(threshold="test")
     chosen = replace(case.outcome.detector, selection_labels="test")
@@ -212,13 +212,13 @@ def test_labels_of_reported_rows_leave_nothing_deployable(case):
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "verdict"),
+    ("value", "low", "conclusion_text"),
     [(0.6, 0.01, "beats"), (0.6, -0.1, "does not surely beat"), (0.4, -0.2, "does not beat")],
 )
-def test_a_gain_says_no_more_than_its_interval(value, low, verdict):
+def test_a_gain_says_no_more_than_its_interval(value, low, conclusion_text):
     gain = Gain("l2", value, 0.5, Interval(value - 0.5, low, 0.3))
     assert gain.sentence == (
-        f"In PR-AUC the detector ({value:.3f}) {verdict} the best baseline (l2, 0.500): "
+        f"In PR-AUC the detector ({value:.3f}) {conclusion_text} the best baseline (l2, 0.500): "
         f"difference {value - 0.5:.3f} [{low:.3f}, 0.300]."
     )
 

@@ -6,7 +6,7 @@ import pytest
 
 from tsad.assessment.baselines import BASELINES, UNTRAINED, baseline, run_baselines, untrained
 from tsad.data.dataset import DataSet
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse
 
 VALUES = {
@@ -24,8 +24,8 @@ names = pytest.mark.parametrize("name", BASELINES)
 
 
 @pytest.fixture(scope="module")
-def experiment() -> Experiment:
-    return parse(Experiment, VALUES, "experiment")
+def experiment() -> ExperimentConfig:
+    return parse(ExperimentConfig, VALUES, "experiment")
 
 
 @pytest.fixture(scope="module")

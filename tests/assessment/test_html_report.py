@@ -131,7 +131,7 @@ def read(known):
     return Page(page(known, {"scores": PNG, "roc": PNG, "heat map": PNG}))
 
 
-def test_the_verdict_and_whose_labels_were_used_come_first(known, read):
+def test_the_conclusion_and_whose_labels_were_used_come_first(known, read):
     start = read.text.split("What it is worth")[0]
     assert (
         start.index(known.title) < start.index(known.certainty.gain.sentence) < start.index(known.provenance.sentence)

@@ -10,7 +10,7 @@ from tests.test_experiment import changed
 from tsad.assessment.leakage import Overlap, future_shuffle, labels_unread, overlap, permuted_labels
 from tsad.detector.scoring import MeanSmoothing, Scores, ScoringSpec
 from tsad.evaluation.pointwise import pr_auc
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.models import ModelSpec
 from tsad.provenance import Provenance
 from tsad.series import Series, runs
@@ -242,7 +242,7 @@ def test_windows_are_found_as_texts_are(train, test, length):
 # --- labels that an experiment does not declare ---
 
 
-class Undeclared(Experiment):
+class Undeclared(ExperimentConfig):
     """Says that it uses no labels, whatever it does."""
 
     @property

@@ -27,13 +27,13 @@ def test_a_prediction_is_that_of_the_last_step_in_the_units_of_the_data():
 
 
 @every_model
-def test_a_model_has_predictions_or_verdicts(spec):
+def test_a_model_has_predictions_or_anomaly_scores(spec):
     series = sensors(2 * BATCH + 10)
     detector = detector_of(spec, series, LENGTH, ScoringSpec(error="absolute", over="last"))
     found = detector.scorer.predictions(series)
     scaled = detector.scorer.scaler.apply(series)
     prediction = detector.scorer.model(cut(scaled, LENGTH).take(cut(scaled, LENGTH).starts[:1]))
-    assert (found is None) == (prediction.verdict is not None)
+    assert (found is None) == (prediction.anomaly_score is not None)
     if found is not None:
         error = np.abs(series.values - found) / detector.scorer.scaler.scale
         np.testing.assert_allclose(error, detector.score(series).by_feature, atol=1e-5)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import detector_of, event_table, sensors
-from tsad.detector.score_table import Events, explained, flag_table, verdict_columns
+from tsad.detector.score_table import Events, explained, flag_table, score_columns
 from tsad.detector.scoring import ScoringSpec
 from tsad.errors import DataError, SpecError
 from tsad.models.baselines.l2 import L2Spec
@@ -47,7 +47,7 @@ def test_a_feature_that_gave_infinitely_much_has_an_unknown_share():
 @pytest.mark.parametrize(("top", "columns"), [(0, 0), (2, 4), (3, 6), (99, 6)])
 def test_no_more_features_are_named_than_there_are(top, columns):
     assert explained(np.ones((4, 3)), FEATURES, top).shape == (4, columns)
-    assert len(verdict_columns(FEATURES, top)) == 2 + columns
+    assert len(score_columns(FEATURES, top)) == 2 + columns
 
 
 def test_fewer_than_no_features_cannot_be_named():
@@ -72,7 +72,7 @@ def test_a_table_gets_scores_and_flags_and_no_more_unless_asked():
 
 def test_a_table_is_explained_where_it_has_a_score():
     found, scores = flag_table(DETECTOR, ROWS, "rows", top=2), DETECTOR.score(SERIES)
-    assert list(found.columns) == verdict_columns(SERIES.features, 2)
+    assert list(found.columns) == score_columns(SERIES.features, 2)
     assert found.iloc[2].tolist() == [None, False, None, None, None, None]
     expected = explained(scores.by_feature[3:], SERIES.features, 2)
     assert plain(found.iloc[3:, 2:]) == plain(expected)

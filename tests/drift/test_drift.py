@@ -213,7 +213,7 @@ def test_a_stuck_sensor_has_moved(days):
     assert found.features[1].reference_repeats < 0.01
 
 
-# --- scores and the verdict ---
+# --- scores and the score ---
 
 
 def test_scores_are_compared_with_those_of_validation_rows(days):
@@ -258,7 +258,7 @@ def test_rows_without_a_score_count_for_nothing(days):
         (9, 0.0, r"9 rows are too few to tell, at least 64 are needed; no row"),
     ],
 )
-def test_the_verdict_is_a_sentence(days, rows, change, message):
+def test_the_scores_is_a_sentence(days, rows, change, message):
     values = daily(1, seed=5)[:rows].copy()
     values[:, 0] += change
     found = drift(days[1], values)

@@ -15,10 +15,10 @@ NAN = np.nan
 def drawn(values, scores, flags, size=1, chunks=1, **columns):
     """Returns what was taken of a series in some chunks; its features are a, b, ..."""
     found = Detections("abcdefgh"[: values.shape[1]], size)
-    verdicts = pd.DataFrame({"score": scores, "flag": flags} | columns)
+    scored = pd.DataFrame({"score": scores, "flag": flags} | columns)
     for rows in np.array_split(np.arange(len(scores)), chunks):
         found.take_values(int(rows[0]), values[rows])
-        found.take_scores(int(rows[0]), verdicts.iloc[rows])
+        found.take_scores(int(rows[0]), scored.iloc[rows])
     return found
 
 

@@ -31,7 +31,7 @@ def test_a_report_by_hand():
         "oracle/best_precision": 2 / 3,
         "oracle/best_recall": 1.0,
         "oracle/best_f1": 4 / 5,
-        "oracle/best_level": 0.35,
+        "oracle/best_threshold": 0.35,
         "oracle/best_event_f1": 1.0,
         "oracle/best_point_adjusted_f1": 1.0,
         "point/precision": 1 / 2,
@@ -160,6 +160,6 @@ def test_the_best_level_makes_the_best_flags(rows):
     if labels.all() or not labels.any():
         return
     found = of_scores(scores, labels)
-    best = precision_recall_f1(scores > found["oracle/best_level"], labels)
+    best = precision_recall_f1(scores > found["oracle/best_threshold"], labels)
     assert best == pytest.approx([found[f"oracle/best_{name}"] for name in ("precision", "recall", "f1")])
     assert found["ranking/pr_auc"] == pr_auc(scores, labels)

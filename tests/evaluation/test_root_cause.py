@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tsad.data.dataset import Cause
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.evaluation.root_cause import RootCause, hit_rate, root_cause, top_hit
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse
 
 FEATURES = tuple("abcde")
@@ -152,7 +152,7 @@ def test_the_causes_of_synthetic_events_are_the_sensors_that_moved(seed):
 @pytest.mark.slow
 def test_l2_finds_the_published_causes_of_machine_1_2(smd_folder):
     values = {"data": {"kind": "smd", "machine": "1-2"}, "window": {"length": 1}, "model": {"kind": "l2"}}
-    experiment = parse(Experiment, values, "l2")
+    experiment = parse(ExperimentConfig, values, "l2")
     data = experiment.data.load(smd_folder)
     found, chance = root_cause(run(experiment, data).test.by_feature, data.causes, data.test.features)
     assert found == pytest.approx((0.776, 0.947, 0.949, 1), abs=0.002)

@@ -18,12 +18,12 @@ def built(critic):
 
 @every_critic
 @pytest.mark.parametrize("length", [1, 2, 50])
-def test_a_critic_gives_a_verdict_on_each_sequence_alone(critic, length):
+def test_a_critic_gives_a_scores_on_each_sequence_alone(critic, length):
     network = critic.build(3)
     sequences = torch.randn(6, length, 3)
-    verdicts = network(sequences)
-    assert verdicts.shape == (6,)
-    assert torch.allclose(network(sequences[:2]), verdicts[:2], atol=1e-6)
+    logits = network(sequences)
+    assert logits.shape == (6,)
+    assert torch.allclose(network(sequences[:2]), logits[:2], atol=1e-6)
 
 
 def test_the_convolution_critic_has_three_convolutions():
@@ -40,11 +40,11 @@ def test_a_pooled_critic_sees_nothing_but_the_mean():
 class Told:
     """A critic that says what it was told to say, in turn."""
 
-    def __init__(self, *verdicts):
-        self.verdicts = list(verdicts)
+    def __init__(self, *logits):
+        self.logits = list(logits)
 
     def __call__(self, sequences):
-        return torch.full((len(sequences),), self.verdicts.pop(0))
+        return torch.full((len(sequences),), self.logits.pop(0))
 
 
 def losses(predicted, true):

@@ -8,7 +8,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.models.baselines.autoregressive import AutoregressiveRidgeSpec
 from tsad.models.baselines.chance import ConstantSpec, RandomSpec
 from tsad.models.baselines.isolation_forest import IsolationForestSpec
@@ -49,8 +49,8 @@ def test_an_isolation_forest_scores_as_scikit_learns(trained, kept):
     train, test = windows_of(trained, 1), 3 * everything(windows_of(200, 1, seed=1))
     model = rebuilt(spec, fitted(spec, train), 1)
     reference = IsolationForest(n_estimators=20, max_samples=min(kept, trained), random_state=3).fit(train.rows.numpy())
-    verdict = model(test).verdict[:, 0].numpy()
-    np.testing.assert_allclose(verdict, -reference.score_samples(test[:, 0].numpy()), rtol=1e-12)
+    anomaly_score = model(test).anomaly_score[:, 0].numpy()
+    np.testing.assert_allclose(anomaly_score, -reference.score_samples(test[:, 0].numpy()), rtol=1e-12)
 
 
 def test_an_isolation_forest_meets_ties_as_scikit_learn_does():
@@ -58,16 +58,16 @@ def test_an_isolation_forest_meets_ties_as_scikit_learn_does():
     windows = cut(Series(values, tuple("abcd")), 1)
     spec = IsolationForestSpec(kind="isolation_forest", trees=10)
     reference = IsolationForest(n_estimators=10, max_samples=256, random_state=0).fit(values)
-    verdict = fitted(spec, windows)(everything(windows)).verdict[:, 0].numpy()
-    np.testing.assert_allclose(verdict, -reference.score_samples(values), rtol=1e-12)
+    anomaly_score = fitted(spec, windows)(everything(windows)).anomaly_score[:, 0].numpy()
+    np.testing.assert_allclose(anomaly_score, -reference.score_samples(values), rtol=1e-12)
 
 
-def test_a_verdict_is_the_residual_of_every_feature():
+def test_a_anomaly_score_is_the_residual_of_every_feature():
     windows = windows_of(50, 3)
     prediction = fitted(IsolationForestSpec(kind="isolation_forest", trees=5), windows)(everything(windows))
     residual = prediction.residual(everything(windows))
     assert residual.shape == (48, 1, FEATURES)
-    assert torch.equal(residual, prediction.verdict[:, :, None].expand(48, 1, FEATURES))
+    assert torch.equal(residual, prediction.anomaly_score[:, :, None].expand(48, 1, FEATURES))
 
 
 def test_the_nearest_training_row_is_scikit_learns():
@@ -136,16 +136,16 @@ def test_constant_scores_are_all_zero():
 
 
 @pytest.mark.parametrize("length", [1, 7])
-def test_random_verdicts_are_even_and_follow_from_window_and_seed(length):
+def test_random_anomaly_scores_are_even_and_follow_from_window_and_seed(length):
     windows = everything(windows_of(20_000, length))
-    verdict, same, other = (
-        RandomSpec(kind="random", seed=seed).build(FEATURES, length)(windows).verdict[:, 0] for seed in (0, 0, 1)
+    anomaly_score, same, other = (
+        RandomSpec(kind="random", seed=seed).build(FEATURES, length)(windows).anomaly_score[:, 0] for seed in (0, 0, 1)
     )
-    assert torch.equal(verdict, same)
-    assert np.histogram(verdict, bins=10, range=(0, 1))[0] == pytest.approx([len(windows) / 10] * 10, rel=0.1)
-    assert abs(float(torch.corrcoef(torch.stack([verdict, other]))[0, 1])) < 0.03
-    assert abs(float(torch.corrcoef(torch.stack([verdict[1:], verdict[:-1]]))[0, 1])) < 0.03
-    assert abs(float(torch.corrcoef(torch.stack([verdict, windows[:, -1, 0].double()]))[0, 1])) < 0.03
+    assert torch.equal(anomaly_score, same)
+    assert np.histogram(anomaly_score, bins=10, range=(0, 1))[0] == pytest.approx([len(windows) / 10] * 10, rel=0.1)
+    assert abs(float(torch.corrcoef(torch.stack([anomaly_score, other]))[0, 1])) < 0.03
+    assert abs(float(torch.corrcoef(torch.stack([anomaly_score[1:], anomaly_score[:-1]]))[0, 1])) < 0.03
+    assert abs(float(torch.corrcoef(torch.stack([anomaly_score, windows[:, -1, 0].double()]))[0, 1])) < 0.03
 
 
 def test_the_largest_z_score_is_l2_scored_by_its_largest_feature():
@@ -155,7 +155,7 @@ def test_the_largest_z_score_is_l2_scored_by_its_largest_feature():
         "model": {"kind": "l2"},
         "scoring": {"error": "absolute", "features": "max"},
     }
-    experiment = parse(Experiment, values, "largest z-score")
+    experiment = parse(ExperimentConfig, values, "largest z-score")
     data = experiment.data.load(Path())
     outcome = run(experiment, data)
     scaled = outcome.detector.scorer.scaler.apply(data.test).values
@@ -169,7 +169,7 @@ def test_no_epochs_leave_an_untrained_copy():
         "model": {"kind": "tcn_ae"},
         "training": {"epochs": 0},
     }
-    experiment = parse(Experiment, values, "untrained copy")
+    experiment = parse(ExperimentConfig, values, "untrained copy")
     outcome = run(experiment, experiment.data.load(Path()))
     torch.manual_seed(3)
     fresh = experiment.model.build(4, 32).state_dict()

@@ -4,7 +4,7 @@ import torch
 
 from tests.examples import sensors
 from tsad.detector.detector import Detector
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.models.baselines.multiscale import MultiscaleLinearSpec
 from tsad.models.baselines.principal import PrincipalModel
 from tsad.series import Series
@@ -53,12 +53,12 @@ def test_each_scale_keeps_its_own_axes_but_never_more_than_values():
     assert spec(components=99, row_components=99).build(FEATURES, 2).scales[1].axes.shape == (8, 8)
 
 
-def test_the_verdict_on_training_rows_is_one_on_average():
+def test_the_anomaly_score_on_training_rows_is_one_on_average():
     series = sensors(300)
     windows = cut(series, 16)
-    verdict = fitted(series, 16)(windows.take(torch.arange(len(windows)))).verdict
-    assert verdict.shape == (285, 1, 6)
-    assert float(verdict.mean()) == pytest.approx(1, rel=1e-4)
+    anomaly_score = fitted(series, 16)(windows.take(torch.arange(len(windows)))).anomaly_score
+    assert anomaly_score.shape == (285, 1, 6)
+    assert float(anomaly_score.mean()) == pytest.approx(1, rel=1e-4)
 
 
 def test_a_row_off_the_line_is_strange_and_the_feature_that_left_it_most_of_all():
@@ -66,19 +66,19 @@ def test_a_row_off_the_line_is_strange_and_the_feature_that_left_it_most_of_all(
     rows = line(40, noise=0.01).values
     rows[39, 1] += 5
     windows = cut(Series(rows, tuple("abcd")), 8)
-    verdict = model(windows.take(torch.arange(len(windows)))).verdict[:, 0]
-    assert 0.5 < float(verdict[:-1].mean()) < 1.5
-    assert float(verdict[-1].mean()) > 10
-    assert int(verdict[-1].argmax()) == 1
+    anomaly_score = model(windows.take(torch.arange(len(windows)))).anomaly_score[:, 0]
+    assert 0.5 < float(anomaly_score[:-1].mean()) < 1.5
+    assert float(anomaly_score[-1].mean()) > 10
+    assert int(anomaly_score[-1].argmax()) == 1
 
 
-def test_the_verdict_by_hand():
+def test_the_anomaly_score_by_hand():
     # two rows a window, all training rows on the diagonal: nothing is left over, so the usual error is its least value
     series = Series(np.float32([[0, 0], [1, 1], [2, 2], [1, 1]]), ("a", "b"))
     model = fitted(series, 2, halvings=0, components=2, row_components=1)
     assert model.usual.tolist() == [1e-6, 1e-6]
     model.usual[:] = torch.tensor([0.5, 0.25])
-    found = model(torch.tensor([[[1.0, 1.0], [3.0, 1.0]]])).verdict
+    found = model(torch.tensor([[[1.0, 1.0], [3.0, 1.0]]])).anomaly_score
     # single rows: (1, 1) fits, (3, 1) is 1 off in either feature, mean 1/2; the window: its last row is off likewise,
     # root mean square over its two rows sqrt(1/2)
     by_hand = (0.5 / 0.5 + np.sqrt(0.5) / 0.25) / 2
@@ -102,10 +102,10 @@ def test_a_window_of_one_row_is_the_row_alone():
     model = fitted(series, 1, row_components=1)
     batch = windows.take(torch.arange(len(windows)))
     errors = model.scales[0](batch).residual(batch).abs()
-    np.testing.assert_allclose(model(batch).verdict, errors / errors.mean(), rtol=1e-4)
+    np.testing.assert_allclose(model(batch).anomaly_score, errors / errors.mean(), rtol=1e-4)
 
 
-def test_the_score_is_the_verdict_and_survives_saving(tmp_path):
+def test_the_score_is_the_anomaly_score_and_survives_saving(tmp_path):
     values = {
         "data": {"kind": "synthetic", "rows": 400, "features": FEATURES, "events": 8},
         "split": {"gap": 20},
@@ -113,14 +113,14 @@ def test_the_score_is_the_verdict_and_survives_saving(tmp_path):
         "model": {"kind": "multiscale_linear", "components": 6},
         "scoring": {"error": "absolute"},
     }
-    experiment = parse(Experiment, values, "multiscale")
+    experiment = parse(ExperimentConfig, values, "multiscale")
     data = experiment.data.load(tmp_path)
     outcome = run(experiment, data)
     outcome.detector.save(tmp_path)
     again = Detector.load(tmp_path)
     np.testing.assert_array_equal(again.score(data.test).values, outcome.test.values)
     windows = cut(again.scorer.scaler.apply(data.test), 16)
-    verdict = again.scorer.model(windows.take(torch.arange(len(windows)))).verdict
-    np.testing.assert_allclose(outcome.test.values[15:], verdict.double().mean(dim=(1, 2)), rtol=1e-4)
-    np.testing.assert_allclose(outcome.test.by_feature[15:], verdict[:, 0], rtol=1e-4)
+    anomaly_score = again.scorer.model(windows.take(torch.arange(len(windows)))).anomaly_score
+    np.testing.assert_allclose(outcome.test.values[15:], anomaly_score.double().mean(dim=(1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(outcome.test.by_feature[15:], anomaly_score[:, 0], rtol=1e-4)
     assert again.scorer.predictions(data.test) is None

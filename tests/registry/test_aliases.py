@@ -147,11 +147,11 @@ def killed_at(call, monkeypatch):
 def test_nothing_is_decided_until_everything_is_written(client, monkeypatch):
     assert decided(NAME, "1") is None
     with killed_at("set_model_version_tag", monkeypatch):
-        note(NAME, "1", "kept", {"tsad.gate_margin": "0.02"}, "Because.")
+        note(NAME, "1", "rejected", {"tsad.gate_margin": "0.02"}, "Because.")
     assert decided(NAME, "1") is None
-    note(NAME, "1", "kept", {"tsad.gate_margin": "0.02"}, "Because.")
-    assert decided(NAME, "1") == ("kept", "Because.")
-    assert client.get_model_version(NAME, "1").tags == {"tsad.gate": "kept", "tsad.gate_margin": "0.02"}
+    note(NAME, "1", "rejected", {"tsad.gate_margin": "0.02"}, "Because.")
+    assert decided(NAME, "1") == ("rejected", "Because.")
+    assert client.get_model_version(NAME, "1").tags == {"tsad.gate": "rejected", "tsad.gate_margin": "0.02"}
 
 
 def test_a_model_that_is_not_there_is_named(store):

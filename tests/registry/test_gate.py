@@ -12,7 +12,7 @@ from tests.stores import clear_environment, opened
 from tsad.assessment.artifacts import DETECTOR
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.registry.aliases import challenge, champion, promote
 from tsad.registry.gate import Contest
 from tsad.selection.comparison import GateSpec
@@ -37,7 +37,7 @@ class Trained:
     """Two detectors of the same rows: a good one and chance."""
 
     data: DataSet
-    experiment: Experiment
+    experiment: ExperimentConfig
     good: Detector
     bad: Detector
 
@@ -45,7 +45,7 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained():
     experiment, chance = (
-        parse(Experiment, EXPERIMENT | changes, "experiment") for changes in ({}, {"model": {"kind": "random"}})
+        parse(ExperimentConfig, EXPERIMENT | changes, "experiment") for changes in ({}, {"model": {"kind": "random"}})
     )
     data = experiment.data.load(Path())
     return Trained(data, experiment, run(experiment, data).detector, run(chance, data).detector)
@@ -112,7 +112,7 @@ def aliases(client):
 def test_the_first_becomes_champion_and_it_is_said_that_it_beats_nobody(client, store, trained, entry):
     search = entry(trained.bad)
     found = search.enter()
-    assert (found.version, found.uri, found.decision.verdict) == ("1", f"models:/{NAME}@champion", "first")
+    assert (found.version, found.uri, found.decision.outcome) == ("1", f"models:/{NAME}@champion", "first")
     assert aliases(client) == {"champion": "1"}
     version = client.get_model_version(NAME, "1")
     text = f"models:/{NAME} had no champion; version 1 is the first. It does not beat the best baseline."
@@ -125,7 +125,7 @@ def test_a_better_challenger_becomes_champion_and_the_figures_are_logged(client,
     entry(trained.bad).enter()
     search = entry(trained.good)
     found = search.enter()
-    assert (found.version, found.uri, found.decision.verdict) == ("2", f"models:/{NAME}@champion", "promoted")
+    assert (found.version, found.uri, found.decision.outcome) == ("2", f"models:/{NAME}@champion", "promoted")
     assert aliases(client) == {"champion": "2"}
     logged = store.client.get_run(search.writer.run_id).data
     figures = {name: value for name, value in logged.metrics.items() if name.startswith("gate/")}
@@ -148,7 +148,7 @@ def test_a_better_challenger_becomes_champion_and_the_figures_are_logged(client,
 def test_a_worse_one_stays_challenger(client, trained, entry):
     entry(trained.good).enter()
     found = entry(trained.bad, kind="label_free").enter()
-    assert (found.version, found.uri, found.decision.verdict) == ("2", f"models:/{NAME}@challenger", "kept")
+    assert (found.version, found.uri, found.decision.outcome) == ("2", f"models:/{NAME}@challenger", "rejected")
     assert aliases(client) == {"champion": "1", "challenger": "2"}
     assert found.decision.text.endswith("So version 1 stays champion.")
     assert client.get_model_version(NAME, "2").tags["tsad.gate_labels"] == "nothing"
@@ -159,7 +159,7 @@ def test_against_a_champion_that_is_gone_it_stays_challenger_and_the_way_out_is_
     gone.enter()
     shutil.rmtree(gone.folder)
     found = entry(trained.good).enter()
-    assert found.decision.verdict == "kept"
+    assert found.decision.outcome == "rejected"
     assert aliases(client) == {"champion": "1", "challenger": "2"}
     assert (
         f"version 2 cannot be compared with champion version 1 on these rows (models:/{NAME}/1: " in found.decision.text
@@ -169,10 +169,10 @@ def test_against_a_champion_that_is_gone_it_stays_challenger_and_the_way_out_is_
 
 def test_a_champion_of_other_features_stays_champion(client, trained, entry):
     entry(trained.good).enter()
-    other = parse(Experiment, EXPERIMENT | {"data": EXPERIMENT["data"] | {"features": 5}}, "experiment")
+    other = parse(ExperimentConfig, EXPERIMENT | {"data": EXPERIMENT["data"] | {"features": 5}}, "experiment")
     data = other.data.load(Path())
     found = entry(run(other, data).detector, data).enter()
-    assert found.decision.verdict == "kept"
+    assert found.decision.outcome == "rejected"
     assert "cannot be compared with champion version 1 on these rows (features must be" in found.decision.text
 
 
@@ -221,7 +221,7 @@ def standing(client, found):
         aliases(client),
         client.get_registered_model(NAME).tags,
         versions,
-        found.decision.verdict,
+        found.decision.outcome,
         found.decision.text,
     )
 

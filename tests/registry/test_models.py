@@ -19,7 +19,7 @@ from tsad.data.dataset import DataSet
 from tsad.detector.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.detector.score_table import flag_table
 from tsad.errors import DetectorError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.registry.aliases import champion, promote
 from tsad.registry.models import (
     load_detector,
@@ -79,7 +79,7 @@ def logged(tmp_path_factory):
         clear_environment(patch)
         patch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         store = opened(tmp_path_factory.getbasetemp() / "store")
-        experiment = parse(Experiment, EXPERIMENT, "experiment")
+        experiment = parse(ExperimentConfig, EXPERIMENT, "experiment")
         data, folder = experiment.data.load(Path()), tmp_path_factory.mktemp("saved") / DETECTOR
         detector = run(experiment, data).detector
         detector.save(folder)

@@ -11,7 +11,7 @@ from tsad.detector.detector import Detector
 from tsad.detector.scoring import ScoringSpec
 from tsad.errors import DataError, SpecError
 from tsad.evaluation.pointwise import pr_auc
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.models.baselines.l2 import L2Spec
 from tsad.selection.comparison import Comparison, GateSpec, compare
 from tsad.selection.objective import LabelFreeSpec
@@ -31,7 +31,7 @@ EXPERIMENT = {
 def outcomes():
     """What a detector and chance come to, on the same data."""
     experiments = [
-        parse(Experiment, EXPERIMENT | changes, "experiment") for changes in ({}, {"model": {"kind": "random"}})
+        parse(ExperimentConfig, EXPERIMENT | changes, "experiment") for changes in ({}, {"model": {"kind": "random"}})
     ]
     data = experiments[0].data.load(None)
     return data, [run(experiment, data) for experiment in experiments]

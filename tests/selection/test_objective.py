@@ -7,7 +7,7 @@ import pytest
 from tests.examples import from_defaults, members
 from tsad.detector.scoring import Scores
 from tsad.errors import DataError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.selection import objective
 from tsad.selection.objective import LabeledSpec, LabelFreeSpec, MaximizeSpec, ValidationErrorSpec, other_values
 from tsad.spec import parse, put
@@ -26,7 +26,9 @@ def outcome(small_experiment, small_data):
     """Returns what a changed `small_experiment` comes to, on other test labels if wanted."""
 
     def result(changes, labels=None):
-        experiment = parse(Experiment, put(small_experiment.model_dump(mode="json"), changes), "changed experiment")
+        experiment = parse(
+            ExperimentConfig, put(small_experiment.model_dump(mode="json"), changes), "changed experiment"
+        )
         test = small_data.test if labels is None else dataclasses.replace(small_data.test, labels=labels)
         return run(experiment, dataclasses.replace(small_data, test=test))
 
@@ -185,14 +187,16 @@ def test_the_threshold_has_no_hand_in_it(outcome):
 
 def test_a_detector_that_knows_the_sensors_is_worth_more_than_one_that_guesses():
     values = {"seed": 1, "data": {"kind": "synthetic", "rows": 2000}, "model": {"kind": "random"}}
-    experiment = parse(Experiment, values | {"window": {"length": 1}}, "chance")
+    experiment = parse(ExperimentConfig, values | {"window": {"length": 1}}, "chance")
     knowing = parse(
-        Experiment,
+        ExperimentConfig,
         values | {"window": {"length": 8}, "model": {"kind": "multiscale_linear"}, "scoring": {"error": "absolute"}},
         "multiscale",
     )
     data = experiment.data.load(Path())
-    constant = parse(Experiment, put(experiment.model_dump(mode="json"), {"model": {"kind": "constant"}}), "constant")
+    constant = parse(
+        ExperimentConfig, put(experiment.model_dump(mode="json"), {"model": {"kind": "constant"}}), "constant"
+    )
     guess, same, good = (LABEL_FREE.value(run(each, data)) for each in (experiment, constant, knowing))
     assert good > 2 * max(guess, same)
     assert same < 0.1
@@ -296,6 +300,8 @@ def test_the_objectives_that_were_not_chosen_are_told_beside_the_one_that_was(sm
 
 
 def test_an_objective_that_is_not_defined_is_left_out(small_experiment, small_data):
-    alone = parse(Experiment, put(small_experiment.model_dump(mode="json"), {"split.selection": 0}), "no selection")
+    alone = parse(
+        ExperimentConfig, put(small_experiment.model_dump(mode="json"), {"split.selection": 0}), "no selection"
+    )
     found = other_values(LabelFreeSpec(kind="label_free"), run(alone, small_data))
     assert found.keys() == {"objective/validation_error"}

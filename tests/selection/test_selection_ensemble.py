@@ -11,7 +11,7 @@ from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.evaluation.pointwise import pr_auc
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.selection.ensemble import EnsembleRecord, EnsembleSpec, build_ensemble, choose_members, write_ensemble
 from tsad.selection.objective import LabeledSpec, LabelFreeSpec, ValidationErrorSpec
 from tsad.selection.trial import Candidate, Trial
@@ -37,7 +37,7 @@ def ended(small_experiment, small_data, tmp_path):
 
     def trial(name, place, changes):
         values = put(small_experiment.model_dump(mode="json"), CHANGES[name] | changes.get(name, {}))
-        experiment = parse(Experiment, values, name)
+        experiment = parse(ExperimentConfig, values, name)
         folder = tmp_path / str(place)
         write_results(run(experiment, small_data), experiment, folder, name)
         candidate = Candidate(place, 0, {}, experiment.model_dump(mode="json"))

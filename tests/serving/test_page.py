@@ -17,7 +17,7 @@ from tests.stores import clear_environment, opened
 from tsad.assessment.artifacts import DETECTOR
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.drift import Profile
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.registry.models import log_detector, register
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
@@ -65,7 +65,7 @@ def service(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         clear_environment(patch)
         store = opened(folder)
-        experiment = parse(Experiment, EXPERIMENT, "experiment")
+        experiment = parse(ExperimentConfig, EXPERIMENT, "experiment")
         data = experiment.data.load(Path())
         outcome = run(experiment, data)
         outcome.detector.save(folder / DETECTOR)

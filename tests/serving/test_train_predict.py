@@ -11,7 +11,7 @@ import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.serving.services import saved_detector
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.errors import DataError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.jobs import OUTPUTS, SPACE
 from tsad.serving.requests import CSV, JSON, Body
@@ -108,7 +108,7 @@ def concluded(request, tmp_path_factory):
         {f"model.{name}": value for name, value in chosen.items()}
         | {"training.learning_rate": 0.01, "training.epochs": 1, "data.path": str(folder / ROWS)},
     )
-    experiment = parse(Experiment, values, "champion")
+    experiment = parse(ExperimentConfig, values, "champion")
     champion = folder / OUTPUTS / "search" / "4711" / "champion"
     run(experiment, experiment.data.load(folder)).detector.save(champion / "detector")
     write_yaml(champion / "experiment.yaml", experiment, "champion")
@@ -203,7 +203,7 @@ def test_a_search_on_rows_fits_them_down_to_the_fewest(served, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     longest = {"window.length": 16, "scoring.smooth": {"kind": "mean", "length": 5}, "scoring.compress": "none"}
     linear = {"model": {"kind": "window_linear", "components": 2}, "scoring.over": "window", "training": {}}
-    experiment = parse(Experiment, put(search.space.template, longest | linear), "candidate")
+    experiment = parse(ExperimentConfig, put(search.space.template, longest | linear), "candidate")
     assert 0 < search.spec.maximize.value(run(experiment, search.data.load(Path()))) <= 1
 
 

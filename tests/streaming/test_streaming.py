@@ -90,7 +90,7 @@ def steps_of_two(over="mean"):
 
 @every_model
 @pytest.mark.parametrize("over", ["last", "mean"])
-def test_a_stream_gives_the_verdicts_of_the_batch(spec, over):
+def test_a_stream_gives_the_scores_of_the_batch(spec, over):
     detector = fitted(spec, SCORING.model_copy(update={"over": over}))
     assert_batch(pushed(Stream(detector, EXACT), SERIES, [1, 45, 0, 2, 90]), detector, SERIES)
 
@@ -124,7 +124,7 @@ def test_a_threshold_that_follows_the_scores_goes_on_from_push_to_push(spec):
     assert found.flags.any()
 
 
-def test_a_row_gets_its_verdict_as_soon_as_it_has_one():
+def test_a_row_gets_its_scores_as_soon_as_it_has_one():
     stream = Stream(steps_of_two())
     # steps 2, 3, 9; a row gets the mean of the step to it and of the 0 that it is when it comes first
     told = [stream.push(column(value)) for value in (0, 2, 5, 14)] + [stream.finish(), stream.finish()]
@@ -142,7 +142,7 @@ def test_a_causal_score_comes_with_its_row():
     assert found.flags.tolist() == [False, False, False, True]
 
 
-def test_no_rows_make_no_verdicts():
+def test_no_rows_make_no_scores():
     stream = Stream(l2_detector())
     assert len(stream.push(SERIES.values[:0])) == len(stream.finish()) == stream.rows == 0
     assert stream.push(SERIES.values[:0], MINUTES[:0]).by_feature.shape == (0, FEATURES)

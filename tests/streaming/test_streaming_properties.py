@@ -80,7 +80,7 @@ def minutes(gaps):
 
 
 @given(detectors(), chunks)
-def test_any_chunks_give_the_verdicts_of_the_batch(detector, sizes):
+def test_any_chunks_give_the_scores_of_the_batch(detector, sizes):
     assert_batch(pushed(Stream(detector, EXACT), SERIES, sizes), detector, SERIES)
 
 

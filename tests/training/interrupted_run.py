@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse
 
 torch.set_num_threads(1)
@@ -17,7 +17,7 @@ def tell(value):
     sys.stdout.flush()
 
 
-experiment = parse(Experiment, json.loads((Path(sys.argv[1]) / "experiment.json").read_text()), "experiment.json")
+experiment = parse(ExperimentConfig, json.loads((Path(sys.argv[1]) / "experiment.json").read_text()), "experiment.json")
 outcome = run(
     experiment,
     experiment.data.load(Path()),

@@ -8,7 +8,7 @@ import torch
 from torch import Generator
 
 from tsad.data.dataset import DataSet
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.losses.adversarial import AdversarialSpec
 from tsad.losses.contract import TrainingContext
 from tsad.losses.info_nce import InfoNceSpec
@@ -184,7 +184,7 @@ def test_the_adversarial_recipe_loses_what_it_lost_when_it_was_written():
         },
         "training": {"epochs": 3, "batch_size": 64, "learning_rate": 1e-4},
     }
-    history = run(parse(Experiment, values, "recipe"), DataSet("waves", "made here", waves(0), waves(1))).history
+    history = run(parse(ExperimentConfig, values, "recipe"), DataSet("waves", "made here", waves(0), waves(1))).history
     found = [
         [epoch.train[name] for name in ("squared_error", "adversarial", "adversarial_critic")] for epoch in history
     ]

@@ -8,7 +8,7 @@ import torch
 
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, SpecError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.provenance import Provenance
 from tsad.spec import parse, put
 from tsad.training.objective import ObjectiveSpec
@@ -25,7 +25,7 @@ VALUES = {
 
 def train(**changes):
     values = put(VALUES, {path.replace("__", "."): value for path, value in changes.items()})
-    experiment = parse(Experiment, values, "options")
+    experiment = parse(ExperimentConfig, values, "options")
     return run(experiment, experiment.data.load(Path()))
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tsad.errors import TrainingError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse, put
 from tsad.training.checkpoints import Backup
 
@@ -54,7 +54,7 @@ def train(folder, *, stop_after=None, resume=False, backup=None, **changes):
             raise KillError
 
     experiment = parse(
-        Experiment, put(VALUES, {path.replace("__", "."): value for path, value in changes.items()}), "x"
+        ExperimentConfig, put(VALUES, {path.replace("__", "."): value for path, value in changes.items()}), "x"
     )
     outcome = None
     try:

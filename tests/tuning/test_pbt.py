@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from tests.tuning.test_ray_tune import Witness
 from tsad.errors import SpecError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse, put
 from tsad.tracking.trial_cache import NoArchive
 from tsad.training.loop import TrainingSpec
@@ -125,11 +125,11 @@ DONOR |= {"training.learning_rate": 0.01, DECAY: 0.05}
 
 def test_a_copy_has_its_donors_experiment_but_for_the_changes():
     copy = explorer()(DONOR)
-    experiment = parse(Experiment, copy["experiment"], "copy")
+    experiment = parse(ExperimentConfig, copy["experiment"], "copy")
     assert (experiment.window.length, experiment.training.epochs) == (4, 8)
     assert experiment.training.learning_rate == copy["params"]["training.learning_rate"]
     values, _ = Space(SPACE).resolve(copy["params"])
-    assert parse(Experiment, values, "copy") == experiment
+    assert parse(ExperimentConfig, values, "copy") == experiment
 
 
 def test_each_change_is_made_in_some_copies_and_every_copy_has_one():
@@ -191,7 +191,7 @@ def test_a_schedule_is_a_line_for_each_leg_with_what_changed(tmp_path):
 
 def plain(**training):
     values = put(SPACE, {"window.length": 8, "training": {"epochs": 2, "patience": 9, "batch_size": 64} | training})
-    return parse(Experiment, values, "plain")
+    return parse(ExperimentConfig, values, "plain")
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.1])

@@ -10,7 +10,7 @@ from tests.tuning.test_pbt import SPACE
 from tests.tuning.test_ray_tune import Witness
 from tsad.assessment.artifacts import DETECTOR
 from tsad.detector.detector import Detector
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, put, read_yaml
 from tsad.tracking.trial_cache import NoArchive
@@ -48,7 +48,7 @@ class Script:
         self.left = []
         for number, rate in enumerate(RATES):
             values, params = space.resolve({"training.learning_rate": rate})
-            experiment = parse(Experiment, values, "candidate").model_dump(mode="json")
+            experiment = parse(ExperimentConfig, values, "candidate").model_dump(mode="json")
             self.left.append(Candidate(number, 0, params, experiment))
 
     def suggest(self):
@@ -66,7 +66,7 @@ def population(tmp_path_factory):
     place, witness = tmp_path_factory.mktemp("population"), Witness()
     search = {"trials": 4, "parallel": 2, "pbt": {"every": 2}, "maximize": {"kind": "validation_error"}}
     parsed = parse(SearchSpec, search, "search")
-    experiment = parse(Experiment, Script().left[0].experiment, "first")
+    experiment = parse(ExperimentConfig, Script().left[0].experiment, "first")
     data = experiment.data.load(Path())
     course = Course(Script(), 4, Journal(place / "journal.jsonl"), witness, NoArchive())
     run_trials(Search("population", parsed, Space(POPULATION), experiment.data, 4), course, data, place / "ray")
@@ -93,8 +93,8 @@ def test_a_member_that_learns_nothing_copies_one_that_learns(population):
         assert [leg.start for leg in own] == sorted({leg.start for leg in own})
         assert all(leg.start % 2 == 0 for leg in own)
         assert trial.candidate.experiment["training"] == own[-1].training.model_dump(mode="json")
-        assert parse(Experiment, read_yaml(folder / "experiment.yaml"), "last") == parse(
-            Experiment, trial.candidate.experiment, "last"
+        assert parse(ExperimentConfig, read_yaml(folder / "experiment.yaml"), "last") == parse(
+            ExperimentConfig, trial.candidate.experiment, "last"
         )
 
 
@@ -110,13 +110,13 @@ def test_copies_are_worth_more_than_what_they_began_with(population):
 
 def worth(experiment, data):
     maximize = parse(SearchSpec, {"maximize": {"kind": "validation_error"}}, "search").maximize
-    return maximize.value(run(parse(Experiment, experiment, "alone"), data))
+    return maximize.value(run(parse(ExperimentConfig, experiment, "alone"), data))
 
 
 def test_the_last_experiment_and_the_schedule_make_a_trial_again(population, tmp_path):
     trials, _, data = population
     for number, (trial, folder) in trials.items():
-        experiment = parse(Experiment, read_yaml(folder / "experiment.yaml"), "last")
+        experiment = parse(ExperimentConfig, read_yaml(folder / "experiment.yaml"), "last")
         outcome = replay(experiment, read_schedule(folder), data, tmp_path / str(number))
         np.testing.assert_array_equal(outcome.test.values, np.load(folder / "scores.npy"))
         scores = Detector.load(folder / DETECTOR).score(data.test)

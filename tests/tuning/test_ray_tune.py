@@ -13,7 +13,7 @@ import torch
 from tsad.assessment.artifacts import DETECTOR, metrics
 from tsad.detector.detector import Detector
 from tsad.errors import TsadError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, put
 from tsad.tracking.trial_cache import NoArchive
@@ -46,7 +46,7 @@ CHANGES = (
 
 
 def experiment(changes):
-    return parse(Experiment, put(BASE, changes), "candidate")
+    return parse(ExperimentConfig, put(BASE, changes), "candidate")
 
 
 class Script:

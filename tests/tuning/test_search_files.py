@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsad.errors import SpecError
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.spec import parse, read_yaml, write_yaml
 from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError
 from tsad.tuning.spec import read_search
@@ -44,7 +44,7 @@ def test_random_candidates_are_experiments_on_the_rows_of_the_search(path):
             candidate = factory.candidate(lambda: ({}, ()), generation=0)
         except SpaceExhaustedError:
             break
-        experiment = parse(Experiment, candidate.experiment, candidate.name)
+        experiment = parse(ExperimentConfig, candidate.experiment, candidate.name)
         assert experiment.data == search.data
         drawn += 1
     assert drawn == 30
@@ -55,7 +55,7 @@ def test_the_gap_is_wide_enough_for_every_window_and_every_window_for_its_model(
     search = read_search(path, {})
     factory = CandidateFactory(search.space, seed=12)
     for _ in range(30):
-        experiment = parse(Experiment, factory.candidate(lambda: ({}, ()), generation=0).experiment, "candidate")
+        experiment = parse(ExperimentConfig, factory.candidate(lambda: ({}, ()), generation=0).experiment, "candidate")
         assert experiment.split.gap >= experiment.window.length
         experiment.model.build(features=8, length=experiment.window.length)
 
@@ -72,9 +72,9 @@ def test_rows_that_choose_are_set_apart_if_labels_choose(path):
 def test_a_candidate_survives_being_written_as_an_experiment(path, tmp_path):
     search = read_search(path, {})
     values, _ = search.space.resolve({}, np.random.default_rng(0))
-    experiment = parse(Experiment, values, "candidate")
+    experiment = parse(ExperimentConfig, values, "candidate")
     write_yaml(tmp_path / "winner.yaml", experiment, "tsad train winner.yaml")
-    assert parse(Experiment, read_yaml(tmp_path / "winner.yaml"), "winner") == experiment
+    assert parse(ExperimentConfig, read_yaml(tmp_path / "winner.yaml"), "winner") == experiment
 
 
 @every_file

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsad.assessment.assessment import Gain, assess_scores
-from tsad.assessment.summary import show_comparison, show_verdict
+from tsad.assessment.summary import conclusion, show_comparison
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.report import Report
 from tsad.provenance import Provenance
@@ -68,8 +68,8 @@ def test_of_rows_without_labels_the_flagged_ones_are_counted(assessment):
     assert show_comparison("mine", replace(unlabeled, flags=None)) == "mine scores 200 rows."
 
 
-def test_the_verdict_is_the_gain_and_whose_labels_chose(assessment):
-    gain, labels = show_verdict(assessment).splitlines()
+def test_the_scores_is_the_gain_and_whose_labels_chose(assessment):
+    gain, labels = conclusion(assessment).splitlines()
     assert gain == assessment.certainty.gain.sentence
     assert "beats the best baseline (l2, 0.250)" in gain
     assert labels == assessment.provenance.sentence
@@ -78,7 +78,7 @@ def test_the_verdict_is_the_gain_and_whose_labels_chose(assessment):
 
 def test_without_anomalies_nobody_can_say_but_whose_labels_chose_is_said(assessment):
     for certainty in (None, replace(assessment.certainty, gain=None)):
-        gain, labels = show_verdict(replace(assessment, certainty=certainty)).splitlines()
+        gain, labels = conclusion(replace(assessment, certainty=certainty)).splitlines()
         assert gain.startswith("Without labeled anomalies")
         assert labels == assessment.provenance.sentence
 

@@ -7,7 +7,7 @@ from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scorer import Scorer
 from tsad.errors import TsadError
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.registry.models import versions
 from tsad.selection.trial import Candidate, Trial
 from tsad.settings import Settings
@@ -33,7 +33,7 @@ def ended(small_experiment, small_data, tmp_path):
     def trials(values):
         found = []
         for number, (changes, value) in enumerate(zip(CHANGES, values, strict=True)):
-            experiment = parse(Experiment, put(small_experiment.model_dump(mode="json"), changes), "candidate")
+            experiment = parse(ExperimentConfig, put(small_experiment.model_dump(mode="json"), changes), "candidate")
             folder = tmp_path / str(number)
             write_results(run(experiment, small_data), experiment, folder, "a trial")
             candidate = Candidate(number, 0, {}, experiment.model_dump(mode="json"))
@@ -66,7 +66,7 @@ def test_the_best_trial_is_champion_where_the_ensemble_is_worth_less(chosen):
     assert isinstance(detector.scorer, Scorer)
     assert champion.metrics["value"] == 1.0
     assert 0 < champion.metrics["ensemble/value"] < 1.0
-    assert parse(Experiment, read_yaml(folder / "champion.yaml"), "champion") == champion.experiment
+    assert parse(ExperimentConfig, read_yaml(folder / "champion.yaml"), "champion") == champion.experiment
 
 
 def test_the_ensemble_of_the_best_is_champion_where_it_is_worth_more(chosen):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tsad.data.card import DataCard, data_card
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse, put, read_yaml
 from tsad.tuning.spec import read_search
 
@@ -59,7 +59,7 @@ def test_a_good_file_exits_0_with_its_card_and_an_experiment(check, good, tmp_pa
     assert "Constant in train: idle" in out
     assert "1. " not in out
     written = yaml_of(out, tmp_path)
-    experiment = parse(Experiment, written, "printed")
+    experiment = parse(ExperimentConfig, written, "printed")
     card = data_card(experiment.data.load(tmp_path))
     assert DataCard.model_validate(json.loads((tmp_path / "card.json").read_text()), strict=False) == card
 
@@ -101,7 +101,7 @@ def test_the_settings_together_mend_the_file(check, bad):
 def test_the_written_experiment_runs(check, state, request, tmp_path):
     check(request.getfixturevalue(state), *NAMED, "--experiment", "load.yaml")
     values = put(read_yaml(tmp_path / "load.yaml"), {"training.epochs": 1, "model.hidden": 4, "model.latent": 2})
-    experiment = parse(Experiment, values, "load.yaml")
+    experiment = parse(ExperimentConfig, values, "load.yaml")
     outcome = run(experiment, experiment.data.load(tmp_path))
     assert np.isfinite(outcome.test.values).any()
     assert (tmp_path / "load.yaml").read_text().startswith("# tsad train load.yaml\n")

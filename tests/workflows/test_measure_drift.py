@@ -15,7 +15,7 @@ from tsad.data.io.read_options import READING, Reading
 from tsad.data.sets.smd import SmdSpec
 from tsad.detector.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.drift import PROFILE, Profile, drift
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.registry.models import log_detector, register
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
@@ -33,7 +33,7 @@ EXPERIMENT = {
 
 @pytest.fixture(scope="module")
 def experiment():
-    return parse(Experiment, EXPERIMENT, "experiment")
+    return parse(ExperimentConfig, EXPERIMENT, "experiment")
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +287,7 @@ def test_a_registered_model_carries_its_profile_and_how_rows_are_read(tsad, stor
 @pytest.mark.slow
 def test_on_smd_later_rows_are_usual_and_those_of_another_machine_are_not(smd_folder):
     values = EXPERIMENT | {"data": {"kind": "smd", "machine": "2-1"}, "split": {"gap": 200}}
-    experiment = parse(Experiment, values, "experiment")
+    experiment = parse(ExperimentConfig, values, "experiment")
     found = run(experiment, experiment.data.load(smd_folder))
     profile = Profile.of(found.detector, found.parts.fit, found.validation)
     assert drift(profile, found.parts.validation.values).state == "usual"

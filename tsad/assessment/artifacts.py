@@ -25,7 +25,7 @@ from tsad.evaluation.plots import (
 )
 from tsad.evaluation.pointwise import Flags, Floats, precision_recall_f1
 from tsad.evaluation.report import Report, of_flags
-from tsad.experiment import Experiment, Outcome
+from tsad.experiment import ExperimentConfig, Outcome
 from tsad.provenance import LabelsUsed
 from tsad.spec import write_yaml
 from tsad.sweep import sweep
@@ -60,7 +60,7 @@ def headlines(report: Report) -> dict[str, float]:
     """Returns what a run's page shows of a report, headlines first: all metrics but counts and levels."""
     first = {name: report.metrics[name] for name in HEADLINES if name in report.metrics}
     rest = {name: value for name, value in report.metrics.items() if not name.startswith("rows/")}
-    rest.pop("oracle/best_level", None)
+    rest.pop("oracle/best_threshold", None)
     return first | rest
 
 
@@ -92,7 +92,7 @@ def assessed_metrics(assessment: Assessment) -> dict[str, float]:
     return headlines(assessment.report) | baseline
 
 
-def write_results(outcome: Outcome, experiment: Experiment, folder: Path, title: str) -> None:
+def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, title: str) -> None:
     """Writes what a run came to.
 
     `experiment.yaml`, `detector/` (with `profile.json`, what drift is measured by, and `reading.json`, how rows of
@@ -186,9 +186,9 @@ def _write_plots(plots: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
 def _best(assessment: Assessment) -> dict[str, object]:
     """Returns the metrics of the flags at the level of the best F1, marked as the oracle that they are."""
     known = ~np.isnan(assessment.scores)
-    if assessment.labels is None or "oracle/best_level" not in assessment.report.metrics:
+    if assessment.labels is None or "oracle/best_threshold" not in assessment.report.metrics:
         return {"undefined": "rows of both kinds, with labels and scores, are needed to choose a level by them"}
-    level = assessment.report.metrics["oracle/best_level"]
+    level = assessment.report.metrics["oracle/best_threshold"]
     flags = assessment.scores[known] > level
     best = of_flags(flags, assessment.labels[known])
     return {

@@ -20,7 +20,7 @@ from tsad.evaluation.pointwise import Flags, Floats, pr_auc
 from tsad.evaluation.prediction_errors import prediction_errors
 from tsad.evaluation.report import Report, evaluate
 from tsad.evaluation.root_cause import RootCause, root_cause
-from tsad.experiment import Experiment, Outcome, report
+from tsad.experiment import ExperimentConfig, Outcome, report
 from tsad.provenance import Provenance
 from tsad.series import Series
 from tsad.sweep import sweep
@@ -118,7 +118,7 @@ class Assessment:
     card: DataCard | None = None
 
 
-def assess(detector: Detector, experiment: Experiment, data: DataSet, title: str) -> Assessment:
+def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, title: str) -> Assessment:
     """Returns the assessment of a detector on the reported rows of an experiment, the baselines run beside it.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tsad.data.dataset import DataSet
 from tsad.detector.scoring import lookback
-from tsad.experiment import Experiment, Outcome, run
+from tsad.experiment import ExperimentConfig, Outcome, run
 from tsad.models import ModelSpec
 from tsad.models.baselines.principal import PcaErrorSpec
 from tsad.models.contract import ClosedFormModel
@@ -38,24 +38,24 @@ window is of one row unless they say otherwise."""
 UNTRAINED = "untrained copy"
 
 
-def baseline(experiment: Experiment, name: str) -> Experiment:
+def baseline(experiment: ExperimentConfig, name: str) -> ExperimentConfig:
     """Returns the experiment of a baseline, by its name in `BASELINES`, on the same rows and with the same threshold.
 
     Its gap is wider where its score looks at more rows than the gap has.
     """
     values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
-    wanted = parse(Experiment, put(values, {"window.length": 1, **BASELINES[name]}), f"baseline {name}")
+    wanted = parse(ExperimentConfig, put(values, {"window.length": 1, **BASELINES[name]}), f"baseline {name}")
     gap = max(wanted.split.gap, lookback(wanted.scoring, wanted.window.length) + 1)
     return wanted.model_copy(update={"split": wanted.split.model_copy(update={"gap": gap})})
 
 
-def untrained(experiment: Experiment) -> Experiment:
+def untrained(experiment: ExperimentConfig) -> ExperimentConfig:
     """Returns the experiment with its model left as it was initialized: what its architecture and scoring are worth alone."""
     changes = {"training": {"epochs": 0}, "objective": {}}
-    return parse(Experiment, put(experiment.model_dump(mode="json"), changes), UNTRAINED)
+    return parse(ExperimentConfig, put(experiment.model_dump(mode="json"), changes), UNTRAINED)
 
 
-def run_baselines(experiment: Experiment, data: DataSet) -> dict[str, Outcome]:
+def run_baselines(experiment: ExperimentConfig, data: DataSet) -> dict[str, Outcome]:
     """Returns the outcome by name of each baseline; its `test` scores all test rows, whatever it reports itself.
 
     PCA error is left out where it has as many axes as there are features, since it would explain everything. A model that is

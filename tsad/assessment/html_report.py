@@ -156,7 +156,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool 
         assessment=assessment,
         scheduled=scheduled,
         metrics=assessment.report.metrics,
-        verdict=_verdict(assessment),
+        conclusion=_conclusion(assessment),
         headline=_table(assessment, HEADLINE),
         operation=_table(assessment, OPERATION),
         windowed=_table(assessment, WINDOWED),
@@ -178,7 +178,7 @@ _TEMPLATES = Environment(
 )
 
 
-def _verdict(assessment: Assessment) -> str:
+def _conclusion(assessment: Assessment) -> str:
     if assessment.certainty is None:
         reason = assessment.report.undefined.get(PR_AUC, "no ranking of these rows is defined")
         return f"Nothing says how good these scores are: {reason}."

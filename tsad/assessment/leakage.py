@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tsad.data.dataset import DataSet
 from tsad.data.overlap import Overlap, overlap
 from tsad.detector.scoring import Scores
-from tsad.experiment import Experiment, run
+from tsad.experiment import ExperimentConfig, run
 from tsad.series import Series
 
 __all__ = [
@@ -188,7 +188,7 @@ class LabelsUnread:
         )
 
 
-def labels_unread(experiment: Experiment, data: DataSet, generator: Generator) -> LabelsUnread:
+def labels_unread(experiment: ExperimentConfig, data: DataSet, generator: Generator) -> LabelsUnread:
     """Returns what becomes of an experiment when all labels that `provenance` does not name are replaced by random ones.
 
     Random, not flipped, since some uses do not notice that (of where anomalies begin). Training rows get labels even if

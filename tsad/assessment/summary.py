@@ -25,12 +25,12 @@ def show_comparison(name: str, assessment: Assessment) -> str:
     return show_table(pd.DataFrame(rows))
 
 
-def show_verdict(assessment: Assessment) -> str:
+def conclusion(assessment: Assessment) -> str:
     """Returns a sentence that says whether the detector is worth more than the best baseline, and which labels chose."""
-    verdict = "Without labeled anomalies in the reported rows, nobody can say whether it beats a baseline."
+    conclusion_text = "Without labeled anomalies in the reported rows, nobody can say whether it beats a baseline."
     if assessment.certainty is not None and assessment.certainty.gain is not None:
-        verdict = assessment.certainty.gain.sentence
-    return f"{verdict}\n{assessment.provenance.sentence}"
+        conclusion_text = assessment.certainty.gain.sentence
+    return f"{conclusion_text}\n{assessment.provenance.sentence}"
 
 
 def _flagged(name: str, assessment: Assessment) -> str:

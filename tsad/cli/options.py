@@ -35,7 +35,7 @@ extra_words = click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar=
 
 def changes_of(assignments: Sequence[str], extra: Sequence[str]) -> dict[str, Any]:
     """Returns overrides by path from `--set a.b=1`, and from `--a.b 1`, the form that `mlflow run -P a.b=1` passes on."""
-    from tsad.experiment import Experiment
+    from tsad.experiment import ExperimentConfig
     from tsad.spec import parse_overrides
 
     words = list(extra)
@@ -43,7 +43,7 @@ def changes_of(assignments: Sequence[str], extra: Sequence[str]) -> dict[str, An
     while words:
         name, equals, value = words.pop(0).partition("=")
         path = name.removeprefix("--")
-        if not name.startswith("--") or ("." not in path and path not in Experiment.model_fields):
+        if not name.startswith("--") or ("." not in path and path not in ExperimentConfig.model_fields):
             raise click.UsageError(
                 f"no such option: {name}; a value of the file is set by its path, as --set training.epochs=5"
             )

@@ -49,19 +49,19 @@ def flag_table(
     unknown, flags = np.isnan(scores.values), judge.flag(scores)
     found = {"score": np.where(unknown, np.array(None), scores.values), "flag": flags}
     if top:
-        why = verdict_table(scores.values, flags, scores.by_feature, features, top).iloc[:, 2:].astype(object)
+        why = score_table(scores.values, flags, scores.by_feature, features, top).iloc[:, 2:].astype(object)
         found |= dict(why.where(why.notna(), None))
     return pd.DataFrame(found).set_axis(table.index)
 
 
-def verdict_table(scores: Floats, flags: Flags, by_feature: Floats, features: Sequence[str], top: int) -> pd.DataFrame:
+def score_table(scores: Floats, flags: Flags, by_feature: Floats, features: Sequence[str], top: int) -> pd.DataFrame:
     """Returns `score` (float), `flag` (bool) and the columns of `explained`; all but `flag` are empty without a score."""
     known = np.where(np.isnan(scores)[:, None], np.nan, by_feature)
     return pd.DataFrame({"score": scores, "flag": flags}).join(explained(known, features, top))
 
 
-def verdict_columns(features: Sequence[str], top: int) -> list[str]:
-    """Returns the names of the columns of `verdict_table`."""
+def score_columns(features: Sequence[str], top: int) -> list[str]:
+    """Returns the names of the columns of `score_table`."""
     return ["score", "flag", *explained(np.empty((0, len(features))), features, top).columns]
 
 

@@ -132,7 +132,7 @@ class Scorer:
     def predictions(self, series: Series) -> NDArray[np.float64] | None:
         """Returns the (T, F) prediction of each row in the units of the series: the last step of the window that ends there.
 
-        NaN where no window ends; None of a model that has verdicts and no predictions. Where the scaler clips, it is the
+        NaN where no window ends; None of a model that has anomaly scores and no predictions. Where the scaler clips, it is the
         prediction of the clipped row.
 
         Raises:

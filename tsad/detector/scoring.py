@@ -161,11 +161,11 @@ def error_sums(model: Model, windows: Windows, spec: ScoringSpec, fill_to: int =
 def predictions(model: Model, series: Series, window_length: int) -> NDArray[np.float64] | None:
     """Returns the (T, F) prediction of each row of a scaled series from the last step of the window that ends there.
 
-    NaN where no window ends; None of a model that has verdicts, since it has no idea what the rows should have been.
+    NaN where no window ends; None of a model that has anomaly scores, since it has no idea what the rows should have been.
     """
     values = torch.full(series.values.shape, torch.nan, dtype=torch.float64)  # noqa: PD011
     for rows, _, prediction in _predicted(model, cut(series, window_length)):
-        if prediction.verdict is not None:
+        if prediction.anomaly_score is not None:
             return None
         values[rows] = prediction.values[: len(rows), -1].double().cpu()  # noqa: PD011
     return values.numpy()

@@ -52,16 +52,16 @@ class Adversarial(Term):
         return Adversary("critic", self.critic, self.judge, self.every, self.learning_rate)
 
     def forward(self, output: BatchOutput) -> Tensor:
-        """Returns the cross-entropy of the critic's verdict on predictions and "true"."""
-        return _verdict_loss(self.critic(output.prediction), true=True)
+        """Returns the cross-entropy of the critic's logit on predictions and "true"."""
+        return _critic_loss(self.critic(output.prediction), true=True)
 
     def judge(self, output: BatchOutput) -> Tensor:
         """Returns the critic's own loss, the mean over true and predicted sequences; log 2 if it cannot tell them apart."""
-        true = _verdict_loss(self.critic(output.target), true=True)
-        predicted = _verdict_loss(self.critic(output.prediction.detach()), true=False)
+        true = _critic_loss(self.critic(output.target), true=True)
+        predicted = _critic_loss(self.critic(output.prediction.detach()), true=False)
         return (true + predicted) / 2
 
 
-def _verdict_loss(verdicts: Tensor, *, true: bool) -> Tensor:
-    wanted = torch.full_like(verdicts, float(true))
-    return fn.binary_cross_entropy_with_logits(verdicts.float(), wanted.float())
+def _critic_loss(logits: Tensor, *, true: bool) -> Tensor:
+    wanted = torch.full_like(logits, float(true))
+    return fn.binary_cross_entropy_with_logits(logits.float(), wanted.float())

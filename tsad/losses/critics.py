@@ -41,7 +41,7 @@ class PooledCriticSpec(Spec):
 
 
 class ConvolutionCritic(nn.Module):
-    """Judges every step by its surroundings and averages the verdicts (a patch critic, Isola et al. 2017)."""
+    """Judges every step by its surroundings and averages the logits (a patch critic, Isola et al. 2017)."""
 
     def __init__(self, spec: ConvolutionCriticSpec, features: int) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class ConvolutionCritic(nn.Module):
 
     def forward(self, sequences: Tensor) -> Tensor:
         """Returns (B,) logits, high where a (B, H, F) sequence is held to be true."""
-        verdicts: Tensor = self.layers(sequences.transpose(1, 2)).mean(dim=(1, 2))
-        return verdicts
+        logits: Tensor = self.layers(sequences.transpose(1, 2)).mean(dim=(1, 2))
+        return logits
 
 
 class PooledCritic(nn.Module):
@@ -69,8 +69,8 @@ class PooledCritic(nn.Module):
 
     def forward(self, sequences: Tensor) -> Tensor:
         """Returns (B,) logits, high where a (B, H, F) sequence is held to be true."""
-        verdicts: Tensor = self.layers(sequences.mean(dim=1)).squeeze(1)
-        return verdicts
+        logits: Tensor = self.layers(sequences.mean(dim=1)).squeeze(1)
+        return logits
 
 
 CriticSpec = Annotated[ConvolutionCriticSpec | PooledCriticSpec, Field(discriminator="kind")]

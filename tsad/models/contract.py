@@ -12,25 +12,25 @@ class Prediction(NamedTuple):
     """What a model makes of a batch of windows.
 
     The residual is `windows[:, -H:] - values`: an autoencoder predicts all steps (H = L), a row model or a forecaster the
-    last ones. The exception is a model that has a verdict on a step but no idea what the step should have been: the verdict
+    last ones. The exception is a model that has an anomaly score on a step but no idea what the step should have been: the anomaly score
     is then the residual, of every feature alike if it accuses none in particular, as an isolation forest does.
 
     Attributes:
-        values: (B, H, F), 1 <= H <= L; with a verdict, the steps as they are.
+        values: (B, H, F), 1 <= H <= L; with an anomaly score, the steps as they are.
         embedding: (B, D), or None for a model that has none.
-        verdict: (B, H) or (B, H, F), at least 0, larger is stranger; None for a model whose residual speaks for itself.
+        anomaly score: (B, H) or (B, H, F), at least 0, larger is stranger; None for a model whose residual speaks for itself.
     """
 
     values: Tensor
     embedding: Tensor | None = None
-    verdict: Tensor | None = None
+    anomaly_score: Tensor | None = None
 
     def residual(self, windows: Tensor) -> Tensor:
         """Returns the (B, H, F) residual of the (B, L, F) windows that the prediction is of."""
         last = windows[:, windows.shape[1] - self.values.shape[1] :]
-        if self.verdict is None:
+        if self.anomaly_score is None:
             return last - self.values
-        return self.verdict.reshape(*last.shape[:2], -1).expand(last.shape)
+        return self.anomaly_score.reshape(*last.shape[:2], -1).expand(last.shape)
 
 
 class Model(nn.Module):

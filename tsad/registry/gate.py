@@ -36,13 +36,13 @@ class Decision:
     """What became of a version.
 
     Attributes:
-        verdict: `first`, `promoted`, `kept` (it stays challenger) or `forced`.
+        outcome: `first`, `promoted`, `rejected` (it stays challenger) or `forced`.
         text: Why, for people.
         metrics: Figures for the run: `gate/champion`, `gate/challenger`, `gate/margin`, as far as there are any.
         tags: Figures for the version.
     """
 
-    verdict: str
+    outcome: str
     text: str
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def decide(name: str, version: str, challenger: Detector, contest: Contest) -> D
         return decide(name, version, challenger, contest)
     metrics = {"gate/champion": found.champion, "gate/challenger": found.challenger, "gate/margin": found.margin}
     return Decision(
-        "promoted" if found.passed else "kept", _text(found, version, present), metrics, _tags(found, present)
+        "promoted" if found.passed else "rejected", _text(found, version, present), metrics, _tags(found, present)
     )
 
 
@@ -88,10 +88,10 @@ def settle(name: str, version: str, decision: Decision, writer: RunWriter, folde
     (folder / "gate.txt").write_text(f"{decision.text}\n", encoding="utf-8")
     writer.file(folder / "gate.txt")
     writer.metrics(decision.metrics)
-    writer.tags({DECISION: decision.verdict, **decision.tags})
-    if decision.verdict != "kept":
+    writer.tags({DECISION: decision.outcome, **decision.tags})
+    if decision.outcome != "rejected":
         promote(name, version)
-    note(name, version, decision.verdict, decision.tags, decision.text)
+    note(name, version, decision.outcome, decision.tags, decision.text)
 
 
 def _text(found: Comparison, version: str, present: str) -> str:

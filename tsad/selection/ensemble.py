@@ -14,7 +14,7 @@ from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import Floats
-from tsad.experiment import Experiment, Outcome, conclude
+from tsad.experiment import ExperimentConfig, Outcome, conclude
 from tsad.provenance import worst
 from tsad.selection.trial import Trial
 from tsad.spec import Spec, parse, write_yaml
@@ -37,7 +37,7 @@ class WeightedExperiment(Spec):
 
     trial: str
     weight: float = Field(gt=0, le=1)
-    experiment: Experiment
+    experiment: ExperimentConfig
 
 
 class EnsembleRecord(Spec):
@@ -57,13 +57,13 @@ class Chosen:
     """
 
     trial: Trial
-    experiment: Experiment
+    experiment: ExperimentConfig
     detector: Detector
 
     @classmethod
     def read(cls, trial: Trial, folder: Path) -> "Chosen":
         """Returns the trial whose files are in `folder`; raises `DetectorError` if its detector is damaged."""
-        experiment = parse(Experiment, trial.candidate.experiment, trial.candidate.name)
+        experiment = parse(ExperimentConfig, trial.candidate.experiment, trial.candidate.name)
         return cls(trial, experiment, Detector.load(folder / DETECTOR))
 
 

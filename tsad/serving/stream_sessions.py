@@ -20,7 +20,7 @@ from tsad.errors import DetectorError
 from tsad.serving.errors import Refusal
 from tsad.serving.responses import numbers
 from tsad.spec import Spec
-from tsad.streaming import Stream, StreamPolicy, Verdicts
+from tsad.streaming import ScoredRows, Stream, StreamPolicy
 from tsad.thresholds import FittedThreshold
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -126,7 +126,7 @@ class Streams:
 
     def push(
         self, seat: Seat, values: NDArray[np.float32], times: NDArray[np.datetime64] | None, after: int | None
-    ) -> tuple[dict[str, Any], Verdicts]:
+    ) -> tuple[dict[str, Any], ScoredRows]:
         """Pushes rows, saves the state, and returns the answer with what it is made of.
 
         Args:
@@ -143,17 +143,17 @@ class Streams:
         if after is not None and after != stream.rows:
             message = f"the stream must have {after} rows before these, but has {stream.rows}; send those that follow"
             raise Refusal(409, message, details={"rows_total": stream.rows})
-        verdicts = stream.push(values, times)
+        scored = stream.push(values, times)
         seat.stream = None  # what cannot be saved has not happened
         stream.save(seat.folder)
         seat.stream = stream
         return {
             "rows_total": stream.rows,
-            "row": verdicts.rows.tolist(),
-            "score": numbers(verdicts.scores),
-            "level": numbers(verdicts.levels),
-            "flag": verdicts.flags.tolist(),
-        }, verdicts
+            "row": scored.rows.tolist(),
+            "score": numbers(scored.scores),
+            "level": numbers(scored.levels),
+            "flag": scored.flags.tolist(),
+        }, scored
 
     def remove(self, seat: Seat) -> None:
         """Ends a stream and forgets its state."""

@@ -17,7 +17,7 @@ from tsad.data.split import Parts, SplitSpec, split
 from tsad.detector.detector import Detector
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import precision_recall_f1
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.models.recurrent_forecaster import RecurrentForecasterSpec
 from tsad.series import Series
 from tsad.serving.jobs import Look, Task
@@ -134,7 +134,7 @@ def _write(case: _Case, folder: Path) -> None:
 def _conclude(case: _Case, look: Look, folder: Path) -> Mapping[str, Any]:
     """Returns the answer, from the files of the search."""
     run = run_of(folder)
-    experiment = parse(Experiment, read_yaml(run / "champion" / "experiment.yaml"), "champion")
+    experiment = parse(ExperimentConfig, read_yaml(run / "champion" / "experiment.yaml"), "champion")
     detector = Detector.load(run / "champion" / "detector")
     found = detector.scorer.predictions(Series(case.values[:, None], ("value",)))
     if found is None:
@@ -180,7 +180,7 @@ def _evaluated(flags: NDArray[np.bool_], labels: NDArray[np.bool_], residuals: N
     return dict(zip(("precision", "recall", "f1_score"), precision_recall_f1(flags[known], labels[known]), strict=True))
 
 
-def _configuration(experiment: Experiment) -> dict[str, Any]:
+def _configuration(experiment: ExperimentConfig) -> dict[str, Any]:
     model = experiment.model
     if not isinstance(model, RecurrentForecasterSpec):
         raise DataError(f"the search must choose a recurrent forecaster, but chose {model.kind}")

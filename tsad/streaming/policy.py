@@ -40,7 +40,7 @@ class StreamPolicy(Spec):
         step_seconds: Time from row to row.
         late: A row whose time is not after that of every row before it, or is NaT: `refuse` the push, or `drop` the row.
         gap: `restart`: a new segment begins, of which the first rows have no score. `hold`: the last row is repeated in
-            place of the missing ones; the repeats are scored, and the threshold meets them, but they get no verdict.
+            place of the missing ones; the repeats are scored, and the threshold meets them, but they get no score.
         longest_hold: Missing rows up to which `hold` holds; a longer gap is a restart.
         tolerance: Steps that a row may be late before it follows a gap.
         fill_to: Windows that a model is given at once, at least; the last one is repeated if there are fewer. A product of

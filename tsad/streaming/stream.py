@@ -19,14 +19,14 @@ from tsad.streaming.state import AnyCourse, no_scores, start
 from tsad.thresholds import FittedThreshold
 
 CHUNK = 4096
-"""Rows that are scored at once: a longer push needs no more memory than its rows and its verdicts."""
+"""Rows that are scored at once: a longer push needs no more memory than its rows and its scores."""
 
 _REPEAT = -1
 """The number of a repeated row."""
 
 
 @dataclass(frozen=True, eq=False)
-class Verdicts:
+class ScoredRows:
     """What has become final with one push: n rows, oldest first.
 
     Attributes:
@@ -47,15 +47,15 @@ class Verdicts:
         return len(self.rows)
 
     @classmethod
-    def none(cls, features: int) -> "Verdicts":
-        """Returns no verdict at all."""
+    def none(cls, features: int) -> "ScoredRows":
+        """Returns no score at all."""
         nothing = np.empty(0)
         return cls(np.empty(0, np.int64), nothing, nothing, np.empty(0, bool), np.empty((0, features)))
 
-    def then(self, *others: "Verdicts") -> "Verdicts":
+    def then(self, *others: "ScoredRows") -> "ScoredRows":
         """Returns these and those that follow."""
         parts = (self, *others)
-        return Verdicts(
+        return ScoredRows(
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.scores for part in parts]),
             np.concatenate([part.levels for part in parts]),
@@ -91,32 +91,32 @@ class _Standing:
         nothing = np.empty((0, len(detector.scorer.features)), np.float32)
         return cls(start(detector.scorer), detector.threshold, np.empty(0, np.int64), 0, 0, None, nothing)
 
-    def walk(self, series: Series, numbers: NDArray[np.int64], fill_to: int) -> tuple[Verdicts, "_Standing"]:
-        """Returns the verdicts that rows with these numbers make final."""
+    def walk(self, series: Series, numbers: NDArray[np.int64], fill_to: int) -> tuple[ScoredRows, "_Standing"]:
+        """Returns the scores that rows with these numbers make final."""
         scores, course = self.course.walk(series, fill_to)
         return self._judged(scores, np.concatenate([self.waiting, numbers]), course)
 
-    def end(self, detector: Detector) -> tuple[Verdicts, "_Standing"]:
-        """Returns the verdicts of the rows that wait, which never get a score, and the beginning of a new segment."""
+    def end(self, detector: Detector) -> tuple[ScoredRows, "_Standing"]:
+        """Returns the scores of the rows that wait, which never get a score, and the beginning of a new segment."""
         scores = no_scores(len(self.waiting), len(detector.scorer.features))
         return self._judged(scores, self.waiting, start(detector.scorer))
 
-    def _judged(self, scores: Scores, numbers: NDArray[np.int64], course: AnyCourse) -> tuple[Verdicts, "_Standing"]:
+    def _judged(self, scores: Scores, numbers: NDArray[np.int64], course: AnyCourse) -> tuple[ScoredRows, "_Standing"]:
         final = len(scores.values)
         levels, threshold = self.threshold.walk(scores.values)
         told = numbers[:final] != _REPEAT
-        verdicts = Verdicts(
+        scored = ScoredRows(
             rows=numbers[:final][told],
             scores=scores.values[told],
             levels=levels[told],
             flags=(scores.values > levels)[told],
             by_feature=scores.by_feature[told],
         )
-        return verdicts, replace(self, course=course, threshold=threshold, waiting=numbers[final:].copy())
+        return scored, replace(self, course=course, threshold=threshold, waiting=numbers[final:].copy())
 
 
 class Stream:
-    """Gives the rows of a detector their verdicts as they come.
+    """Gives the rows of a detector their scores as they come.
 
     Scores and flags are those of `Detector.score` and `Detector.flag` on all rows at once, with a boundary where a segment
     began, whatever the chunks; docs/streaming.md says how exactly. Its memory does not grow. Not for several threads at once.
@@ -141,8 +141,8 @@ class Stream:
         """Late rows that were dropped."""
         return self._standing.dropped
 
-    def push(self, values: NDArray[np.float32], times: Times | None = None) -> Verdicts:
-        """Takes rows in and returns the verdicts that are final now: of the rows up to `lookahead` before the last one.
+    def push(self, values: NDArray[np.float32], times: Times | None = None) -> ScoredRows:
+        """Takes rows in and returns the scores that are final now: of the rows up to `lookahead` before the last one.
 
         Args:
             values: (n, F) float32, finite, columns in the order of the detector's features; n may be 0.
@@ -163,13 +163,13 @@ class Stream:
             plan.held[:1] = 0  # a segment that begins has no row to repeat
         if not plan.kept.all():
             series = Series(values[plan.kept], features)
-        standing, found = before, [Verdicts.none(len(features))]
+        standing, found = before, [ScoredRows.none(len(features))]
         for restarts, numbers, rows in _chunks(series, plan, before):
             if restarts:
-                verdicts, standing = standing.end(self.detector)
-                found.append(verdicts)
-            verdicts, standing = standing.walk(rows, numbers, self.policy.fill_to)
-            found.append(verdicts)
+                scored, standing = standing.end(self.detector)
+                found.append(scored)
+            scored, standing = standing.walk(rows, numbers, self.policy.fill_to)
+            found.append(scored)
         self._standing = replace(
             standing,
             rows=before.rows + len(series),
@@ -179,11 +179,11 @@ class Stream:
         )
         return found[0].then(*found[1:])
 
-    def finish(self) -> Verdicts:
-        """Returns the verdicts of the last `lookahead` rows, which get no score; a row pushed later begins a new segment."""
-        verdicts, standing = self._standing.end(self.detector)
+    def finish(self) -> ScoredRows:
+        """Returns the scores of the last `lookahead` rows, which get no score; a row pushed later begins a new segment."""
+        scored, standing = self._standing.end(self.detector)
         self._standing = replace(standing, newest=standing.newest[:0])
-        return verdicts
+        return scored
 
     def save(self, folder: Path) -> None:
         """Writes `stream.safetensors` into `folder`, made if absent; a kill leaves the file of before or the new one."""

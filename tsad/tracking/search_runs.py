@@ -9,7 +9,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tsad.assessment.artifacts import SCHEDULE
 from tsad.data.dataset import DataSet
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.provenance import LabelsUsed
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import parse
@@ -91,7 +91,7 @@ class TrialRecorder:
         self._found()
 
     def _tags(self, candidate: Candidate) -> dict[str, str]:
-        experiment = parse(Experiment, candidate.experiment, candidate.name)
+        experiment = parse(ExperimentConfig, candidate.experiment, candidate.name)
         return {
             "tsad.trial": str(candidate.number),
             "tsad.generation": str(candidate.generation),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tsad.assessment.artifacts import SCHEDULE
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.spec import Spec, parse
 from tsad.training.loop import TrainingSpec
 from tsad.tuning.algorithms.contract import CandidateFactory
@@ -49,7 +49,7 @@ class Explorer:
         own = {address: params[address] for address in changeable(space) if address in params}
         changed = mutated(self.factory, own, chance=0.5) if own else {}
         values, active = space.resolve({**params, **changed}, self.factory.generator)
-        return {"params": active, "experiment": parse(Experiment, values, "search space").model_dump(mode="json")}
+        return {"params": active, "experiment": parse(ExperimentConfig, values, "search space").model_dump(mode="json")}
 
 
 class Leg(Spec):

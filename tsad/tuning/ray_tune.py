@@ -24,7 +24,7 @@ from ray.tune.search import Searcher
 from tsad.assessment.artifacts import metrics, write_results
 from tsad.data.dataset import DataSet
 from tsad.errors import TsadError
-from tsad.experiment import Experiment, Outcome, Progress, run
+from tsad.experiment import ExperimentConfig, Outcome, Progress, run
 from tsad.selection.objective import MaximizeSpec, other_values
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, write_yaml
@@ -189,7 +189,7 @@ class _Work:
 
     def __init__(self, member: Mapping[str, Any], data: DataSet, job: _Job, folder: Path) -> None:
         self._member, self._data, self._job, self._folder = member, data, job, folder
-        self._experiment = parse(Experiment, member["experiment"], "candidate")
+        self._experiment = parse(ExperimentConfig, member["experiment"], "candidate")
         training = self._experiment.training
         self._rungs = () if job.rungs is None else job.rungs.rungs(training.epochs)
         self._name = tune.get_context().get_trial_name()

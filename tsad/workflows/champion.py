@@ -10,11 +10,11 @@ import click
 
 from tsad.assessment.artifacts import DETECTOR, SCHEDULE, assessed_metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess
-from tsad.assessment.summary import show_comparison, show_verdict
+from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError, TsadError
-from tsad.experiment import Experiment, Outcome
+from tsad.experiment import ExperimentConfig, Outcome
 from tsad.registry.aliases import CHALLENGER, CHAMPION, challenge, decided
 from tsad.registry.gate import Contest, Decision, decide, settle
 from tsad.registry.models import log_detector, register, version_of
@@ -42,7 +42,7 @@ class Champion:
 
     name: str
     trials: tuple[str, ...]
-    experiment: Experiment
+    experiment: ExperimentConfig
     metrics: dict[str, float]
 
 
@@ -117,7 +117,7 @@ class Registered:
     @property
     def uri(self) -> str:
         """Where the winner is found."""
-        return f"models:/{self.name}@{CHALLENGER if self.decision.verdict == 'kept' else CHAMPION}"
+        return f"models:/{self.name}@{CHALLENGER if self.decision.outcome == 'rejected' else CHAMPION}"
 
 
 def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path, spec: SearchSpec) -> Registered | None:
@@ -144,19 +144,19 @@ def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path, sp
     writer.tags(tags)
     last = assessment.first_row + len(assessment.scores) - 1
     rows = f"{data.name}, rows {assessment.first_row}-{last} of its test part"
-    comparison, verdict = show_comparison(champion.name, assessment), show_verdict(assessment)
+    comparison, conclusion_text = show_comparison(champion.name, assessment), conclusion(assessment)
     legend = "" if assessment.labels is None else "; oracle/... read their labels, deployable/f1 did not"
     click.echo(f"{rows}{legend}:")
-    click.echo(f"{comparison}\n\n{verdict}\n")
+    click.echo(f"{comparison}\n\n{conclusion_text}\n")
     became, title = None, f"Winner `{champion.name}`"
     if spec.registered is not None:
         injection = spec.maximize if spec.maximize.kind == "label_free" else LabelFreeSpec(kind="label_free")
         contest = Contest(data, champion.experiment.split, spec.gate, injection)
         became = enter(writer, contest, folder, spec.registered, tags)
         title += f", {became.name} version {became.version}"
-        verdict += f"\n\n{became.decision.text}"
+        conclusion_text += f"\n\n{became.decision.text}"
         click.echo(f"{became.decision.text}\n")
-    writer.note(f"{title}, on {rows}:\n\n```\n{comparison}\n```\n\n{verdict}")
+    writer.note(f"{title}, on {rows}:\n\n```\n{comparison}\n```\n\n{conclusion_text}")
     return became
 
 
@@ -174,8 +174,8 @@ def enter(writer: RunWriter, contest: Contest, folder: Path, name: str, tags: di
     try:
         decision = decide(name, version, Detector.load(saved), contest)
     except TsadError as error:
-        decision = Decision("kept", f"Version {version} stays challenger: {error}.")
-    if decision.verdict == "first":
+        decision = Decision("rejected", f"Version {version} stays challenger: {error}.")
+    if decision.outcome == "first":
         decision = replace(decision, text=f"{decision.text} {_BEATS[tags['tsad.beats_baselines']]}")
     settle(name, version, decision, writer, folder)
     return Registered(name, version, decision)

@@ -14,7 +14,7 @@ from tsad.data import DataSpec
 from tsad.data.cache import Cache
 from tsad.data.dataset import DataSet
 from tsad.errors import SpecError
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.settings import Settings
 from tsad.spec import parse, put, read_yaml
 from tsad.tracking.store import Store, open_store
@@ -79,6 +79,6 @@ def device(settings: Settings) -> str:
     return settings.device
 
 
-def read_experiment(path: Path, changes: Mapping[str, Any]) -> Experiment:
+def read_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
     """Returns the experiment of a YAML file with `changes` put at their paths; raises `SpecError` naming each mistake."""
-    return parse(Experiment, put(read_yaml(path), changes), str(path))
+    return parse(ExperimentConfig, put(read_yaml(path), changes), str(path))

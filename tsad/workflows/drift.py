@@ -16,7 +16,7 @@ from tsad.drift import PROFILE, ColumnDrift, Comparison, Drift, Profile, most_mo
 from tsad.errors import DetectorError
 from tsad.evaluation.plots.drift import Compared, draw_drift
 from tsad.series import Series
-from tsad.streaming import Stream, Verdicts
+from tsad.streaming import ScoredRows, Stream
 from tsad.workflows.file_rows import find_folder, rows_of
 
 DRAWN = 9
@@ -60,14 +60,14 @@ def drift(model: str, path: Path, output: Path | None, reference: Path | None, *
 def compare(detector: Detector, profile: Profile, path: Path, reading: Reading) -> Comparison:
     """Returns the comparison of all rows of a file, taken chunk by chunk."""
     comparison = Comparison(profile)
-    for values, verdicts in judged_rows(detector, path, reading):
+    for values, scored in judged_rows(detector, path, reading):
         comparison.take_rows(values)
-        comparison.take_scores(verdicts.scores, verdicts.flags)
+        comparison.take_scores(scored.scores, scored.flags)
     return comparison
 
 
-def judged_rows(detector: Detector, path: Path, reading: Reading) -> Iterator[tuple[NDArray[np.float32], Verdicts]]:
-    """Yields the (n, F) rows of each chunk of a file with the verdicts that they made final; raises `DataError`."""
+def judged_rows(detector: Detector, path: Path, reading: Reading) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
+    """Yields the (n, F) rows of each chunk of a file with the scores that they made final; raises `DataError`."""
     stream = Stream(detector)
     for rows in rows_of(open_table(path, reading), detector.scorer.features, reading, _AT_ONCE, timed=False):
         yield rows.values, stream.push(rows.values)
@@ -78,13 +78,13 @@ def _profile(detector: Detector, path: Path, reading: Reading) -> Profile:
     chunks = list(judged_rows(detector, path, reading))
     rows = np.concatenate([values for values, _ in chunks])
     scores, by_feature = (
-        np.concatenate([getattr(verdicts, name) for _, verdicts in chunks]) for name in ("scores", "by_feature")
+        np.concatenate([getattr(scored, name) for _, scored in chunks]) for name in ("scores", "by_feature")
     )
     return Profile.of(detector, Series(rows, detector.scorer.features), Scores(scores, by_feature))
 
 
 def show(found: Drift) -> str:
-    """Returns the table, the furthest beyond what is usual first, and the verdict."""
+    """Returns the table, the furthest beyond what is usual first, and the score."""
     lines = [f"{'':<24} {'state':<8} {'distance':>8} {'usual':>6} {'psi':>7} {'mean':>11} {'of reference':>12}"]
     for column in (*([found.scores] if found.scores else []), *most_moved(found.features)):
         usual = "" if column.usual is None else f"{column.usual:.2f}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tsad.assessment.artifacts import write_assessment, write_scores
 from tsad.assessment.assessment import Assessment, assess, assess_scores
-from tsad.assessment.summary import show_comparison, show_verdict
+from tsad.assessment.summary import conclusion, show_comparison
 from tsad.errors import DataError
 from tsad.registry.models import load_detector
 from tsad.workflows.context import load_data, open_place, read_experiment, read_settings
@@ -24,7 +24,7 @@ def evaluate_model(model: str, path: Path, changes: Mapping[str, Any], output: P
     data = load_data(experiment.data, place.settings)
     assessment = assess(detector, experiment, data, f"{model} on {data.name}")
     _write(assessment, output)
-    click.echo(f"{show_comparison(detector.scorer.kind, assessment)}\n\n{show_verdict(assessment)}")
+    click.echo(f"{show_comparison(detector.scorer.kind, assessment)}\n\n{conclusion(assessment)}")
     _say_where(output)
 
 

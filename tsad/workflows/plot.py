@@ -14,7 +14,7 @@ from tsad.data.io.table_files import Chunk, TableFile, open_table
 from tsad.data.io.values import numbers
 from tsad.data.io.writers import written_whole
 from tsad.detector.detector import Detector
-from tsad.detector.score_table import verdict_table
+from tsad.detector.score_table import score_table
 from tsad.errors import DataError, shown
 from tsad.evaluation.plots.detections import Detections
 from tsad.evaluation.plots.style import BUCKETS
@@ -89,17 +89,17 @@ def _gathered(path: Path, model: str | None, names: Sequence[str] | None, window
         found = _judged(table, Detector.load(folder), reading)
     check_columns(table, names or ())
     picture, features = None, list[str]()
-    for chunk, first, verdicts in found:
+    for chunk, first, scored in found:
         if chunk is not None and picture is None:
-            features = _numbered(table, chunk, names, verdicts)
+            features = _numbered(table, chunk, names, scored)
             picture = Detections(features, _rows_a_pixel(table, chunk, window))
         if picture is not None and chunk is not None and features and (part := window.of(chunk.first_row, len(chunk))):
             cells = chunk.columns(features).iloc[part.start : part.stop]
             values = np.stack([numbers(cells[name])[0] for name in features], axis=1)
             picture.take_values(chunk.first_row + part.start, values)
-        if picture is not None and (part := window.of(first, len(verdicts))):
-            picture.take_scores(first + part.start, verdicts.iloc[part.start : part.stop])
-        if window.last is not None and window.last < first + len(verdicts):
+        if picture is not None and (part := window.of(first, len(scored))):
+            picture.take_scores(first + part.start, scored.iloc[part.start : part.stop])
+        if window.last is not None and window.last < first + len(scored):
             break
     return picture
 
@@ -135,13 +135,13 @@ def _judged(table: TableFile, detector: Detector, reading: Reading) -> Found:
     """Yields the scores that a detector gives."""
     features = detector.scorer.features
     for chunk, found in judged(detector, table, reading, _ROWS_AT_ONCE):
-        verdicts = verdict_table(found.scores, found.flags, found.by_feature, features, TOP).assign(level=found.levels)
-        yield chunk, int(found.rows[0]) if len(found.rows) else 0, verdicts
+        scored = score_table(found.scores, found.flags, found.by_feature, features, TOP).assign(level=found.levels)
+        yield chunk, int(found.rows[0]) if len(found.rows) else 0, scored
 
 
-def _numbered(table: TableFile, chunk: Chunk, names: Sequence[str] | None, verdicts: pd.DataFrame) -> list[str]:
-    """Returns the columns that may be drawn: the named ones, or all of numbers but the verdicts."""
-    asked = names or [name for name in table.names if name not in verdicts.columns]
+def _numbered(table: TableFile, chunk: Chunk, names: Sequence[str] | None, scored: pd.DataFrame) -> list[str]:
+    """Returns the columns that may be drawn: the named ones, or all of numbers but the scores."""
+    asked = names or [name for name in table.names if name not in scored.columns]
     cells = chunk.columns(asked) if asked else pd.DataFrame()
     kept = [name for name in asked if pd.api.types.is_numeric_dtype(cells[name])]
     if names is not None and len(kept) < len(names):

@@ -80,7 +80,7 @@ def recalibrate(model: str, path: Path, output: Path, changes: Mapping[str, Any]
         raise DetectorError(f"{output}: holds a detector already; give a new folder, so that the one before stays")
     folder = find_folder(model)
     old = Detector.load(folder)
-    scores = np.concatenate([verdicts.scores for _, verdicts in judged_rows(old, path, Reading.load(folder))])
+    scores = np.concatenate([scored.scores for _, scored in judged_rows(old, path, Reading.load(folder))])
     new = recalibrated(old, scores, None if keep else threshold_spec(old.threshold, changes), keep=keep)
     line = Recalibration(
         at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -15,10 +15,10 @@ from tsad.data.io.table_files import Chunk, TableFile
 from tsad.data.io.text import Layout
 from tsad.data.io.writers import CsvWriter, ParquetWriter, TableWriter, written_whole
 from tsad.detector.detector import Detector
-from tsad.detector.score_table import Events, at_level, verdict_columns, verdict_table
+from tsad.detector.score_table import Events, at_level, score_columns, score_table
 from tsad.detector.scoring import BATCH
 from tsad.errors import DataError
-from tsad.streaming import Stream, StreamPolicy, Verdicts
+from tsad.streaming import ScoredRows, Stream, StreamPolicy
 from tsad.workflows.file_rows import find_folder, opened, rows_of
 
 TOP = 3
@@ -69,19 +69,19 @@ def score(
 
 def judged(
     detector: Detector, table: TableFile, reading: Reading, rows_at_once: int
-) -> Iterator[tuple[Chunk | None, Verdicts]]:
-    """Yields the chunks of a file with the verdicts that each made final, then None with those of its end.
+) -> Iterator[tuple[Chunk | None, ScoredRows]]:
+    """Yields the chunks of a file with the scores that each made final, then None with those of its end.
 
     Raises:
         DataError: naming file, rows and column of whatever is no row of this detector; if not one row gets a score.
     """
     step = None if reading.time is None else reading.step_seconds
-    stream, scored = Stream(detector, StreamPolicy(step_seconds=step, fill_to=BATCH)), 0
+    stream, count = Stream(detector, StreamPolicy(step_seconds=step, fill_to=BATCH)), 0
     for rows in rows_of(table, detector.scorer.features, reading, rows_at_once, timed=True):
-        verdicts = stream.push(rows.values, rows.times)
-        scored += int((~np.isnan(verdicts.scores)).sum())
-        yield rows.chunk, verdicts
-    if not scored:
+        scored = stream.push(rows.values, rows.times)
+        count += int((~np.isnan(scored.scores)).sum())
+        yield rows.chunk, scored
+    if not count:
         needed = detector.scorer.lookback + detector.scorer.lookahead + 1
         raise DataError(
             f"{table.path}: a score needs at least {needed} consecutive rows, but it has {stream.rows}"
@@ -101,12 +101,12 @@ class _Tally:
     lowest_level: float = np.inf
     highest_level: float = -np.inf
 
-    def add(self, verdicts: Verdicts) -> None:
-        self.rows += len(verdicts.rows)
-        self.scored += int((~np.isnan(verdicts.scores)).sum())
-        self.flagged += int(verdicts.flags.sum())
-        self.lowest_level = float(verdicts.levels.min(initial=self.lowest_level))
-        self.highest_level = float(verdicts.levels.max(initial=self.highest_level))
+    def add(self, scored: ScoredRows) -> None:
+        self.rows += len(scored.rows)
+        self.scored += int((~np.isnan(scored.scores)).sum())
+        self.flagged += int(scored.flags.sum())
+        self.lowest_level = float(scored.levels.min(initial=self.lowest_level))
+        self.highest_level = float(scored.levels.max(initial=self.highest_level))
 
 
 def _write(
@@ -114,7 +114,7 @@ def _write(
     table: TableFile,
     drafts: tuple[Path, Path],
     top: int,
-    judged_chunks: Iterable[tuple[Chunk | None, Verdicts]],
+    judged_chunks: Iterable[tuple[Chunk | None, ScoredRows]],
     time: str | None,
 ) -> _Tally:
     """Writes rows and events as they become final."""
@@ -122,20 +122,20 @@ def _write(
     tally, events, times = _Tally(), Events(features, top), list[str]()
     with _writer(table, drafts[0], features) as writer, drafts[1].open("w", encoding="utf-8", newline="") as file:
         _tell(events.close(), file, table.layout, header=True)
-        for chunk, verdicts in judged_chunks:
+        for chunk, scored in judged_chunks:
             if chunk is not None:
                 writer.keep(chunk)
                 times += [] if time is None else chunk.texts(time)
-            final = len(verdicts.rows)
-            found = (verdicts.scores, verdicts.flags, verdicts.by_feature)
-            writer.write(verdict_table(*found, features, top))
-            ended = [events.take(verdicts.rows, None if time is None else times[:final], *found)]
+            final = len(scored.rows)
+            found = (scored.scores, scored.flags, scored.by_feature)
+            writer.write(score_table(*found, features, top))
+            ended = [events.take(scored.rows, None if time is None else times[:final], *found)]
             ended += [events.close()] if chunk is None else []
             for stretches in filter(len, ended):
                 _tell(stretches, file, table.layout, header=False)
                 tally.events += len(stretches)
             del times[:final]
-            tally.add(verdicts)
+            tally.add(scored)
     return tally
 
 
@@ -161,7 +161,7 @@ def _check_targets(path: Path, target: Path, beside: Path) -> None:
 def _free_places(table: TableFile, detector: Detector, top: int | None) -> int:
     """Returns how many features explain a row; raises `DataError` if a column that is to be added is there already."""
     features = detector.scorer.features
-    taken = [name for name in verdict_columns(features, TOP if top is None else top) if name in table.names]
+    taken = [name for name in score_columns(features, TOP if top is None else top) if name in table.names]
     if taken and (top is not None or taken[0] in {"score", "flag"}):
         raise DataError(f"{table.path}: has a column {taken[0]!r} already; rename it, so that the new one has a place")
     if taken:

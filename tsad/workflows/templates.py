@@ -7,7 +7,7 @@ from tsad.data.dataset import DataSet
 from tsad.data.split import split
 from tsad.detector.scoring import lookback
 from tsad.errors import DataError, TsadError
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.spec import parse, put
 from tsad.tuning.quickstart import LEAST_ROWS, space_on
 from tsad.windows import cut
@@ -31,7 +31,7 @@ def experiment_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | 
             "scoring": {"over": "window", "compress": "log1p", "smooth": {"kind": "mean", "length": 5}},
             "threshold": {"kind": "percentile", "percentile": 99},
         }
-        experiment = parse(Experiment, wanted, "experiment")
+        experiment = parse(ExperimentConfig, wanted, "experiment")
         reach = lookback(experiment.scoring, length) + 1
         try:
             parts = split(data, experiment.split.model_copy(update={"gap": max(2 * length, reach)}), reach)

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from tsad.assessment.artifacts import DETECTOR, assessed_metrics, metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess
-from tsad.assessment.summary import show_comparison, show_verdict
+from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
 from tsad.data.sets.smd import SmdSpec
 from tsad.errors import SpecError
-from tsad.experiment import Experiment, Outcome, Progress, run
+from tsad.experiment import ExperimentConfig, Outcome, Progress, run
 from tsad.registry.models import log_detector
 from tsad.tracking.runs import RunWriter, leading_run, run_below
 from tsad.training.checkpoints import Backup
@@ -44,14 +44,14 @@ def train(path: Path, changes: Mapping[str, Any], *, each_machine: bool = False,
         outcome, assessment = _trained(experiment, data, place, writer, backup)
     for name, value in metrics(outcome).items():
         click.echo(f"{name:<28} {value:.4f}")
-    click.echo(f"\n{show_comparison(experiment.model.kind, assessment)}\n\n{show_verdict(assessment)}\n")
+    click.echo(f"\n{show_comparison(experiment.model.kind, assessment)}\n\n{conclusion(assessment)}\n")
     click.echo(f"threshold: {outcome.detector.threshold.method}")
     click.echo(f"files:     {_folder(place, writer)}")
     click.echo(f"run:       runs:/{writer.run_id}  (detector: runs:/{writer.run_id}/{DETECTOR})")
     click.echo(f"look:      mlflow ui --backend-store-uri {place.settings.tracking_uri}")
 
 
-def _train_each(path: Path, experiment: Experiment, place: Place, backup: Backup | None) -> None:
+def _train_each(path: Path, experiment: ExperimentConfig, place: Place, backup: Backup | None) -> None:
     spec = experiment.data
     if not isinstance(spec, SmdSpec):
         raise SpecError(f"--each-machine trains on machines of SMD, but data.kind is {spec.kind}; leave it out")
@@ -76,7 +76,7 @@ def _train_each(path: Path, experiment: Experiment, place: Place, backup: Backup
 
 
 def _trained(
-    experiment: Experiment, data: DataSet, place: Place, writer: RunWriter, backup: Backup | None
+    experiment: ExperimentConfig, data: DataSet, place: Place, writer: RunWriter, backup: Backup | None
 ) -> tuple[Outcome, Assessment]:
     """Returns what an experiment comes to, logged by `writer` with its detector."""
     folder, tags = _folder(place, writer), _tags(experiment)
@@ -125,7 +125,7 @@ def _tell_of_backup(backup: Backup, outcome: Outcome, told: Sequence[int], write
         click.echo(f"{backup.folder}: went on from there after epoch {told[0]}")
 
 
-def _tags(experiment: Experiment) -> dict[str, str]:
+def _tags(experiment: ExperimentConfig) -> dict[str, str]:
     return {"tsad.kind": "train", "tsad.family": experiment.model.kind, **experiment.provenance.tags()}
 
 

@@ -16,7 +16,7 @@ from tests.tuning.algorithms.playground import (
     mixed,
     proposals,
 )
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.selection.trial import Trial, fingerprint
 from tsad.spec import parse
 from tsad.tuning.algorithms import AlgorithmSpec
@@ -116,7 +116,7 @@ def test_a_candidate_is_what_its_params_resolve_to(spec):
     for candidate in candidates(drive(spec.build(SPACE, seed=2), 40, mixed)):
         values, active = SPACE.resolve(candidate.params)
         assert active == candidate.params
-        assert parse(Experiment, values, "candidate").model_dump(mode="json") == candidate.experiment
+        assert parse(ExperimentConfig, values, "candidate").model_dump(mode="json") == candidate.experiment
 
 
 @pytest.mark.slow

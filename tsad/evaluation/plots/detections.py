@@ -116,23 +116,23 @@ class Detections:
             line.take(first, column)
             self._moves[name] += int((np.diff(column) != 0).sum())
 
-    def take_scores(self, first: int, verdicts: pd.DataFrame) -> None:
+    def take_scores(self, first: int, scored: pd.DataFrame) -> None:
         """Takes what became known of rows `first`, `first` + 1, ...
 
         Args:
             first: Number of the first of them.
-            verdicts: `score`, NaN where there is none; `flag`; if they are known, `level`, and which features explain a row,
+            scored: `score`, NaN where there is none; `flag`; if they are known, `level`, and which features explain a row,
                 `feature_1`, `share_1`, ... Without levels, the lowest flagged score is drawn if no other one is above it.
         """
-        scores, flags = verdicts["score"].to_numpy(np.float64), verdicts["flag"].to_numpy(bool)
+        scores, flags = scored["score"].to_numpy(np.float64), scored["flag"].to_numpy(bool)
         self.rows = (first if self.rows is None else self.rows[0], first + len(scores))
         self._score.take(first, scores)
         self.shades.take(first, flags)
-        if "level" in verdicts:
-            self._level.take(first, verdicts["level"].to_numpy(np.float64))
-        for share in verdicts.columns[verdicts.columns.str.startswith("share_")]:
-            feature = verdicts.loc[flags, share.replace("share", "feature")]
-            self._shares.update(verdicts.loc[flags, share].groupby(feature).sum().to_dict())
+        if "level" in scored:
+            self._level.take(first, scored["level"].to_numpy(np.float64))
+        for share in scored.columns[scored.columns.str.startswith("share_")]:
+            feature = scored.loc[flags, share.replace("share", "feature")]
+            self._shares.update(scored.loc[flags, share].groupby(feature).sum().to_dict())
         self._lowest_flagged = float(np.nanmin(scores[flags], initial=self._lowest_flagged))
         self._highest_other = float(np.nanmax(scores[~flags], initial=self._highest_other))
 

@@ -37,7 +37,7 @@ class ConstantSpec(Spec):
 
 
 class Random(ClosedFormModel):
-    """The verdict is a hash of the window's bits, spread evenly over [0, 1).
+    """The anomaly score is a hash of the window's bits, spread evenly over [0, 1).
 
     A generator would give a row another score in another batch. A hash of the whole window gives the same one in batch,
     stream and service; two windows share a score only if they are equal in every bit.
@@ -54,7 +54,7 @@ class Random(ClosedFormModel):
         """Learns nothing."""
 
     def forward(self, windows: Tensor) -> Prediction:
-        """Returns the last row as it is, and the (B, 1) verdict."""
+        """Returns the last row as it is, and the (B, 1) anomaly score."""
         bits = (windows + 0.0).contiguous().view(torch.int32).long()  # -0.0 becomes 0.0: equal numbers have equal bits
         mixed = (bits * self.factors).sum(dim=(1, 2))  # modulo 2^64
         for shift, factor in (
@@ -63,8 +63,8 @@ class Random(ClosedFormModel):
             (32, 1),
         ):  # finaliser of MurmurHash3's kind
             mixed = (mixed ^ ((mixed >> shift) & (2 ** (64 - shift) - 1))) * factor
-        verdict = ((mixed >> 11) & (2**53 - 1)).double() / 2**53
-        return Prediction(windows[:, -1:], verdict=verdict.unsqueeze(1))
+        anomaly_score = ((mixed >> 11) & (2**53 - 1)).double() / 2**53
+        return Prediction(windows[:, -1:], anomaly_score=anomaly_score.unsqueeze(1))
 
 
 class Constant(ClosedFormModel):

@@ -33,7 +33,7 @@ class IsolationForestSpec(Spec):
 
 
 class IsolationForest(ClosedFormModel):
-    """The verdict is 2 ^ -(mean path length / expected path length), in (0, 1], the negative of scikit-learn's scores.
+    """The anomaly score is 2 ^ -(mean path length / expected path length), in (0, 1], the negative of scikit-learn's scores.
 
     Trees are fitted by scikit-learn and kept as arrays, one row a tree, padded to the most nodes that a tree can have: no
     fitted object is pickled, and the forest is evaluated in torch. A leaf is its own child.
@@ -87,7 +87,7 @@ class IsolationForest(ClosedFormModel):
         self.path[place, :nodes] = depth + _expected_path(torch.from_numpy(tree.n_node_samples).double())
 
     def forward(self, windows: Tensor) -> Prediction:
-        """Returns the last row as it is, and the (B, 1) verdict on it."""
+        """Returns the last row as it is, and the (B, 1) anomaly score on it."""
         rows = windows[:, -1]
         trees = torch.arange(len(self.feature), device=rows.device)
         node = torch.zeros(len(rows), len(trees), dtype=torch.int64, device=rows.device)
@@ -96,7 +96,7 @@ class IsolationForest(ClosedFormModel):
             right = (value > self.cut[trees, node]).long()
             node = self.branches[right, trees, node]
         path = self.path[trees, node].sum(dim=1, keepdim=True)
-        return Prediction(windows[:, -1:], verdict=2.0 ** -(path / self.expected))
+        return Prediction(windows[:, -1:], anomaly_score=2.0 ** -(path / self.expected))
 
 
 def _expected_path(rows: Tensor) -> Tensor:

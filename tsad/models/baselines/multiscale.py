@@ -20,7 +20,7 @@ class MultiscaleLinearSpec(Spec):
 
     Short scales find spikes and long ones find changes of shape. Each scale is divided by its mean on the training windows,
     so that none rules, and the root of a feature's error keeps one wild feature from ruling the others. It is closed form
-    and its verdict names features. Score it with `error: absolute, over: last`: the verdict is the score.
+    and its anomaly score names features. Score it with `error: absolute, over: last`: the anomaly score is the score.
 
     Attributes:
         halvings: How often the window is halved; 2 gives the scales L, L/2, L/4 and 1.
@@ -46,7 +46,7 @@ class MultiscaleLinearSpec(Spec):
 
 
 class MultiscaleLinear(ClosedFormModel):
-    """The verdict on the last row, feature by feature: the mean over scales of root error / mean root error in training.
+    """The anomaly score on the last row, feature by feature: the mean over scales of root error / mean root error in training.
 
     Attributes:
         scales: One linear autoencoder each, the shortest first.
@@ -70,9 +70,9 @@ class MultiscaleLinear(ClosedFormModel):
         self.usual.copy_((total / len(windows)).clamp(min=1e-6))
 
     def forward(self, windows: Tensor) -> Prediction:
-        """Returns the last row as it is, and the (B, 1, F) verdict on it."""
+        """Returns the last row as it is, and the (B, 1, F) anomaly score on it."""
         roots = self._roots(windows) / self.usual[:, None, None]
-        return Prediction(windows[:, -1:], verdict=roots.mean(dim=0).unsqueeze(1))
+        return Prediction(windows[:, -1:], anomaly_score=roots.mean(dim=0).unsqueeze(1))
 
     def _each(self) -> list[PrincipalModel]:
         return cast("list[PrincipalModel]", list(self.scales))

@@ -56,15 +56,15 @@ def stream_routes(streams: Streams, workers: Workers, counts: Counts, recent: Re
 
     @router.post("/{number}/rows", openapi_extra=request_body({JSON: _PUSH}))
     async def push(number: str, request: Request) -> Response:
-        """Takes rows in, and answers with the verdicts that are final now; the state is on the disk by then."""
+        """Takes rows in, and answers with the scores that are final now; the state is on the disk by then."""
         media_type(request.headers.get("content-type"), (JSON,))
         content = await request.body()
 
         def work(seat: Seat) -> bytes:
             series, after = read_push(content, streams.features, most_rows)
-            answer, verdicts = streams.push(seat, series.values, series.times, after)
-            recent.take(series.values, verdicts.scores, verdicts.flags)
-            counts.scored("/api/streams", len(verdicts) - answer["score"].count(None), sum(answer["flag"]))
+            answer, scored = streams.push(seat, series.values, series.times, after)
+            recent.take(series.values, scored.scores, scored.flags)
+            counts.scored("/api/streams", len(scored) - answer["score"].count(None), sum(answer["flag"]))
             return json.dumps(answer).encode()
 
         async with streams.held(number) as seat:

@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from tsad.errors import SpecError
-from tsad.experiment import Experiment
+from tsad.experiment import ExperimentConfig
 from tsad.selection.trial import Candidate, Trial, fingerprint
 from tsad.spec import flatten, parse
 from tsad.tuning.space import Params, Space
@@ -69,7 +69,7 @@ class CandidateFactory:
             SpecError: if they make no valid experiment.
         """
         values, active = self.space.resolve(params, self.generator)
-        experiment = parse(Experiment, values, "search space").model_dump(mode="json")
+        experiment = parse(ExperimentConfig, values, "search space").model_dump(mode="json")
         key, count = fingerprint(experiment), len(self._born)
         candidate = self._born.setdefault(key, Candidate(count, generation, active, experiment, parents))
         return candidate, candidate.number == count
