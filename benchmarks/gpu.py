@@ -277,7 +277,7 @@ def peak(device: str, action: Callable[[], object]) -> float:
         before = torch.cuda.memory_allocated()
         action()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler otherwise reports itself
+    os.environ.setdefault("KINETO_LOG_THRESHOLD", "99")  # the profiler otherwise reports itself
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         action()
     changes = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]

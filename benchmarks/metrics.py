@@ -6,7 +6,7 @@ Scores are the L2 norm of z-scores, the mean of 10 rows; flags are the scores ab
 Prints the median seconds of TSB-AD's `get_metrics` and of our `evaluate`, measured in turns, and their ratio; then each
 metric by both. Ours computes the metrics of flags as well, TSB-AD is timed without them.
 
-Rankings and metrics of flags are the same up to rounding. The best F1 over levels is not: TSB-AD tries 100 levels in equal
+Rankings and metrics of flags are the same up to rounding. The best F1 over thresholds is not: TSB-AD tries 100 thresholds in equal
 steps between the extremes, we take every score, so ours is never lower. Without TSB-AD its part is left out:
 `pip install --no-deps TSB-AD` is enough for these metrics.
 
@@ -83,7 +83,7 @@ def compare(data: DataSet, repeats: int) -> None:
     of_scores = partial(theirs.get_metrics, *numbers)
     their_seconds, our_seconds = median_seconds([of_scores, ours], repeats)
     print(f"TSB-AD {their_seconds:.3f} s, ours {our_seconds:.3f} s: {their_seconds / our_seconds:.0f} times as fast")
-    show("scores, or their best level", of_scores(), metrics, OF_SCORES)
+    show("scores, or their best threshold", of_scores(), metrics, OF_SCORES)
     show("flags", theirs.get_metrics_pred(*numbers, flags.astype(int)), metrics, OF_FLAGS)
 
 
@@ -100,7 +100,7 @@ def scored(data: DataSet) -> tuple[Floats, Flags, Flags]:
 
 
 def tsb_ad() -> ModuleType | None:
-    """Returns its module of metrics, or None if it is not there; turns off its warnings of levels without a flag."""
+    """Returns its module of metrics, or None if it is not there; turns off its warnings of thresholds without a flag."""
     try:
         from TSB_AD.evaluation import metrics
     except ModuleNotFoundError:

@@ -46,7 +46,7 @@ def main() -> None:
     print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.3f}"))
     columns = [name for name in SHOWN.values() if name in table]
     means = table.groupby(["machine", "detector"])[columns].mean().sort_values("VUS-PR", ascending=False)
-    print(f"\nmeans\n\n{means.sort_index(level=0, sort_remaining=False).round(3).to_string()}")
+    print(f"\nmeans\n\n{means.sort_index(threshold=0, sort_remaining=False).round(3).to_string()}")
     if arguments.plot:
         draw(curves, arguments.seconds).savefig(arguments.plot, dpi=120)
 

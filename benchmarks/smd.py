@@ -2,14 +2,14 @@
 
     OMP_NUM_THREADS=1 python benchmarks/smd.py [--machines 1-2 1-3 ...] [--seeds 3] [--parallel 2] [--only multiscale l2]
 
-Row level, no point adjustment; every detector has the same split and the same threshold rule. Settings are the same on every
+Row threshold, no point adjustment; every detector has the same split and the same threshold rule. Settings are the same on every
 machine. Those of `multiscale`, `linear` and their average were fixed while looking at the twelve machines that are the default,
 so these are their development set; the post-processing of the trained ones was chosen without labels. A run that is logged
 already is not repeated.
 
 Seeds are averaged first, machines then. The interval is a bootstrap over machines; the last columns compare VUS-PR with that
 of the best baseline, machine by machine: mean difference with its interval, and Wilcoxon's signed-rank p. Best F1 is
-an oracle: labels of the reported rows chose its level.
+an oracle: labels of the reported rows chose its threshold.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python benchmarks/variants.py --machines 1-2 2-1 2-8 3-4
 
-Runs experiments/smd_*.yaml and the baselines on each machine, and prints means over the machines: row level, no
+Runs experiments/smd_*.yaml and the baselines on each machine, and prints means over the machines: row threshold, no
 point adjustment. ROC-AUC and PR-AUC need no threshold; best F1 is an oracle (test labels chose its threshold); F1 is
 deployable (threshold from validation rows). Every value of the YAMLs can be set: --set training.epochs=5.
 """

@@ -28,11 +28,11 @@ def assert_batch(found: ScoredRows, detector: Detector, series: Series, toleranc
     np.testing.assert_array_equal(found.rows, np.arange(len(series)))
     np.testing.assert_allclose(found.scores, scores.values, rtol=tolerance, atol=floor)
     np.testing.assert_allclose(found.by_feature, scores.by_feature, rtol=tolerance, atol=floor)
-    np.testing.assert_allclose(found.levels, detector.threshold.levels(scores.values), rtol=tolerance)
+    np.testing.assert_allclose(found.thresholds, detector.threshold.per_row(scores.values), rtol=tolerance)
     np.testing.assert_array_equal(found.flags, detector.flag(scores))
 
 
 def assert_equal(found: ScoredRows, expected: ScoredRows) -> None:
     """Asserts that scores are the same to the bit."""
-    for name in ("rows", "scores", "levels", "flags", "by_feature"):
+    for name in ("rows", "scores", "thresholds", "flags", "by_feature"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)

@@ -424,11 +424,11 @@ def test_without_an_output_the_scored_table_lies_beside_the_rows(tsad, model, ro
 
 
 def test_a_given_threshold_replaces_the_detectors_own(tsad, model, rows, series, detector):
-    level = float(np.nanmedian(detector.score(series).values))
-    code, out, _ = tsad("score", model, "rows.csv", "--output", "scored.csv", "--threshold", level)
+    threshold = float(np.nanmedian(detector.score(series).values))
+    code, out, _ = tsad("score", model, "rows.csv", "--output", "scored.csv", "--threshold", threshold)
     scored = read("scored.csv")
     assert code == 0
-    np.testing.assert_array_equal(scored["flag"], scored["score"] > level)
+    np.testing.assert_array_equal(scored["flag"], scored["score"] > threshold)
     assert scored["flag"].sum() > detector.flag(detector.score(series)).sum()
     assert "given" in out
     assert Detector.load(Path(model)).threshold == detector.threshold

@@ -482,9 +482,9 @@ def test_the_logged_model_is_there_too(server, trained_on_server):
 
 def average_precision(scores, labels):
     """Returns the mean precision over the hits, rows of one score taken together."""
-    levels, place = np.unique(-scores, return_inverse=True)  # strangest first
-    flagged = np.cumsum(np.bincount(place, minlength=len(levels)))
-    hits = np.cumsum(np.bincount(place, weights=labels, minlength=len(levels)))
+    thresholds, place = np.unique(-scores, return_inverse=True)  # strangest first
+    flagged = np.cumsum(np.bincount(place, minlength=len(thresholds)))
+    hits = np.cumsum(np.bincount(place, weights=labels, minlength=len(thresholds)))
     return float(np.sum(np.diff(hits, prepend=0) / hits[-1] * hits / flagged))
 
 

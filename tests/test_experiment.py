@@ -32,7 +32,7 @@ def with_test(data, **columns):
 
 
 def assert_same(first, second):
-    """Asserts that two outcomes have the same scores, level, history and reports."""
+    """Asserts that two outcomes have the same scores, threshold, history and reports."""
     np.testing.assert_array_equal(first.validation.values, second.validation.values)
     np.testing.assert_array_equal(first.test.values, second.test.values)
     assert first.detector.threshold == second.detector.threshold
@@ -129,7 +129,7 @@ def test_checkpoints_hold_the_weights_of_the_outcome(small_experiment, small_dat
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS, ids=lambda spec: spec.kind)
-def test_labels_change_no_score_and_no_level_but_that_of_an_oracle(small_experiment, threshold):
+def test_labels_change_no_score_and_no_threshold_but_that_of_an_oracle(small_experiment, threshold):
     long = {
         "model": {"kind": "l2"},
         "data__rows": 5000,
@@ -148,7 +148,7 @@ def test_labels_change_no_score_and_no_level_but_that_of_an_oracle(small_experim
             assert first.detector.threshold == other.detector.threshold
         assert first.report != other.report
     if threshold.reads_labels:
-        assert first.detector.threshold.level != flipped.detector.threshold.level
+        assert first.detector.threshold.value != flipped.detector.threshold.value
         assert first.detector.threshold.labels_used == "test"
 
 
@@ -164,7 +164,7 @@ def test_without_labels_there_are_scores_and_flags_but_no_metrics_of_them(small_
     assert outcome.report.undefined["point/f1"] == "no labels"
 
 
-def test_an_oracle_flags_as_well_as_any_level_can(small_experiment, small_data):
+def test_an_oracle_flags_as_well_as_any_threshold_can(small_experiment, small_data):
     report = run(changed(small_experiment, threshold={"kind": "best_f1"}), small_data).report
     for name in ("precision", "recall", "f1"):
         assert report.metrics[f"point/{name}"] == pytest.approx(report.metrics[f"oracle/best_{name}"])

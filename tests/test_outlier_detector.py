@@ -96,21 +96,21 @@ def test_strange_rows_have_the_lowest_scores_and_are_flagged(rows):
     assert (estimator.predict(rows[1]) == -1).mean() < 0.25
 
 
-def test_the_offset_is_minus_the_level_and_divides_flagged_rows_from_others(rows):
+def test_the_offset_is_minus_the_threshold_and_divides_flagged_rows_from_others(rows):
     estimator = fitted(rows, threshold={"kind": "sigma", "factor": 2.0})
     decision = estimator.decision_function(rows[1])
-    assert estimator.offset_ == -estimator.detector_.threshold.level
+    assert estimator.offset_ == -estimator.detector_.threshold.value
     assert estimator.detector_.threshold.method == "mean + 2 sigma"
     np.testing.assert_array_equal(decision, estimator.score_samples(rows[1]) - estimator.offset_)
     np.testing.assert_array_equal(estimator.predict(rows[1]), np.where(decision >= 0, 1, -1))
 
 
-def test_a_threshold_that_follows_the_scores_divides_by_the_level_of_each_row(rows):
+def test_a_threshold_that_follows_the_scores_divides_by_the_threshold_of_each_row(rows):
     estimator = fitted(rows, threshold={"kind": "ewma", "factor": 2.0, "span": 20})
-    levels = estimator.detector_.threshold.levels(-estimator.score_samples(rows[1]))
-    assert estimator.offset_ == -levels[0]
-    assert len(set(levels)) > 50
-    np.testing.assert_array_equal(estimator.decision_function(rows[1]), levels + estimator.score_samples(rows[1]))
+    thresholds = estimator.detector_.threshold.per_row(-estimator.score_samples(rows[1]))
+    assert estimator.offset_ == -thresholds[0]
+    assert len(set(thresholds)) > 50
+    np.testing.assert_array_equal(estimator.decision_function(rows[1]), thresholds + estimator.score_samples(rows[1]))
     assert (estimator.predict(rows[1])[50:55] == -1).all()
 
 

@@ -302,6 +302,6 @@ def report(detector: Detector, scores: Scores, parts: Parts, rows: slice) -> Rep
         scores.values[rows],
         detector.flag(scores)[rows],
         labels,
-        level_from=detector.provenance.worst,
+        threshold_from=detector.provenance.worst,
         rows_per_day=None if parts.step_seconds is None else 86_400 / parts.step_seconds,
     )

@@ -48,8 +48,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     Attributes:
         detector_: The fitted `Detector`; saves itself without pickle.
-        offset_: Minus the level above which our score is flagged; `decision_function` is `score_samples - offset_`. Of a
-            threshold that follows the scores it is minus the level of the first row, and `decision_function` takes that
+        offset_: Minus the threshold above which our score is flagged; `decision_function` is `score_samples - offset_`. Of a
+            threshold that follows the scores it is minus the threshold of the first row, and `decision_function` takes that
             of each row; every table starts anew from what was fitted.
         n_features_in_: Features of the fit.
         feature_names_in_: Their names, if the fit got a table with text for column names.
@@ -92,7 +92,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         spec = parse(DetectorSpec, self._sections(), type(self).__name__)
         rows = self._series(X, reset=True)
         self.detector_ = fit_detector(spec, *_cut(rows, self.validation, lookback(spec.scoring, spec.window.length)))
-        self.offset_ = -float(self.detector_.threshold.levels(np.array([np.nan]))[0])
+        self.offset_ = -float(self.detector_.threshold.per_row(np.array([np.nan]))[0])
         return self
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
@@ -107,7 +107,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
         """Returns (T,) values that are below 0 where a row is flagged; NaN where there is no score."""
         scores = self.score_samples(X)
-        return scores + self.detector_.threshold.levels(-scores)
+        return scores + self.detector_.threshold.per_row(-scores)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:  # noqa: N803
         """Returns (T,) -1 where a row is flagged and 1 elsewhere, rows without a score included."""

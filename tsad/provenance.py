@@ -25,7 +25,7 @@ class Provenance:
 
     Attributes:
         training: In its weights.
-        threshold: In its level.
+        threshold: In its threshold.
         selection: In the choice among candidates: model, sizes, post-processing.
     """
 

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 at every level that separates two scores."""
+"""Precision, recall and F1 at every threshold that separates two scores."""
 
 from typing import NamedTuple
 
@@ -8,35 +8,35 @@ from sklearn.metrics import precision_recall_curve
 
 
 class Sweep(NamedTuple):
-    """One entry per unique score, ascending; flags are the scores above `levels`.
+    """One entry per unique score, ascending; flags are the scores above `thresholds`.
 
     Attributes:
-        levels: (K,) just below each unique score, so that the score itself is flagged.
+        thresholds: (K,) just below each unique score, so that the score itself is flagged.
         precision: (K,).
         recall: (K,).
         f1: (K,).
     """
 
-    levels: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
 
     @property
     def best(self) -> int:
-        """The place of the highest F1, the lowest level among equals."""
+        """The place of the highest F1, the lowest threshold among equals."""
         return int(self.f1.argmax())
 
 
 def sweep(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> Sweep:
-    """Returns the sweep over the unique scores, never a grid of levels between the extremes.
+    """Returns the sweep over the unique scores, never a grid of thresholds between the extremes.
 
     Args:
         scores: (T,) finite.
         labels: (T,) with at least one True.
     """
-    precision, recall, levels = precision_recall_curve(labels, scores)
-    precision, recall = precision[:-1], recall[:-1]  # scikit-learn adds a point beyond the highest level
+    precision, recall, thresholds = precision_recall_curve(labels, scores)
+    precision, recall = precision[:-1], recall[:-1]  # scikit-learn adds a point beyond the highest threshold
     hits = precision + recall > 0
     f1 = np.divide(2 * precision * recall, precision + recall, out=np.zeros_like(precision), where=hits)
-    return Sweep(np.nextafter(levels, -np.inf), precision, recall, f1)
+    return Sweep(np.nextafter(thresholds, -np.inf), precision, recall, f1)

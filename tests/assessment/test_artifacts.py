@@ -82,7 +82,7 @@ def read(folder, name):
 # --- names ---
 
 
-def test_headlines_say_whether_a_label_of_the_reported_rows_chose_the_level():
+def test_headlines_say_whether_a_label_of_the_reported_rows_chose_the_threshold():
     assert [name for name in HEADLINES if "best" in name] == ["oracle/best_f1"]
     assert "deployable/f1" in HEADLINES
     assert not {name.partition("/")[0] for name in HEADLINES} & {"point", "point_adjusted", "window"}
@@ -90,7 +90,7 @@ def test_headlines_say_whether_a_label_of_the_reported_rows_chose_the_level():
     assert column_name("oracle/best_f1") == "oracle/best_f1"
 
 
-def test_headlines_come_first_and_counts_and_levels_not_at_all():
+def test_headlines_come_first_and_counts_and_thresholds_not_at_all():
     report = Report(
         {"rows/scored": 9, "oracle/best_threshold": 2, "point/f1": 0.3, "deployable/f1": 0.3, "ranking/vus_pr": 0.1}
     )
@@ -156,7 +156,7 @@ def test_metrics_stand_beside_whose_labels_made_them(folder, assessment):
 def test_the_best_metrics_are_marked_as_an_oracle(folder, assessment):
     found = read(folder, "metrics_best.json")
     assert found.pop("labels_used") == {"threshold": "test"}
-    flags = assessment.scores > found.pop("level")
+    flags = assessment.scores > found.pop("threshold")
     assert all(name.startswith("oracle/") for name in found)
     expected = precision_recall_f1(flags, assessment.labels)
     assert [found[f"oracle/point/{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(expected)
@@ -165,24 +165,24 @@ def test_the_best_metrics_are_marked_as_an_oracle(folder, assessment):
 
 def test_predictions_have_a_line_for_each_reported_row(folder, assessment, outcome, data):
     table = pd.read_csv(folder / "predictions.csv")
-    assert list(table) == ["row", "score", "level", "flag", "label"]
+    assert list(table) == ["row", "score", "threshold", "flag", "label"]
     assert table["row"].tolist() == list(range(220, 500))
     np.testing.assert_allclose(table["score"], outcome.test.values[REPORTED])
-    np.testing.assert_array_equal(table["flag"], table["score"] > table["level"])
+    np.testing.assert_array_equal(table["flag"], table["score"] > table["threshold"])
     np.testing.assert_array_equal(table["label"], data.test.labels[REPORTED])
 
 
-def test_the_sweep_has_deployable_levels_and_the_oracles(folder, assessment):
+def test_the_sweep_has_deployable_thresholds_and_the_oracles(folder, assessment):
     table = pd.read_csv(folder / "threshold_sweep.csv")
     rules = dict(list(table.groupby("rule")))
     assert rules.keys() == {"validation percentile", "oracle"}
     np.testing.assert_allclose(
-        rules["validation percentile"]["level"],
+        rules["validation percentile"]["threshold"],
         np.nanpercentile(assessment.validation, rules["validation percentile"]["percentile"]),
     )
     assert rules["oracle"]["f1"].max() == pytest.approx(assessment.report.metrics["oracle/best_f1"])
     for line in table.iloc[:: len(table) // 7].itertuples():
-        flags = assessment.scores > line.level
+        flags = assessment.scores > line.threshold
         assert (line.precision, line.recall, line.f1) == pytest.approx(precision_recall_f1(flags, assessment.labels))
         assert line.predicted == pytest.approx(flags.mean())
 
@@ -253,14 +253,14 @@ def test_scores_alone_leave_what_can_be_said_of_them(alone):
 
 
 @pytest.mark.slow
-def test_without_labels_there_are_scores_levels_and_flags(tmp_path, assessment):
+def test_without_labels_there_are_scores_thresholds_and_flags(tmp_path, assessment):
     bare = replace(assessment, labels=None, certainty=None, causes=None, report=Report({"rows/scored": 280.0}))
     write_scores(bare, tmp_path)
     write_assessment(bare, tmp_path)
     assert not (tmp_path / "labels.npy").exists()
     assert read(tmp_path, "metrics_best.json").keys() == {"undefined"}
-    assert list(pd.read_csv(tmp_path / "predictions.csv")) == ["row", "score", "level", "flag"]
-    assert list(pd.read_csv(tmp_path / "threshold_sweep.csv")) == ["rule", "percentile", "level", "predicted"]
+    assert list(pd.read_csv(tmp_path / "predictions.csv")) == ["row", "score", "threshold", "flag"]
+    assert list(pd.read_csv(tmp_path / "threshold_sweep.csv")) == ["rule", "percentile", "threshold", "predicted"]
     assert read(tmp_path, "assessment.json")["certainty"] is None
     assert not (tmp_path / "plots/roc.png").exists()
 

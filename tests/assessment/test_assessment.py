@@ -62,7 +62,7 @@ def test_an_assessment_is_of_the_reported_rows(case, assessed):
     assert assessed.first_row == REPORTED.start
     np.testing.assert_array_equal(assessed.scores, outcome.test.values[REPORTED])
     np.testing.assert_array_equal(assessed.flags, outcome.detector.flag(outcome.test)[REPORTED])
-    np.testing.assert_array_equal(assessed.flags, assessed.scores > assessed.levels)
+    np.testing.assert_array_equal(assessed.flags, assessed.scores > assessed.thresholds)
     np.testing.assert_array_equal(assessed.labels, test.labels[REPORTED])
     np.testing.assert_array_equal(assessed.rows.values, test.values[REPORTED])
     np.testing.assert_array_equal(assessed.validation, outcome.validation.values)
@@ -255,6 +255,6 @@ def test_scores_are_assessed_the_same_every_time():
 def test_scores_without_a_known_anomaly_get_no_flags(labels):
     found = assess_scores(SCORES, labels, "scores")
     assert found.flags is None
-    assert found.levels is None
+    assert found.thresholds is None
     assert found.certainty is None
     assert found.report.undefined["point/f1"] == "no threshold was given"

@@ -108,7 +108,7 @@ def known():
         title="a detector on data",
         scores=scores,
         flags=scores > 0.9,
-        levels=np.full(400, 0.9),
+        thresholds=np.full(400, 0.9),
         labels=labels,
         first_row=50,
         report=reports["detector"],
@@ -244,10 +244,10 @@ def test_every_picture_says_what_it_is_and_stands_once(read):
 
 
 def test_headings_form_one_outline(read):
-    levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch(r"h\d", tag)]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+    thresholds = [int(tag[1]) for tag, _ in read.tags if re.fullmatch(r"h\d", tag)]
+    assert thresholds[0] == 1
+    assert thresholds.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(thresholds))
 
 
 def test_names_cannot_become_markup(known):
@@ -296,7 +296,7 @@ def test_scores_and_labels_alone_make_a_page(known):
 
 def test_a_page_without_labels_says_so_where_a_reader_would_look(known):
     report = evaluate(known.scores, known.flags, None)
-    unlabeled = Assessment("no labels", known.scores, known.flags, known.levels, None, 0, report, Provenance())
+    unlabeled = Assessment("no labels", known.scores, known.flags, known.thresholds, None, 0, report, Provenance())
     read = Page(page(unlabeled, {"scores": PNG}))
     assert not read.all("table")
     for sentence in (
@@ -310,5 +310,5 @@ def test_a_page_without_labels_says_so_where_a_reader_would_look(known):
     ):
         assert sentence in read.text
     assert "ranking/pr_auc" in read.text.split("Not defined here")[1]
-    unflagged = Page(page(replace(unlabeled, flags=None, levels=None), {}))
+    unflagged = Page(page(replace(unlabeled, flags=None, thresholds=None), {}))
     assert "No threshold was given, so nothing is flagged." in unflagged.text

@@ -129,7 +129,7 @@ def test_a_detector_of_the_first_format_is_read_as_it_was_written(tmp_path):
         "model": {"kind": "l2"},
         "scoring": {"error": "squared"},
         "error_scale": [1.0, 0.5],
-        "threshold": {"level": 4.0, "kind": "given"},
+        "threshold": {"value": 4.0, "kind": "given"},
         "training_labels": "nothing",
         "selection_labels": "selection",
     }
@@ -223,8 +223,8 @@ def test_a_foreign_description_is_refused_with_every_mistake_named(saved, change
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"level": "high"}, "threshold.level: input should be a valid number, but got 'high'"),
-        ({"level": float("nan")}, "threshold.level: input should be a finite number"),
+        ({"value": "high"}, "threshold.value: input should be a valid number, but got 'high'"),
+        ({"value": float("nan")}, "threshold.value: input should be a finite number"),
         ({"kind": "median"}, "threshold: .*'median'"),
         ({"kind": "sigma"}, "threshold.spec.kind: input should be 'sigma', .*threshold.count: field required"),
         ({"sample": {"count": 2, "values": [2.0, 1.0]}}, "threshold.sample: a sample must hold ascending values"),

@@ -85,15 +85,15 @@ def test_an_empty_smoothed_score_is_not_explained_although_its_error_is_known():
     assert found["feature_1"].isna().tolist() == [True] * 4 + [False] * 56
 
 
-def test_a_level_replaces_that_of_the_detector():
+def test_a_threshold_replaces_that_of_the_detector():
     scores = DETECTOR.score(SERIES).values
-    level = float(np.nanmedian(scores))
-    assert flag_table(DETECTOR, ROWS, "rows", level=level)["flag"].tolist() == (scores > level).tolist()
+    threshold = float(np.nanmedian(scores))
+    assert flag_table(DETECTOR, ROWS, "rows", threshold=threshold)["flag"].tolist() == (scores > threshold).tolist()
 
 
-def test_a_level_that_is_no_number_is_refused():
-    with pytest.raises(SpecError, match="level: input should be a finite number"):
-        flag_table(DETECTOR, ROWS, "rows", level=NAN)
+def test_a_threshold_that_is_no_number_is_refused():
+    with pytest.raises(SpecError, match="threshold: value: input should be a finite number"):
+        flag_table(DETECTOR, ROWS, "rows", threshold=NAN)
 
 
 def test_a_cell_that_is_none_is_named_by_the_index_of_its_row():

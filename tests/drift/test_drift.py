@@ -36,7 +36,7 @@ def tallied(reference, values):
     return tally
 
 
-def daily(days, seed=0, level=0.0):
+def daily(days, seed=0, threshold=0.0):
     """Returns (rows, 3): a strong daily wave, slow noise whose neighbors are alike, and a constant."""
     generator = np.random.default_rng(seed)
     time = np.arange(days * DAY)
@@ -45,7 +45,7 @@ def daily(days, seed=0, level=0.0):
     for row, step in enumerate(steps):
         noise[row] = state = 0.9 * state + step
     wave = np.sin(2 * np.pi * time / DAY) + 0.1 * generator.normal(size=len(time))
-    return np.stack([wave + level, noise, np.full(len(time), 7.0)], axis=1).astype(np.float32)
+    return np.stack([wave + threshold, noise, np.full(len(time), 7.0)], axis=1).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +344,7 @@ NEW = np.append(np.arange(1001.0), np.nan)
 def test_a_threshold_is_fitted_anew_by_its_own_rule(detector):
     found = recalibrated(detector, NEW)
     assert found.threshold == PercentileSpec(percentile=90).fit(NEW)
-    assert found.threshold.level == 900
+    assert found.threshold.value == 900
     assert found.scorer is detector.scorer
 
 
@@ -359,12 +359,12 @@ def test_or_takes_the_scores_in_beside_the_old_ones(detector):
 
 
 def test_no_label_has_a_hand_in_a_new_threshold(detector):
-    oracle = replace(detector, threshold=BestF1Threshold(level=3.0), training_labels="development")
+    oracle = replace(detector, threshold=BestF1Threshold(value=3.0), training_labels="development")
     assert oracle.provenance == Provenance("development", "test")
     assert recalibrated(oracle, NEW, PercentileSpec()).provenance == Provenance("development", "nothing")
 
 
-@pytest.mark.parametrize("threshold", [BestF1Threshold(level=3.0), GivenThreshold(level=3.0)])
+@pytest.mark.parametrize("threshold", [BestF1Threshold(value=3.0), GivenThreshold(value=3.0)])
 def test_a_threshold_without_a_rule_needs_one(detector, threshold):
     with pytest.raises(DetectorError, match=r"but this one \(.*\) has none .* name another, --method percentile"):
         recalibrated(replace(detector, threshold=threshold), NEW)

@@ -57,11 +57,12 @@ def test_a_segment_with_a_flag_is_flagged_throughout(flags, labels, expected):
 
 
 @pytest.mark.parametrize(
-    ("level", "expected"), [(0.0443, 0.3504688005172971), (0.073014, 0.8241590214067278), (0.09945, 0.9630297565374211)]
+    ("threshold", "expected"),
+    [(0.0443, 0.3504688005172971), (0.073014, 0.8241590214067278), (0.09945, 0.9630297565374211)],
 )
-def test_the_adjusted_f1_of_a_real_machine_is_that_of_tsb_ad(machine, level, expected):
+def test_the_adjusted_f1_of_a_real_machine_is_that_of_tsb_ad(machine, threshold, expected):
     scores, labels = machine
-    assert adjusted_f1(scores > level, labels) == pytest.approx(expected, abs=1e-9)
+    assert adjusted_f1(scores > threshold, labels) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_pa_k_is_that_of_plain_loops_between_the_adjusted_and_the_plain_f1(rows)
 @given(scored)
 def test_the_best_adjusted_values_are_those_of_trying_every_score(rows):
     scores, labels = columns(rows)
-    every = [scores >= level for level in np.unique(scores)]
+    every = [scores >= threshold for threshold in np.unique(scores)]
     assert best_adjusted_f1(scores, labels) == pytest.approx(max(adjusted_f1(flags, labels) for flags in every))
     curve = np.max([pa_k_curve(flags, labels) for flags in every], axis=0)
     assert best_pa_k_area(scores, labels) == pytest.approx((curve.sum() - (curve[0] + curve[100]) / 2) / 100)

@@ -93,13 +93,13 @@ def test_features_and_the_score_stand_above_each_other_and_flags_are_shaded_in_a
     assert saved(figure)[0] == 1080
 
 
-def test_levels_are_drawn_where_they_are_known():
-    figure = drawn(np.zeros((5, 1)), SCORES, FLAGS, level=[3.0, 3, 3, 5, 5]).draw(["a"], "title")
+def test_thresholds_are_drawn_where_they_are_known():
+    figure = drawn(np.zeros((5, 1)), SCORES, FLAGS, threshold=[3.0, 3, 3, 5, 5]).draw(["a"], "title")
     assert legend(figure) == ["flagged", "threshold 3 to 5"]
     assert line(figure, "threshold")[1].tolist() == [3, 3, 3, 5, 5]
 
 
-def test_without_levels_the_lowest_flagged_score_is_drawn_if_it_tells_them():
+def test_without_thresholds_the_lowest_flagged_score_is_drawn_if_it_tells_them():
     assert legend(drawn(np.zeros((5, 1)), SCORES, FLAGS).draw(["a"], "title"))[-1] == "lowest flagged score 8"
     moved = np.array([False, False, True, False, True])
     assert legend(drawn(np.zeros((5, 1)), SCORES, moved).draw(["a"], "title")) == ["flagged"]

@@ -64,7 +64,7 @@ def test_event_scores_equal_brute_force(drawn):
 @given(rows)
 def test_the_best_f1_is_the_highest_over_all_unique_scores(drawn):
     scores, labels = np.array([score for score, _ in drawn], float), np.array([label for _, label in drawn])
-    expected = max(brute_force(scores >= level, labels)[2] for level in np.unique(scores))
+    expected = max(brute_force(scores >= threshold, labels)[2] for threshold in np.unique(scores))
     assert best_event_f1(scores, labels) == pytest.approx(expected)
 
 
@@ -75,7 +75,7 @@ def test_the_best_f1_sees_the_order_of_scores_alone():
     assert 0 < best < 1
     assert (
         best_event_f1(np.exp(20 * scores), labels) == best
-    )  # a tail in which a linear grid has one level for most rows
+    )  # a tail in which a linear grid has one threshold for most rows
     assert best_event_f1(np.where(scores == scores.max(), np.inf, scores), labels) == best
 
 

@@ -22,7 +22,7 @@ from tsad.evaluation.pointwise import pr_auc, roc_auc
 SCORES = np.array([np.nan, 0.1, 0.4, 0.35, 0.8])
 LABELS = np.array([True, False, False, True, True])
 FLAGS = np.array([False, False, True, False, True])
-LEVELS = np.full(5, 0.38)
+THRESHOLDS = np.full(5, 0.38)
 HEAVY = np.array([1.0, 2.0, 1.0, 1000.0])
 NAN = np.full(5, np.nan)
 VALUES = np.arange(10.0).reshape(5, 2)
@@ -56,16 +56,16 @@ def reason(figure):
     return figure.axes[0].texts[0].get_text()
 
 
-def every_picture(scores, labels, flags, levels):
+def every_picture(scores, labels, flags, thresholds):
     """Returns each picture of scores by name."""
     rows = len(scores)
     values = np.arange(2.0 * rows).reshape(rows, 2)
     return {
-        "scores": draw_scores(scores, labels, levels, "title"),
-        "score_distribution": draw_score_distribution(scores, labels, levels, "title"),
+        "scores": draw_scores(scores, labels, thresholds, "title"),
+        "score_distribution": draw_score_distribution(scores, labels, thresholds, "title"),
         "roc": draw_roc(scores, flags, labels, "title", {"other": scores[::-1]}),
         "precision_recall": draw_precision_recall(scores, flags, labels, "title", {"other": scores[::-1]}),
-        "f1_vs_threshold": draw_f1_vs_threshold(scores, labels, levels, "title"),
+        "f1_vs_threshold": draw_f1_vs_threshold(scores, labels, thresholds, "title"),
         "reconstruction": draw_reconstruction(values, values + 1, scores, ("a", "b"), labels, "title"),
         "series": draw_series(values, ("a", "b"), labels, flags, scores, "title"),
     }
@@ -76,25 +76,25 @@ AGAINST_LABELS = {"roc", "precision_recall", "f1_vs_threshold"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("scores", "labels", "levels", "reasons"),
+    ("scores", "labels", "thresholds", "reasons"),
     [
-        (SCORES, LABELS, LEVELS, {}),
+        (SCORES, LABELS, THRESHOLDS, {}),
         (np.ones(5), LABELS, np.ones(5), {}),
         (HEAVY, np.array([False, False, False, True]), np.full(4, 3.0), {}),
-        (SCORES, np.zeros(5, bool), LEVELS, dict.fromkeys(AGAINST_LABELS, "all 4 rows are normal")),
+        (SCORES, np.zeros(5, bool), THRESHOLDS, dict.fromkeys(AGAINST_LABELS, "all 4 rows are normal")),
         (np.ones(1), np.ones(1, bool), np.zeros(1), dict.fromkeys(AGAINST_LABELS, "all 1 rows are anomalous")),
         (np.ones(1), None, None, dict.fromkeys(AGAINST_LABELS, "no labels")),
         (
             NAN,
             LABELS,
-            LEVELS,
+            THRESHOLDS,
             dict.fromkeys(AGAINST_LABELS | {"scores", "score_distribution", "reconstruction"}, "no row has a score"),
         ),
     ],
 )
-def test_every_picture_is_drawn_of_whatever_there_is_and_says_why_it_is_empty(scores, labels, levels, reasons):
-    flags = None if levels is None else scores > levels
-    pictures = every_picture(scores, labels, flags, levels)
+def test_every_picture_is_drawn_of_whatever_there_is_and_says_why_it_is_empty(scores, labels, thresholds, reasons):
+    flags = None if thresholds is None else scores > thresholds
+    pictures = every_picture(scores, labels, flags, thresholds)
     for name, figure in pictures.items():
         assert saved(figure)[0] == 1080
         assert figure.get_suptitle() == "title"
@@ -108,7 +108,7 @@ def test_every_picture_is_drawn_of_whatever_there_is_and_says_why_it_is_empty(sc
 
 
 def test_scores_are_drawn_over_their_row_numbers_with_their_anomalies():
-    figure = draw_scores(SCORES, LABELS, LEVELS, "title", first_row=100)
+    figure = draw_scores(SCORES, LABELS, THRESHOLDS, "title", first_row=100)
     rows, values = line(figure, "score")
     np.testing.assert_array_equal(rows, [100, 101, 102, 103, 104])
     np.testing.assert_array_equal(values, SCORES)
@@ -124,15 +124,15 @@ def test_the_first_reported_row_is_marked():
 
 
 @pytest.mark.parametrize("draw", [draw_scores, draw_score_distribution, draw_f1_vs_threshold])
-def test_a_level_that_labels_chose_is_named_an_oracle(draw):
-    assert "threshold 0.38" in legend(draw(SCORES, LABELS, LEVELS, "title", level_from="selection"))
-    assert "oracle threshold 0.38" in legend(draw(SCORES, LABELS, LEVELS, "title", level_from="test"))
+def test_a_threshold_that_labels_chose_is_named_an_oracle(draw):
+    assert "threshold 0.38" in legend(draw(SCORES, LABELS, THRESHOLDS, "title", threshold_from="selection"))
+    assert "oracle threshold 0.38" in legend(draw(SCORES, LABELS, THRESHOLDS, "title", threshold_from="test"))
 
 
 @pytest.mark.parametrize("draw", [draw_roc, draw_precision_recall])
 def test_flags_that_labels_chose_are_named_an_oracle(draw):
     assert legend(draw(SCORES, FLAGS, LABELS, "title", {}))[-1] == "its flags"
-    assert legend(draw(SCORES, FLAGS, LABELS, "title", {}, level_from="test"))[-1] == "its flags (oracle)"
+    assert legend(draw(SCORES, FLAGS, LABELS, "title", {}, threshold_from="test"))[-1] == "its flags (oracle)"
     assert "flags" not in " ".join(legend(draw(SCORES, None, LABELS, "title", {})))
 
 
@@ -156,7 +156,7 @@ def test_each_histogram_adds_up_to_one(scores):
         assert tops.sum() == pytest.approx(1)
 
 
-def test_levels_that_differ_are_a_band():
+def test_thresholds_that_differ_are_a_band():
     figure = draw_score_distribution(SCORES, LABELS, np.linspace(0.2, 0.6, 5), "title")
     (band,) = (patch for patch in figure.axes[0].patches if patch.get_label() == "threshold 0.2 to 0.6")
     assert tuple(band.get_extents().transformed(figure.axes[0].transData.inverted()).intervalx) == pytest.approx(
@@ -206,8 +206,8 @@ def test_the_best_three_others_are_thin_and_the_detector_is_thick(draw):
     assert widths["detector"] > 2 * max(widths[name] for name in ("best", "good", "fair"))
 
 
-def test_f1_over_the_level_marks_the_level_and_the_oracle():
-    figure = draw_f1_vs_threshold(SCORES, LABELS, LEVELS, "title")
+def test_f1_over_the_threshold_marks_the_threshold_and_the_oracle():
+    figure = draw_f1_vs_threshold(SCORES, LABELS, THRESHOLDS, "title")
     x, y = line(figure, "F1")
     assert x.tolist() == pytest.approx([0.1, 0.35, 0.4, 0.8])
     assert y.tolist() == pytest.approx([2 / 3, 4 / 5, 1 / 2, 2 / 3])

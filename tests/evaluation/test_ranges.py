@@ -97,7 +97,7 @@ def test_rounding_takes_nothing_above_one():
 @given(drawn_scores)
 def test_the_best_f1_is_the_highest_over_all_unique_scores(drawn):
     scores, labels = np.array([score for score, _ in drawn], float), np.array([label for _, label in drawn])
-    expected = max(brute_force(scores >= level, labels)[2] for level in np.unique(scores))
+    expected = max(brute_force(scores >= threshold, labels)[2] for threshold in np.unique(scores))
     assert best_range_f1(scores, labels) == pytest.approx(expected)
 
 

@@ -67,10 +67,10 @@ def test_each_metric_is_that_of_its_own_room():
     assert len({*by_scores.values(), *by_flags.values()}) > 18
 
 
-def test_whose_labels_chose_the_level_decides_what_is_deployable():
-    for level_from in ("nothing", "development", "selection"):
-        assert evaluate(SCORES, FLAGS, LABELS, level_from=level_from).metrics["deployable/f1"] == 0.5
-    report = evaluate(SCORES, FLAGS, LABELS, level_from="test")
+def test_whose_labels_chose_the_threshold_decides_what_is_deployable():
+    for threshold_from in ("nothing", "development", "selection"):
+        assert evaluate(SCORES, FLAGS, LABELS, threshold_from=threshold_from).metrics["deployable/f1"] == 0.5
+    report = evaluate(SCORES, FLAGS, LABELS, threshold_from="test")
     assert "deployable/f1" not in report.metrics
     assert report.undefined == {"deployable/f1": "labels of these rows chose the flags"} | TOO_FEW_WINDOWS
     assert report.metrics["point/f1"] == 0.5
@@ -155,7 +155,7 @@ def test_every_metric_is_a_number_and_unscored_rows_take_no_part(rows):
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
-def test_the_best_level_makes_the_best_flags(rows):
+def test_the_best_threshold_makes_the_best_flags(rows):
     scores, labels = np.array([float(score) for score, _ in rows]), np.array([label for _, label in rows])
     if labels.all() or not labels.any():
         return

@@ -94,12 +94,12 @@ def test_volumes_by_hand():
     fall_out = (1 - s) / (3 - s / 2)  # of row 1 alone, and of both
     roc = 1 - fall_out + fall_out * recall / 2
     pr = recall * s + (1 - recall) * (1 + s) / 2
-    volume = volume_under_surface(np.array([0.0, 3.0, 2.0, 1.0]), bools("0010"), buffer=2, levels=4)
+    volume = volume_under_surface(np.array([0.0, 3.0, 2.0, 1.0]), bools("0010"), buffer=2, thresholds=4)
     assert volume == pytest.approx(((2 * 2 / 3 + roc) / 3, (2 * 1 / 2 + pr) / 3))
 
 
-def volume_by_definition(scores, labels, buffer, levels):
-    """Returns the volumes from plain loops over buffers, levels and rows."""
+def volume_by_definition(scores, labels, buffer, thresholds):
+    """Returns the volumes from plain loops over buffers, thresholds and rows."""
     count, areas = len(scores), []
     for length in range(buffer + 1):
         reach = length // 2
@@ -112,7 +112,7 @@ def volume_by_definition(scores, labels, buffer, levels):
         for later in buffers[1:]:
             merged = [*merged[:-1], merged[-1] | later] if merged[-1] & later else [*merged, later]
         curve, precisions = [(0, 0)], []
-        for rank in np.linspace(0, count - 1, levels).astype(int):
+        for rank in np.linspace(0, count - 1, thresholds).astype(int):
             flags = scores >= sorted(scores, reverse=True)[rank]
             hits = soft[flags].sum()
             positives = (labels.sum() + soft[flags | labels].sum()) / 2
@@ -125,17 +125,17 @@ def volume_by_definition(scores, labels, buffer, levels):
 
 
 @given(both_kinds, st.integers(0, 12), st.integers(2, 25))
-def test_the_volumes_are_those_of_the_definition(rows, buffer, levels):
+def test_the_volumes_are_those_of_the_definition(rows, buffer, thresholds):
     scores, labels = columns(rows)
-    expected = volume_by_definition(scores, labels, buffer, levels)
-    assert volume_under_surface(scores, labels, buffer, levels) == pytest.approx(expected, abs=1e-12)
+    expected = volume_by_definition(scores, labels, buffer, thresholds)
+    assert volume_under_surface(scores, labels, buffer, thresholds) == pytest.approx(expected, abs=1e-12)
 
 
 @given(both_kinds.filter(lambda rows: len(runs(columns(rows)[1])) == 1))
 def test_without_a_buffer_the_volumes_of_one_event_are_the_areas_over_all_rows(rows):
     scores, labels = columns(rows)
     scores = np.minimum(scores, 9)
-    volume = volume_under_surface(scores, labels, buffer=1, levels=len(scores))
+    volume = volume_under_surface(scores, labels, buffer=1, thresholds=len(scores))
     assert volume == pytest.approx((roc_auc(scores, labels), pr_auc(scores, labels)))
 
 
@@ -157,7 +157,7 @@ def test_rows_of_one_kind_have_no_volume(label):
         volume_under_surface(np.arange(5.0), np.full(5, label))
 
 
-@pytest.mark.parametrize(("buffer", "levels"), [(-1, 250), (100, 1)])
-def test_no_buffer_below_0_and_no_single_level(buffer, levels):
-    with pytest.raises(ValueError, match=f"at least 2, but got {buffer} and {levels}; customary are 100 and 250"):
-        volume_under_surface(np.arange(3.0), bools("010"), buffer, levels)
+@pytest.mark.parametrize(("buffer", "thresholds"), [(-1, 250), (100, 1)])
+def test_no_buffer_below_0_and_no_single_threshold(buffer, thresholds):
+    with pytest.raises(ValueError, match=f"at least 2, but got {buffer} and {thresholds}; customary are 100 and 250"):
+        volume_under_surface(np.arange(3.0), bools("010"), buffer, thresholds)

@@ -186,7 +186,7 @@ files = [Path(module.__file__) for name, module in sys.modules.items() if name.s
 found = set()
 for node in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
     names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
-    names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+    names += [node.module] if isinstance(node, ast.ImportFrom) and not node.value else []
     found |= {name.split(".")[0] for name in names}
 distributions = packages_distributions()
 names = {tuple(distributions[name]) for name in found - sys.stdlib_module_names - {"tsad"}}
@@ -266,10 +266,10 @@ def test_order_and_number_of_columns_do_not_matter(logged, loaded):
     pd.testing.assert_frame_equal(loaded.predict(turned), loaded.predict(logged.rows))
 
 
-def test_a_request_may_set_the_level_and_ask_for_an_explanation(logged, loaded):
-    level = float(np.nanmedian(logged.detector.score(logged.data.test).values))
-    found = loaded.predict(logged.rows, params={"threshold": level, "explain": 2})
-    expected = flag_table(logged.detector, logged.rows, "input", top=2, level=level)
+def test_a_request_may_set_the_threshold_and_ask_for_an_explanation(logged, loaded):
+    threshold = float(np.nanmedian(logged.detector.score(logged.data.test).values))
+    found = loaded.predict(logged.rows, params={"threshold": threshold, "explain": 2})
+    expected = flag_table(logged.detector, logged.rows, "input", top=2, threshold=threshold)
     pd.testing.assert_frame_equal(found, expected)
     assert list(found.columns) == ["score", "flag", "feature_1", "share_1", "feature_2", "share_2"]
     assert found["flag"].sum() == (len(found) - BEFORE) // 2

@@ -119,11 +119,11 @@ def test_an_error_does_not_show_rows_that_are_not_at_fault(answer, series):
     assert len(str(caught.value)) < 400
 
 
-def test_a_request_may_set_the_level(detector, series):
+def test_a_request_may_set_the_threshold(detector, series):
     scores = detector.score(series).values
-    level = float(np.nanmedian(scores))
-    found = served(detector).predict(None, table(series), {"threshold": level})
-    np.testing.assert_array_equal(found["flag"], scores > level)
+    threshold = float(np.nanmedian(scores))
+    found = served(detector).predict(None, table(series), {"threshold": threshold})
+    np.testing.assert_array_equal(found["flag"], scores > threshold)
     assert served(detector).predict(None, table(series), {"threshold": None})["flag"].sum() < found["flag"].sum()
 
 
@@ -141,7 +141,7 @@ def test_a_request_may_ask_which_features_made_the_score(detector, series):
     ("params", "message"),
     [
         ({"color": 1}, r"params are threshold and explain, but got \['color'\]"),
-        ({"threshold": np.inf}, "threshold: level: input should be a finite number, but got inf"),
+        ({"threshold": np.inf}, "threshold: value: input should be a finite number, but got inf"),
         ({"explain": -1}, "features as wanted explain a row, but not -1"),
     ],
 )

@@ -33,7 +33,7 @@ def floats(values):
 
 @pytest.fixture(scope="module")
 def half(detector, rows):
-    """A level that about half of the rows are above."""
+    """A threshold that about half of the rows are above."""
     return float(np.nanmedian(detector.score(rows).values))
 
 
@@ -68,11 +68,11 @@ def test_every_way_to_score_gives_the_scores_and_flags_of_the_detector(client, d
 # --- scores ---
 
 
-def test_flags_lie_above_the_level_and_events_are_their_stretches(client, rows, half):
+def test_flags_lie_above_the_threshold_and_events_are_their_stretches(client, rows, half):
     found = client.post(f"/api/score?threshold={half}", table(rows)).json
     flags = np.array(found["flag"])
     assert 40 < flags.sum() < 60
-    assert set(found["level"]) == {half}
+    assert set(found["threshold"]) == {half}
     np.testing.assert_array_equal(floats(found["score"]) > half, flags)
     covered = np.zeros(len(flags), bool)
     for event in found["events"]:
@@ -133,7 +133,7 @@ def test_it_describes_the_model(client, detector, folder):
     card = client.get("/api/model").json
     assert card["features"] == list(detector.scorer.features)
     assert card["threshold"]["method"] == "percentile 90"
-    assert card["threshold"]["level"] == pytest.approx(detector.threshold.level)
+    assert card["threshold"]["value"] == pytest.approx(detector.threshold.value)
     assert (card["name"], card["version"], card["uri"]) == (None, None, str(folder / "detector"))
     assert (card["kind"], card["lookback"], card["lookahead"]) == ("pca_error", LENGTH - 1, 0)
     assert card["labels_used"]["tsad.labels_used.training"] == "nothing"
@@ -283,20 +283,22 @@ def test_rows_like_those_of_the_training_have_not_moved_and_others_have(client, 
     assert moved["alarms"] > found["alarms"]
 
 
-def test_drift_counts_the_alarms_of_the_models_threshold_whatever_level_was_asked_for(folder, detector, rows, tmp_path):
+def test_drift_counts_the_alarms_of_the_models_threshold_whatever_threshold_was_asked_for(
+    folder, detector, rows, tmp_path
+):
     scored = len(rows) - LENGTH + 1
     with service(folder / "detector", tmp_path) as client:
         assert sum(client.post("/api/score?threshold=-1", table(rows)).json["flag"]) == scored
         assert client.get("/api/drift").json["alarms"] == detector.flag(detector.score(rows)).sum() / scored > 0
 
 
-def test_recalibration_changes_the_level_that_flags_and_is_written_down(client, folder, rows):
+def test_recalibration_changes_the_threshold_that_flags_and_is_written_down(client, folder, rows):
     before = client.get("/api/model").json["threshold"]
     done = client.post("/api/recalibrate").json
     assert done["before"] == before
-    assert done["after"]["level"] > 2 * before["level"]
+    assert done["after"]["value"] > 2 * before["value"]
     assert client.get("/api/model").json["threshold"] == done["after"]
-    assert set(client.post("/api/score", table(rows)).json["level"]) == {done["after"]["level"]}
+    assert set(client.post("/api/score", table(rows)).json["threshold"]) == {done["after"]["threshold"]}
     (line,) = (folder / "state" / LOG).read_text().splitlines()
     assert {name: json.loads(line)[name] for name in done} == done
     undone = client.ask("DELETE", "/api/recalibrate").json

@@ -81,11 +81,11 @@ def test_rows_whose_state_cannot_be_saved_have_not_come(tmp_path, detector, rows
 
 def test_a_stream_keeps_the_threshold_that_it_began_with(tmp_path, detector, rows):
     number = begun(opened(tmp_path, detector))
-    recalibrated = Detector(detector.scorer, GivenThreshold(level=1e9))
+    recalibrated = Detector(detector.scorer, GivenThreshold(value=1e9))
     found = pushed(opened(tmp_path, recalibrated), number, rows)
-    assert set(found["level"]) == {detector.threshold.level}
+    assert set(found["threshold"]) == {detector.threshold.value}
     other = opened(tmp_path, recalibrated)
-    assert set(pushed(other, begun(other), rows)["level"]) == {1e9}
+    assert set(pushed(other, begun(other), rows)["threshold"]) == {1e9}
 
 
 def test_streams_are_let_go_from_memory_and_come_back(tmp_path, detector, rows):

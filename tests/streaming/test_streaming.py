@@ -82,7 +82,7 @@ def steps_of_two(over="mean"):
     """Returns the detector of one feature whose error is the step from the first row of a window of 2; flags above 3."""
     model = FirstRow(2).eval()
     scorer = Scorer(("a",), unscaled(1), 2, L2, model, ScoringSpec(over=over, error="absolute"), np.ones(1))
-    return Detector(scorer, GivenThreshold(level=3.0))
+    return Detector(scorer, GivenThreshold(value=3.0))
 
 
 # --- the scores of the batch ---
@@ -138,7 +138,7 @@ def test_a_causal_score_comes_with_its_row():
     np.testing.assert_array_equal(found.scores, [np.nan, 2, 3, 9])
     np.testing.assert_array_equal(found.by_feature[:, 0], [np.nan, 2, 3, 9])
     assert found.rows.tolist() == [0, 1, 2, 3]
-    assert found.levels.tolist() == [3, 3, 3, 3]
+    assert found.thresholds.tolist() == [3, 3, 3, 3]
     assert found.flags.tolist() == [False, False, False, True]
 
 
@@ -159,7 +159,7 @@ def test_an_infinite_score_takes_the_normalization_from_the_rows_after_it_as_in_
     values[30] = 3e38  # its square is infinite
     scoring = ScoringSpec(normalization=RollingMedianNormalization(kind="rolling_median", length=5))
     scorer = Scorer(("s0",), unscaled(1), 2, L2, FirstRow(2).eval(), scoring, np.ones(1))
-    detector, series = Detector(scorer, GivenThreshold(level=3.0)), Series(values, ("s0",))
+    detector, series = Detector(scorer, GivenThreshold(value=3.0)), Series(values, ("s0",))
     found = pushed(Stream(detector, EXACT), series, [3] * 20)
     assert_batch(found, detector, series)
     assert np.isinf(found.scores[30])
@@ -451,7 +451,7 @@ def test_the_state_is_one_file_and_small_whatever_the_threshold_holds(tmp_path):
 
 
 def test_the_state_of_another_detector_is_refused(saved):
-    other = dataclasses.replace(l2_detector(), threshold=GivenThreshold(level=1.0))
+    other = dataclasses.replace(l2_detector(), threshold=GivenThreshold(value=1.0))
     with pytest.raises(DetectorError, match=f"must be of this detector, {other.digest[:12]}, but is of"):
         Stream.load(saved, other)
 
@@ -537,8 +537,8 @@ def test_whatever_changes_a_detector_changes_its_digest():
     member = ensemble.scorer.members[0]
     reference = dataclasses.replace(member, reference=member.reference * 2)
     members_ = dataclasses.replace(ensemble.scorer, members=(reference, ensemble.scorer.members[1]))
-    level = dataclasses.replace(first, threshold=GivenThreshold(level=1.0))
+    threshold = dataclasses.replace(first, threshold=GivenThreshold(value=1.0))
     chosen = dataclasses.replace(first, selection_labels="selection")
-    all_of_them = [first, other, weights, level, chosen, ensemble, dataclasses.replace(ensemble, scorer=members_)]
+    all_of_them = [first, other, weights, threshold, chosen, ensemble, dataclasses.replace(ensemble, scorer=members_)]
     assert len({detector.digest for detector in all_of_them}) == len(all_of_them)
     assert l2_detector().digest == first.digest

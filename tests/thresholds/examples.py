@@ -21,4 +21,4 @@ def fit(spec, scores, labels):
     return spec.fit(scores, labels) if spec.reads_labels else spec.fit(scores)
 
 
-FITTED = [*(fit(spec, *scored_rows()) for spec in SPECS), GivenThreshold(level=5.0)]
+FITTED = [*(fit(spec, *scored_rows()) for spec in SPECS), GivenThreshold(value=5.0)]

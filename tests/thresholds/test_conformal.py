@@ -22,13 +22,13 @@ def flags_by_definition(validation, scores, rate, block):
     return [bool(stats.false_discovery_control(values)[-1] <= rate + 1e-12) for values in blocks]
 
 
-def test_levels_by_hand():
+def test_thresholds_by_hand():
     # 19 validation scores: p = 1/20 above 19, 2/20 above 18, ...; two rows together, of which 1/5 may be false:
     # alone a row needs p <= 1/10, beside another that stands out p <= 2/10
     threshold = conformal(0.2, 2).fit(np.arange(1.0, 20.0))
-    levels = threshold.levels(np.array([17.5, 16.5, 5.0, 19.5, np.nan, 16.5, 17.0]))
-    assert levels.tolist() == [18.0, 16.0, 16.0, 18.0, 16.0, 16.0, 16.0]
-    assert threshold.after(np.array([17.5])).levels(np.array([5.0])) == 16.0
+    thresholds = threshold.per_row(np.array([17.5, 16.5, 5.0, 19.5, np.nan, 16.5, 17.0]))
+    assert thresholds.tolist() == [18.0, 16.0, 16.0, 18.0, 16.0, 16.0, 16.0]
+    assert threshold.after(np.array([17.5])).per_row(np.array([5.0])) == 16.0
     assert threshold.method == "conformal, false discovery rate 0.2 in 2 rows"
 
 
@@ -149,14 +149,14 @@ def test_an_update_changes_the_validation_scores_and_not_the_recent_ones():
 def test_what_was_asked_before_leaves_a_threshold_equal_and_its_description_the_same():
     spec, scores = conformal(0.2, 3), np.arange(20.0)
     asked, other = spec.fit(scores), spec.fit(scores)
-    assert asked.levels(np.zeros(1)) == 19.0
+    assert asked.per_row(np.zeros(1)) == 19.0
     assert asked == other
     assert hash(asked) == hash(other)
     assert asked.model_dump_json() == other.model_dump_json()
-    assert asked.update(np.full(80, 50.0)).levels(np.zeros(1)) == 50.0
+    assert asked.update(np.full(80, 50.0)).per_row(np.zeros(1)) == 50.0
 
 
 def test_of_more_scores_than_are_kept_the_p_values_stay_honest():
     validation = np.random.default_rng(0).exponential(size=100_000)
     threshold = conformal(0.01, 1).fit(validation)
-    assert (validation > threshold.levels(np.zeros(1))[0]).mean() == pytest.approx(0.01, abs=2e-4)
+    assert (validation > threshold.per_row(np.zeros(1))[0]).mean() == pytest.approx(0.01, abs=2e-4)

@@ -11,18 +11,18 @@ def started(mean=0.0, variance=1.0, **values):
     return EwmaThreshold(spec=EwmaSpec(kind="ewma", **values), mean=mean, variance=variance, alarms=0)
 
 
-def test_levels_by_hand():
+def test_thresholds_by_hand():
     threshold = started(factor=2, span=3)  # the newest row weighs 1/2
-    levels, after = threshold.walk(np.array([1.0, np.nan, 10.0, 0.5]))
+    thresholds, after = threshold.walk(np.array([1.0, np.nan, 10.0, 0.5]))
     # 0 + 2 * 1; mean 1/2, variance (1 + 1/2) / 2 = 3/4; 10 is flagged and left out; variance (3/4 + 0) / 2
-    assert levels == pytest.approx([2.0, 0.5 + 2 * sqrt(0.75), 0.5 + 2 * sqrt(0.75), 0.5 + 2 * sqrt(0.75)])
+    assert thresholds == pytest.approx([2.0, 0.5 + 2 * sqrt(0.75), 0.5 + 2 * sqrt(0.75), 0.5 + 2 * sqrt(0.75)])
     assert (after.mean, after.variance, after.alarms) == (0.5, 0.375, 0)
     assert threshold.method == "moving mean + 2 sigma, span 3"
 
 
 def test_a_fit_starts_from_mean_and_deviation_of_all_scores():
     threshold = EwmaSpec(kind="ewma", factor=2).fit(np.array([1.0, 3.0, np.nan, 1.0, 3.0]))
-    assert threshold.levels(np.zeros(1)) == 4.0
+    assert threshold.per_row(np.zeros(1)) == 4.0
 
 
 def test_mean_and_variance_are_those_of_pandas():
@@ -30,11 +30,11 @@ def test_mean_and_variance_are_those_of_pandas():
     threshold = started(mean=scores[0], variance=0.0, span=20, patience=0)
     moving = pd.Series(scores).ewm(span=20, adjust=False)
     expected = moving.mean() + 4 * np.sqrt(moving.var(bias=True).clip(lower=0))
-    np.testing.assert_allclose(threshold.levels(scores[1:])[1:], expected[1:-1], rtol=1e-9)
+    np.testing.assert_allclose(threshold.per_row(scores[1:])[1:], expected[1:-1], rtol=1e-9)
 
 
 @pytest.mark.parametrize("patience", [0, 1, 5, None])
-def test_levels_are_those_of_a_plain_loop(patience):
+def test_thresholds_are_those_of_a_plain_loop(patience):
     generator = np.random.default_rng(1)
     scores = generator.normal(size=600) + 9 * (np.arange(600) % 100 > 85)
     mean, variance, alarms, expected = 0.0, 1.0, 0, []
@@ -45,8 +45,8 @@ def test_levels_are_those_of_a_plain_loop(patience):
             new = 0.9 * mean + 0.1 * score
             variance = 0.9 * (variance + mean**2) + 0.1 * score**2 - new**2  # E x^2 - (E x)^2
             mean = new
-    levels = started(factor=3, span=19, patience=patience).levels(scores)
-    np.testing.assert_allclose(levels, expected, rtol=1e-6)
+    thresholds = started(factor=3, span=19, patience=patience).per_row(scores)
+    np.testing.assert_allclose(thresholds, expected, rtol=1e-6)
 
 
 def shift(height=50.0):
@@ -56,16 +56,18 @@ def shift(height=50.0):
 def test_a_lasting_shift_is_flagged_until_patience_ends():
     flags = started(patience=300, span=1000).flags(shift())
     assert flags[2000:2300].all()
-    assert np.flatnonzero(flags).max() < 2300 + 60  # the variance grows with the shift, so the level is soon above it
+    assert (
+        np.flatnonzero(flags).max() < 2300 + 60
+    )  # the variance grows with the shift, so the threshold is soon above it
 
 
 def test_without_an_end_to_patience_a_lasting_shift_is_flagged_for_ever():
     assert started(patience=None, span=1000).flags(shift())[2000:].all()
 
 
-def test_without_patience_an_anomaly_raises_the_level_at_once():
-    levels = started(patience=0, span=1000).levels(shift())
-    assert (np.diff(levels[2000:2010]) > 0).all()
+def test_without_patience_an_anomaly_raises_the_threshold_at_once():
+    thresholds = started(patience=0, span=1000).per_row(shift())
+    assert (np.diff(thresholds[2000:2010]) > 0).all()
 
 
 def test_an_anomaly_shorter_than_patience_leaves_no_trace():
@@ -89,11 +91,11 @@ def test_an_update_takes_everything_in_and_forgives_alarms():
     assert (updated.mean, updated.alarms) == (25.0, 0)
 
 
-def test_slow_drift_is_borne_where_a_fixed_level_is_not():
+def test_slow_drift_is_borne_where_a_fixed_threshold_is_not():
     scores = np.random.default_rng(0).normal(size=20_000) + np.linspace(0, 20, 20_000)
     threshold = EwmaSpec(kind="ewma", span=500).fit(scores[:1000])
     assert threshold.flags(scores).mean() < 0.001
-    assert (scores > threshold.levels(scores[:1])[0]).mean() > 0.5
+    assert (scores > threshold.per_row(scores[:1])[0]).mean() > 0.5
 
 
 def test_of_exponential_scores_it_flags_as_many_as_is_said():

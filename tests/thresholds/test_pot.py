@@ -54,17 +54,17 @@ def test_an_exponential_tail_among_the_points_is_no_division_by_0():
     assert np.isfinite(fit_tail(peaks)).all()
 
 
-# --- the level ---
+# --- the threshold ---
 
 
-def test_a_level_is_the_quantile_of_the_tail():
+def test_a_threshold_is_the_quantile_of_the_tail():
     scores = np.random.default_rng(0).gamma(2.0, size=5000)
     threshold = PotSpec(kind="pot", risk=1e-3).fit(scores)
     assert threshold.floor == np.quantile(scores, 0.98)
     assert (threshold.count, threshold.peaks.count) == (5000, 100)
     shape, scale = fit_tail(np.array(threshold.peaks.values))
     excess = stats.genpareto.isf(1e-3 / 0.02, shape, scale=scale)
-    assert threshold.level == pytest.approx(threshold.floor + excess)
+    assert threshold.value == pytest.approx(threshold.floor + excess)
     assert threshold.method == "peaks over quantile 0.98, risk 0.001"
 
 
@@ -73,27 +73,27 @@ def test_a_level_is_the_quantile_of_the_tail():
     [(stats.expon(), 0.08), (stats.genpareto(0.2), 0.18), (stats.genpareto(-0.2), 0.03), (stats.norm(), 0.07)],
     ids=["exponential", "pareto", "bounded", "normal"],
 )
-def test_a_level_is_exceeded_as_rarely_as_was_asked(law, error):
-    levels = [POT.fit(law.rvs(100_000, random_state=seed)).level for seed in range(5)]
-    assert levels == pytest.approx([law.isf(1e-4)] * 5, rel=error)  # three deviations of a fit; see their mean
-    assert np.mean(levels) == pytest.approx(law.isf(1e-4), rel=error / 2)
+def test_a_threshold_is_exceeded_as_rarely_as_was_asked(law, error):
+    thresholds = [POT.fit(law.rvs(100_000, random_state=seed)).value for seed in range(5)]
+    assert thresholds == pytest.approx([law.isf(1e-4)] * 5, rel=error)  # three deviations of a fit; see their mean
+    assert np.mean(thresholds) == pytest.approx(law.isf(1e-4), rel=error / 2)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_seven_thousand_rows_are_enough_for_one_in_ten_thousand(seed):
-    level = POT.fit(stats.expon().rvs(7000, random_state=seed)).level
-    assert 1e-5 < stats.expon.sf(level) < 4e-4
+    threshold = POT.fit(stats.expon().rvs(7000, random_state=seed)).value
+    assert 1e-5 < stats.expon.sf(threshold) < 4e-4
 
 
 def test_peaks_of_one_height_end_right_above_it():
     scores = np.append(np.zeros(990), np.full(10, 5.0))
     threshold = PotSpec(kind="pot", quantile=0.985).fit(scores)
-    assert 5.0 < threshold.level < 5.1
+    assert 5.0 < threshold.value < 5.1
 
 
-def test_peaks_rarer_than_the_risk_leave_the_level_at_the_floor():
+def test_peaks_rarer_than_the_risk_leave_the_threshold_at_the_floor():
     scores = np.append(np.zeros(990), np.arange(1.0, 11.0))
-    assert PotSpec(kind="pot", quantile=0.9, risk=0.05).fit(scores).level == 0.0
+    assert PotSpec(kind="pot", quantile=0.9, risk=0.05).fit(scores).value == 0.0
 
 
 # --- updates ---
@@ -101,7 +101,7 @@ def test_peaks_rarer_than_the_risk_leave_the_level_at_the_floor():
 
 def test_an_alarm_is_left_out_of_an_update():
     threshold = POT.fit(np.random.default_rng(0).exponential(size=5000))
-    alarms = threshold.level + np.array([0.001, 5.0, np.nan])
+    alarms = threshold.value + np.array([0.001, 5.0, np.nan])
     assert threshold.update(alarms) == threshold
 
 
@@ -111,18 +111,18 @@ def test_a_peak_joins_the_tail_and_another_score_counts():
     assert (updated.count, updated.peaks.count) == (5003, 101)
     assert sorted([*threshold.peaks.values, 1.5]) == pytest.approx(updated.peaks.values)
     assert updated.floor == threshold.floor
-    assert updated.level != threshold.level
+    assert updated.value != threshold.value
 
 
 def test_updates_double_the_risk_as_is_said():
-    levels = []
+    thresholds = []
     for seed in range(10):
         scores = stats.expon().rvs(40_000, random_state=seed)
         threshold = POT.fit(scores[:7000])
         for batch in np.split(scores[7000:], 33):
             threshold = threshold.update(batch)
-        levels.append(threshold.level)
-    assert stats.expon.sf(np.mean(levels)) == pytest.approx(2e-4, rel=0.25)
+        thresholds.append(threshold.value)
+    assert stats.expon.sf(np.mean(thresholds)) == pytest.approx(2e-4, rel=0.25)
 
 
 # --- mistakes ---

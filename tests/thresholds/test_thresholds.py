@@ -45,61 +45,66 @@ def test_the_examples_are_all_there_is():
     assert STRICTER.keys() == {spec.kind for spec in DEPLOYABLE}
 
 
-# --- levels and flags ---
+# --- thresholds and flags ---
 
 
 @every_threshold
-def test_every_row_has_a_finite_level_and_is_flagged_above_it(threshold):
+def test_every_row_has_a_finite_threshold_and_is_flagged_above_it(threshold):
     scores = later_rows()
-    levels = threshold.levels(scores)
-    assert levels.shape == scores.shape
-    assert np.isfinite(levels).all()
+    thresholds = threshold.per_row(scores)
+    assert thresholds.shape == scores.shape
+    assert np.isfinite(thresholds).all()
     assert threshold.method
     flags = threshold.flags(scores)
-    assert flags.tolist() == [score > level for score, level in zip(scores, levels, strict=True)]
+    assert flags.tolist() == [score > threshold for score, threshold in zip(scores, thresholds, strict=True)]
     assert 0 < flags.sum() < len(flags) / 2
     assert not flags[np.isnan(scores)].any()
 
 
 @every_threshold
-def test_a_score_at_its_level_is_not_flagged(threshold):
-    level = threshold.levels(np.array([0.0]))[0]
-    for score, flagged in ((level, False), (np.nextafter(level, np.inf), True), (np.inf, True), (-np.inf, False)):
+def test_a_score_at_its_threshold_is_not_flagged(threshold):
+    value = threshold.per_row(np.array([0.0]))[0]
+    for score, flagged in (
+        (value, False),
+        (np.nextafter(value, np.inf), True),
+        (np.inf, True),
+        (-np.inf, False),
+    ):
         assert threshold.flags(np.array([score])).tolist() == [flagged]
 
 
 @every_threshold
-def test_a_level_depends_on_rows_before_its_own_only(threshold):
+def test_a_threshold_depends_on_rows_before_its_own_only(threshold):
     scores = later_rows()
-    whole = threshold.levels(scores)
+    whole = threshold.per_row(scores)
     for row in (0, 8, 298, 299, 700):
         for later in (np.nan, -50.0, 1e6, np.inf):
             changed = np.concatenate([scores[:row], np.full(300, later)])
-            np.testing.assert_array_equal(threshold.levels(changed)[: row + 1], whole[: row + 1])
+            np.testing.assert_array_equal(threshold.per_row(changed)[: row + 1], whole[: row + 1])
 
 
 @every_threshold
 def test_rows_without_a_score_change_nothing(threshold):
     scores = later_rows()
     known = ~np.isnan(scores)
-    np.testing.assert_array_equal(threshold.levels(scores)[known], threshold.levels(scores[known]))
+    np.testing.assert_array_equal(threshold.per_row(scores)[known], threshold.per_row(scores[known]))
     assert threshold.after(scores) == threshold.after(scores[known])
     nothing = np.full(5, np.nan)
     assert threshold.after(nothing) == threshold.update(nothing) == threshold.after(np.empty(0)) == threshold
-    assert threshold.levels(np.empty(0)).shape == (0,)
+    assert threshold.per_row(np.empty(0)).shape == (0,)
 
 
 @every_threshold
 @given(cuts=st.lists(st.integers(0, 1200), max_size=5))
 def test_chunks_with_the_state_carried_get_the_flags_of_the_whole(threshold, cuts):
     scores = later_rows()
-    levels, state = [], threshold
+    thresholds, state = [], threshold
     for chunk in np.split(scores, sorted(cuts)):
-        chunk_levels, after = state.walk(chunk)
-        np.testing.assert_array_equal(chunk_levels, state.levels(chunk))
+        chunk_thresholds, after = state.walk(chunk)
+        np.testing.assert_array_equal(chunk_thresholds, state.per_row(chunk))
         assert after == state.after(chunk)
-        levels, state = [*levels, *chunk_levels], after
-    np.testing.assert_array_equal(levels, threshold.levels(scores))
+        thresholds, state = [*thresholds, *chunk_thresholds], after
+    np.testing.assert_array_equal(thresholds, threshold.per_row(scores))
     assert state == threshold.after(scores)
 
 
@@ -138,7 +143,7 @@ def test_a_fit_tells_how_many_scores_it_needs(spec):
     enough = np.insert(scores[: spec.scores_needed], 0, np.nan)
     known = np.insert(labels[: spec.scores_needed], 0, False)
     known[1] = True
-    assert np.isfinite(fit(spec, enough, known).levels(enough)).all()
+    assert np.isfinite(fit(spec, enough, known).per_row(enough)).all()
     with pytest.raises(ValueError, match=f"threshold {spec.kind} needs"):
         fit(spec, enough[:-1], known[:-1] & (spec.scores_needed > 1))
 
@@ -177,23 +182,23 @@ def test_labels_change_nothing_that_does_not_read_them(spec):
 
 @every_spec
 @pytest.mark.parametrize(("factor", "shift"), [(3.0, 0.0), (1e-3, 2.0), (1e4, -7.0)])
-def test_levels_follow_the_scale_of_scores(spec, factor, shift):
+def test_thresholds_follow_the_scale_of_scores(spec, factor, shift):
     scores, labels = scored_rows()
-    scaled = fit(spec, factor * scores + shift, labels).levels(factor * later_rows() + shift)
-    np.testing.assert_allclose(scaled, factor * fit(spec, scores, labels).levels(later_rows()) + shift, rtol=1e-9)
+    scaled = fit(spec, factor * scores + shift, labels).per_row(factor * later_rows() + shift)
+    np.testing.assert_allclose(scaled, factor * fit(spec, scores, labels).per_row(later_rows()) + shift, rtol=1e-9)
 
 
 @every_deployable
-def test_a_stricter_spec_has_no_lower_level(spec):
+def test_a_stricter_spec_has_no_lower_threshold(spec):
     scores, _ = scored_rows()
     stricter = spec.model_copy(update=STRICTER[spec.kind]).fit(scores)
-    levels, higher = spec.fit(scores).levels(later_rows()), stricter.levels(later_rows())
-    assert (higher >= levels).all()
-    assert (higher > levels).any()
+    thresholds, higher = spec.fit(scores).per_row(later_rows()), stricter.per_row(later_rows())
+    assert (higher >= thresholds).all()
+    assert (higher > thresholds).any()
 
 
 @pytest.mark.parametrize("spec", [spec for spec in DEPLOYABLE if "factor" in STRICTER[spec.kind]], ids=lambda s: s.kind)
-def test_equal_scores_get_their_own_level(spec):
+def test_equal_scores_get_their_own_threshold(spec):
     assert spec.fit(np.full(20, 4.0)).flags(np.array([4.0, 4.001])).tolist() == [False, True]
 
 
@@ -205,17 +210,17 @@ def test_an_update_with_the_same_scores_changes_little(spec):
     scores, _ = scored_rows()
     threshold = spec.fit(scores)
     before = threshold.model_dump_json()
-    levels, updated = (state.levels(later_rows()) for state in (threshold, threshold.update(scores)))
+    thresholds, updated = (state.per_row(later_rows()) for state in (threshold, threshold.update(scores)))
     assert threshold.model_dump_json() == before
-    assert abs(updated.mean() / levels.mean() - 1) < 0.1
+    assert abs(updated.mean() / thresholds.mean() - 1) < 0.1
 
 
 @every_deployable
-def test_an_update_with_higher_scores_raises_the_level(spec):
+def test_an_update_with_higher_scores_raises_the_threshold(spec):
     scores, _ = scored_rows()
     threshold = spec.fit(scores)
     updated = threshold.update(np.append(1.5 * scores, np.nan))
-    assert (updated.levels(later_rows()) > threshold.levels(later_rows())).mean() > 0.99
+    assert (updated.per_row(later_rows()) > threshold.per_row(later_rows())).mean() > 0.99
 
 
 @every_threshold
@@ -226,7 +231,9 @@ def test_an_infinite_score_is_refused_by_an_update(threshold):
 
 @pytest.mark.parametrize("threshold", [state for state in FITTED if state.kind in {"best_f1", "given"}])
 def test_what_is_not_fitted_to_scores_cannot_be_updated(threshold):
-    with pytest.raises(ValueError, match=r"(an oracle cannot be updated without labels|a given level does not follow)"):
+    with pytest.raises(
+        ValueError, match=r"(an oracle cannot be updated without labels|a given threshold does not follow)"
+    ):
         threshold.update(np.array([1.0, 2.0]))
 
 

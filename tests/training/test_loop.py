@@ -29,15 +29,15 @@ class Constant(Model):
 
     def __init__(self):
         super().__init__(steps=1)
-        self.level = nn.Parameter(torch.zeros(1))
+        self.value = nn.Parameter(torch.zeros(1))
 
     def forward(self, windows):
-        return Prediction(self.level.expand(len(windows), 1, windows.shape[2]))
+        return Prediction(self.value.expand(len(windows), 1, windows.shape[2]))
 
 
-def level_windows(*levels, rows=20):
-    """Returns windows of one row each: `rows` rows at each level in turn."""
-    values = np.repeat(np.float32(levels), rows)[:, None]
+def level_windows(*thresholds, rows=20):
+    """Returns windows of one row each: `rows` rows at each threshold in turn."""
+    values = np.repeat(np.float32(thresholds), rows)[:, None]
     return cut(Series(values, ("a",)), 1)
 
 
@@ -56,15 +56,15 @@ def run(model, windows, on_epoch=lambda *told: None, folder=None, seed=0, object
 
 
 def overfit(**keys):
-    """Trains towards 1 while validation wants 0: the first epoch is the best; returns model, history, levels by epoch."""
-    model, levels = Constant(), []
+    """Trains towards 1 while validation wants 0: the first epoch is the best; returns model, history, thresholds by epoch."""
+    model, thresholds = Constant(), []
     history = run(
         model,
         (level_windows(1.0), level_windows(0.0)),
-        lambda losses, best: levels.append(model.level.item()),
+        lambda losses, best: thresholds.append(model.value.item()),
         **({"epochs": 6, "patience": 10} | keys),
     )
-    return model, history, levels
+    return model, history, thresholds
 
 
 @pytest.mark.parametrize("spec", NETWORKS, ids=lambda spec: spec.kind)
@@ -98,10 +98,10 @@ def test_training_makes_the_loss_small():
 
 
 def test_the_best_weights_are_restored_not_the_last():
-    model, _, levels = overfit()
-    assert levels == sorted(levels)
-    assert levels[0] < levels[-1]
-    assert model.level.item() == levels[0]
+    model, _, thresholds = overfit()
+    assert thresholds == sorted(thresholds)
+    assert thresholds[0] < thresholds[-1]
+    assert model.value.item() == thresholds[0]
     assert not model.training
 
 
@@ -111,7 +111,7 @@ def test_training_stops_when_patience_is_at_its_end():
 
 
 def test_patience_begins_anew_with_each_better_epoch():
-    # validation is at 0.55: better until the level passes it, then worse; 0.1 an epoch
+    # validation is at 0.55: better until the threshold passes it, then worse; 0.1 an epoch
     model = Constant()
     history = run(model, (level_windows(1.0), level_windows(0.55)), epochs=50, patience=2)
     losses = [epoch.validation["squared_error"] for epoch in history]
@@ -182,11 +182,11 @@ def test_a_validation_loss_that_is_not_finite_names_epoch_batch_and_term():
 def test_a_later_epoch_is_named_too():
     model = Constant()
     with pytest.raises(TrainingError, match="in epoch 2, batch 0"):
-        run(model, (level_windows(1.0), level_windows(1.0)), lambda losses, best: nn.init.constant_(model.level, 1e30))
+        run(model, (level_windows(1.0), level_windows(1.0)), lambda losses, best: nn.init.constant_(model.value, 1e30))
 
 
 def test_the_best_and_the_last_weights_are_kept_on_disk(tmp_path):
-    _, _, levels = overfit(folder=tmp_path / "run")
+    _, _, thresholds = overfit(folder=tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "best.safetensors",
         "last.safetensors",
@@ -194,6 +194,6 @@ def test_the_best_and_the_last_weights_are_kept_on_disk(tmp_path):
     ]
     model = Constant()
     load_weights(model, tmp_path / "run" / "best.safetensors")
-    assert model.level.item() == levels[0]
+    assert model.value.item() == thresholds[0]
     load_weights(model, tmp_path / "run" / "last.safetensors")
-    assert model.level.item() == levels[-1]
+    assert model.value.item() == thresholds[-1]

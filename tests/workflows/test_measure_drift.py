@@ -179,9 +179,9 @@ def test_a_recalibrated_detector_flags_as_many_of_the_new_rows_as_of_the_old(tsa
     assert line["digest"] == hashlib.sha256((files / "moved.csv").read_bytes()).hexdigest()
     assert line["labels_used"] == "nothing"
     old, new = Detector.load(saved), Detector.load(files / "new")
-    assert (line["before"]["level"], line["after"]["level"]) == (old.threshold.level, new.threshold.level)
+    assert (line["before"]["threshold"], line["after"]["threshold"]) == (old.threshold.value, new.threshold.value)
     assert line["before"]["method"] == line["after"]["method"] == "percentile 90"
-    assert new.threshold.level > old.threshold.level
+    assert new.threshold.value > old.threshold.value
     assert new.scorer.describe() == old.scorer.describe()
     assert tsad("score", "new", "moved.csv")[0] == 0
 
@@ -262,7 +262,7 @@ def test_what_is_done_to_a_tracked_model_is_a_run_with_the_new_detector(tsad, st
     assert found.data.tags["tsad.labels_used.threshold"] == "nothing"
     assert found.data.params["after.method"] == "percentile 90"
     assert found.data.params["file"] == "moved.csv"
-    assert found.data.metrics["recalibration/after_level"] == Detector.load(files / "new").threshold.level
+    assert found.data.metrics["recalibration/after_threshold"] == Detector.load(files / "new").threshold.value
     assert f"run:    runs:/{found.info.run_id}/{DETECTOR}" in out
     names = {Path(each.path).name for each in store.client.list_artifacts(found.info.run_id, DETECTOR)}
     assert names == {DESCRIPTION, PROFILE, READING, WEIGHTS, LOG}

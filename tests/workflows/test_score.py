@@ -304,7 +304,7 @@ def test_a_list_cannot_be_written_as_a_csv(refused):
             ["--output", "absent/a.csv"],
             "absent/a.csv and absent/a.events.csv: cannot be written (No such file or directory)",
         ),
-        (["--threshold", "nan"], "--threshold: level: input should be a finite number"),
+        (["--threshold", "nan"], "--threshold: value: input should be a finite number"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

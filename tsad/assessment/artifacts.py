@@ -48,16 +48,16 @@ HEADLINES = (
 """The metrics that every comparison shows, in this order. `oracle/` read labels of the reported rows, `deployable/` did not."""
 
 SWEPT = 400
-"""Levels of the oracle sweep that `threshold_sweep.csv` keeps, evenly many rows apart."""
+"""Threshold of the oracle sweep that `threshold_sweep.csv` keeps, evenly many rows apart."""
 
 
 def column_name(metric: str) -> str:
-    """Returns a metric's name as tables show it: those that need no level without their prefix."""
+    """Returns a metric's name as tables show it: those that need no threshold without their prefix."""
     return metric.removeprefix("ranking/")
 
 
 def headlines(report: Report) -> dict[str, float]:
-    """Returns what a run's page shows of a report, headlines first: all metrics but counts and levels."""
+    """Returns what a run's page shows of a report, headlines first: all metrics but counts and thresholds."""
     first = {name: report.metrics[name] for name in HEADLINES if name in report.metrics}
     rest = {name: value for name, value in report.metrics.items() if not name.startswith("rows/")}
     rest.pop("oracle/best_threshold", None)
@@ -115,8 +115,8 @@ def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, 
         rows["selection"] = [parts.selection.start, parts.selection.stop]
     _write_json(folder / "rows.json", rows)
     _write_arrays(outcome.test.values, parts.test.labels, folder)
-    levels = outcome.detector.threshold.levels(outcome.test.values)
-    plots = {"scores": draw_scores(outcome.test.values, parts.test.labels, levels, title, parts.reported.start)}
+    thresholds = outcome.detector.threshold.per_row(outcome.test.values)
+    plots = {"scores": draw_scores(outcome.test.values, parts.test.labels, thresholds, title, parts.reported.start)}
     if outcome.history:
         plots["losses"] = draw_losses([losses.curves() for losses in outcome.history], title)
     _write_plots(plots, folder)
@@ -125,7 +125,7 @@ def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, 
 def write_assessment(assessment: Assessment, folder: Path) -> None:
     """Writes how far a detector can be trusted, below `folder`.
 
-    `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the level of
+    `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the threshold of
     the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (baselines, chance,
     intervals, gain, permutation test, root cause), `kinds.csv` (a line for each kind of anomaly and detector, where kinds are
     known), `data_card.json`, `data_card.md`, `plots/`.
@@ -155,17 +155,21 @@ def write_scores(assessment: Assessment, folder: Path) -> None:
 
 def _draw(assessment: Assessment) -> dict[str, Figure]:
     scores, flags, labels = assessment.scores, assessment.flags, assessment.labels
-    levels, title, first = assessment.levels, assessment.title, assessment.first_row
-    level_from: LabelsUsed = "test" if assessment.provenance.oracle else "nothing"
+    thresholds, title, first = assessment.thresholds, assessment.title, assessment.first_row
+    threshold_from: LabelsUsed = "test" if assessment.provenance.oracle else "nothing"
     plots = {
-        "scores": draw_scores(scores, labels, levels, title, first_row=first, level_from=level_from),
-        "score_distribution": draw_score_distribution(scores, labels, levels, title, level_from=level_from),
+        "scores": draw_scores(scores, labels, thresholds, title, first_row=first, threshold_from=threshold_from),
+        "score_distribution": draw_score_distribution(scores, labels, thresholds, title, threshold_from=threshold_from),
     }
     if assessment.certainty is not None:
         others = assessment.baseline_scores
-        plots["roc"] = draw_roc(scores, flags, labels, title, others, level_from=level_from)
-        plots["precision_recall"] = draw_precision_recall(scores, flags, labels, title, others, level_from=level_from)
-        plots["f1_vs_threshold"] = draw_f1_vs_threshold(scores, labels, levels, title, level_from=level_from)
+        plots["roc"] = draw_roc(scores, flags, labels, title, others, threshold_from=threshold_from)
+        plots["precision_recall"] = draw_precision_recall(
+            scores, flags, labels, title, others, threshold_from=threshold_from
+        )
+        plots["f1_vs_threshold"] = draw_f1_vs_threshold(
+            scores, labels, thresholds, title, threshold_from=threshold_from
+        )
     if (rows := assessment.rows) is not None:
         plots["series"] = draw_series(rows.values, rows.features, labels, flags, scores, title, first_row=first)
         if (predictions := assessment.predictions) is not None:
@@ -184,44 +188,44 @@ def _write_plots(plots: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
 
 
 def _best(assessment: Assessment) -> dict[str, object]:
-    """Returns the metrics of the flags at the level of the best F1, marked as the oracle that they are."""
+    """Returns the metrics of the flags at the threshold of the best F1, marked as the oracle that they are."""
     known = ~np.isnan(assessment.scores)
     if assessment.labels is None or "oracle/best_threshold" not in assessment.report.metrics:
-        return {"undefined": "rows of both kinds, with labels and scores, are needed to choose a level by them"}
-    level = assessment.report.metrics["oracle/best_threshold"]
-    flags = assessment.scores[known] > level
+        return {"undefined": "rows of both kinds, with labels and scores, are needed to choose a threshold by them"}
+    threshold = assessment.report.metrics["oracle/best_threshold"]
+    flags = assessment.scores[known] > threshold
     best = of_flags(flags, assessment.labels[known])
     return {
         "labels_used": {"threshold": "test"},
-        "level": level,
+        "threshold": threshold,
         **{f"oracle/{name}": value for name, value in best.items()},
     }
 
 
 def _sweep_table(assessment: Assessment) -> pd.DataFrame:
-    """Returns the levels at percentiles of validation scores (deployable), then those at test scores (oracle)."""
+    """Returns the thresholds at percentiles of validation scores (deployable), then those at test scores (oracle)."""
     known = ~np.isnan(assessment.scores)
     scores = assessment.scores[known]
     labels = None if assessment.labels is None else assessment.labels[known]
     by_rule: list[tuple[str, float, float]] = []
     if assessment.validation is not None:
-        levels = sweep_percentiles(assessment.validation)
-        by_rule += [("validation percentile", percentile, level) for percentile, level in levels.items()]
+        thresholds = sweep_percentiles(assessment.validation)
+        by_rule += [("validation percentile", percentile, threshold) for percentile, threshold in thresholds.items()]
     if labels is not None and labels.any():
-        levels_of_test = sweep(scores, labels).levels
-        kept = levels_of_test[np.unique(np.linspace(0, len(levels_of_test) - 1, SWEPT).astype(int))]
-        by_rule += [("oracle", float((scores <= level).mean() * 100), float(level)) for level in kept]
-    table = pd.DataFrame(by_rule, columns=["rule", "percentile", "level"])
-    table["predicted"] = [float((scores > level).mean()) for level in table["level"]]
+        thresholds_of_test = sweep(scores, labels).thresholds
+        kept = thresholds_of_test[np.unique(np.linspace(0, len(thresholds_of_test) - 1, SWEPT).astype(int))]
+        by_rule += [("oracle", float((scores <= threshold).mean() * 100), float(threshold)) for threshold in kept]
+    table = pd.DataFrame(by_rule, columns=["rule", "percentile", "threshold"])
+    table["predicted"] = [float((scores > threshold).mean()) for threshold in table["threshold"]]
     if labels is not None:
-        points = [precision_recall_f1(scores > level, labels) for level in table["level"]]
+        points = [precision_recall_f1(scores > threshold, labels) for threshold in table["threshold"]]
         table[["precision", "recall", "f1"]] = np.array(points).reshape(-1, 3)
     return table
 
 
 def _predictions(assessment: Assessment) -> pd.DataFrame:
     table = pd.DataFrame({"row": assessment.first_row + np.arange(len(assessment.scores)), "score": assessment.scores})
-    for name in ("levels", "flags", "labels"):
+    for name in ("thresholds", "flags", "labels"):
         column = getattr(assessment, name)
         if column is not None:
             table[name.removesuffix("s")] = column.astype(int) if column.dtype == bool else column
@@ -248,7 +252,7 @@ def _described(assessment: Assessment) -> dict[str, object]:
 
 def _certainty(certainty: Certainty) -> dict[str, object]:
     return {
-        "chance": {name: level._asdict() for name, level in certainty.chance.items()},
+        "chance": {name: threshold._asdict() for name, threshold in certainty.chance.items()},
         "intervals": {name: interval._asdict() for name, interval in certainty.intervals.items()},
         "gain": None if certainty.gain is None else asdict(certainty.gain),
         "permuted": {"value": certainty.permuted.value, "p_value": certainty.permuted.p_value},

@@ -81,11 +81,11 @@ class Assessment:
     Attributes:
         title: Which detector on which data.
         scores: (T,) of the reported rows, NaN where there is none.
-        flags: (T,), or None if there is no level.
-        levels: (T,) of each row, or None.
+        flags: (T,), or None if there is no threshold.
+        thresholds: (T,) of each row, or None.
         labels: (T,), or None if nobody knows.
         first_row: Place of the first reported row in the test series.
-        validation: Scores of validation rows, which label-free levels are read off; None where there are none.
+        validation: Scores of validation rows, which label-free thresholds are read off; None where there are none.
         rows: The reported rows themselves, in units of the data; None where only scores are known.
         predictions: (T, F) what the model took the rows for, likewise; None for a model without predictions.
         report: On these rows.
@@ -102,7 +102,7 @@ class Assessment:
     title: str
     scores: Floats
     flags: Flags | None
-    levels: Floats | None
+    thresholds: Floats | None
     labels: Flags | None
     first_row: int
     report: Report
@@ -129,7 +129,7 @@ def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, titl
     """
     parts = split(data, experiment.split, detector.scorer.lookback + 1)
     scores = detector.score(parts.test, parts.past)
-    levels, rows = detector.threshold.levels(scores.values), parts.reported
+    thresholds, rows = detector.threshold.per_row(scores.values), parts.reported
     outcomes = run_baselines(experiment, data)
     labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
     predictions = detector.scorer.predictions(parts.test)
@@ -145,7 +145,7 @@ def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, titl
         title=title,
         scores=scores.values[rows],
         flags=flags,
-        levels=levels[rows],
+        thresholds=thresholds[rows],
         labels=labels,
         first_row=rows.start,
         report=found,
@@ -188,17 +188,17 @@ def assess_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
         title: For people.
     """
     known = ~np.isnan(scores)
-    levels, flags = None, None
+    thresholds, flags = None, None
     if labels[known].any():
         swept = sweep(scores[known], labels[known])
-        levels = np.full(len(scores), swept.levels[swept.best])
-        flags = np.where(known, scores, -np.inf) > levels
-    found = evaluate(scores, flags, labels, level_from="test")
+        thresholds = np.full(len(scores), swept.thresholds[swept.best])
+        flags = np.where(known, scores, -np.inf) > thresholds
+    found = evaluate(scores, flags, labels, threshold_from="test")
     return Assessment(
         title=title,
         scores=scores,
         flags=flags,
-        levels=levels,
+        thresholds=thresholds,
         labels=labels,
         first_row=0,
         report=found,

@@ -45,7 +45,7 @@ HEADLINE = (
         PR_AUC,
         "PR-AUC",
         RANKING,
-        "Average precision over all levels; chance is the share of anomalous rows (Davis & Goadrich, ICML 2006).",
+        "Average precision over all thresholds; chance is the share of anomalous rows (Davis & Goadrich, ICML 2006).",
     ),
     Metric(
         "ranking/roc_auc",
@@ -57,13 +57,13 @@ HEADLINE = (
         "oracle/best_f1",
         "best F1",
         ORACLE,
-        "F1 of rows at the level that is best for it. Labels of these rows choose it, so nobody gets it in production.",
+        "F1 of rows at the threshold that is best for it. Labels of these rows choose it, so nobody gets it in production.",
     ),
     Metric(
         "deployable/f1",
         "deployable F1",
         FLAGS,
-        "F1 of rows at the detector's own level, which no label of these rows chose (van Rijsbergen 1979).",
+        "F1 of rows at the detector's own threshold, which no label of these rows chose (van Rijsbergen 1979).",
     ),
     Metric(
         "event/f1",
@@ -101,14 +101,14 @@ WINDOWED = (
     Metric("window/pr_auc", "PR-AUC", RANKING, "Of windows."),
     Metric("window/roc_auc", "ROC-AUC", RANKING, "Of windows."),
     Metric("oracle/best_window_f1", "best F1", ORACLE, "Of windows."),
-    Metric("window/f1", "F1", FLAGS, "Of windows at the detector's own level."),
+    Metric("window/f1", "F1", FLAGS, "Of windows at the detector's own threshold."),
 )
 
 CAPTIONS = {
-    "scores": "The score of every row, with the level and the labeled anomalies where they are known.",
-    "precision_recall": "Precision over recall at every level; the best baselines are thin.",
-    "roc": "Recall over the share of normal rows that are flagged, at every level; the best baselines are thin.",
-    "f1_vs_threshold": "What precision, recall and F1 would be at other levels. To read the level off here is an oracle.",
+    "scores": "The score of every row, with the threshold and the labeled anomalies where they are known.",
+    "precision_recall": "Precision over recall at every threshold; the best baselines are thin.",
+    "roc": "Recall over the share of normal rows that are flagged, at every threshold; the best baselines are thin.",
+    "f1_vs_threshold": "What precision, recall and F1 would be at other thresholds. To read the threshold off here is an oracle.",
     "score_distribution": "How the scores of normal and of anomalous rows are spread.",
     "reconstruction": "Rows around the event with the highest score, and what the model predicts of them.",
     "series": "The rows, their scores and flags.",

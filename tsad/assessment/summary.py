@@ -17,7 +17,7 @@ def show_comparison(name: str, assessment: Assessment) -> str:
         return _flagged(name, assessment)
     reports = {name: assessment.report.metrics} | {each: found.metrics for each, found in assessment.baselines.items()}
     if assessment.certainty is not None:
-        reports["chance"] = {metric: level.mean for metric, level in assessment.certainty.chance.items()}
+        reports["chance"] = {metric: threshold.mean for metric, threshold in assessment.certainty.chance.items()}
     rows = [
         {"detector": each} | {column_name(metric): values.get(metric) for metric in HEADLINES}
         for each, values in reports.items()

@@ -87,7 +87,7 @@ def evaluate(
 @click.argument("model")
 @click.argument("file", type=YAML)
 @click.option("--output", type=YAML, help="Default: FILE with .scored before its ending.")
-@click.option("--threshold", type=float, help="Flag scores above this instead of the detector's own level.")
+@click.option("--threshold", type=float, help="Flag scores above this instead of the detector's own threshold.")
 @click.option("--explain", type=click.IntRange(0), help="Features that are named beside each score. Default: 3.")
 @click.option("--events", type=YAML, help="CSV of the flagged stretches. Default: OUTPUT ending in .events.csv.")
 @click.option("--time", help="Column of timestamps: they must ascend, and are named in the events.")

@@ -19,17 +19,21 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-def at_level(detector: Detector, level: float | None, source: str) -> Detector:
-    """Returns the detector that flags scores above `level`; itself if that is None.
+def with_threshold(detector: Detector, threshold: float | None, source: str) -> Detector:
+    """Returns the detector that flags scores above `threshold`; itself if that is None.
 
     Raises:
-        SpecError: if the level is not finite, naming the `source` that gave it.
+        SpecError: if the threshold is not finite, naming the `source` that gave it.
     """
-    return detector if level is None else replace(detector, threshold=parse(GivenThreshold, {"level": level}, source))
+    return (
+        detector
+        if threshold is None
+        else replace(detector, threshold=parse(GivenThreshold, {"value": threshold}, source))
+    )
 
 
 def flag_table(
-    detector: Detector, table: pd.DataFrame, source: str, *, top: int = 0, level: float | None = None
+    detector: Detector, table: pd.DataFrame, source: str, *, top: int = 0, threshold: float | None = None
 ) -> pd.DataFrame:
     """Returns `score` (float or None) and `flag` (bool) for each row of a table that has the detector's features.
 
@@ -38,13 +42,13 @@ def flag_table(
         table: Rows in time order; columns that are no features are ignored.
         source: Where it comes from, for errors.
         top: How many columns `feature_1`, `share_1`, ... of `explained` follow.
-        level: Flags scores above it instead of the detector's own.
+        threshold: Flags scores above it instead of the detector's own.
 
     Raises:
         DataError: if a feature is absent, a cell is no finite number, the rows are too few, or `top` is negative.
-        SpecError: if the level is not finite.
+        SpecError: if the threshold is not finite.
     """
-    judge, features = at_level(detector, level, "level"), detector.scorer.features
+    judge, features = with_threshold(detector, threshold, "threshold"), detector.scorer.features
     scores = judge.score(Series(to_values(table, features, source), features))
     unknown, flags = np.isnan(scores.values), judge.flag(scores)
     found = {"score": np.where(unknown, np.array(None), scores.values), "flag": flags}

@@ -1,7 +1,7 @@
 """Adjusted points: a labeled segment with enough flags counts as flagged throughout.
 
-Point adjustment rewards chance: at its best level a random score gets a point-adjusted F1 of 0.7 on SMD, mean over
-machines, because a long segment is all but sure to hold one row above any level (Kim et al., AAAI 2022). No number of
+Point adjustment rewards chance: at its best threshold a random score gets a point-adjusted F1 of 0.7 on SMD, mean over
+machines, because a long segment is all but sure to hold one row above any threshold (Kim et al., AAAI 2022). No number of
 this file is shown without that of a random score on the same labels.
 """
 
@@ -52,34 +52,34 @@ def pa_k_area(flags: Flags, labels: Flags) -> float:
 
 
 def best_adjusted_f1(scores: Floats, labels: Flags) -> float:
-    """Returns the highest point-adjusted F1 of any level, an oracle since labels choose the level; of chance, 0.7 on SMD.
+    """Returns the highest point-adjusted F1 of any threshold, an oracle since labels choose the threshold; of chance, 0.7 on SMD.
 
-    Exact over all unique scores in O(T log T). TSB-AD tries 100 levels in equal steps from the smallest score to the
+    Exact over all unique scores in O(T log T). TSB-AD tries 100 thresholds in equal steps from the smallest score to the
     largest instead; where a few scores are huge, none of these lies among the others, and the result is far too low.
 
     Args:
-        scores: (T,) without NaN; a level flags the scores at and above it.
+        scores: (T,) without NaN; a threshold flags the scores at and above it.
         labels: (T,); the result is 0 if no row is anomalous.
     """
     return float(_best_curve(scores, labels, PERCENTAGES[:1])[0])
 
 
 def best_pa_k_area(scores: Floats, labels: Flags) -> float:
-    """Returns the area over K / 100 of the highest F1 after adjusting, each K at its own best level (Kim et al.).
+    """Returns the area over K / 100 of the highest F1 after adjusting, each K at its own best threshold (Kim et al.).
 
     An oracle, exact over all unique scores: it sorts the T scores once, and the anomalous ones once for each K.
 
     Args:
-        scores: (T,) without NaN; a level flags the scores at and above it.
+        scores: (T,) without NaN; a threshold flags the scores at and above it.
         labels: (T,); the result is 0 if no row is anomalous.
     """
     return _area(_best_curve(scores, labels, PERCENTAGES))
 
 
 def _best_curve(scores: Floats, labels: Flags, percentages: range) -> Floats:
-    """Returns the highest F1 of any level for each of the percentages.
+    """Returns the highest F1 of any threshold for each of the percentages.
 
-    A level costs the normal rows that it flags, and only levels at anomalous rows can be best. The row that tips its
+    A threshold costs the normal rows that it flags, and only thresholds at anomalous rows can be best. The row that tips its
     segment brings in all rows of lower scores, so that none of these costs more than it does.
     """
     anomalous = int(labels.sum())

@@ -72,7 +72,7 @@ def _sweep(scores: Floats, labels: Flags) -> tuple[Floats, Floats]:
     """Returns (K,) precision and (K,) recall of flagging the rows at or above each unique score, highest first.
 
     Rows are cut in halves, because a zone may end in the middle of one. The halves get their flags one after the other, and
-    the cumulative sum of what each adds has every level.
+    the cumulative sum of what each adds has every threshold.
     """
     starts, stops = 2 * np.array(labeled_events(labels)).T
     borders = np.concatenate([[0], (stops[:-1] + starts[1:]) // 2, [2 * len(scores)]])

@@ -39,7 +39,7 @@ def by_kind(
 
     Args:
         scores: (T,), NaN where there is none.
-        flags: (T,), or None if there is no level.
+        flags: (T,), or None if there is no threshold.
         labels: (T,), True in every row of a kind.
         kinds: First row, row after the last, and kind of each event; what lies outside of the T rows is cut off.
     """

@@ -56,16 +56,16 @@ def resampled_pr_auc(scores: Floats, labels: Flags, weights: NDArray[np.int64]) 
     """
     order = np.argsort(-scores, kind="stable")
     truth = labels[order]
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # tied scores are one level
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # tied scores are one threshold
     found = np.cumsum(truth)[last]
-    steps = np.flatnonzero(np.diff(found, prepend=0))  # only levels with an anomaly of their own add to the sum
-    levels, places = last[steps], found[steps] - 1
+    steps = np.flatnonzero(np.diff(found, prepend=0))  # only thresholds with an anomaly of their own add to the sum
+    thresholds, places = last[steps], found[steps] - 1
     values = np.full(len(weights), np.nan)
     for place, drawn in enumerate(weights):
         taken = drawn[order]
-        hits, flagged = np.cumsum(taken[truth])[places], np.cumsum(taken)[levels]
+        hits, flagged = np.cumsum(taken[truth])[places], np.cumsum(taken)[thresholds]
         if len(hits) and hits[-1]:
-            precision = np.divide(hits, flagged, out=np.zeros(len(levels)), where=flagged > 0)
+            precision = np.divide(hits, flagged, out=np.zeros(len(thresholds)), where=flagged > 0)
             values[place] = (np.diff(hits, prepend=0) * precision).sum() / hits[-1]
     return values
 

@@ -61,7 +61,7 @@ def _sweep(scores: Floats, labels: Flags, existence: float) -> tuple[Floats, Flo
     """Returns (K,) precision and (K,) recall of flagging the rows at or above each unique score, highest first.
 
     Rows get their flag one after the other. It makes a new segment, prolongs one, or joins two; what each of the sums gains
-    by that follows from the nearest rows without a flag, so that the cumulative sum of the gains has every level.
+    by that follows from the nearest rows without a flag, so that the cumulative sum of the gains has every threshold.
     """
     starts, stops = np.array(labeled_events(labels)).T
     order, rank, ends = descend(scores)

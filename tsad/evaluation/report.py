@@ -24,7 +24,7 @@ class Report:
     """Metrics of one set of rows.
 
     Attributes:
-        metrics: By name. `ranking/...` need scores alone. `oracle/...`: a label of these very rows chose the level.
+        metrics: By name. `ranking/...` need scores alone. `oracle/...`: a label of these very rows chose the threshold.
             `deployable/f1` is there only if none did. `point/`, `event/`, `range/`, `affiliation/`, `point_adjusted/`, `pa_k/`
             and `operation/` are those of the detector's own flags; `window/...` those of windows, which no row-level number
             compares with. `ratio/...` are shares of rows, `rows/...` counts.
@@ -40,16 +40,16 @@ def evaluate(
     flags: Flags | None,
     labels: Flags | None,
     *,
-    level_from: LabelsUsed = "nothing",
+    threshold_from: LabelsUsed = "nothing",
     rows_per_day: float | None = None,
 ) -> Report:
     """Returns the report of rows; rows without a score take no part, and are counted as `rows/unscored`.
 
     Args:
         scores: (T,), NaN where there is none.
-        flags: (T,) at a level chosen beforehand, or None if there is no such level.
+        flags: (T,) at a threshold chosen beforehand, or None if there is no such threshold.
         labels: (T,), or None if nobody knows.
-        level_from: Whose labels had a hand in the flags; with "test" they are an oracle, and nothing is deployable.
+        threshold_from: Whose labels had a hand in the flags; with "test" they are an oracle, and nothing is deployable.
         rows_per_day: How many rows a day has, for false alarms per day; None where nobody knows.
     """
     known = ~np.isnan(scores)
@@ -75,7 +75,7 @@ def evaluate(
         metrics |= _alarms(flagged, truth, rows_per_day)
     else:
         metrics |= of_flags(flagged, truth) | _alarms(flagged, truth, rows_per_day)
-        if level_from == "test":
+        if threshold_from == "test":
             undefined["deployable/f1"] = "labels of these rows chose the flags"
         else:
             metrics["deployable/f1"] = metrics["point/f1"]
@@ -92,7 +92,7 @@ def of_scores(scores: Floats, labels: Flags) -> dict[str, float]:
     swept = sweep(scores, labels)
     best = {
         f"oracle/best_{name.removesuffix('s')}": float(getattr(swept, name)[swept.best])
-        for name in ("precision", "recall", "f1", "levels")
+        for name in ("precision", "recall", "f1", "thresholds")
     }
     rankings = {
         "ranking/roc_auc": roc_auc(scores, labels),

@@ -1,4 +1,4 @@
-"""From rows to windows, for comparison with results that were published at window level."""
+"""From rows to windows, for comparison with results that were published at window threshold."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -44,7 +44,7 @@ def to_windows(
         flags: (T,), or None.
         length: Rows in a window, from 1 to T.
         stride: Rows from the start of one window to the next, from 1.
-        summary: What a window's score is of those of its rows. By their maximum, a window is above a level exactly if
+        summary: What a window's score is of those of its rows. By their maximum, a window is above a threshold exactly if
             one of its rows is, so flags and scores agree; by their mean, a lone high row matters less, and they do not.
 
     Raises:

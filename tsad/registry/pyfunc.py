@@ -10,7 +10,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from tsad.detector.detector import Detector
-from tsad.detector.score_table import at_level, flag_table
+from tsad.detector.score_table import flag_table, with_threshold
 from tsad.errors import DataError, TsadError
 
 PARAMETERS = ("threshold", "explain")
@@ -41,7 +41,7 @@ class ServedDetector(PythonModel):
         Args:
             context: Not needed.
             model_input: Rows that have the detector's features as columns.
-            params: `threshold`, a level that flags instead of the detector's own; `explain`, how many features are named
+            params: `threshold`, a threshold that flags instead of the detector's own; `explain`, how many features are named
                 that had most to do with each score, in columns `feature_1`, `share_1`, and so on.
 
         Raises:
@@ -52,7 +52,7 @@ class ServedDetector(PythonModel):
         try:
             if unknown := sorted(given.keys() - PARAMETERS):  # MLflow drops them before they come here; others do not
                 raise DataError(f"params are {' and '.join(PARAMETERS)}, but got {unknown}")
-            detector = at_level(self.detector, given.get("threshold"), "threshold")
+            detector = with_threshold(self.detector, given.get("threshold"), "threshold")
             return flag_table(detector, model_input, "input", top=given.get("explain") or 0)
         except TsadError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None

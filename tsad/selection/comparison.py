@@ -161,7 +161,7 @@ def _by_labels(challenger: Detector, champion: Detector, parts: Parts, data: Dat
 
 
 def _metric(scores: Floats, flags: Flags, labels: Flags, detector: Detector, metric: str) -> float:
-    found = evaluate(scores, flags, labels, level_from=detector.provenance.worst)
+    found = evaluate(scores, flags, labels, threshold_from=detector.provenance.worst)
     if metric not in found.metrics:
         reason = found.undefined.get(metric, "not computed")
         raise DataError(f"the reported rows do not define {metric} ({reason}); set gate.kind: label_free")

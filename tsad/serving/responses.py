@@ -8,36 +8,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsad.detector.detector import Detector
-from tsad.detector.score_table import at_level, ranked, stretches
+from tsad.detector.score_table import ranked, stretches, with_threshold
 from tsad.detector.scoring import Scores
 from tsad.series import Series
 from tsad.serving.requests import Rows, ascending
 
 
-def judge(detector: Detector, rows: Rows, level: float | None, top: int) -> tuple[dict[str, Any], Series, Scores]:
+def judge(detector: Detector, rows: Rows, threshold: float | None, top: int) -> tuple[dict[str, Any], Series, Scores]:
     """Returns what `/api/score` answers, and the rows and scores that it is made of.
 
     Args:
         detector: Scores the rows.
         rows: Oldest first.
-        level: Flags scores above this; None for the detector's own threshold.
+        threshold: Flags scores above this; None for the detector's own threshold.
         top: Features that explain an event, at most.
 
     Raises:
         DataError: if the rows cannot be scored.
         Refusal: if their times are none, or do not ascend.
     """
-    judging, features = at_level(detector, level, "threshold"), detector.scorer.features
+    judging, features = with_threshold(detector, threshold, "threshold"), detector.scorer.features
     series = ascending(rows.series(features), rows.times)
     scores = judging.score(series)
-    levels = judging.threshold.levels(scores.values)
-    flags = scores.values > levels
+    thresholds = judging.threshold.per_row(scores.values)
+    flags = scores.values > thresholds
     answer = {
         "rows": len(flags),
         "ignored": rows.ignored(features),
         "times": rows.times,
         "score": numbers(scores.values),
-        "level": numbers(levels),
+        "threshold": numbers(thresholds),
         "flag": flags.tolist(),
         "events": _events(scores, flags, rows.times, features, top) if flags.any() else [],
     }

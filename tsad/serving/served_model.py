@@ -122,8 +122,8 @@ class Served:
 
 
 def described(threshold: Threshold) -> dict[str, Any]:
-    """Returns how a threshold was fitted and the level that a first row meets."""
-    return {"method": threshold.method, "level": float(threshold.levels(np.array([np.nan]))[0])}
+    """Returns how a threshold was fitted and the threshold that a first row meets."""
+    return {"method": threshold.method, "value": float(threshold.per_row(np.array([np.nan]))[0])}
 
 
 def open_model(model: str, place: Path) -> Served:

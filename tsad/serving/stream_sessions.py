@@ -151,7 +151,7 @@ class Streams:
             "rows_total": stream.rows,
             "row": scored.rows.tolist(),
             "score": numbers(scored.scores),
-            "level": numbers(scored.levels),
+            "threshold": numbers(scored.thresholds),
             "flag": scored.flags.tolist(),
         }, scored
 

@@ -32,14 +32,14 @@ class ScoredRows:
     Attributes:
         rows: (n,) int64, their numbers, 0 for the first row of the stream; rows that were dropped have none.
         scores: (n,) float64, NaN where there is none: at the beginning of a segment and, with `over: mean`, at its end.
-        levels: (n,) float64, above which a score is flagged.
+        thresholds: (n,) float64, above which a score is flagged.
         flags: (n,) bool.
         by_feature: (n, F) float64, as `Scores.by_feature`.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
-    levels: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
     flags: NDArray[np.bool_]
     by_feature: NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class ScoredRows:
         return ScoredRows(
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.levels for part in parts]),
+            np.concatenate([part.thresholds for part in parts]),
             np.concatenate([part.flags for part in parts]),
             np.concatenate([part.by_feature for part in parts]),
         )
@@ -103,13 +103,13 @@ class _Standing:
 
     def _judged(self, scores: Scores, numbers: NDArray[np.int64], course: AnyCourse) -> tuple[ScoredRows, "_Standing"]:
         final = len(scores.values)
-        levels, threshold = self.threshold.walk(scores.values)
+        thresholds, threshold = self.threshold.walk(scores.values)
         told = numbers[:final] != _REPEAT
         scored = ScoredRows(
             rows=numbers[:final][told],
             scores=scores.values[told],
-            levels=levels[told],
-            flags=(scores.values > levels)[told],
+            thresholds=thresholds[told],
+            flags=(scores.values > thresholds)[told],
             by_feature=scores.by_feature[told],
         )
         return scored, replace(self, course=course, threshold=threshold, waiting=numbers[final:].copy())

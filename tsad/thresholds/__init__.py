@@ -3,7 +3,7 @@
 A spec says how to fit one to validation scores, and how many of these it needs (`scores_needed`). Which one matters more
 than most models do. F1 of the same scores, those of a linear autoencoder of 16 rows smoothed over 10, mean over twelve
 machines of SMD: ewma .46, mad .35 with a factor of 10, percentile 99 and sigma 4 .29, conformal .26, pot .22; the best fixed
-level, an oracle, .59. Where scores drift take ewma; where validation rows are dirty, mad; where they are clean and alike
+threshold, an oracle, .59. Where scores drift take ewma; where validation rows are dirty, mad; where they are clean and alike
 and alarms must be rare, pot; where alarms are to be counted, conformal.
 """
 

@@ -1,4 +1,4 @@
-"""The level of the best F1: an oracle, since it reads the labels of the rows it is judged on."""
+"""The threshold of the best F1: an oracle, since it reads the labels of the rows it is judged on."""
 
 from typing import ClassVar, Literal, Self
 
@@ -12,25 +12,25 @@ from tsad.thresholds.threshold import FixedThreshold, finite
 
 
 class BestF1Spec(Spec):
-    """The level that no label-free fixed level can beat on these rows; not deployable, and marked so."""
+    """The threshold that no label-free fixed threshold can beat on these rows; not deployable, and marked so."""
 
     reads_labels: ClassVar[bool] = True
     scores_needed: ClassVar[int] = 1
     kind: Literal["best_f1"]
 
     def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> "BestF1Threshold":
-        """Returns the best level for the labeled test rows; raises ValueError without a label of an anomaly."""
+        """Returns the best threshold for the labeled test rows; raises ValueError without a label of an anomaly."""
         known = ~np.isnan(scores)
         if labels is None or not labels[known].any():
             raise ValueError(
                 "threshold best_f1 needs test rows with labeled anomalies; take percentile or sigma without them"
             )
         swept = sweep(finite(scores), labels[known])
-        return BestF1Threshold(level=float(swept.levels[swept.best]))
+        return BestF1Threshold(value=float(swept.thresholds[swept.best]))
 
 
 class BestF1Threshold(FixedThreshold):
-    """The level of the best F1."""
+    """The threshold of the best F1."""
 
     labels_used: ClassVar[LabelsUsed] = "test"
     kind: Literal["best_f1"] = "best_f1"

@@ -88,7 +88,7 @@ class ConformalThreshold(Threshold):
         return f"conformal, false discovery rate {self.spec.rate:g} in {self.spec.block} rows"
 
     def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
-        """Returns the levels: the score above which the procedure would reject a row, given the rows before it.
+        """Returns the thresholds: the score above which the procedure would reject a row, given the rows before it.
 
         It rejects the k smallest of m p-values for the largest k such that the k-th is at most rate k / m. A row is thus
         rejected if its p-value is at most rate k / m for some k such that k - 1 others are.
@@ -105,9 +105,9 @@ class ConformalThreshold(Threshold):
         for k in range(2, min(block, candidates + 1) + 1):
             above = np.concatenate([[0], np.cumsum(missed < k)])
             best[above[block - 1 :] - above[:places] >= k - 1] = k  # of the block - 1 rows before
-        levels = ladder[best - 1]
+        thresholds = ladder[best - 1]
         recent = tuple(rows[max(len(rows) - block + 1, 0) :].tolist())
-        return levels[np.cumsum(known) - known], self.model_copy(update={"recent": recent})
+        return thresholds[np.cumsum(known) - known], self.model_copy(update={"recent": recent})
 
     def _ladder(self) -> NDArray[np.float64]:
         """Returns the (block,) scores, descending, that a row is above if its p-value is at most rate k / block, k = 1, 2, ..."""

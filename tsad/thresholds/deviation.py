@@ -24,7 +24,7 @@ class SigmaSpec(Spec):
     factor: float = Field(3.0, ge=0)
 
     def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> "SigmaThreshold":
-        """Returns the level from the population mean and deviation; raises ValueError if there are no two scores."""
+        """Returns the threshold from the population mean and deviation; raises ValueError if there are no two scores."""
         values = scored(self.kind, scores, self.scores_needed, "give more validation rows")
         return SigmaThreshold.of(self, *_moments(values))
 
@@ -48,8 +48,8 @@ class SigmaThreshold(FixedThreshold):
     @classmethod
     def of(cls, spec: SigmaSpec, count: int, mean: float, squares: float) -> Self:
         """Returns the threshold of moments."""
-        level = mean + spec.factor * sqrt(squares / count)
-        return cls(level=level, spec=spec, count=count, mean=mean, squares=squares)
+        threshold = mean + spec.factor * sqrt(squares / count)
+        return cls(value=threshold, spec=spec, count=count, mean=mean, squares=squares)
 
     @property
     def method(self) -> str:

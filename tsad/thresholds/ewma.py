@@ -1,4 +1,4 @@
-"""A level that follows the scores."""
+"""A threshold that follows the scores."""
 
 from math import inf, isinf, isnan, sqrt
 from typing import ClassVar, Literal, Self
@@ -14,9 +14,9 @@ from tsad.thresholds.threshold import Threshold, scored
 class EwmaSpec(Spec):
     """Mean + factor * deviation, both exponentially weighted over the rows before.
 
-    It bears slow drift, which a fixed level does not. By default a flagged row is not taken in, so that an anomaly does not
-    raise the level that should find it. Two things follow. The level forgets the upper tail of normal scores along with
-    the anomalies: of exponential scores a factor of 4 comes to flag 1.2 % where a fixed level flags 0.7 %. And after a
+    It bears slow drift, which a fixed threshold does not. By default a flagged row is not taken in, so that an anomaly does not
+    raise the threshold that should find it. Two things follow. The threshold forgets the upper tail of normal scores along with
+    the anomalies: of exponential scores a factor of 4 comes to flag 1.2 % where a fixed threshold flags 0.7 %. And after a
     lasting shift every row would be flagged for ever: `patience` ends that.
 
     The defaults were the best on twelve machines of SMD (rows are minutes, labels were read), in a wide plateau: F1 is
@@ -26,7 +26,7 @@ class EwmaSpec(Spec):
         factor: Deviations above the mean.
         span: Rows that the past fades over: the newest row weighs 2 / (span + 1).
         patience: Flagged rows in succession that are left out; those that follow are taken in, until a row is not flagged,
-            so the level moves up to a lasting shift. 0 takes all rows in, None never a flagged one.
+            so the threshold moves up to a lasting shift. 0 takes all rows in, None never a flagged one.
     """
 
     reads_labels: ClassVar[bool] = False
@@ -66,7 +66,7 @@ class EwmaThreshold(Threshold):
         return f"moving mean + {self.spec.factor:g} sigma, span {self.spec.span:g}"
 
     def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
-        """Returns the levels; what a row has to say counts from the next one on. An infinite score is never taken in."""
+        """Returns the thresholds; what a row has to say counts from the next one on. An infinite score is never taken in."""
         return self._walk(scores, inf if self.spec.patience is None else self.spec.patience)
 
     def _updated(self, values: NDArray[np.float64]) -> Self:
@@ -75,18 +75,18 @@ class EwmaThreshold(Threshold):
     def _walk(self, scores: NDArray[np.float64], patience: float) -> tuple[NDArray[np.float64], Self]:
         factor, weight = self.spec.factor, 2 / (self.spec.span + 1)
         mean, variance, alarms = self.mean, self.variance, self.alarms
-        levels = []
-        # whether a row is taken in depends on the level that the rows before it left, so there is no closed form
+        thresholds = []
+        # whether a row is taken in depends on the threshold that the rows before it left, so there is no closed form
         for score in scores.tolist():
-            level = mean + factor * sqrt(variance)
-            levels.append(level)
+            threshold = mean + factor * sqrt(variance)
+            thresholds.append(threshold)
             if isnan(score):
                 continue
-            alarms = alarms + 1 if score > level else 0
+            alarms = alarms + 1 if score > threshold else 0
             if 0 < alarms <= patience or isinf(score):
                 continue
             difference = score - mean
             mean += weight * difference
             variance = (1 - weight) * (variance + weight * difference * difference)  # West 1979
         after = self.model_copy(update={"mean": mean, "variance": variance, "alarms": alarms})
-        return np.array(levels), after
+        return np.array(thresholds), after

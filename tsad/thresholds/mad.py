@@ -14,7 +14,7 @@ from tsad.thresholds.threshold import FixedThreshold, scored
 class MadSpec(Spec):
     """Median + factor * 1.4826 * MAD, the median absolute difference from the median.
 
-    Up to half of the validation rows may be strange and the level still holds. 1.4826 makes it the standard deviation
+    Up to half of the validation rows may be strange and the threshold still holds. 1.4826 makes it the standard deviation
     of normally distributed scores, but errors are skewed, with a heavy tail to the right that the MAD does not see:
     of exponential scores a factor of 3 flags 5.9 %, 10 flags 0.04 %.
 
@@ -31,7 +31,7 @@ class MadSpec(Spec):
     factor: float = Field(3.0, ge=0)
 
     def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> "MadThreshold":
-        """Returns the level; raises ValueError if there are no two scores."""
+        """Returns the threshold; raises ValueError if there are no two scores."""
         values = scored(self.kind, scores, self.scores_needed, "give more validation rows")
         return MadThreshold.of(self, Sample.of(values))
 
@@ -57,7 +57,7 @@ class MadThreshold(FixedThreshold):
         differences = np.abs(np.array(sample.values) - median)
         mad = float(np.median(differences))
         deviation = 1.4826 * mad if mad else 1.2533 * float(differences.mean())
-        return cls(level=median + spec.factor * deviation, spec=spec, sample=sample, stand_in=not mad)
+        return cls(value=median + spec.factor * deviation, spec=spec, sample=sample, stand_in=not mad)
 
     @property
     def method(self) -> str:

@@ -47,7 +47,7 @@ class PercentileThreshold(FixedThreshold):
     @classmethod
     def of(cls, spec: PercentileSpec, sample: Sample) -> Self:
         """Returns the threshold of a sample."""
-        return cls(level=float(np.percentile(sample.values, spec.percentile)), spec=spec, sample=sample)
+        return cls(value=float(np.percentile(sample.values, spec.percentile)), spec=spec, sample=sample)
 
     @property
     def method(self) -> str:
@@ -59,7 +59,7 @@ class PercentileThreshold(FixedThreshold):
 
 
 def sweep_percentiles(scores: NDArray[np.float64]) -> dict[float, float]:
-    """Returns the level by percentile for each of `PERCENTILES`, ascending; what to tabulate beside a chosen threshold.
+    """Returns the threshold by percentile for each of `PERCENTILES`, ascending; what to tabulate beside a chosen threshold.
 
     Args:
         scores: (T,) of validation rows, NaN where there is none.

@@ -16,7 +16,7 @@ PEAKS = 10
 
 
 class PotSpec(Spec):
-    """The level that a normal row exceeds with probability `risk` (Siffer et al., KDD 2017, POT and SPOT).
+    """The threshold that a normal row exceeds with probability `risk` (Siffer et al., KDD 2017, POT and SPOT).
 
     It reaches beyond the scores seen: a risk of 1e-4 does not need 10,000 rows. The excess of scores over a high quantile is
     taken for generalized Pareto. Where Siffer maximizes the likelihood by Grimshaw's search for roots, `fit_tail` has a
@@ -47,7 +47,7 @@ class PotSpec(Spec):
         return ceil(round(PEAKS / (1 - self.quantile), 6))
 
     def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> "PotThreshold":
-        """Returns the level; raises ValueError if the scores are too few, or so many equal that fewer than 10 are peaks."""
+        """Returns the threshold; raises ValueError if the scores are too few, or so many equal that fewer than 10 are peaks."""
         way_out = "give more validation rows, a lower threshold.quantile, or take percentile"
         values = scored(self.kind, scores, self.scores_needed, way_out)
         floor = float(np.quantile(values, self.quantile))
@@ -63,7 +63,7 @@ class PotSpec(Spec):
 class PotThreshold(FixedThreshold):
     """The tail of all scores so far that were no alarms.
 
-    `update` is SPOT (Siffer, algorithm 2): scores above the level are alarms and left out, others count, and those above
+    `update` is SPOT (Siffer, algorithm 2): scores above the threshold are alarms and left out, others count, and those above
     `floor`, which stays, become peaks. SPOT fits anew at each peak, we do once an update: row by row is SPOT itself. False
     alarms are lost to the tail: after 7,000 exponential scores and 33,000 in updates, a risk of 1e-4 has become 2e-4.
 
@@ -87,7 +87,7 @@ class PotThreshold(FixedThreshold):
         rarer = log(peaks.count / (count * spec.risk))  # than a peak
         excess = scale / shape * expm1(shape * rarer)
         # equal scores can make peaks rarer than the risk; below the floor the tail says nothing
-        return cls(level=floor + max(excess, 0.0), spec=spec, floor=floor, peaks=peaks, count=count)
+        return cls(value=floor + max(excess, 0.0), spec=spec, floor=floor, peaks=peaks, count=count)
 
     @property
     def method(self) -> str:
@@ -95,7 +95,7 @@ class PotThreshold(FixedThreshold):
         return f"peaks over quantile {self.spec.quantile:g}, risk {self.spec.risk:g}"
 
     def _updated(self, values: NDArray[np.float64]) -> Self:
-        normal = values[values <= self.level]
+        normal = values[values <= self.value]
         peaks = normal[normal > self.floor] - self.floor
         return self.of(self.spec, self.floor, self.peaks.joined(peaks), self.count + len(normal))
 

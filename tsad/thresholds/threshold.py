@@ -13,11 +13,11 @@ from tsad.spec import Spec
 class Threshold(Spec, ABC):
     """A fitted rule from scores to flags: a frozen value that is its own description in JSON.
 
-    The level of a row depends on the scores of the rows before it and on nothing else. A row without a score (NaN) is not
+    The threshold of a row depends on the scores of the rows before it and on nothing else. A row without a score (NaN) is not
     flagged and changes nothing. Two ways lead on, both to a new threshold:
 
     - `after(scores)`: where the rule stands once these rows have passed. A stream carries it from one chunk of a series to
-      the next, and gets the flags of the whole. A fixed level stays the same.
+      the next, and gets the flags of the whole. A fixed threshold stays the same.
     - `update(scores)`: takes in unlabeled scores that are mostly normal, as if it had been fitted on them too. That is
       recalibration. Nothing is forgotten unless a member says so: to forget, fit its spec to recent scores.
 
@@ -34,19 +34,19 @@ class Threshold(Spec, ABC):
 
     @abstractmethod
     def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
-        """Returns the (T,) levels of rows with these scores, and the threshold that the row after them meets."""
+        """Returns the (T,) thresholds of rows with these scores, and the threshold that the row after them meets."""
 
     @abstractmethod
     def _updated(self, values: NDArray[np.float64]) -> Self:
         """Returns the threshold that has taken in `values`, at least one and all finite."""
 
-    def levels(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns the (T,) finite level of each row, rows without a score included."""
+    def per_row(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the (T,) finite threshold of each row, rows without a score included."""
         return self.walk(scores)[0]
 
     def flags(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Returns (T,) True where a score is above, not at, its level; a row without a score is not flagged."""
-        return scores > self.levels(scores)
+        """Returns (T,) True where a score is above, not at, its threshold; a row without a score is not flagged."""
+        return scores > self.per_row(scores)
 
     def after(self, scores: NDArray[np.float64]) -> Self:
         """Returns the threshold that the row after these meets."""
@@ -63,21 +63,21 @@ class Threshold(Spec, ABC):
 
 
 class FixedThreshold(Threshold):
-    """One level for all rows.
+    """One threshold for all rows.
 
     Attributes:
-        level: Stored beside what it was computed from, so that a saved detector flags the same under later libraries.
+        value: Stored beside what it was computed from, so that a saved detector flags the same under later libraries.
     """
 
-    level: float
+    value: float
 
     def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
-        """Returns the level T times, and itself."""
-        return np.full(len(scores), self.level), self
+        """Returns the threshold T times, and itself."""
+        return np.full(len(scores), self.value), self
 
 
 class GivenThreshold(FixedThreshold):
-    """A level that somebody chose by hand."""
+    """A threshold that somebody chose by hand."""
 
     kind: Literal["given"] = "given"
 
@@ -88,7 +88,7 @@ class GivenThreshold(FixedThreshold):
 
     def _updated(self, values: NDArray[np.float64]) -> Self:
         raise ValueError(
-            f"a given level does not follow scores, but {len(values)} came; fit a threshold to them, percentile for example"
+            f"a given threshold does not follow scores, but {len(values)} came; fit a threshold to them, percentile for example"
         )
 
 

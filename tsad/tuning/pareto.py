@@ -85,8 +85,8 @@ def best_first(trials: Sequence[Trial], minimize: Sequence[str]) -> list[Trial]:
         return sorted(trials, key=lambda trial: trial.rank)
     points = objectives(trials, minimize)
     keys = [
-        (level, -lonely, *trials[place].rank, place)
-        for level, members in enumerate(fronts(points))
+        (threshold, -lonely, *trials[place].rank, place)
+        for threshold, members in enumerate(fronts(points))
         for place, lonely in zip(members, crowding(points[members]), strict=True)
     ]
     return [trials[key[-1]] for key in sorted(keys)]

@@ -132,7 +132,7 @@ def _start_ray(spec: SearchSpec) -> None:
             include_dashboard=False,
             runtime_env=environment,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            logging_threshold=logging.ERROR,
         )
 
 

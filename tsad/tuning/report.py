@@ -144,7 +144,7 @@ def _best(trials: Sequence[Trial]) -> str:
         for trial in finished
     ]
     table = _table(["trial", "value", *(column_name(name) for name in HEADLINES)], rows)
-    return f"{table}\nAll but the value are of the test rows; oracle/... read their labels for its level too."
+    return f"{table}\nAll but the value are of the test rows; oracle/... read their labels for its threshold too."
 
 
 def _front(trials: Sequence[Trial], spec: SearchSpec) -> str:

@@ -135,7 +135,9 @@ def _judged(table: TableFile, detector: Detector, reading: Reading) -> Found:
     """Yields the scores that a detector gives."""
     features = detector.scorer.features
     for chunk, found in judged(detector, table, reading, _ROWS_AT_ONCE):
-        scored = score_table(found.scores, found.flags, found.by_feature, features, TOP).assign(level=found.levels)
+        scored = score_table(found.scores, found.flags, found.by_feature, features, TOP).assign(
+            threshold=found.thresholds
+        )
         yield chunk, int(found.rows[0]) if len(found.rows) else 0, scored
 
 

@@ -28,17 +28,17 @@ LOG = "recalibrations.jsonl"
 """Stands beside `detector.json`: one line per recalibration, the latest last."""
 
 
-class Level(Spec):
+class ThresholdEffect(Spec):
     """A threshold, and what it does to the rows of a recalibration.
 
     Attributes:
         method: What fitted it, for people.
-        level: Of the last of the rows.
+        threshold: Of the last of the rows.
         alarms: Share of the scored rows that it flags.
     """
 
     method: str
-    level: float
+    threshold: float
     alarms: float
 
 
@@ -62,8 +62,8 @@ class Recalibration(Spec):
     digest: str
     rows: int
     labels_used: str
-    before: Level
-    after: Level
+    before: ThresholdEffect
+    after: ThresholdEffect
 
 
 def recalibrate(model: str, path: Path, output: Path, changes: Mapping[str, Any], *, keep: bool) -> None:
@@ -89,23 +89,23 @@ def recalibrate(model: str, path: Path, output: Path, changes: Mapping[str, Any]
         digest=_digest(path),
         rows=int((~np.isnan(scores)).sum()),
         labels_used=new.provenance.threshold,
-        before=_level(old.threshold, scores),
-        after=_level(new.threshold, scores),
+        before=_threshold(old.threshold, scores),
+        after=_threshold(new.threshold, scores),
     )
     _write(folder, output, new, line)
     for name, each in (("before", line.before), ("after", line.after)):
         click.echo(
-            f"{name:<7} {each.method}: level {each.level:.6g}, {each.alarms:.2%} of {line.rows} scored rows flagged"
+            f"{name:<7} {each.method}: threshold {each.threshold:.6g}, {each.alarms:.2%} of {line.rows} scored rows flagged"
         )
     if not Path(model).is_dir():
         click.echo(f"run:    runs:/{_log(line, new, output)}/{DETECTOR}")
     click.echo(f"folder: {output}  (tsad score {output} FILE)")
 
 
-def _level(threshold: FittedThreshold, scores: NDArray[np.float64]) -> Level:
-    levels = threshold.levels(scores)
-    alarms = (scores > levels)[~np.isnan(scores)]
-    return Level(method=threshold.method, level=float(levels[-1]), alarms=float(alarms.mean()))
+def _threshold(threshold: FittedThreshold, scores: NDArray[np.float64]) -> ThresholdEffect:
+    thresholds = threshold.per_row(scores)
+    alarms = (scores > thresholds)[~np.isnan(scores)]
+    return ThresholdEffect(method=threshold.method, threshold=float(thresholds[-1]), alarms=float(alarms.mean()))
 
 
 def _write(folder: Path, output: Path, detector: Detector, line: Recalibration) -> None:
@@ -127,8 +127,10 @@ def _log(line: Recalibration, detector: Detector, output: Path) -> str:
         writer.parameters(line.model_dump(mode="json", exclude={"before", "after"}))
         writer.parameters({side: {"method": getattr(line, side).method} for side in ("before", "after")})
         for side in ("before", "after"):
-            each: Level = getattr(line, side)
-            writer.metrics({f"recalibration/{side}_level": each.level, f"recalibration/{side}_alarms": each.alarms})
+            each: ThresholdEffect = getattr(line, side)
+            writer.metrics(
+                {f"recalibration/{side}_threshold": each.threshold, f"recalibration/{side}_alarms": each.alarms}
+            )
         writer.files(output, DETECTOR)
     return writer.run_id
 

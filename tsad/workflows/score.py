@@ -15,7 +15,7 @@ from tsad.data.io.table_files import Chunk, TableFile
 from tsad.data.io.text import Layout
 from tsad.data.io.writers import CsvWriter, ParquetWriter, TableWriter, written_whole
 from tsad.detector.detector import Detector
-from tsad.detector.score_table import Events, at_level, score_columns, score_table
+from tsad.detector.score_table import Events, score_columns, score_table, with_threshold
 from tsad.detector.scoring import BATCH
 from tsad.errors import DataError
 from tsad.streaming import ScoredRows, Stream, StreamPolicy
@@ -29,7 +29,7 @@ def score(
     model: str,
     path: Path,
     output: Path | None,
-    level: float | None,
+    threshold: float | None,
     *,
     top: int | None = None,
     events: Path | None = None,
@@ -42,7 +42,7 @@ def score(
         model: URI or folder of the detector.
         path: Of the rows.
         output: Default: `path` with `.scored` before its ending.
-        level: Flags scores above it instead of the detector's own.
+        threshold: Flags scores above it instead of the detector's own.
         top: Features that explain a row; None for `TOP`, or for none if their columns are taken.
         events: CSV of the flagged stretches; default: `output` with the ending `.events.csv`.
         changes: Settings of how rows are read by path, such as `data.time`, in place of those of the training.
@@ -52,13 +52,13 @@ def score(
     beside = events or target.with_name(f"{target.stem}.events.csv")
     _check_targets(path, target, beside)
     folder = find_folder(model)
-    detector = at_level(Detector.load(folder), level, "--threshold")
+    detector = with_threshold(Detector.load(folder), threshold, "--threshold")
     table, reading = opened(path, folder, changes)
     top = _free_places(table, detector, top)
     with written_whole(target, beside) as (rows_draft, events_draft):
         found = judged(detector, table, reading, rows_at_once)
         tally = _write(detector, table, (rows_draft, events_draft), top, found, reading.time)
-    ends = sorted({f"{end:.6g}" for end in (tally.lowest_level, tally.highest_level)}, key=float)
+    ends = sorted({f"{end:.6g}" for end in (tally.lowest_threshold, tally.highest_threshold)}, key=float)
     click.echo(
         f"{tally.flagged} of {tally.rows} rows flagged (threshold {' to '.join(ends)}, {detector.threshold.method}); "
         f"{tally.rows - tally.scored} rows have no score"
@@ -98,15 +98,15 @@ class _Tally:
     scored: int = 0
     flagged: int = 0
     events: int = 0
-    lowest_level: float = np.inf
-    highest_level: float = -np.inf
+    lowest_threshold: float = np.inf
+    highest_threshold: float = -np.inf
 
     def add(self, scored: ScoredRows) -> None:
         self.rows += len(scored.rows)
         self.scored += int((~np.isnan(scored.scores)).sum())
         self.flagged += int(scored.flags.sum())
-        self.lowest_level = float(scored.levels.min(initial=self.lowest_level))
-        self.highest_level = float(scored.levels.max(initial=self.highest_level))
+        self.lowest_threshold = float(scored.thresholds.min(initial=self.lowest_threshold))
+        self.highest_threshold = float(scored.thresholds.max(initial=self.highest_threshold))
 
 
 def _write(

@@ -80,4 +80,4 @@ def _note(place: Place, served: Served, done: Mapping[str, Any]) -> None:
     tags = {"tsad.kind": "recalibration", "tsad.model": served.origin.uri}
     with leading_run(place.store, "recalibration", tags) as writer:
         writer.parameters(done)
-        writer.metrics({f"level/{when}": done[when]["level"] for when in ("before", "after")})
+        writer.metrics({f"threshold/{when}": done[when]["value"] for when in ("before", "after")})

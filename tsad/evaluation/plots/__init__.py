@@ -1,6 +1,6 @@
 """Pictures of an evaluation, drawn without a display.
 
-Every picture is drawn of whatever there is: what is not known (labels, a level) is left out, and where nothing is left the
+Every picture is drawn of whatever there is: what is not known (labels, a threshold) is left out, and where nothing is left the
 picture says why. A series of any length is thinned to what can be seen, in which every single-row peak stays.
 """
 

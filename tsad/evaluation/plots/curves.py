@@ -1,4 +1,4 @@
-"""Pictures of curves: losses over epochs, and what a detector is worth at every level."""
+"""Pictures of curves: losses over epochs, and what a detector is worth at every threshold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from tsad.evaluation.plots.style import (
     finish,
     is_heavy,
     lowest_shown,
-    mark_levels,
+    mark_thresholds,
     new_figure,
     thinned,
     undefined,
@@ -58,7 +58,7 @@ def draw_roc(
     title: str,
     others: Mapping[str, Floats],
     *,
-    level_from: LabelsUsed = "nothing",
+    threshold_from: LabelsUsed = "nothing",
 ) -> Figure:
     """Returns the ROC curve of a detector, thick, and those of the best other ones, thin, with their areas; chance is dashed.
 
@@ -68,7 +68,7 @@ def draw_roc(
         labels: (T,) or None.
         title: Above the picture.
         others: (T,) scores by name, of which the `BEST` with the largest areas are drawn, each on the rows that it scores.
-        level_from: Whose labels had a hand in the flags; those of "test" are named an oracle.
+        threshold_from: Whose labels had a hand in the flags; those of "test" are named an oracle.
     """
     reason = undefined(scores, labels)
     if labels is None or reason:
@@ -79,7 +79,7 @@ def draw_roc(
     _draw_curves(axes, scores, labels, others, _roc)
     if flags is not None:
         known = ~np.isnan(scores)
-        _mark_flags(axes, float(flags[known & ~labels].mean()), float(flags[known & labels].mean()), level_from)
+        _mark_flags(axes, float(flags[known & ~labels].mean()), float(flags[known & labels].mean()), threshold_from)
     axes.set(xlabel="false positive rate", ylabel="recall", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return finish(figure, title, "outside right upper")
 
@@ -91,7 +91,7 @@ def draw_precision_recall(
     title: str,
     others: Mapping[str, Floats],
     *,
-    level_from: LabelsUsed = "nothing",
+    threshold_from: LabelsUsed = "nothing",
 ) -> Figure:
     """Returns what `draw_roc` does with precision over recall; areas are average precision, and chance is the anomaly ratio.
 
@@ -101,7 +101,7 @@ def draw_precision_recall(
         labels: (T,) or None.
         title: Above the picture.
         others: (T,) scores by name, of which the `BEST` with the largest areas are drawn, each on the rows that it scores.
-        level_from: Whose labels had a hand in the flags; those of "test" are named an oracle.
+        threshold_from: Whose labels had a hand in the flags; those of "test" are named an oracle.
     """
     reason = undefined(scores, labels)
     if labels is None or reason:
@@ -114,22 +114,27 @@ def draw_precision_recall(
     _draw_curves(axes, scores, labels, others, _precision_recall)
     if flags is not None and flags[known].any():
         precision, recall, _ = precision_recall_f1(flags[known], labels[known])
-        _mark_flags(axes, recall, precision, level_from)
+        _mark_flags(axes, recall, precision, threshold_from)
     axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return finish(figure, title, "outside right upper")
 
 
 def draw_f1_vs_threshold(
-    scores: Floats, labels: Flags | None, levels: Floats | None, title: str, *, level_from: LabelsUsed = "nothing"
+    scores: Floats,
+    labels: Flags | None,
+    thresholds: Floats | None,
+    title: str,
+    *,
+    threshold_from: LabelsUsed = "nothing",
 ) -> Figure:
-    """Returns F1, precision and recall over the level; the detector's own level and, as an oracle, the best one are marked.
+    """Returns F1, precision and recall over the threshold; the detector's own threshold and, as an oracle, the best one are marked.
 
     Args:
         scores: (T,), NaN where there is none.
         labels: (T,) or None.
-        levels: (T,), or None; where they differ, a band spans the lowest and the highest.
+        thresholds: (T,), or None; where they differ, a band spans the lowest and the highest.
         title: Above the picture.
-        level_from: Whose labels had a hand in the levels; those of "test" are named an oracle.
+        threshold_from: Whose labels had a hand in the thresholds; those of "test" are named an oracle.
     """
     reason = undefined(scores, labels)
     if labels is None or reason:
@@ -145,17 +150,19 @@ def draw_f1_vs_threshold(
         ("recall", swept.recall, GREEN, 1.0),
         ("F1", swept.f1, INK, 2.2),
     ):
-        axes.step(swept.levels[shown], curve[shown], marker=dot, color=color, linewidth=width, label=name)
-    level, best = (
-        np.nextafter(swept.levels[swept.best], np.inf),
+        axes.step(swept.thresholds[shown], curve[shown], marker=dot, color=color, linewidth=width, label=name)
+    threshold, best = (
+        np.nextafter(swept.thresholds[swept.best], np.inf),
         swept.f1[swept.best],
     )  # the lowest score that is flagged
-    axes.plot([level], [best], "*", color=ALARM, markersize=13, label=f"oracle: best F1 {best:.3f} at {level:.4g}")
-    mark_levels(axes, levels, level_from)
+    axes.plot(
+        [threshold], [best], "*", color=ALARM, markersize=13, label=f"oracle: best F1 {best:.3f} at {threshold:.4g}"
+    )
+    mark_thresholds(axes, thresholds, threshold_from)
     if is_heavy(scores):
         axes.set_xscale("log")
         axes.set_xlim(left=lowest_shown(scores))
-    axes.set(xlabel="level", ylim=(-0.02, 1.02))
+    axes.set(xlabel="threshold", ylim=(-0.02, 1.02))
     return finish(figure, title)
 
 
@@ -186,8 +193,8 @@ def _draw_curves(
     axes.plot(own.x, own.y, color=INK, linewidth=2.4, label=f"detector {own.area:.3f}")
 
 
-def _mark_flags(axes: Axes, x: float, y: float, level_from: LabelsUsed) -> None:
-    name = "its flags (oracle)" if level_from == "test" else "its flags"
+def _mark_flags(axes: Axes, x: float, y: float, threshold_from: LabelsUsed) -> None:
+    name = "its flags (oracle)" if threshold_from == "test" else "its flags"
     axes.plot([x], [y], "o", color="white", markeredgecolor="black", markeredgewidth=1.5, label=name, zorder=5)
 
 
@@ -200,12 +207,12 @@ def _roc(scores: Floats, labels: Flags) -> _Curve:
 def _precision_recall(scores: Floats, labels: Flags) -> _Curve:
     precision, recall, _ = precision_recall_curve(labels, scores)
     area = float(-(np.diff(recall) * precision[:-1]).sum())  # average precision
-    precision, recall = precision[-2::-1], recall[-2::-1]  # without scikit-learn's point beyond the highest level
+    precision, recall = precision[-2::-1], recall[-2::-1]  # without scikit-learn's point beyond the highest threshold
     shown = _spread(len(recall))
     return _Curve(recall[shown], precision[shown], area)
 
 
 def _spread(points: int) -> NDArray[np.int64]:
-    """Returns the places of a curve that are drawn: evenly spread, and closer together at the highest levels, where it turns."""
+    """Returns the places of a curve that are drawn: evenly spread, and closer together at the highest thresholds, where it turns."""
     even, first = np.linspace(1, points, 2 * BUCKETS), np.geomspace(1, points, 2 * BUCKETS)
     return np.unique(np.concatenate([even, first]).round().astype(np.int64)) - 1

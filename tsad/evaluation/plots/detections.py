@@ -17,17 +17,17 @@ from tsad.evaluation.plots.style import (
     extremes,
     finish,
     is_heavy,
-    level_name,
     lowest_shown,
     name_panel,
     new_figure,
     number_rows,
     shade_rows,
+    threshold_name,
 )
 from tsad.evaluation.pointwise import Flags, Floats
 from tsad.series import runs
 
-LEVEL = "#b35900"
+THRESHOLD = "#b35900"
 
 
 class LongLine:
@@ -90,7 +90,7 @@ class Shades:
 
 
 class Detections:
-    """What is drawn of a scored series: features, scores, levels and flags of consecutive rows.
+    """What is drawn of a scored series: features, scores, thresholds and flags of consecutive rows.
 
     Args:
         features: Names of those that may be drawn.
@@ -105,7 +105,7 @@ class Detections:
         self.shades = Shades(size)
         self.rows: tuple[int, int] | None = None
         self._lines = {name: LongLine(size) for name in features}
-        self._score, self._level = LongLine(size), LongLine(size)
+        self._score, self._threshold = LongLine(size), LongLine(size)
         self._lowest_flagged, self._highest_other = np.inf, -np.inf
         self._shares: Counter[str] = Counter()
         self._moves: Counter[str] = Counter()
@@ -121,15 +121,15 @@ class Detections:
 
         Args:
             first: Number of the first of them.
-            scored: `score`, NaN where there is none; `flag`; if they are known, `level`, and which features explain a row,
-                `feature_1`, `share_1`, ... Without levels, the lowest flagged score is drawn if no other one is above it.
+            scored: `score`, NaN where there is none; `flag`; if they are known, `threshold`, and which features explain a row,
+                `feature_1`, `share_1`, ... Without thresholds, the lowest flagged score is drawn if no other one is above it.
         """
         scores, flags = scored["score"].to_numpy(np.float64), scored["flag"].to_numpy(bool)
         self.rows = (first if self.rows is None else self.rows[0], first + len(scores))
         self._score.take(first, scores)
         self.shades.take(first, flags)
-        if "level" in scored:
-            self._level.take(first, scored["level"].to_numpy(np.float64))
+        if "threshold" in scored:
+            self._threshold.take(first, scored["threshold"].to_numpy(np.float64))
         for share in scored.columns[scored.columns.str.startswith("share_")]:
             feature = scored.loc[flags, share.replace("share", "feature")]
             self._shares.update(scored.loc[flags, share].groupby(feature).sum().to_dict())
@@ -142,7 +142,7 @@ class Detections:
         return [name for name, _ in Counter(given or self._moves).most_common(count)]
 
     def draw(self, features: Sequence[str], title: str) -> Figure:
-        """Returns some features one above the other, then the score and its level; flagged stretches are red in all of them.
+        """Returns some features one above the other, then the score and its threshold; flagged stretches are red in all of them.
 
         The axis of the score is logarithmic if the highest is 50 times the median one.
         """
@@ -154,7 +154,7 @@ class Detections:
             name_panel(axes, name)
         rows, scores = self._score.points
         draw_points(panels[-1], rows, scores, color="black")
-        self._draw_level(panels[-1])
+        self._draw_threshold(panels[-1])
         if is_heavy(scores):
             panels[-1].set_yscale("log")
             panels[-1].set_ylim(bottom=lowest_shown(scores))
@@ -167,10 +167,12 @@ class Detections:
         panels[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         return finish(figure, title)
 
-    def _draw_level(self, axes: Axes) -> None:
-        rows, levels = self._level.points
-        if len(levels):
-            draw_points(axes, rows, levels, "--", color=LEVEL, width=1.2, label=level_name(levels, "nothing"))
+    def _draw_threshold(self, axes: Axes) -> None:
+        rows, thresholds = self._threshold.points
+        if len(thresholds):
+            draw_points(
+                axes, rows, thresholds, "--", color=THRESHOLD, width=1.2, label=threshold_name(thresholds, "nothing")
+            )
         elif self._highest_other < self._lowest_flagged < np.inf:
             name = f"lowest flagged score {self._lowest_flagged:.4g}"
-            axes.axhline(self._lowest_flagged, linestyle="--", color=LEVEL, linewidth=1.2, label=name)
+            axes.axhline(self._lowest_flagged, linestyle="--", color=THRESHOLD, linewidth=1.2, label=name)

@@ -10,12 +10,12 @@ from tsad.evaluation.plots.style import (
     empty_figure,
     finish,
     is_heavy,
-    level_name,
     lowest_shown,
-    mark_levels,
+    mark_thresholds,
     new_figure,
     number_rows,
     shade,
+    threshold_name,
 )
 from tsad.evaluation.pointwise import Flags, Floats
 from tsad.provenance import LabelsUsed
@@ -26,25 +26,25 @@ BINS = 60
 def draw_scores(
     scores: Floats,
     labels: Flags | None,
-    levels: Floats | None,
+    thresholds: Floats | None,
     title: str,
     reported_from: int = 0,
     *,
     first_row: int = 0,
-    level_from: LabelsUsed = "nothing",
+    threshold_from: LabelsUsed = "nothing",
 ) -> Figure:
-    """Returns the scores over rows, the level of each row as a dashed line, labeled anomalies shaded red.
+    """Returns the scores over rows, the threshold of each row as a dashed line, labeled anomalies shaded red.
 
     The axis is logarithmic if the highest score is 50 times the median one.
 
     Args:
         scores: (T,), NaN where there is none.
         labels: (T,) or None.
-        levels: (T,) above which a row is flagged, or None.
+        thresholds: (T,) above which a row is flagged, or None.
         title: Above the picture.
         reported_from: First row that is reported; a line marks it if it is not the first of all.
         first_row: Number of the first row that is passed, on the axis.
-        level_from: Whose labels had a hand in the levels; those of "test" are named an oracle.
+        threshold_from: Whose labels had a hand in the thresholds; those of "test" are named an oracle.
     """
     if np.isnan(scores).all():
         return empty_figure(title, "no row has a score")
@@ -52,8 +52,16 @@ def draw_scores(
     axes = figure.subplots()
     draw_line(axes, scores, color=INK, label="score", first=first_row)
     shade(axes, labels, label="labeled anomaly", first=first_row)
-    if levels is not None:
-        draw_line(axes, levels, "--", color="black", width=1, label=level_name(levels, level_from), first=first_row)
+    if thresholds is not None:
+        draw_line(
+            axes,
+            thresholds,
+            "--",
+            color="black",
+            width=1,
+            label=threshold_name(thresholds, threshold_from),
+            first=first_row,
+        )
     if reported_from:
         axes.axvline(reported_from, color="black", linestyle=":", linewidth=1.5, label="reported from here")
     if is_heavy(scores):
@@ -65,18 +73,23 @@ def draw_scores(
 
 
 def draw_score_distribution(
-    scores: Floats, labels: Flags | None, levels: Floats | None, title: str, *, level_from: LabelsUsed = "nothing"
+    scores: Floats,
+    labels: Flags | None,
+    thresholds: Floats | None,
+    title: str,
+    *,
+    threshold_from: LabelsUsed = "nothing",
 ) -> Figure:
-    """Returns histograms of the scores of normal and of anomalous rows, each adding up to 1, and the level.
+    """Returns histograms of the scores of normal and of anomalous rows, each adding up to 1, and the threshold.
 
     On the logarithmic axis of heavy-tailed scores, the lowest thousandth and all that are not above 0 fall into the first bin.
 
     Args:
         scores: (T,), NaN where there is none.
         labels: (T,), or None for one histogram of all rows.
-        levels: (T,), or None; where they differ, a band spans the lowest and the highest.
+        thresholds: (T,), or None; where they differ, a band spans the lowest and the highest.
         title: Above the picture.
-        level_from: Whose labels had a hand in the levels; those of "test" are named an oracle.
+        threshold_from: Whose labels had a hand in the thresholds; those of "test" are named an oracle.
     """
     known = ~np.isnan(scores)
     if not known.any():
@@ -104,6 +117,6 @@ def draw_score_distribution(
                 alpha=0.45,
                 label=label,
             )
-    mark_levels(axes, levels, level_from)
+    mark_thresholds(axes, thresholds, threshold_from)
     axes.set(xlabel="score", ylabel="share of the rows of a kind", xscale="log" if heavy else "linear")
     return finish(figure, title)

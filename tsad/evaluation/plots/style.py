@@ -153,18 +153,18 @@ def lowest_shown(scores: Floats) -> float:
     return 0.7 * float(np.quantile(scores[scores > 0], 0.001))
 
 
-def level_name(levels: Floats, level_from: LabelsUsed) -> str:
-    """Returns what a legend calls (T,) levels: "threshold 2.5", or "oracle threshold 1 to 9" if labels of these rows chose it."""
-    ends = sorted({f"{levels.min():.4g}", f"{levels.max():.4g}"}, key=float)
-    return f"{'oracle threshold' if level_from == 'test' else 'threshold'} {' to '.join(ends)}"
+def threshold_name(thresholds: Floats, threshold_from: LabelsUsed) -> str:
+    """Returns what a legend calls (T,) thresholds: "threshold 2.5", or "oracle threshold 1 to 9" if labels of these rows chose it."""
+    ends = sorted({f"{thresholds.min():.4g}", f"{thresholds.max():.4g}"}, key=float)
+    return f"{'oracle threshold' if threshold_from == 'test' else 'threshold'} {' to '.join(ends)}"
 
 
-def mark_levels(axes: Axes, levels: Floats | None, level_from: LabelsUsed) -> None:
-    """Marks (T,) levels on an x-axis of scores: one as a dashed line, several as the band between the lowest and the highest."""
-    if levels is None or not len(levels):
+def mark_thresholds(axes: Axes, thresholds: Floats | None, threshold_from: LabelsUsed) -> None:
+    """Marks (T,) thresholds on an x-axis of scores: one as a dashed line, several as the band between the lowest and the highest."""
+    if thresholds is None or not len(thresholds):
         return
-    name = level_name(levels, level_from)
-    if levels.min() == levels.max():
-        axes.axvline(levels[0], color="black", linestyle="--", linewidth=1.2, label=name)
+    name = threshold_name(thresholds, threshold_from)
+    if thresholds.min() == thresholds.max():
+        axes.axvline(thresholds[0], color="black", linestyle="--", linewidth=1.2, label=name)
     else:
-        axes.axvspan(levels.min(), levels.max(), color="black", alpha=0.12, linewidth=0, label=name)
+        axes.axvspan(thresholds.min(), thresholds.max(), color="black", alpha=0.12, linewidth=0, label=name)

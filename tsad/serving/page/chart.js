@@ -5,7 +5,7 @@ import { clock, count, element, figure } from "./dom.js";
 import { listen } from "./gestures.js";
 
 const LEFT = 50, RIGHT = 10, TITLE = 18, GAP = 8, AXIS = 20, OVERVIEW = 26, FONT = "12px system-ui, sans-serif";
-const STROKES = { signal: ["accent", 1.2, []], score: ["text", 1.2, []], level: ["text", 1.2, [5, 4]], truth: ["quiet", 1, []], prediction: ["accent", 1.6, []] };
+const STROKES = { signal: ["accent", 1.2, []], score: ["text", 1.2, []], threshold: ["text", 1.2, [5, 4]], truth: ["quiet", 1, []], prediction: ["accent", 1.6, []] };
 const FEWEST = 8;
 const SAME = (value) => value;
 const HELP = "Drag to zoom to a stretch; on a touch screen drag to move and pinch to zoom. With the chart in focus the wheel "

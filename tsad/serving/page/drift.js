@@ -30,8 +30,8 @@ recalibrate.addEventListener("click", async () => {
   if (busy(recalibrate) || !(await confirmed())) return;
   output(recalibrate, find("#recalibrate-status"), "Fitting …", async () => {
     const { before, after, rows } = await ask("/api/recalibrate", { method: "POST" });
-    const level = ({ method, level: value }) => `${figure(value)} (${method})`;
-    tell(find("#recalibrate-status"), `Threshold fitted to the scores of ${several(rows, "row")}: before ${level(before)}, after ${level(after)}.`);
+    const threshold = ({ method, value }) => `${figure(value)} (${method})`;
+    tell(find("#recalibrate-status"), `Threshold fitted to the scores of ${several(rows, "row")}: before ${threshold(before)}, after ${threshold(after)}.`);
   });
 });
 

@@ -24,7 +24,7 @@ function showModel(model) {
     ["Name", model.name ? `${model.name}, version ${model.version}` : "a saved detector, not from a registry"],
     ["Kind", model.kind],
     ["Loaded from", element("code", {}, model.uri)],
-    ["Threshold", `${model.threshold.method}: ${figure(model.threshold.level)}`],
+    ["Threshold", `${model.threshold.method}: ${figure(model.threshold.value)}`],
     ["Labels used", labels(model.labels_used)],
     ["Features", `${model.features.length}: ${model.features.join(", ")}`],
     ["Rows of context", `${model.lookback} before and ${model.lookahead} after each row`],

@@ -48,7 +48,7 @@ form.addEventListener("submit", (event) => {
 });
 
 /** The threshold that the answer came with, as the unit of scores; 1 where it is no help. */
-const unitOf = ({ level }) => Math.abs(level.findLast(Number.isFinite) ?? 0) || 1;
+const unitOf = ({ threshold }) => Math.abs(threshold.findLast(Number.isFinite) ?? 0) || 1;
 
 const score = (body, threshold = null) =>
   ask(`/api/score?top=3${threshold === null ? "" : `&threshold=${threshold}`}`, { body });
@@ -63,7 +63,7 @@ function summary({ rows, score: scores, flag, events, ignored }) {
 
 function show(answer) {
   Object.assign(shown, { answer, event: null,
-    score: Float64Array.from(answer.score, (value) => value ?? NaN), level: Float64Array.from(answer.level, (value) => value ?? NaN) });
+    score: Float64Array.from(answer.score, (value) => value ?? NaN), threshold: Float64Array.from(answer.threshold, (value) => value ?? NaN) });
   find("#score-result").hidden = false;
   showThreshold();
   showFeatures();
@@ -75,7 +75,7 @@ function show(answer) {
 // chart
 
 function draw() {
-  const lines = [{ name: "score", values: shown.score, kind: "score" }, { name: "threshold", values: shown.level, kind: "level" }];
+  const lines = [{ name: "score", values: shown.score, kind: "score" }, { name: "threshold", values: shown.threshold, kind: "threshold" }];
   const panels = picked().filter((name) => shown.values.has(name))
     .map((name) => ({ name, height: 62, lines: [{ name, values: shown.values.get(name), kind: "signal" }] }));
   chart.show({ length: shown.answer.rows, times: shown.answer.times, overview: shown.score,
@@ -122,10 +122,10 @@ function showThreshold() {
   const known = shown.score.filter((value) => !Number.isNaN(value));
   const low = known.reduce((least, value) => Math.min(least, value), Infinity);
   const high = known.reduce((most, value) => Math.max(most, value), -Infinity);
-  const level = shown.own ?? shown.level.findLast((value) => !Number.isNaN(value));
+  const threshold = shown.own ?? shown.threshold.findLast((value) => !Number.isNaN(value));
   shown.range = [low, high];
-  number.value = level === undefined ? "" : Number(level.toPrecision(5));
-  slider.value = high > low ? Math.round(Math.cbrt(Math.max(0, (level - low) / (high - low))) * 1000) : 0;
+  number.value = threshold === undefined ? "" : Number(threshold.toPrecision(5));
+  slider.value = high > low ? Math.round(Math.cbrt(Math.max(0, (threshold - low) / (high - low))) * 1000) : 0;
   slider.disabled = number.disabled = !known.length;
   slider.setAttribute("aria-valuetext", number.value);
   reset.disabled = shown.own === null;
@@ -137,7 +137,7 @@ slider.addEventListener("input", () => {
   const [low, high] = shown.range;
   number.value = Number((low + (slider.value / 1000) ** 3 * (high - low)).toPrecision(4));
   slider.setAttribute("aria-valuetext", number.value);
-  shown.level = new Float64Array(shown.answer.rows).fill(Number(number.value));
+  shown.threshold = new Float64Array(shown.answer.rows).fill(Number(number.value));
   draw();
 });
 slider.addEventListener("change", () => apply(Number(number.value)));
@@ -186,8 +186,8 @@ const named = (event) => `${event.first_row === event.last_row ? "row" : "rows"}
 
 function explain(place, title) {
   const event = shown.answer.events[place], { peak_row: row, peak_score: peak } = event;
-  const level = shown.level[row], times = shown.answer.times ? `, ${period(event.start, event.end)}` : "";
-  const above = level > 0 ? `, ${figure(peak / level, 2)} times the threshold` : "";
+  const threshold = shown.threshold[row], times = shown.answer.times ? `, ${period(event.start, event.end)}` : "";
+  const above = threshold > 0 ? `, ${figure(peak / threshold, 2)} times the threshold` : "";
   find("#explanation").replaceChildren(
     element("h3", {}, `${title}: ${named(event)}${times}`),
     element("p", {}, `Peak score ${figure(peak)} at row ${row}${above}. Share of each feature in it:`),
@@ -209,6 +209,6 @@ find("#download").addEventListener("click", () => {
   const { answer, values, sent } = shown;
   const columns = [["row", (row) => row], ...(answer.times ? [["time", (row) => answer.times[row]]] : []),
     ...[...values].map(([name, all]) => [name, (row) => all[row]]),
-    ["score", (row) => answer.score[row]], ["threshold", (row) => answer.level[row]], ["flag", (row) => answer.flag[row]]];
+    ["score", (row) => answer.score[row]], ["threshold", (row) => answer.threshold[row]], ["flag", (row) => answer.flag[row]]];
   save(`${sent.title}-scored.csv`, writeCsv(columns, answer.rows));
 });

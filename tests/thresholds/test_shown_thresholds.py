@@ -1,4 +1,4 @@
-"""What people see of levels: the line in a plot, the line that `tsad score` prints."""
+"""What people see of thresholds: the line in a plot, the line that `tsad score` prints."""
 
 import dataclasses
 from pathlib import Path
@@ -17,13 +17,13 @@ from tsad.workflows.score import score
 
 
 @pytest.mark.parametrize(
-    ("levels", "label"), [(np.full(4, 2.5), "threshold 2.5"), (np.array([2.5, 9.0, 1.0, 2.0]), "threshold 1 to 9")]
+    ("thresholds", "label"), [(np.full(4, 2.5), "threshold 2.5"), (np.array([2.5, 9.0, 1.0, 2.0]), "threshold 1 to 9")]
 )
-def test_a_plot_draws_the_level_of_each_row(levels, label):
-    (axes,) = draw_scores(np.array([1.0, np.nan, 3.0, 4.0]), None, levels, "title").axes
+def test_a_plot_draws_the_threshold_of_each_row(thresholds, label):
+    (axes,) = draw_scores(np.array([1.0, np.nan, 3.0, 4.0]), None, thresholds, "title").axes
     (line,) = (line for line in axes.lines if line.get_label() == label)
     assert line.get_linestyle() == "--"
-    np.testing.assert_array_equal(line.get_ydata(), levels)
+    np.testing.assert_array_equal(line.get_ydata(), thresholds)
 
 
 @pytest.fixture
@@ -38,18 +38,18 @@ def detector(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_a_scored_table_is_told_with_its_levels(detector, capsys, moving):
+def test_a_scored_table_is_told_with_its_thresholds(detector, capsys, moving):
     values = detector.score(sensors(200)).values
     if moving:
         detector = dataclasses.replace(detector, threshold=EwmaSpec(kind="ewma").fit(values))
         detector.save(Path("detector"))
     score("detector", Path("rows.csv"), None, None)
-    levels = detector.threshold.levels(values)
-    shown = f"{levels.min():.6g} to {levels.max():.6g}" if moving else f"{levels[0]:.6g}"
+    thresholds = detector.threshold.per_row(values)
+    shown = f"{thresholds.min():.6g} to {thresholds.max():.6g}" if moving else f"{thresholds[0]:.6g}"
     assert f"rows flagged (threshold {shown}, {detector.threshold.method})" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("level", [np.nan, np.inf])
-def test_a_given_level_must_be_a_number(detector, level):
-    with pytest.raises(SpecError, match="--threshold: level: input should be a finite number, but got"):
-        score("detector", Path("rows.csv"), None, float(level))
+@pytest.mark.parametrize("threshold", [np.nan, np.inf])
+def test_a_given_threshold_must_be_a_number(detector, threshold):
+    with pytest.raises(SpecError, match="--threshold: value: input should be a finite number, but got"):
+        score("detector", Path("rows.csv"), None, float(threshold))
