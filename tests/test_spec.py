@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from tsad.errors import SpecError
+from tsad.experiment import ExperimentConfig
 from tsad.spec import Spec, flatten, parse, parse_overrides, put, read_yaml, write_yaml
 
 
@@ -272,3 +273,21 @@ def test_flatten_names_every_leaf_by_its_path():
 
 def test_putting_the_leaves_back_changes_nothing():
     assert put(VALUES, flatten(VALUES)) == VALUES
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"scoring": {"misfit": "absolute"}}, r"scoring\.misfit: is called 'error' now"),
+        ({"scoring": {"baseline": {"kind": "none"}}}, r"scoring\.baseline: is called 'normalization' now"),
+        (
+            {"scoring": {"normalization": {"kind": "median", "length": 5}}},
+            r"scoring\.normalization: kind 'median' is called 'rolling_median' now",
+        ),
+        ({"model": {"kind": "nearest_neighbour"}}, r"model: kind 'nearest_neighbour' is called 'nearest_neighbor' now"),
+    ],
+)
+def test_an_old_name_is_refused_with_the_new_one(values, message):
+    experiment = {"data": {"kind": "synthetic"}, "window": {"length": 4}, "model": {"kind": "l2"}}
+    with pytest.raises(SpecError, match=message):
+        parse(ExperimentConfig, experiment | values, "experiment")

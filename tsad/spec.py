@@ -21,6 +21,25 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+RENAMED_KEYS = {
+    "baseline": "normalization",
+    "designer": "algorithm",
+    "maximise": "maximize",
+    "minimise": "minimize",
+    "misfit": "error",
+}
+"""New names of keys that had other names before the first release; the error about an old one tells the new one."""
+
+RENAMED_KINDS = {
+    "ageing": "aging",
+    "labelled": "labeled",
+    "median": "rolling_median",
+    "misfit": "validation_error",
+    "nearest_neighbour": "nearest_neighbor",
+}
+"""New names of kinds, likewise."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 as PyYAML reads it, except that `1e-4` is the number that everybody means, and no key may come twice."""
 
@@ -69,6 +88,10 @@ def _mistakes(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
             item["msg"] = "must name its kind, since what else may stand there depends on it"
         path = ".".join(_path(item["loc"], values)) or "(top)"
         message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden" and item["loc"][-1] in RENAMED_KEYS:
+            message = f"is called {RENAMED_KEYS[str(item['loc'][-1])]!r} now"
+        if item["type"] == "union_tag_invalid" and (tag := item["ctx"]["tag"]) in RENAMED_KINDS:
+            message = f"kind {tag!r} is called {RENAMED_KINDS[tag]!r} now"
         got = "" if item["type"] in {"missing", "union_tag_not_found"} else f", but got {shown(item['input'])}"
         found.append(f"{path}: {message[:1].lower()}{message[1:]}{got}")
     return found

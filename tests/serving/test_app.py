@@ -298,7 +298,7 @@ def test_recalibration_changes_the_threshold_that_flags_and_is_written_down(clie
     assert done["before"] == before
     assert done["after"]["value"] > 2 * before["value"]
     assert client.get("/api/model").json["threshold"] == done["after"]
-    assert set(client.post("/api/score", table(rows)).json["threshold"]) == {done["after"]["threshold"]}
+    assert set(client.post("/api/score", table(rows)).json["threshold"]) == {done["after"]["value"]}
     (line,) = (folder / "state" / LOG).read_text().splitlines()
     assert {name: json.loads(line)[name] for name in done} == done
     undone = client.ask("DELETE", "/api/recalibrate").json

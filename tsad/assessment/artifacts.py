@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tsad.arrays import Flags, Floats
 from tsad.assessment.assessment import Assessment, Certainty
 from tsad.assessment.html_report import page
 from tsad.drift import Profile
@@ -23,7 +24,7 @@ from tsad.evaluation.plots import (
     draw_scores,
     draw_series,
 )
-from tsad.evaluation.pointwise import Flags, Floats, precision_recall_f1
+from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.evaluation.report import Report, of_flags
 from tsad.experiment import ExperimentConfig, Outcome
 from tsad.provenance import LabelsUsed

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Flags, Floats
 from tsad.assessment.baselines import run_baselines
 from tsad.assessment.leakage import PermutedLabels, permuted_labels
 from tsad.data.card import DataCard, data_card
@@ -16,7 +17,7 @@ from tsad.detector.scoring import Scores
 from tsad.evaluation.anomaly_types import KindScores, by_kind
 from tsad.evaluation.chance import Chance, chance
 from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
-from tsad.evaluation.pointwise import Flags, Floats, pr_auc
+from tsad.evaluation.pointwise import pr_auc
 from tsad.evaluation.prediction_errors import prediction_errors
 from tsad.evaluation.report import Report, evaluate
 from tsad.evaluation.root_cause import RootCause, root_cause

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from tsad.arrays import Flags, Floats
 from tsad.data.dataset import DataSet
 from tsad.data.overlap import Overlap, overlap
 from tsad.detector.scoring import Scores
@@ -24,9 +24,6 @@ __all__ = [
     "overlap",
     "permuted_labels",
 ]
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class RowScorer(Protocol):

@@ -10,11 +10,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from tsad.arrays import Flags, Floats
 from tsad.errors import DataError
 from tsad.series import Series
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 Features = NDArray[np.int64]
 
 Kind = Literal["point", "contextual", "level_shift", "trend", "seasonal", "noise_burst", "flat_line", "decoupling"]

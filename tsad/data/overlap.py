@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Integers
 from tsad.series import Series, runs
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,14 @@ def overlap(train: Series, test: Series, length: int = 1) -> Overlap:
     return Overlap(length, len(here), int(found.sum()), places)
 
 
-def _names(values: NDArray[np.float32], length: int) -> Ints:
+def _names(values: NDArray[np.float32], length: int) -> Integers:
     """Returns a number for the window that starts at each row, the same for the same windows.
 
     A window is named by its first and its last part, which may share rows, and parts double until they are long enough:
     exact as a comparison, and log2(L) sorts instead of L comparisons for each pair of rows.
     """
     rows = np.ascontiguousarray(values)
-    names: Ints = np.unique(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_inverse=True)[1]
+    names: Integers = np.unique(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_inverse=True)[1]
     part = 1
     while part < length:
         ahead = min(part, length - part)
@@ -77,5 +76,5 @@ def _names(values: NDArray[np.float32], length: int) -> Ints:
     return names
 
 
-def _starts(series: Series, length: int) -> Ints:
+def _starts(series: Series, length: int) -> Integers:
     return np.concatenate([np.arange(first, after - length + 1) for first, after in series.segments()])

@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tsad.arrays import Flags, Floats
 from tsad.data.sets.csv import to_values
 from tsad.detector.detector import Detector
 from tsad.errors import DataError
 from tsad.series import Series, runs
 from tsad.spec import parse
 from tsad.thresholds.threshold import GivenThreshold
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 def with_threshold(detector: Detector, threshold: float | None, source: str) -> Detector:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
+from tsad.arrays import Floats
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
-from tsad.drift.reference import Floats, Reference, Tally
+from tsad.drift.reference import Reference, Tally
 from tsad.errors import DataError, DetectorError
 from tsad.series import Series, runs
 from tsad.spec import Spec

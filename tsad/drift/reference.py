@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from tsad.arrays import Floats
 from tsad.spec import Spec
 
-Floats = NDArray[np.float64]
 Stretches = Sequence[tuple[int, int]]
 
 _KNOTS = np.linspace(0, 1, 101)

@@ -7,7 +7,8 @@ this file is shown without that of a random score on the same labels.
 
 import numpy as np
 
-from tsad.evaluation.pointwise import Flags, Floats, precision_recall_f1
+from tsad.arrays import Flags, Floats
+from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.series import runs
 
 PERCENTAGES = range(101)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tsad.arrays import Flags, Floats
 from tsad.evaluation.events import Descent, Rows, descend, harmonic_mean, labeled_events, nearest_higher
-from tsad.evaluation.pointwise import Flags, Floats
 
 
 class Affiliation(NamedTuple):

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsad.evaluation.pointwise import Flags, Floats, pr_auc
+from tsad.arrays import Flags, Floats
+from tsad.evaluation.pointwise import pr_auc
 
 
 class KindScores(NamedTuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from tsad.evaluation.pointwise import Flags
+from tsad.arrays import Flags
 from tsad.evaluation.report import evaluate
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.evaluation.pointwise import Flags, Floats
+from tsad.arrays import Flags, Floats
 from tsad.series import runs
 
 Rows = NDArray[np.intp]

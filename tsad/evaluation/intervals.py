@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from tsad.evaluation.pointwise import Flags, Floats
+from tsad.arrays import Flags, Floats
 
 BLOCKS = 50
 """Blocks that a series is cut into: long enough that what is in one says little of the next."""

@@ -1,11 +1,8 @@
 """Row-level metrics: every row counts once."""
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from tsad.arrays import Flags, Floats
 
 
 def precision_recall_f1(flags: Flags, labels: Flags) -> tuple[float, float, float]:

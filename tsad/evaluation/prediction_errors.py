@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tsad.evaluation.pointwise import Floats
+from tsad.arrays import Floats
 
 
 def prediction_errors(values: Floats, predictions: Floats) -> dict[str, float]:

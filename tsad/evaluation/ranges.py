@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tsad.arrays import Flags, Floats
 from tsad.evaluation.events import Rows, descend, harmonic_mean, labeled_events, nearest_higher
-from tsad.evaluation.pointwise import Flags, Floats
 
 
 class RangeScores(NamedTuple):

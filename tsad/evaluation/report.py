@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tsad.arrays import Flags, Floats
 from tsad.evaluation.adjusted import adjusted_f1, best_adjusted_f1, pa_k_area
 from tsad.evaluation.affiliation import affiliation, best_affiliation_f1
 from tsad.evaluation.events import best_event_f1, detection_delays, event_scores, false_alarms
-from tsad.evaluation.pointwise import Flags, Floats, pr_auc, precision_recall_f1, roc_auc
+from tsad.evaluation.pointwise import pr_auc, precision_recall_f1, roc_auc
 from tsad.evaluation.ranges import best_range_f1, range_scores
 from tsad.evaluation.volume import volume_under_surface
 from tsad.evaluation.windowed import to_windows

@@ -5,11 +5,9 @@ from math import comb
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import ndcg_score
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from tsad.arrays import Flags, Floats
 
 
 class RootCause(NamedTuple):

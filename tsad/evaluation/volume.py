@@ -3,12 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tsad.evaluation.pointwise import Flags, Floats
+from tsad.arrays import Flags, Floats, Integers
 from tsad.series import runs
-
-Integers = NDArray[np.int64]
 
 
 class Volume(NamedTuple):

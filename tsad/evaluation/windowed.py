@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from tsad.evaluation.pointwise import Flags, Floats
+from tsad.arrays import Flags, Floats
 
 
 class WindowLevel(NamedTuple):

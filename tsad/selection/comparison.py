@@ -6,12 +6,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from tsad.arrays import Flags, Floats
 from tsad.data.dataset import DataSet
 from tsad.data.split import Parts, SplitSpec, split
 from tsad.detector.detector import Detector
 from tsad.errors import DataError
 from tsad.evaluation.intervals import Interval, block_weights, interval, paired_difference, resampled_pr_auc
-from tsad.evaluation.pointwise import Flags, Floats
 from tsad.evaluation.report import evaluate
 from tsad.provenance import LabelsUsed
 from tsad.selection.objective import LabelFreeSpec

@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
+from tsad.arrays import Floats
 from tsad.assessment.artifacts import DETECTOR
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.errors import DataError
-from tsad.evaluation.pointwise import Floats
 from tsad.experiment import ExperimentConfig, Outcome, conclude
 from tsad.provenance import worst
 from tsad.selection.trial import Trial

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from tsad.arrays import Flags, Floats
 from tsad.data.injection import ALL_KINDS, Kind, inject
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scoring import ScoringSpec, row_errors
 from tsad.errors import DataError
-from tsad.evaluation.pointwise import Flags, Floats, pr_auc
+from tsad.evaluation.pointwise import pr_auc
 from tsad.experiment import Outcome
 from tsad.provenance import LabelsUsed
 from tsad.series import Series

@@ -7,11 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tsad.arrays import Times
 from tsad.detector.scoring import BATCH
 from tsad.errors import DataError
 from tsad.spec import Spec
-
-Times = NDArray[np.datetime64]
 
 
 class Arrangement(NamedTuple):

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Times
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
 from tsad.errors import DataError, DetectorError
 from tsad.series import Series
 from tsad.spec import parse
 from tsad.streaming import storage
-from tsad.streaming.policy import Arrangement, StreamPolicy, Times
+from tsad.streaming.policy import Arrangement, StreamPolicy
 from tsad.streaming.state import AnyCourse, no_scores, start
 from tsad.thresholds import FittedThreshold
 

@@ -11,9 +11,9 @@ from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import KFold
 
+from tsad.arrays import Floats
 from tsad.assessment.artifacts import HEADLINES
 from tsad.evaluation.intervals import Interval, interval
-from tsad.evaluation.pointwise import Floats
 from tsad.selection.trial import Trial
 from tsad.tuning.pareto import comparable
 from tsad.tuning.space import ChoiceParam, Param, Space

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tsad.arrays import Floats, Indices
 from tsad.selection.trial import Trial
 
-Floats = NDArray[np.float64]
-Places = NDArray[np.intp]
 
-
-def fronts(points: Floats) -> list[Places]:
+def fronts(points: Floats) -> list[Indices]:
     """Returns the places of the points by front, the best front first, each front ascending.
 
     A point is dominated if another is nowhere smaller and somewhere larger. Nothing dominates a point of the first front;

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from tsad.arrays import Times
 from tsad.data.io.empty_cells import ForwardFill
 from tsad.data.io.read_options import Reading
 from tsad.data.io.table_files import Chunk, TableFile, open_table
-from tsad.data.io.times import Times, to_times
+from tsad.data.io.times import to_times
 from tsad.data.io.values import to_values
 from tsad.errors import DataError
 from tsad.registry.models import model_folder

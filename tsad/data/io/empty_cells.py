@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tsad.arrays import Floats
 from tsad.data.io.issues import Findings
 from tsad.data.io.regular import Rows
-from tsad.data.io.values import Floats
 from tsad.errors import DataError, shown
 from tsad.series import runs
 from tsad.spec import Spec

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tsad.arrays import Floats
 from tsad.data.io.issues import Findings
-from tsad.data.io.values import Floats
 from tsad.spec import Spec
 
 _LONGER = 1.5

@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import field_validator
 
+from tsad.arrays import Times
 from tsad.data.io.issues import Blocked, Findings
 from tsad.errors import shown
 from tsad.series import runs
 from tsad.spec import Spec
-
-Times = NDArray[np.datetime64]
 
 _UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _EARLY, _LATE = 3e17, 7e18

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tsad.arrays import Floats
 from tsad.data.io.issues import Findings
 from tsad.errors import DataError, shown
-
-Floats = NDArray[np.float64]
 
 _LARGEST = float(np.finfo(np.float32).max)
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Floats
 from tsad.data.sets.flows import BENIGN, BUCKETS, CROWDS, Flows
 from tsad.errors import DataError
 
-Floats = NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
 
 _PROTOCOLS = {"tcp": 6, "udp": 17}

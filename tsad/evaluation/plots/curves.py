@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from tsad.arrays import Flags, Floats
 from tsad.evaluation.plots.style import (
     ALARM,
     AMBER,
@@ -27,7 +28,7 @@ from tsad.evaluation.plots.style import (
     thinned,
     undefined,
 )
-from tsad.evaluation.pointwise import Flags, Floats, precision_recall_f1
+from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.provenance import LabelsUsed
 from tsad.sweep import sweep
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
+from tsad.arrays import Flags, Floats
 from tsad.evaluation.plots.style import (
     INK,
     Values,
@@ -24,7 +25,6 @@ from tsad.evaluation.plots.style import (
     shade_rows,
     threshold_name,
 )
-from tsad.evaluation.pointwise import Flags, Floats
 from tsad.series import runs
 
 THRESHOLD = "#b35900"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from tsad.arrays import Floats
 from tsad.evaluation.plots.style import ALARM, INK, QUIET, empty_figure, finish, new_figure
-from tsad.evaluation.pointwise import Floats
 
 COLUMNS = 3
 

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from tsad.arrays import Flags, Floats
 from tsad.evaluation.plots.style import (
     ALARM,
     INK,
@@ -17,7 +18,6 @@ from tsad.evaluation.plots.style import (
     shade,
     threshold_name,
 )
-from tsad.evaluation.pointwise import Flags, Floats
 from tsad.provenance import LabelsUsed
 
 BINS = 60

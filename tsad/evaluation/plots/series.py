@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from tsad.arrays import Flags, Floats
 from tsad.evaluation.plots.style import (
     ALARM,
     INK,
@@ -17,7 +18,6 @@ from tsad.evaluation.plots.style import (
     number_rows,
     shade,
 )
-from tsad.evaluation.pointwise import Flags, Floats
 from tsad.series import runs
 
 RECONSTRUCTED, SHOWN = 6, 8

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tsad.evaluation.pointwise import Flags, Floats
+from tsad.arrays import Flags, Floats
 from tsad.provenance import LabelsUsed
 from tsad.series import runs
 

@@ -12,11 +12,12 @@ from numpy.random import Generator
 from pydantic import Field, model_validator
 from scipy.stats import rankdata
 
+from tsad.arrays import Floats
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
 from tsad.tuning.algorithms.contract import CandidateFactory, SearchAlgorithm
 from tsad.tuning.algorithms.genetics import mutated, strata, widest
-from tsad.tuning.algorithms.surrogate import Floats, Surrogate
+from tsad.tuning.algorithms.surrogate import Surrogate
 from tsad.tuning.pareto import best_first, comparable, objectives
 from tsad.tuning.space import Params, Space
 

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
+from tsad.arrays import Floats
 from tsad.tuning.space import ChoiceParam, Param, Params, Space
-
-Floats = NDArray[np.float64]
 
 _NOISE = 0.1
 _PRIOR_DEVIATION = 1.0

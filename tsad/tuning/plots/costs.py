@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tsad.arrays import Floats
 from tsad.evaluation.plots.style import ALARM, INK, QUIET, empty_figure, finish, new_figure
-from tsad.evaluation.pointwise import Floats
 from tsad.selection.trial import Trial
 from tsad.tuning.analysis import valued
 from tsad.tuning.pareto import front

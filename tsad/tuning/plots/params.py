@@ -8,9 +8,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tsad.arrays import Floats
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.plots.style import ALARM, AMBER, GREEN, INK, QUIET, empty_figure, finish, new_figure
-from tsad.evaluation.pointwise import Floats
 from tsad.selection.trial import Trial
 from tsad.tuning.analysis import param_names, param_value, valued
 from tsad.tuning.plots.value_axis import shown_values

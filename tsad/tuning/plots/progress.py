@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tsad.arrays import Floats
 from tsad.evaluation.plots.style import ALARM, AMBER, GREEN, INK, PINK, QUIET, empty_figure, finish, new_figure
-from tsad.evaluation.pointwise import Floats
 from tsad.selection.trial import State, Trial
 from tsad.tuning.analysis import best_of, in_order, incumbents, mean_seconds, valued
 from tsad.tuning.pareto import comparable

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from tsad.arrays import Floats
 from tsad.evaluation.plots.style import QUIET
-from tsad.evaluation.pointwise import Floats
 from tsad.selection.trial import Trial
 from tsad.tuning.analysis import value_of
 from tsad.tuning.pareto import comparable
