@@ -1,4 +1,4 @@
-"""What stands around the package says the same as the package: MLproject, environment, lock, image, Makefile, README."""
+"""Files around the package agree with the package: MLproject, environment, image, Makefile. The README is in tests/docs."""
 
 import ast
 import fnmatch
@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ import yaml
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.project import DEV, PYPROJECT, REPOSITORY, RUN, TARGETS, TORCH, conda_python, make_words, text
-from tsad.cli import cli, main
+from tsad.cli import cli
 from tsad.settings import Settings
 
 
@@ -320,7 +319,7 @@ def test_the_registry_serves_the_champion():
     assert served["host"] == "0.0.0.0"  # within its container; it is published to this machine's loopback alone
 
 
-# --- Makefile, CI, README ---
+# --- Makefile and CI ---
 
 
 def test_the_makefile_has_its_targets():
@@ -371,71 +370,3 @@ def test_ci_runs_what_the_readme_tells_to_run():
 def test_ci_builds_the_documentation_strictly():
     assert "docs" in make_words((REPOSITORY / ".ci/run").read_text(encoding="utf-8"))
     assert "mkdocs build --strict" in text("Makefile")
-
-
-README = text("README.md")
-COMMANDS = [
-    shlex.split(line, comments=True)
-    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    for line in block.splitlines()
-    if line.split(maxsplit=1)[0] in {"make", "mlflow", "tsad"}
-]
-
-
-def readme(program):
-    commands = [words for words in COMMANDS if words[: len(program)] == program]
-    return pytest.mark.parametrize("words", commands, ids=" ".join)
-
-
-def test_the_readme_opens_with_the_two_commands():
-    assert [words for words in COMMANDS if words[0] == "make"] == [["make", "search"], ["make", "test"]]
-    assert {"test-slow", "lint"} <= set(make_words(README)) <= TARGETS
-    assert len(COMMANDS) >= 8
-
-
-@readme(["mlflow"])
-def test_a_command_of_mlflow_in_the_readme_is_one(words):
-    assert mlflow_parsed(words)
-
-
-@readme(["tsad"])
-def test_a_command_of_ours_in_the_readme_is_one(words):
-    assert parsed(words)
-
-
-def our_command(words, folder):
-    """Returns the words of our own command behind `mlflow run ... -P ...`."""
-    params = mlflow_parsed(words)
-    return command_of(params["entry_point"], dict(given.split("=", 1) for given in params["param_list"]), folder)
-
-
-def only_mistake(words, capsys, monkeypatch):
-    """Returns the line that a command ends with when one wrong value, `seed: -1`, is added to it; so nothing runs."""
-    monkeypatch.chdir(REPOSITORY)
-    monkeypatch.setattr(sys, "argv", [*words[words.index("tsad") :], "--set", "seed=-1"])
-    with pytest.raises(SystemExit, match="1"):
-        main()
-    return capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "words",
-    [words for words in COMMANDS if words[:2] in (["mlflow", "run"], ["tsad", "train"], ["tsad", "search"])],
-    ids=" ".join,
-)
-def test_the_values_that_a_readme_command_sets_are_accepted(words, tmp_path, capsys, monkeypatch):
-    command = our_command(words, tmp_path) if words[0] == "mlflow" else words
-    mistakes = only_mistake(command, capsys, monkeypatch)
-    assert "seed: input should be greater than or equal to 0, but got -1" in mistakes
-    assert ";" not in mistakes
-
-
-def test_files_that_the_readme_names_exist():
-    named = set(re.findall(r"[\w.-]+(?:/[\w.-]+)+\.(?:yaml|py|md|png)", README))
-    assert len(named) > 8
-    missing = {path for path in named if not (REPOSITORY / path).is_file() and "NAME" not in path}
-    assert not missing
-
-
-def test_variables_that_the_readme_names_are_settings():
-    assert set(re.findall(r"TSAD_[A-Z_]+", README)) <= known_variables()
