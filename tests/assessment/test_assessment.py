@@ -149,8 +149,8 @@ def test_random_scores_are_no_better_than_chance(assessed):
 
 
 def test_causes_are_those_of_reported_events_alone(case, assessed):
-    events = [cause for cause in case.data.causes if cause.start >= REPORTED.start]
-    assert 0 < len(events) < len(case.data.causes)
+    events = [cause for cause in case.data.root_causes if cause.start >= REPORTED.start]
+    assert 0 < len(events) < len(case.data.root_causes)
     assert assessed.causes == root_cause(case.outcome.test.by_feature, events, case.data.test.features)
 
 

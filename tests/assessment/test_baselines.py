@@ -46,7 +46,7 @@ def narrow(data: DataSet, features: int) -> DataSet:
             series, values=series.values[:, :features].copy(), features=series.features[:features]
         )
 
-    return dataclasses.replace(data, train=part(data.train), test=part(data.test), causes=())
+    return dataclasses.replace(data, train=part(data.train), test=part(data.test), root_causes=())
 
 
 def test_the_baselines_have_the_baseline_detectors_that_the_field_quotes():

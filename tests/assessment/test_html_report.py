@@ -15,7 +15,7 @@ from tsad.data.dataset import DataSet, Kind
 from tsad.evaluation.anomaly_types import KindScores
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.report import evaluate
-from tsad.evaluation.root_cause import RootCause
+from tsad.evaluation.root_cause import RootCauseScores
 from tsad.provenance import Provenance
 from tsad.series import Series
 
@@ -121,7 +121,7 @@ def known():
             "random": (KindScores("flood", 2, 25, 0.0, 0.01, 0.07, 0.0625),),
             "l2": (KindScores("flood", 2, 25, 1.0, 0.21, 0.53, 0.0625),),
         },
-        causes=(RootCause(0.71, 0.72, 0.73, 0.74), RootCause(0.21, 0.22, 0.23, 0.24)),
+        causes=(RootCauseScores(0.71, 0.72, 0.73, 0.74), RootCauseScores(0.21, 0.22, 0.23, 0.24)),
         card=data_card(replace(data, defects=("a sensor was swapped",))),
     )
 

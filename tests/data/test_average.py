@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from tsad.data.average import averaged
-from tsad.data.dataset import Cause, DataSet
+from tsad.data.dataset import DataSet, RootCause
 from tsad.series import Series
 
 
-def data_of(rows, *, labels=None, boundaries=(), causes=(), times=None):
+def data_of(rows, *, labels=None, boundaries=(), root_causes=(), times=None):
     values = np.arange(2 * rows, dtype=np.float32).reshape(rows, 2)
     labels = None if labels is None else np.isin(np.arange(rows), labels)
     test = Series(values, ("a", "b"), labels=labels, boundaries=boundaries, times=times)
-    return DataSet("d", "here", train=Series(values, ("a", "b")), test=test, causes=causes, step_seconds=60.0)
+    return DataSet("d", "here", train=Series(values, ("a", "b")), test=test, root_causes=root_causes, step_seconds=60.0)
 
 
 def test_rows_are_means_and_a_label_survives():
@@ -40,8 +40,8 @@ def test_times_are_those_of_the_first_row():
 
 @pytest.mark.parametrize(("rows", "stretch"), [((4, 7), (1, 3)), ((0, 1), (0, 1)), ((6, 8), (2, 3))])
 def test_causes_move_with_their_rows(rows, stretch):
-    found = averaged(data_of(9, labels=list(range(*rows)), causes=(Cause(*rows, ("a",)),)), 3)
-    assert found.causes == (Cause(*stretch, ("a",)),)
+    found = averaged(data_of(9, labels=list(range(*rows)), root_causes=(RootCause(*rows, ("a",)),)), 3)
+    assert found.root_causes == (RootCause(*stretch, ("a",)),)
     assert found.test.labels[slice(*stretch)].all()
 
 

@@ -10,7 +10,7 @@ from tests.data.flow_files import flow, write
 from tests.data.test_smd import lay_out, machine_files
 from tsad.data import cache as cache_module
 from tsad.data.cache import Cache, _packed, _unpacked
-from tsad.data.dataset import Cause, DataSet, Kind, Unit
+from tsad.data.dataset import DataSet, Kind, RootCause, Unit
 from tsad.data.io.read_options import Reading
 from tsad.data.sets.cicddos2019 import CicDdos2019Spec
 from tsad.data.sets.smd import SmdSpec
@@ -33,7 +33,7 @@ def full_data(rows=6):
         train=train,
         test=test,
         continuous=True,
-        causes=(Cause(4, 5, ("ä",)),),
+        root_causes=(RootCause(4, 5, ("ä",)),),
         kinds=(Kind(4, 6, "flood"),),
         units=(Unit("one", 0, 0), Unit("two", 2, 1)),
         step_seconds=0.1,
@@ -101,7 +101,7 @@ def test_a_data_set_without_labels_times_and_rows_comes_back():
     nothing = Series(np.empty((0, 1), np.float32), ("a",))
     found = _unpacked(_packed(DataSet("d", "here", nothing, nothing))[32:])
     same(found.train, nothing)
-    assert (found.step_seconds, found.missing, found.causes) == (None, None, ())
+    assert (found.step_seconds, found.missing, found.root_causes) == (None, None, ())
 
 
 def test_a_second_load_reads_no_source(smd, kept, monkeypatch, caplog):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.examples import sensors
 from tsad.data.card import STRETCH, DataCard, data_card
-from tsad.data.dataset import Cause, DataSet, Kind
+from tsad.data.dataset import DataSet, Kind, RootCause
 from tsad.data.overlap import Overlap
 from tsad.data.sets.csv import CsvSpec
 from tsad.data.sets.smd import SmdSpec
@@ -34,7 +34,7 @@ def small(**changes):
             "made here",
             series(TRAIN, boundaries=(2,)),
             series(TEST, LABELS),
-            causes=(Cause(1, 3, ("load", "stuck")),),
+            root_causes=(RootCause(1, 3, ("load", "stuck")),),
         ),
         **changes,
     )
@@ -47,7 +47,7 @@ def sha256(values, code):
 def test_a_card_by_hand():
     card = data_card(small(step_seconds=2.5, missing="ffill", defects=("the clock was wrong",)))
     assert (card.name, card.source, card.features) == ("small", "made here", FEATURES)
-    assert (card.step_seconds, card.missing, card.causes) == (2.5, "ffill", 1)
+    assert (card.step_seconds, card.missing, card.root_causes) == (2.5, "ffill", 1)
     assert (card.train.rows, card.train.segments, card.train.events) == (4, 2, None)
     assert (card.test.rows, card.test.segments) == (5, 1)
     assert card.test.events.model_dump() == {
@@ -218,7 +218,7 @@ def test_the_card_of_the_published_machine_1_3(smd_folder):
     card = data_card(data)
     assert time.process_time() - start < 1
     assert (card.train.rows, card.test.rows, card.step_seconds) == (23702, 23703, 60.0)
-    assert (card.test.events.count, card.test.events.rows, card.causes) == (12, 817, 11)
+    assert (card.test.events.count, card.test.events.rows, card.root_causes) == (12, 817, 11)
     assert card.constant == ("f08", "f27", "f37", "f38")
     assert card.rows_in_train.found == card.windows_in_train.found == 0
     assert "over train and test together, it seems: all 34 features" in card.defects[0]

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsad.data.dataset import Cause, Unit
+from tsad.data.dataset import RootCause, Unit
 from tsad.data.sets.smd import FEATURES, SmdSpec
 from tsad.data.split import SplitSpec, split
 from tsad.errors import DataError
@@ -175,7 +175,7 @@ def test_several_machines_lie_end_to_end_with_breaks_and_causes_in_place(several
         (10,),
     )
     assert data.units == (Unit("2-1", 0, 0), Unit("1-2", 24, 10))
-    assert data.causes == (Cause(4, 7, ("f02",)), Cause(14, 17, ("f02",)))
+    assert data.root_causes == (RootCause(4, 7, ("f02",)), RootCause(14, 17, ("f02",)))
     for part in ("train", "test"):
         chunks = [getattr(each, part) for each in (one, other)]
         np.testing.assert_array_equal(getattr(data, part).values, np.concatenate([chunk.values for chunk in chunks]))
@@ -262,7 +262,7 @@ def test_every_published_machine_is_read(smd_folder):
         data = load(Path(smd_folder), machine)
         assert abs(len(data.train) - len(data.test)) <= 1
         assert data.test.labels.any()
-        assert data.causes
+        assert data.root_causes
 
 
 # --- interpretation labels ---
@@ -282,7 +282,7 @@ def interpreted(folder, text, caplog):
 
 def test_a_cause_has_the_rows_of_its_segment_and_the_features_of_its_columns(tmp_path, caplog):
     data, warned = interpreted(tmp_path, "6-8:1,38\n2-5:7\n", caplog)
-    assert data.causes == (Cause(6, 8, ("f01", "f38")), Cause(2, 5, ("f07",)))
+    assert data.root_causes == (RootCause(6, 8, ("f01", "f38")), RootCause(2, 5, ("f07",)))
     assert data.step_seconds == 60
     assert not warned
 
@@ -308,17 +308,17 @@ def test_a_cause_has_the_rows_of_its_segment_and_the_features_of_its_columns(tmp
 )
 def test_an_irregular_line_is_warned_about_and_keeps_its_labeled_rows(tmp_path, caplog, line, rows, message):
     data, warned = interpreted(tmp_path, f"2-5:1\n{line}\n6-8:2\n", caplog)
-    assert data.causes == (
-        Cause(2, 5, ("f01",)),
-        *(Cause(*each, ("f07",)) for each in rows),
-        Cause(6, 8, ("f02",)),
+    assert data.root_causes == (
+        RootCause(2, 5, ("f01",)),
+        *(RootCause(*each, ("f07",)) for each in rows),
+        RootCause(6, 8, ("f02",)),
     )
     assert warned == [f"line 2: {message}"]
 
 
 def test_segments_without_a_line_are_warned_about(tmp_path, caplog):
     data, warned = interpreted(tmp_path, "6-8:1\n", caplog)
-    assert data.causes == (Cause(6, 8, ("f01",)),)
+    assert data.root_causes == (RootCause(6, 8, ("f01",)),)
     assert warned == ["no line for the labeled rows 2-5; they have no cause"]
 
 
@@ -326,7 +326,7 @@ def test_a_file_that_is_no_text_gives_no_causes(tmp_path, caplog):
     files = machine_files() | {"interpretation_label/machine-1-2.txt": ""}
     place = lay_out(tmp_path, files)
     (place / "interpretation_label/machine-1-2.txt").write_bytes(b"\x80\xff\x00")
-    assert load(tmp_path).causes == ()
+    assert load(tmp_path).root_causes == ()
     assert "line 1: " in caplog.text
     assert "no line for the labeled rows 4-7" in caplog.text
 
@@ -334,7 +334,7 @@ def test_a_file_that_is_no_text_gives_no_causes(tmp_path, caplog):
 @layouts
 def test_without_interpretation_labels_there_are_no_causes(tmp_path, layout, caplog):
     lay_out(tmp_path, machine_files(), layout)
-    assert load(tmp_path).causes == ()
+    assert load(tmp_path).root_causes == ()
     assert "interpretation_label/machine-1-2.txt: no such file; the anomalies have no causes" in caplog.text
 
 
@@ -358,9 +358,9 @@ def test_the_published_irregular_lines_are_warned_about(smd_folder, caplog, mach
     data = load(smd_folder, machine)
     assert [text.partition(".txt: ")[2] for text in data.defects] == warned
     assert len(caplog.records) == len(warned)
-    assert len(data.causes) == causes
-    assert all(data.test.labels[start:stop].all() for start, stop, _ in data.causes)
+    assert len(data.root_causes) == causes
+    assert all(data.test.labels[start:stop].all() for start, stop, _ in data.root_causes)
 
 
 def test_the_first_published_cause_of_machine_1_2(smd_folder):
-    assert load(smd_folder).causes[0] == Cause(4629, 4688, ("f09", "f10", "f11", "f13", "f15", "f18"))
+    assert load(smd_folder).root_causes[0] == RootCause(4629, 4688, ("f09", "f10", "f11", "f13", "f15", "f18"))

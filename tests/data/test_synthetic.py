@@ -121,7 +121,7 @@ def test_a_generator_makes_the_stated_rows_and_labels_each_by_its_kind(spec):
     assert data.train.labels is None
     assert 0 < data.test.labels.mean() < 0.3
     np.testing.assert_array_equal(labeled(data), data.test.labels)
-    assert [(cause.start, cause.stop) for cause in data.causes] == [(start, stop) for start, stop, _ in data.kinds]
+    assert [(cause.start, cause.stop) for cause in data.root_causes] == [(start, stop) for start, stop, _ in data.kinds]
 
 
 @pytest.mark.parametrize("magnitude", [4.0, -2.5])
@@ -129,7 +129,7 @@ def test_the_one_anomaly_is_where_and_as_large_as_asked_for(magnitude):
     flat = {"kind": "synthetic_sensors", "rows": 200, "features": 5, "start": 60, "length": 7, "seed": 2}
     data, still = (SingleAnomalySpec(**flat, magnitude=size).load(Path()) for size in (magnitude, 0.0))
     rise = data.test.values - still.test.values
-    moved = [data.test.features.index(name) for name in data.causes[0].features]
+    moved = [data.test.features.index(name) for name in data.root_causes[0].features]
     assert len(moved) == 3
     assert runs((rise != 0).any(axis=1)) == [(60, 67)] == runs(data.test.labels)
     np.testing.assert_allclose(

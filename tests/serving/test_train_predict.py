@@ -169,7 +169,7 @@ def test_only_a_series_with_labels_says_how_right_the_anomalies_are(concluded):
     if question.use_synthetic:
         labels = np.zeros(1000, bool)
         test = SyntheticSpec(kind="synthetic", rows=500, features=2, events=10).load(Path())
-        for cause in test.causes:
+        for cause in test.root_causes:
             labels[500 + cause.start : 500 + cause.stop] = "sensor_00" in cause.features
         hits = int(labels[answer["anomalies"]].sum())
         assert hits > 0

@@ -20,7 +20,7 @@ from tsad.evaluation.intervals import Interval, block_weights, interval, resampl
 from tsad.evaluation.pointwise import pr_auc
 from tsad.evaluation.prediction_errors import prediction_errors
 from tsad.evaluation.report import Report, evaluate
-from tsad.evaluation.root_cause import RootCause, root_cause
+from tsad.evaluation.root_cause import RootCauseScores, root_cause
 from tsad.experiment import ExperimentConfig, Outcome, report
 from tsad.provenance import Provenance
 from tsad.series import Series
@@ -114,7 +114,7 @@ class Assessment:
     baselines: Mapping[str, Report] = field(default_factory=dict)
     baseline_scores: Mapping[str, Floats] = field(default_factory=dict)
     certainty: Certainty | None = None
-    causes: tuple[RootCause, RootCause] | None = None
+    causes: tuple[RootCauseScores, RootCauseScores] | None = None
     kinds: Mapping[str, tuple[KindScores, ...]] = field(default_factory=dict)
     card: DataCard | None = None
 
@@ -241,10 +241,12 @@ def _gain(scores: Floats, labels: Flags, baselines: Mapping[str, Floats], weight
     return Gain(rival, value, values[rival], interval(value - values[rival], own - others))
 
 
-def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCause, RootCause] | None:
+def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCauseScores, RootCauseScores] | None:
     """Returns how well features are ranked in the reported events whose causes are known, and chance."""
     known = ~np.isnan(scores.values)
-    causes = [cause for cause in data.causes if cause.start >= rows.start and known[cause.start : cause.stop].any()]
+    causes = [
+        cause for cause in data.root_causes if cause.start >= rows.start and known[cause.start : cause.stop].any()
+    ]
     return root_cause(scores.by_feature, causes, data.test.features) if causes and len(data.test.features) > 1 else None
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tsad.data.dataset import Cause, DataSet
+from tsad.data.dataset import DataSet, RootCause
 from tsad.series import Series
 
 
@@ -17,14 +17,14 @@ def averaged(data: DataSet, every: int) -> DataSet:
     if every == 1:
         return data
     causes = (
-        Cause(cause.start // every, min(-(-cause.stop // every), len(data.test) // every), cause.features)
-        for cause in data.causes
+        RootCause(cause.start // every, min(-(-cause.stop // every), len(data.test) // every), cause.features)
+        for cause in data.root_causes
     )
     return replace(
         data,
         train=_averaged(data.train, every),
         test=_averaged(data.test, every),
-        causes=tuple(cause for cause in causes if cause.start < cause.stop),
+        root_causes=tuple(cause for cause in causes if cause.start < cause.stop),
         step_seconds=None if data.step_seconds is None else data.step_seconds * every,
     )
 

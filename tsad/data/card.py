@@ -83,7 +83,7 @@ class DataCard(Spec):
         missing: What was done with empty cells; None where the source cannot have any.
         train: Its rows.
         test: Its rows.
-        causes: Anomalies of the test rows whose features are known.
+        root_causes: Anomalies of the test rows whose features are known.
         kinds: Of anomalies of the test rows, the one with the most rows first; a row may be of several, or of none.
         constant: Features that never change in the training rows.
         moving: Those of them that take another value in the test rows.
@@ -99,7 +99,7 @@ class DataCard(Spec):
     missing: str | None
     train: PartCard
     test: PartCard
-    causes: int
+    root_causes: int
     kinds: tuple[KindCard, ...] = ()
     constant: tuple[str, ...]
     moving: tuple[str, ...]
@@ -124,7 +124,7 @@ class DataCard(Spec):
                 f"- {len(self.features)} features: {', '.join(self.features)}",
                 f"- Time from row to row: {step}",
                 f"- Policy for empty cells: {self.missing or 'none needed'}",
-                f"- Causes are known of {self.causes} anomalies",
+                f"- Root causes are known for {self.root_causes} anomalies",
                 f"- Kinds of anomalies: {'; '.join(map(_told, self.kinds)) or 'not known'}",
                 f"- Constant in train: {constant}; of these move in test: {moving}",
                 f"- {self.rows_in_train}",
@@ -160,7 +160,7 @@ def data_card(data: DataSet) -> DataCard:
         missing=data.missing,
         train=_part(data.train),
         test=_part(data.test),
-        causes=len(data.causes),
+        root_causes=len(data.root_causes),
         kinds=_kinds(data.kinds),
         constant=_named(data.train.features, constant),
         moving=_named(data.train.features, moving),

@@ -9,7 +9,7 @@ from tsad.data.io.read_options import Reading
 from tsad.series import Series
 
 
-class Cause(NamedTuple):
+class RootCause(NamedTuple):
     """Which features an anomaly of the test rows moved, as whoever labeled it says.
 
     Attributes:
@@ -61,7 +61,7 @@ class DataSet:
         train: Rows to learn from; their labels, if any, are never read.
         test: Rows after the training rows; labels, if any, are for reports.
         continuous: Whether the first test row follows the last training row as rows follow each other.
-        causes: Of labeled anomalies of the test rows, as far as they are known; every row of a cause is labeled.
+        root_causes: Of labeled anomalies of the test rows, as far as they are known; every row of a cause is labeled.
         kinds: Of anomalies of the test rows, as far as they are known, by first row; two kinds may share rows.
         units: What the rows are of, in order, if of several things: each of them is cut in time by itself.
         step_seconds: From one row to the next; None where nobody knows or it varies.
@@ -75,7 +75,7 @@ class DataSet:
     train: Series
     test: Series
     continuous: bool = False
-    causes: tuple[Cause, ...] = ()
+    root_causes: tuple[RootCause, ...] = ()
     kinds: tuple[Kind, ...] = ()
     units: tuple[Unit, ...] = ()
     step_seconds: float | None = None

@@ -33,8 +33,10 @@ def joined(parts: Sequence[DataSet], family: str) -> DataSet:
         train=end_to_end([part.train for part in parts]),
         test=end_to_end([part.test for part in parts]),
         continuous=False,
-        causes=tuple(
-            each._replace(start=each.start + row, stop=each.stop + row) for part, row in placed for each in part.causes
+        root_causes=tuple(
+            each._replace(start=each.start + row, stop=each.stop + row)
+            for part, row in placed
+            for each in part.root_causes
         ),
         kinds=tuple(
             each._replace(start=each.start + row, stop=each.stop + row) for part, row in placed for each in part.kinds

@@ -10,7 +10,7 @@ from sklearn.metrics import ndcg_score
 from tsad.arrays import Flags, Floats
 
 
-class RootCause(NamedTuple):
+class RootCauseScores(NamedTuple):
     """How well features are ranked, each figure from 0 to 1 and a mean over events.
 
     Attributes:
@@ -32,7 +32,7 @@ class RootCause(NamedTuple):
 
 def root_cause(
     by_feature: Floats, causes: Sequence[tuple[int, int, Sequence[str]]], features: Sequence[str]
-) -> tuple[RootCause, RootCause]:
+) -> tuple[RootCauseScores, RootCauseScores]:
     """Returns what a ranking of the features is worth, and what a random one is expected to be.
 
     The events are the labeled ones, whether or not anything flagged them, so that no threshold has a hand in it: it says
@@ -60,7 +60,7 @@ def root_cause(
             f"root cause needs an event with scores, but none of {len(causes)} has a scored row; take data with causes, or a "
             f"shorter window"
         )
-    return RootCause(*np.mean(found, axis=0).tolist()), RootCause(*np.mean(chance, axis=0).tolist())
+    return RootCauseScores(*np.mean(found, axis=0).tolist()), RootCauseScores(*np.mean(chance, axis=0).tolist())
 
 
 def hit_rate(ranking: Floats, truth: Flags, percent: int) -> float:
@@ -94,8 +94,8 @@ def _chance_of_first(ranking: Floats, count: int) -> Floats:
     return chance
 
 
-def _figures(ranking: Floats, truth: Flags) -> RootCause:
-    return RootCause(
+def _figures(ranking: Floats, truth: Flags) -> RootCauseScores:
+    return RootCauseScores(
         hit_rate(ranking, truth, 100),
         hit_rate(ranking, truth, 150),
         float(ndcg_score(truth[None].astype(float), ranking[None])),

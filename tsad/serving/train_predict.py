@@ -120,7 +120,7 @@ def _case(question: Question) -> _Case:
         return _Case(np.array(question.y_true, np.float32), None, 0.25, question.sigma)
     made = SyntheticSpec(kind="synthetic", rows=500, features=2, events=10).load(Path())
     labels = np.zeros(2 * len(made.test), bool)
-    for cause in made.causes:
+    for cause in made.root_causes:
         if made.test.features[0] in cause.features:
             labels[len(made.train) + cause.start : len(made.train) + cause.stop] = True
     values = np.concatenate([made.train.values[:, 0], made.test.values[:, 0]])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from tsad.data.average import averaged
-from tsad.data.dataset import Cause, DataSet
+from tsad.data.dataset import DataSet, RootCause
 from tsad.data.joined import joined
 from tsad.data.scale import StandardScalerSpec
 from tsad.errors import DataError, shown
@@ -114,7 +114,7 @@ def _machine(folder: Path, machine: str) -> DataSet:
         train=Series(values=train, features=FEATURES),
         test=Series(values=test, features=FEATURES, labels=labels),
         continuous=True,  # the two halves of one segment
-        causes=causes,
+        root_causes=causes,
         step_seconds=60.0,
         defects=defects,
     )
@@ -190,11 +190,13 @@ def _labels(content: bytes | None, name: str, rows: int) -> NDArray[np.bool_]:
     return values.astype(bool)
 
 
-def _causes(content: bytes | None, name: str, labels: NDArray[np.bool_]) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+def _causes(
+    content: bytes | None, name: str, labels: NDArray[np.bool_]
+) -> tuple[tuple[RootCause, ...], tuple[str, ...]]:
     """Returns the causes in the order of the file, and a sentence for each thing in it that is not as it should be."""
     if content is None:
         return (), (f"{name}: no such file; the anomalies have no causes",)
-    causes: list[Cause] = []
+    causes: list[RootCause] = []
     defects = []
     for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
         found, defect = _cause(line, labels)
@@ -209,7 +211,7 @@ def _causes(content: bytes | None, name: str, labels: NDArray[np.bool_]) -> tupl
 _LINE = re.compile(r"\s*(\d{1,9})-(\d{1,9}):(\d{1,9}(?:,\d{1,9})*)\s*", re.ASCII)
 
 
-def _cause(line: str, labels: NDArray[np.bool_]) -> tuple[list[Cause], str]:
+def _cause(line: str, labels: NDArray[np.bool_]) -> tuple[list[RootCause], str]:
     """Returns the causes of one line, several if its rows take in several labeled segments, and what is wrong, if anything."""
     match = _LINE.fullmatch(line)
     if match is None:
@@ -222,7 +224,7 @@ def _cause(line: str, labels: NDArray[np.bool_]) -> tuple[list[Cause], str]:
     if not segments:
         return [], f"none of its rows {start}-{stop} (end exclusive) is labeled; left out"
     kept = [(max(start, first), min(stop, end)) for first, end in segments]
-    causes = [Cause(*rows, tuple(FEATURES[column - 1] for column in columns)) for rows in kept]
+    causes = [RootCause(*rows, tuple(FEATURES[column - 1] for column in columns)) for rows in kept]
     if segments == [(start, stop)]:
         return causes, ""
     differ = f"its rows {start}-{stop} (end exclusive) are not the labeled {_shown(segments)}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from pydantic import Field, model_validator
 
-from tsad.data.dataset import Cause, DataSet, Kind
+from tsad.data.dataset import DataSet, Kind, RootCause
 from tsad.data.injection import CHANGES, Site
 from tsad.data.injection import Kind as KindName
 from tsad.data.sets.synthetic.sensors import Values, sensor_names, sensors
@@ -61,13 +61,13 @@ class SyntheticSpec(Spec):
             source=f"synthetic generator, seed {self.seed}",
             train=Series(values=values[: self.rows].astype(np.float32), features=names),
             test=Series(values=test.astype(np.float32), features=names, labels=labels),
-            causes=tuple(causes),
+            root_causes=tuple(causes),
             kinds=tuple(Kind(start, stop, name) for (start, stop, _), name in zip(causes, cycle(_KINDS), strict=False)),
         )
 
     def _disturbed(
         self, values: Values, drivers: Values, names: tuple[str, ...], generator: Generator
-    ) -> tuple[Values, list[Cause]]:
+    ) -> tuple[Values, list[RootCause]]:
         values, causes = values.copy(), []
         room = len(values) // self.events
         for event in range(self.events):
@@ -81,7 +81,7 @@ class SyntheticSpec(Spec):
             else:
                 height = _heights(kind, len(moved), generator)
                 values[rows, moved] = CHANGES[kind](Site(values[:, moved], start, length, height), generator)
-            causes.append(Cause(start, start + length, tuple(names[sensor] for sensor in sorted(moved))))
+            causes.append(RootCause(start, start + length, tuple(names[sensor] for sensor in sorted(moved))))
         return values, causes
 
 

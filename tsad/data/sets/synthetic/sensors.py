@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from tsad.data.dataset import Cause, DataSet, Kind
+from tsad.data.dataset import DataSet, Kind, RootCause
 from tsad.data.injection import Event
 from tsad.series import Series
 
@@ -42,6 +42,6 @@ def described(name: str, seed: int, train: Series, test: Series, events: tuple[E
         train=train,
         test=test,
         continuous=True,
-        causes=tuple(Cause(event.start, event.stop, event.features) for event in events),
+        root_causes=tuple(RootCause(event.start, event.stop, event.features) for event in events),
         kinds=tuple(Kind(event.start, event.stop, event.kind) for event in events),
     )
