@@ -293,7 +293,8 @@ def api(group: str) -> str:
     """Returns what mkdocstrings makes the reference of some public names from: functions, results, classes, or errors."""
     import tsad
 
-    names = [name for name in tsad.__all__ if not name.startswith("__") and _group(getattr(tsad, name)) == group]
+    public = getattr(tsad, "__all__", ())
+    names = [name for name in public if not name.startswith("__") and _group(getattr(tsad, name)) == group]
     return "\n\n".join(f"::: tsad.{name}" for name in names)
 
 
