@@ -174,10 +174,12 @@ def run(
     def listen(history: tuple[EpochLosses, ...], fitted: Callable[[], _Fitted]) -> None:
         on_epoch(Progress(len(history), history[-1].curves(), lambda: _conclude(experiment, parts, fitted(), start)))
 
-    kept = None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts), backup)
+    checkpoint_files = (
+        None if checkpoints is None else Checkpoints(checkpoints, resume, _fingerprint(experiment, parts), backup)
+    )
     labeled = _labeled(parts) if experiment.objective.reads_labels else None
     rows = (parts.fit, parts.validation)
-    fitted = _fit(experiment, rows, listen, device=device, labeled=labeled, checkpoints=kept)
+    fitted = _fit(experiment, rows, listen, device=device, labeled=labeled, checkpoints=checkpoint_files)
     return _conclude(experiment, parts, fitted, start)
 
 
@@ -228,9 +230,9 @@ def _fit(
             with torch.random.fork_rng():  # looking at a run must not change it
                 listen(history, snapshot)
 
-        known = None if labeled is None else _scaled(labeled, scaler, device)
-        seated = trainables(model, spec.objective, TrainingContext(fit.rows, generator, known))
-        history = train(model, seated, spec.training, (fit, validation), generator, tell, checkpoints)
+        labeled_rows = None if labeled is None else _scaled(labeled, scaler, device)
+        trained_parts = trainables(model, spec.objective, TrainingContext(fit.rows, generator, labeled_rows))
+        history = train(model, trained_parts, spec.training, (fit, validation), generator, tell, checkpoints)
     return _Fitted(scaler, model.eval(), tuple(history))
 
 

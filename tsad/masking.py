@@ -15,7 +15,7 @@ the window counts as mean 0 and deviation 0."""
 
 
 class Mask(Protocol):
-    """What every mask does."""
+    """Interface of every mask."""
 
     @property
     def fill(self) -> Fill:
@@ -25,9 +25,9 @@ class Mask(Protocol):
         """Returns (B, L, F) bool on the CPU, True where an entry is hidden, or None if nothing ever is.
 
         Args:
-            shape: Of the windows, (B, L, F).
-            generator: Of the CPU.
-            progress: Of training, from 0 in the first epoch to 1 in the last; moves a scheduled ratio.
+            shape: Shape of the windows, (B, L, F).
+            generator: CPU generator that draws the hidden entries.
+            progress: Progress of training, from 0 in the first epoch to 1 in the last; moves a scheduled ratio.
         """
 
 
@@ -67,7 +67,7 @@ class NoMask(Spec):
 
     @property
     def fill(self) -> Fill:
-        """Of no consequence."""
+        """Fill that no entry gets, since nothing is hidden."""
         return "zero"
 
     def draw(self, shape: torch.Size, generator: Generator, progress: float = 1.0) -> Tensor | None:
@@ -81,8 +81,8 @@ class RandomMask(Spec):
     Attributes:
         ratio: Expected share of hidden entries.
         across_features: Hide all features of a step together instead of each feature on its own.
-        fill: What stands at hidden entries.
-        schedule: Of the ratio.
+        fill: Value that hidden entries get.
+        schedule: Change of the ratio over training.
     """
 
     kind: Literal["random"]
@@ -108,8 +108,8 @@ class GeometricMask(Spec):
         ratio: Expected share of hidden entries.
         mean_length: Mean length of a hidden run, in steps.
         across_features: Hide all features of a step together instead of each feature on its own.
-        fill: What stands at hidden entries.
-        schedule: Of the ratio; the mean length stays.
+        fill: Value that hidden entries get.
+        schedule: Change of the ratio over training; the mean length stays.
     """
 
     kind: Literal["geometric"]
@@ -147,17 +147,17 @@ class GeometricMask(Spec):
 
 
 class BlockMask(Spec):
-    """Hidden blocks of one length at random places, ratio * L / length of them, rounded, and at least one.
+    """Hidden blocks of one length at random positions, ratio * L / length of them, rounded, and at least one.
 
     In a window shorter than two blocks, a block is half the window, so that something can stay visible.
 
     Attributes:
         ratio: Share of hidden entries; 0 of a schedule hides nothing.
-        length: Steps in a block.
+        length: Number of steps in a block.
         across_features: Hide all features of a step together instead of each feature on its own.
         overlap: Whether blocks may lie on each other, which hides less than `ratio`; otherwise they are disjoint.
-        fill: What stands at hidden entries.
-        schedule: Of the ratio.
+        fill: Value that hidden entries get.
+        schedule: Change of the ratio over training.
     """
 
     kind: Literal["block"]
@@ -175,11 +175,11 @@ class BlockMask(Spec):
         ratio = self.schedule.at(self.ratio, progress)
         block = min(self.length, max(1, length // 2))
         blocks = min(max(1, round(ratio * length / block)), length // block) if ratio > 0 else 0
-        places = length - block + 1 if self.overlap else length - blocks * (block - 1)
+        positions = length - block + 1 if self.overlap else length - blocks * (block - 1)
         if self.overlap:
-            starts = torch.randint(places, (windows, blocks, chains), generator=generator)
-        else:  # places of blocks shrunk to one step each, without repetition; the shrunk steps are put back in order
-            chance = torch.rand(windows, places, chains, generator=generator)
+            starts = torch.randint(positions, (windows, blocks, chains), generator=generator)
+        else:  # positions of blocks shrunk to one step each, without repetition; the shrunk steps are put back in order
+            chance = torch.rand(windows, positions, chains, generator=generator)
             starts = chance.argsort(dim=1)[:, :blocks].sort(dim=1).values
             starts = starts + torch.arange(blocks)[:, None] * (block - 1)
         steps = (starts.unsqueeze(2) + torch.arange(block)[:, None]).flatten(1, 2)  # (B, blocks * block, chains)

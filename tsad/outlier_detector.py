@@ -116,13 +116,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def _sections(self) -> dict[str, Any]:
         """Returns the sections that are given, with the model."""
         names = ("model", "window", "scaler", "objective", "training", "scoring", "threshold")
-        given = {name: section for name in names if (section := getattr(self, name)) is not None}
-        default = {} if "model" in given else {"model": {"kind": "l2"}, "window": {"length": 1}}
-        return {"seed": index(self.seed)} | default | given  # a grid of numpy's has integers of numpy's
+        sections = {name: section for name in names if (section := getattr(self, name)) is not None}
+        default = {} if "model" in sections else {"model": {"kind": "l2"}, "window": {"length": 1}}
+        return {"seed": index(self.seed)} | default | sections  # a grid of numpy's has integers of numpy's
 
     def _series(self, X: ArrayLike, *, reset: bool) -> Series:  # noqa: N803
         values = validate_data(self, X, reset=reset, dtype=np.float32)
-        unnamed = [f"x{place}" for place in range(self.n_features_in_)]
+        unnamed = [f"x{column}" for column in range(self.n_features_in_)]
         return Series(values, tuple(getattr(self, "feature_names_in_", unnamed)))
 
 

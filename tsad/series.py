@@ -1,4 +1,4 @@
-"""A series: rows in time, features beside each other."""
+"""A series: consecutive rows of several features."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,14 +12,16 @@ from tsad.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Rows of one or more segments, oldest first.
+    """Rows of one or more segments, the oldest first.
+
+    A segment is a stretch of rows without a gap in time. Use `tsad.Detector.score` to score a series or a DataFrame.
 
     Attributes:
-        values: (T, F) float32, finite.
-        features: The F names, each once.
-        labels: (T,) bool, True where the row is anomalous; None where nobody knows.
-        boundaries: Rows, ascending, at which a new segment begins; windows never reach across one. Row 0 is not named.
-        times: (T,) datetime64, or None where the rows carry no time.
+        values: (T, F) float32 array of finite numbers.
+        features: Names of the F features, all different.
+        labels: (T,) bool array, True where a row is anomalous; None if the rows are not labeled.
+        boundaries: Ascending indices of the rows at which a new segment begins, without row 0; no window spans one.
+        times: (T,) datetime64 array of time stamps; None if the rows have none.
     """
 
     values: NDArray[np.float32]

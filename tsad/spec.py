@@ -46,10 +46,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         """Returns the mapping; raises `yaml.YAMLError` if a key comes twice, where PyYAML takes the last."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for place, key in enumerate(keys):
-            if key in keys[:place]:
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
                 raise yaml.YAMLError(
-                    f"key {key!r} comes twice, again at line {node.value[place][0].start_mark.line + 1}"
+                    f"key {key!r} comes twice, again at line {node.value[position][0].start_mark.line + 1}"
                 )
         return super().construct_mapping(node, deep=deep)
 
@@ -77,7 +77,7 @@ def parse(kind: type[SpecT], values: Mapping[str, Any], source: str) -> SpecT:
 
 
 def _mistakes(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
-    found = []
+    mistakes = []
     items = error.errors(include_url=False)
     for item in items:
         if item["type"] == "too_short" and any(_inside(other["loc"], item["loc"]) for other in items):
@@ -93,22 +93,22 @@ def _mistakes(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
         if item["type"] == "union_tag_invalid" and (tag := item["ctx"]["tag"]) in RENAMED_KINDS:
             message = f"kind {tag!r} is called {RENAMED_KINDS[tag]!r} now"
         got = "" if item["type"] in {"missing", "union_tag_not_found"} else f", but got {shown(item['input'])}"
-        found.append(f"{path}: {message[:1].lower()}{message[1:]}{got}")
-    return found
+        mistakes.append(f"{path}: {message[:1].lower()}{message[1:]}{got}")
+    return mistakes
 
 
-def _inside(place: Sequence[str | int], section: Sequence[str | int]) -> bool:
-    return len(place) > len(section) and place[: len(section)] == section
+def _inside(position: Sequence[str | int], section: Sequence[str | int]) -> bool:
+    return len(position) > len(section) and position[: len(section)] == section
 
 
-def _path(places: Sequence[str | int], values: Any) -> Iterator[str]:
+def _path(location: Sequence[str | int], values: Any) -> Iterator[str]:
     """Yields the path that an override would take: without the kinds that pydantic puts between a union and its fields."""
-    for place in places:
-        if isinstance(values, Mapping) and place not in values and place == values.get("kind"):
+    for position in location:
+        if isinstance(values, Mapping) and position not in values and position == values.get("kind"):
             continue
-        yield str(place)
+        yield str(position)
         try:
-            values = values[place]
+            values = values[position]
         except (KeyError, IndexError, TypeError):
             values = None
 
@@ -134,16 +134,16 @@ def write_yaml(path: Path, spec: Spec, heading: str) -> None:
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     """Returns `{"a.b": value}` for texts `a.b=value`, the values read as YAML."""
-    found = {}
+    overrides = {}
     for text in assignments:
         path, equals, value = text.partition("=")
         if not equals or not path.strip():
             raise SpecError(f"an override must read path=value, but got {text!r}")
         try:
-            found[path.strip()] = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+            overrides[path.strip()] = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
         except yaml.YAMLError:
             raise SpecError(f"the value of an override must be YAML, but got {text!r}") from None
-    return found
+    return overrides
 
 
 def put(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             leaves |= flatten(value, f"{path}.")
         elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
-            leaves |= flatten({str(place): item for place, item in enumerate(value)}, f"{path}.")
+            leaves |= flatten({str(position): item for position, item in enumerate(value)}, f"{path}.")
         else:
             leaves[path] = value
     return leaves

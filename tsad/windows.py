@@ -12,11 +12,11 @@ from tsad.spec import Spec
 
 
 class WindowSpec(Spec):
-    """How a series is cut.
+    """How a series is cut into windows.
 
     Attributes:
-        length: Rows in a window, L.
-        stride: Rows from the start of one training window to the next; scoring always uses 1.
+        length: Number of rows in a window, L.
+        stride: Number of rows from the start of one training window to the next; scoring always uses 1.
     """
 
     length: int = Field(32, ge=1, le=100_000)
@@ -28,8 +28,8 @@ class Windows:
     """All windows of some rows, none of them copied until it is asked for.
 
     Attributes:
-        rows: (T, F) tensor.
-        starts: (N,) int64, the first row of each window, ascending.
+        rows: (T, F) tensor of all rows.
+        starts: (N,) int64 indices of the first row of each window, ascending.
         length: Rows in a window, L.
     """
 
@@ -45,20 +45,20 @@ class Windows:
         """(N,) the last row of each window."""
         return self.starts + self.length - 1
 
-    def take(self, places: Tensor) -> Tensor:
-        """Returns the (B, L, F) windows at `places`, each from 0 to N - 1."""
+    def take(self, indices: Tensor) -> Tensor:
+        """Returns the (B, L, F) windows at `indices`, each from 0 to N - 1."""
         view = self.rows.unfold(0, self.length, 1).transpose(1, 2)  # (T - L + 1, L, F)
-        return view.index_select(0, self.starts[places])
+        return view.index_select(0, self.starts[indices])
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[Tensor]:
-        """Yields (B, L, F) batches of at most `size` windows, in time order or in that of the places `order`."""
-        places = torch.arange(len(self), device=self.starts.device) if order is None else order
-        for first in range(0, len(places), size):
-            yield self.take(places[first : first + size])
+        """Yields (B, L, F) batches of at most `size` windows, in time order or in the order of the indices `order`."""
+        indices = torch.arange(len(self), device=self.starts.device) if order is None else order
+        for first in range(0, len(indices), size):
+            yield self.take(indices[first : first + size])
 
 
 def cut(series: Series, length: int, stride: int = 1) -> Windows:
-    """Returns every window that starts at a multiple of `stride` within its segment and reaches across no break.
+    """Returns every window that starts at a multiple of `stride` within its segment and reaches across no boundary.
 
     Raises:
         ValueError: if no segment is long enough for one window.

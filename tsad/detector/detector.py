@@ -68,11 +68,11 @@ class Detector:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that is saved: two detectors that share it give the same scores and flags."""
-        found = hashlib.sha256(json.dumps(self._described(), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self._described(), sort_keys=True).encode())
         for name, tensor in sorted(self.scorer.tensors.items()):
-            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            found.update(tensor.cpu().contiguous().numpy().tobytes())
-        return found.hexdigest()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def score(self, series: Series, past: Series | None = None) -> Scores:
         """Returns one score per row, as `Scorer.score`."""

@@ -65,12 +65,15 @@ class Member:
         """Returns the surprisals of rows, as `measured` measures the scorer's scores."""
         return self.measured(self.scorer.score(series))
 
-    def measured(self, found: Scores) -> Scores:
+    def measured(self, scores: Scores) -> Scores:
         """Returns the surprisals of scores; `by_feature` holds each feature's share of its row's, equal ones if all are 0."""
-        values = surprisal(found.values, self.reference)
-        total = found.by_feature.sum(axis=1, keepdims=True)
+        values = surprisal(scores.values, self.reference)
+        total = scores.by_feature.sum(axis=1, keepdims=True)
         shares = np.divide(
-            found.by_feature, total, out=np.full_like(found.by_feature, 1 / found.by_feature.shape[1]), where=total != 0
+            scores.by_feature,
+            total,
+            out=np.full_like(scores.by_feature, 1 / scores.by_feature.shape[1]),
+            where=total != 0,
         )
         return Scores(values, shares * values[:, None])
 
@@ -140,11 +143,11 @@ class Ensemble:
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
         """All that was fitted and is saved as tensors, by member and name."""
-        found: dict[str, torch.Tensor] = {}
-        for place, member in enumerate(self.members):
-            found |= {f"{place}.{name}": tensor for name, tensor in member.scorer.tensors.items()}
-            found[f"{place}.reference"] = torch.from_numpy(member.reference)
-        return found
+        tensors: dict[str, torch.Tensor] = {}
+        for index, member in enumerate(self.members):
+            tensors |= {f"{index}.{name}": tensor for name, tensor in member.scorer.tensors.items()}
+            tensors[f"{index}.reference"] = torch.from_numpy(member.reference)
+        return tensors
 
     @property
     def lookback(self) -> int:
@@ -170,9 +173,9 @@ class Ensemble:
         Raises:
             ValueError: if no segment is long enough for one window of each.
         """
-        found = [member.scorer.predictions(series) for member in self.members]
-        known = [each for each in found if each is not None]
-        return _mean(known) if known else None
+        predictions = [member.scorer.predictions(series) for member in self.members]
+        defined = [values for values in predictions if values is not None]
+        return _mean(defined) if defined else None
 
     def describe(self) -> EnsembleDescription:
         """Returns all but the tensors."""
@@ -180,17 +183,17 @@ class Ensemble:
 
     def save(self, folder: Path) -> None:
         """Writes `member-0/`, `member-1/`, ... into `folder`, each with weights and reference scores."""
-        for place, member in enumerate(self.members):
-            member.scorer.save(_folder(folder, place))
-            save_weights({"scores": torch.from_numpy(member.reference)}, _folder(folder, place) / REFERENCE)
+        for index, member in enumerate(self.members):
+            member.scorer.save(_folder(folder, index))
+            save_weights({"scores": torch.from_numpy(member.reference)}, _folder(folder, index) / REFERENCE)
 
     @classmethod
     def restore(cls, description: EnsembleDescription, folder: Path, source: str, device: str) -> "Ensemble":
         """Returns the ensemble that `describe` described and `save` wrote; raises `DetectorError` naming the file at fault."""
         members = []
-        for place, each in enumerate(description.members):
-            inside = _folder(folder, place)
-            scorer = Scorer.restore(each, inside, f"{source}: members.{place}", device)
+        for index, member in enumerate(description.members):
+            inside = _folder(folder, index)
+            scorer = Scorer.restore(member, inside, f"{source}: members.{index}", device)
             members.append(Member(scorer, _load_reference(inside / REFERENCE)))
         return cls(tuple(members))
 
@@ -222,9 +225,9 @@ def surprisal(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> ND
     return np.asarray(np.interp(scores, levels, surprisals) + beyond)
 
 
-def mean_of(found: Sequence[Scores]) -> Scores:
+def mean_of(scores: Sequence[Scores]) -> Scores:
     """Returns the mean of what members found for the same rows, NaN where one has none."""
-    return Scores(_mean([each.values for each in found]), _mean([each.by_feature for each in found]))
+    return Scores(_mean([member.values for member in scores]), _mean([member.by_feature for member in scores]))
 
 
 def _mean(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -232,8 +235,8 @@ def _mean(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.asarray(sum(values[1:], start=values[0]) / len(values))
 
 
-def _folder(folder: Path, place: int) -> Path:
-    return folder / f"member-{place}"
+def _folder(folder: Path, index: int) -> Path:
+    return folder / f"member-{index}"
 
 
 def _load_reference(path: Path) -> NDArray[np.float64]:

@@ -49,17 +49,17 @@ def flag_table(
     judge, features = with_threshold(detector, threshold, "threshold"), detector.scorer.features
     scores = judge.score(Series(to_values(table, features, source), features))
     unknown, flags = np.isnan(scores.values), judge.flag(scores)
-    found = {"score": np.where(unknown, np.array(None), scores.values), "flag": flags}
+    columns = {"score": np.where(unknown, np.array(None), scores.values), "flag": flags}
     if top:
         why = score_table(scores.values, flags, scores.by_feature, features, top).iloc[:, 2:].astype(object)
-        found |= dict(why.where(why.notna(), None))
-    return pd.DataFrame(found).set_axis(table.index)
+        columns |= dict(why.where(why.notna(), None))
+    return pd.DataFrame(columns).set_axis(table.index)
 
 
 def score_table(scores: Floats, flags: Flags, by_feature: Floats, features: Sequence[str], top: int) -> pd.DataFrame:
     """Returns `score` (float), `flag` (bool) and the columns of `explained`; all but `flag` are empty without a score."""
-    known = np.where(np.isnan(scores)[:, None], np.nan, by_feature)
-    return pd.DataFrame({"score": scores, "flag": flags}).join(explained(known, features, top))
+    contributions = np.where(np.isnan(scores)[:, None], np.nan, by_feature)
+    return pd.DataFrame({"score": scores, "flag": flags}).join(explained(contributions, features, top))
 
 
 def score_columns(features: Sequence[str], top: int) -> list[str]:
@@ -82,9 +82,9 @@ def explained(by_feature: Floats, features: Sequence[str], top: int) -> pd.DataF
     names = np.array(features, dtype=object)[order]
     names[np.isnan(shares)] = None
     columns: dict[str, Any] = {}
-    for place in range(order.shape[1]):
-        columns[f"feature_{place + 1}"] = pd.array(names[:, place], dtype="string")
-        columns[f"share_{place + 1}"] = shares[:, place]
+    for rank in range(order.shape[1]):
+        columns[f"feature_{rank + 1}"] = pd.array(names[:, rank], dtype="string")
+        columns[f"share_{rank + 1}"] = shares[:, rank]
     return pd.DataFrame(columns, index=range(len(by_feature)))
 
 
@@ -121,12 +121,12 @@ class Events:
         self, rows: NDArray[np.int64], times: Sequence[Any] | None, scores: Floats, flags: Flags, by_feature: Floats
     ) -> pd.DataFrame:
         """Returns the stretches that have ended, once the rows have come that follow those of the last call."""
-        found = self._open + stretches(rows, times, scores, flags, by_feature)
-        if len(found) > len(self._open) > 0 and found[0].last_row + 1 == found[1].first_row:
-            found[:2] = [found[0].then(found[1])]
-        open_yet = bool(found) and (not len(rows) or found[-1].last_row == rows[-1])
-        self._open = found[-1:] if open_yet else []
-        return _table(found[: len(found) - len(self._open)], self._features, self._top)
+        events = self._open + stretches(rows, times, scores, flags, by_feature)
+        if len(events) > len(self._open) > 0 and events[0].last_row + 1 == events[1].first_row:
+            events[:2] = [events[0].then(events[1])]
+        still_open = bool(events) and (not len(rows) or events[-1].last_row == rows[-1])
+        self._open = events[-1:] if still_open else []
+        return _table(events[: len(events) - len(self._open)], self._features, self._top)
 
     def close(self) -> pd.DataFrame:
         """Returns the stretch that the last row belongs to, if it is flagged; rows that come yet begin another."""
@@ -154,7 +154,7 @@ class Stretch:
     end: Any
     peak_row: int
     peak_score: float
-    given: Floats
+    contributions: Floats
 
     def then(self, after: "Stretch") -> "Stretch":
         """Returns the stretch of these rows and those right after them."""
@@ -166,7 +166,7 @@ class Stretch:
             end=after.end,
             peak_row=peak.peak_row,
             peak_score=peak.peak_score,
-            given=self.given + after.given,
+            contributions=self.contributions + after.contributions,
         )
 
 
@@ -182,10 +182,10 @@ def stretches(
         flags: (T,) True only where there is a score.
         by_feature: (T, F).
     """
-    found = []
+    events = []
     for first, after in runs(flags):
         peak = first + int(scores[first:after].argmax())
-        found.append(
+        events.append(
             Stretch(
                 first_row=int(rows[first]),
                 last_row=int(rows[after - 1]),
@@ -193,14 +193,14 @@ def stretches(
                 end=None if times is None else times[after - 1],
                 peak_row=int(rows[peak]),
                 peak_score=float(scores[peak]),
-                given=by_feature[first:after].sum(axis=0),
+                contributions=by_feature[first:after].sum(axis=0),
             )
         )
-    return found
+    return events
 
 
-def _table(found: Sequence[Stretch], features: Sequence[str], top: int) -> pd.DataFrame:
+def _table(events: Sequence[Stretch], features: Sequence[str], top: int) -> pd.DataFrame:
     names = ("first_row", "last_row", "start", "end", "peak_row", "peak_score")
-    given = np.array([stretch.given for stretch in found]).reshape(-1, len(features))
-    columns = {name: [getattr(stretch, name) for stretch in found] for name in names}
-    return pd.DataFrame(columns).join(explained(given, features, top))
+    contributions = np.array([stretch.contributions for stretch in events]).reshape(-1, len(features))
+    columns = {name: [getattr(stretch, name) for stretch in events] for name in names}
+    return pd.DataFrame(columns).join(explained(contributions, features, top))

@@ -189,8 +189,8 @@ class Scorer:
 
 def score_after(past: Series, series: Series, lookback: int, score: Callable[[Series], Scores]) -> Scores:
     """Returns the scores of `series` when `score` sees the last `lookback` rows of `past` before them."""
-    found = score(past.part(max(0, len(past) - lookback), len(past)).then(series))
-    return Scores(found.values[-len(series) :], found.by_feature[-len(series) :])
+    scores_with_past = score(past.part(max(0, len(past) - lookback), len(past)).then(series))
+    return Scores(scores_with_past.values[-len(series) :], scores_with_past.by_feature[-len(series) :])
 
 
 def check_rows(series: Series, features: tuple[str, ...], needed: int, made_of: str) -> None:

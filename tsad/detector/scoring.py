@@ -176,10 +176,10 @@ def _predicted(model: Model, windows: Windows, fill_to: int = BATCH) -> Iterator
     """Yields the last row of each of B windows, (B,), the `fill_to` or more that they are the first of, and their prediction."""
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     for first in range(0, len(windows), BATCH):
-        places = torch.arange(first, min(first + BATCH, len(windows)))
-        missing = max(0, fill_to - len(places))
-        batch = windows.take(torch.nn.functional.pad(places, (0, missing), value=int(places[-1]))).to(device)
-        yield windows.ends[places], batch, model(batch)
+        indices = torch.arange(first, min(first + BATCH, len(windows)))
+        missing = max(0, fill_to - len(indices))
+        batch = windows.take(torch.nn.functional.pad(indices, (0, missing), value=int(indices[-1]))).to(device)
+        yield windows.ends[indices], batch, model(batch)
 
 
 def feature_scale(spec: ScoringSpec, validation_errors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -196,12 +196,12 @@ def feature_scale(spec: ScoringSpec, validation_errors: NDArray[np.float64]) -> 
 
 def scores(spec: ScoringSpec, series: Series, error: NDArray[np.float64], scale: NDArray[np.float64]) -> Scores:
     """Returns the scores of rows from their (T, F) errors and the (F,) divisors."""
-    by_feature, raw = rated(spec, error, scale)
+    by_feature, raw = feature_scores(spec, error, scale)
     parts = [over_time(spec, raw[first:after], Past.none(spec))[0] for first, after in series.segments()]
     return Scores(values=np.concatenate(parts), by_feature=by_feature)
 
 
-def rated(
+def feature_scores(
     spec: ScoringSpec, error: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns what each feature gives, (T, F), and what they come to, (T,), before smoothing; each row by itself."""
@@ -251,6 +251,6 @@ def last(rows: NDArray[Number], count: int) -> NDArray[Number]:
 def _medians(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Returns the median of each `length` neighbors, NaN if one is NaN or infinite; the same bits by either way."""
     if len(values) - length < _FEW:
-        known = np.where(np.isinf(values), np.nan, values)
-        return np.asarray(np.median(sliding_window_view(known, length), axis=1))
+        finite = np.where(np.isinf(values), np.nan, values)
+        return np.asarray(np.median(sliding_window_view(finite, length), axis=1))
     return Column(values).rolling(length).median().to_numpy()[length - 1 :]

@@ -63,5 +63,5 @@ class Adversarial(Term):
 
 
 def _critic_loss(logits: Tensor, *, true: bool) -> Tensor:
-    wanted = torch.full_like(logits, float(true))
-    return fn.binary_cross_entropy_with_logits(logits.float(), wanted.float())
+    target = torch.full_like(logits, float(true))
+    return fn.binary_cross_entropy_with_logits(logits.float(), target.float())

@@ -1,4 +1,4 @@
-"""What every loss term is: a module that turns the output for a batch into one number that training makes small."""
+"""Interface of every loss term: a module that turns the output for a batch into one number that training minimizes."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from tsad.spec import Spec
 
 
 class BatchOutput(NamedTuple):
-    """What a model made of a batch of windows that were partly hidden from it.
+    """Output of a model for a batch of windows, some entries of which may have been hidden from it.
 
     Attributes:
-        target: (B, H, F), the true last steps of the windows.
-        prediction: (B, H, F), what the model made of them.
-        hidden: (B, H, F) bool, True where an entry was hidden from the model, or None if nothing was.
-        views: The (B, D) embeddings of the partly hidden and of the clean windows; None unless a term needs them.
+        target: (B, H, F) true last steps of the windows.
+        prediction: (B, H, F) predicted last steps of the windows.
+        hidden: (B, H, F) bool, True where an entry was hidden from the model; None if nothing was hidden.
+        views: Embeddings (B, D) of the masked and of the clean windows; None unless a term needs them.
     """
 
     target: Tensor
@@ -28,18 +28,18 @@ class BatchOutput(NamedTuple):
 
     @property
     def residual(self) -> Tensor:
-        """(B, H, F), target minus prediction."""
+        """(B, H, F) difference, target minus prediction."""
         return self.target - self.prediction
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingContext:
-    """What a term may learn from before training begins.
+    """Data that a term may read before training begins.
 
     Attributes:
         rows: (T, F) scaled rows that the model is fitted on.
-        generator: Draws whatever is drawn.
-        labeled: (T', F) scaled rows set apart for choosing, never reported, and their (T',) bool labels; or None.
+        generator: Generator of all random draws.
+        labeled: Scaled rows (T', F) of the selection part, which is never reported, and their (T',) bool labels; or None.
     """
 
     rows: Tensor
@@ -52,11 +52,11 @@ class Adversary:
     """A second trainable that a term brings along.
 
     Attributes:
-        name: What it is to the term; the trainable and its loss in the curves are called TERM_NAME.
-        module: Whose parameters it may change.
-        loss: What it makes small, of an output.
-        every: It takes a step on every `every`-th batch.
-        learning_rate: Its own, or None for that of the training.
+        name: Name of its role in the term; its loss curve is called TERM_NAME.
+        module: Module whose parameters it changes.
+        loss: Loss that it minimizes, as a function of the model's output.
+        every: Number of batches from one of its steps to the next.
+        learning_rate: Learning rate of its own; None for the learning rate of the training.
     """
 
     name: str
@@ -69,18 +69,18 @@ class Adversary:
 class Term(nn.Module):
     """One summand of an objective.
 
-    What it gathers in training (running means, a critic's weights) is in its `state_dict`, and it gathers in training
-    mode only. It has no parameters that the model's trainable may change.
+    Its state (running means, the weights of a critic) is in its `state_dict` and changes in training mode only. It has no
+    parameters that the optimizer of the model changes.
 
     Attributes:
-        comparable: Whether its validation value means the same in every epoch, so that it may say which epoch is best.
+        comparable: Whether validation values of different epochs can be compared, so that the term may select the best epoch.
     """
 
     comparable = True
 
     @property
     def adversary(self) -> Adversary | None:
-        """The trainable that works against the model, if the term has one."""
+        """Trainable that works against the model; None if the term has none."""
         return None
 
     @abstractmethod
@@ -94,12 +94,12 @@ class Term(nn.Module):
 
 
 class BaseTermSpec(Spec):
-    """What the description of every term says.
+    """Settings that every term has.
 
     Attributes:
-        needs_mask: Whether the term means nothing where no entry is hidden.
-        needs_views: Whether it compares embeddings of hidden and clean windows.
-        weight: Factor of the term in the sum.
+        needs_mask: Whether the term is undefined where no entry is hidden.
+        needs_views: Whether the term compares embeddings of masked and clean windows.
+        weight: Factor of the term in the sum of all terms.
     """
 
     needs_mask: ClassVar[bool] = False
@@ -108,7 +108,7 @@ class BaseTermSpec(Spec):
 
     @property
     def reads_labels(self) -> bool:
-        """Whether labels of the part set apart for choosing have a hand in the term."""
+        """Whether the term uses labels of the selection part."""
         return False
 
     @abstractmethod

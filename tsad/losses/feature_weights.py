@@ -42,7 +42,7 @@ class FeatureScaledWeighting(Spec):
     al. 2018, with the variance measured instead of learned).
 
     Attributes:
-        decay: Of the running mean, per batch.
+        decay: Factor of the running mean from batch to batch.
         floor: Lowest mean squared error that counts, as a share of the mean over features: a feature that is predicted
             perfectly, such as a constant one, would otherwise take all the weight.
     """

@@ -4,7 +4,6 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from sklearn.ensemble import RandomForestClassifier
 from torch import Generator, Tensor
 
 from tsad.losses.contract import TrainingContext
@@ -20,10 +19,10 @@ class ForestWeighting(Spec):
             their dependence is gone (Shi and Horvath 2006, Addcl1); `injected`, rows in which a quarter of the features
             was moved by 3 deviations; `labels`, the anomalous rows of the part set apart for choosing, which makes the
             run supervised and needs `split.selection`.
-        share: Of the weight that the importances decide; the rest is spread evenly, so that no feature is forgotten.
-        trees: In the forest.
-        depth: Of a tree, at most.
-        rows: Real rows that the forest sees, at most, evenly spread in time.
+        share: Share of the weight that the importances decide; the rest is spread evenly over all features.
+        trees: Number of trees in the forest.
+        depth: Largest depth of a tree.
+        rows: Largest number of real rows that the forest is fitted on, evenly spread in time.
     """
 
     kind: Literal["forest"]
@@ -44,6 +43,8 @@ class ForestWeighting(Spec):
         Raises:
             ValueError: if labels are to be read and there are none of both kinds.
         """
+        from sklearn.ensemble import RandomForestClassifier  # takes half a second to import
+
         rows, strange = self._examples(context)
         state = int(torch.randint(2**31 - 1, (), generator=context.generator))
         forest = RandomForestClassifier(
@@ -61,8 +62,8 @@ class ForestWeighting(Spec):
         step = max(1, -(-len(context.rows) // self.rows))
         real = context.rows[::step].cpu()
         change = _permuted if self.against == "permuted" else _injected
-        made = change(real, context.generator)
-        return torch.cat([real, made]), torch.arange(2 * len(real)) >= len(real)
+        changed = change(real, context.generator)
+        return torch.cat([real, changed]), torch.arange(2 * len(real)) >= len(real)
 
 
 def _labeled(context: TrainingContext) -> tuple[Tensor, Tensor]:

@@ -9,16 +9,16 @@ from tsad.windows import Windows
 
 
 class Prediction(NamedTuple):
-    """What a model makes of a batch of windows.
+    """The prediction of a model for a batch of windows.
 
-    The residual is `windows[:, -H:] - values`: an autoencoder predicts all steps (H = L), a row model or a forecaster the
-    last ones. The exception is a model that has an anomaly score on a step but no idea what the step should have been: the anomaly score
-    is then the residual, of every feature alike if it accuses none in particular, as an isolation forest does.
+    The residual is `windows[:, -H:] - values`: an autoencoder predicts all steps (H = L), a forecaster or a model of single
+    rows the last ones. A model that rates a step without predicting it, such as an isolation forest, gives an anomaly score
+    instead. That score is then the residual: of each feature if the score tells features apart, else of all alike.
 
     Attributes:
-        values: (B, H, F), 1 <= H <= L; with an anomaly score, the steps as they are.
-        embedding: (B, D), or None for a model that has none.
-        anomaly score: (B, H) or (B, H, F), at least 0, larger is stranger; None for a model whose residual speaks for itself.
+        values: (B, H, F) predicted steps, 1 <= H <= L; the steps themselves where there is an anomaly score.
+        embedding: (B, D) vector of each window, or None if the model has none.
+        anomaly_score: (B, H) or (B, H, F) score, at least 0, larger is stranger; None if the residual is the score.
     """
 
     values: Tensor
@@ -37,7 +37,7 @@ class Model(nn.Module):
     """A network or a closed form; everything it learned is in its `state_dict`.
 
     Attributes:
-        steps: How many last steps of a window it predicts, H.
+        steps: Number of last steps of a window that the model predicts, H.
     """
 
     def __init__(self, steps: int) -> None:

@@ -31,8 +31,8 @@ def residual_stack(inputs: int, channels: int, *, depth: int, kernel: int, dropo
     widths = [inputs] + [channels] * (depth - 1)
     return nn.Sequential(
         *(
-            DilatedResidual(width, channels, kernel=kernel, dilation=2**place, dropout=dropout)
-            for place, width in enumerate(widths)
+            DilatedResidual(width, channels, kernel=kernel, dilation=2**layer, dropout=dropout)
+            for layer, width in enumerate(widths)
         )
     )
 

@@ -54,7 +54,7 @@ def _events(
 ) -> list[dict[str, Any]]:
     """Returns the stretches of flags, at least one, each with the features that gave most to it."""
     found = stretches(np.arange(len(flags)), times, scores.values, flags, scores.by_feature)
-    order, shares = ranked(np.array([stretch.given for stretch in found]), top)
+    order, shares = ranked(np.array([stretch.contributions for stretch in found]), top)
     return [
         {
             "first_row": stretch.first_row,

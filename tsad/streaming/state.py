@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tsad.detector.ensemble import AnyScorer, Ensemble, mean_of
 from tsad.detector.scorer import Scorer
-from tsad.detector.scoring import Past, Scores, error_sums, last, over_time, rated
+from tsad.detector.scoring import Past, Scores, error_sums, feature_scores, last, over_time
 from tsad.series import Series
 from tsad.windows import Windows
 
@@ -58,7 +58,7 @@ class Course:
         after = len(rows) - min(seen, scorer.lookahead)
         error = totals[first:after] / (scorer.lookahead + 1)
         error[: max(0, length - 1 - self.seen + len(self.sums))] = np.nan  # no window ends there
-        by_feature, raw = rated(scorer.scoring, error, scorer.scale)
+        by_feature, raw = feature_scores(scorer.scoring, error, scorer.scale)
         values, past = over_time(scorer.scoring, raw, self.past)
         return Scores(values, by_feature), Course(scorer, seen, last(rows, length - 1), totals[after:].copy(), past)
 

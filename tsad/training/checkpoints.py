@@ -63,10 +63,10 @@ class Checkpoints:
     fingerprint: str = ""
     backup: Backup | None = None
 
-    def left(self) -> Path | None:
+    def saved_state(self) -> Path | None:
         """Returns the state to resume from, None to begin anew."""
-        places = [self.folder / STATE] + ([] if self.backup is None else [self.backup.state])
-        return next((place for place in places if self.resume and place.exists()), None)
+        paths = [self.folder / STATE] + ([] if self.backup is None else [self.backup.state])
+        return next((path for path in paths if self.resume and path.exists()), None)
 
     def back_up(self, epoch: int, *, ended: bool = False) -> None:
         """Copies the state of an epoch to the backup if it is due, or if training has ended with it and it was not."""
@@ -92,12 +92,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
     except (OSError, safetensors.SafetensorError) as error:
         raise DetectorError(f"{path}: must be a safetensors file, but {error}; save the detector again") from None
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if found != expected:
-        odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))[0]
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if shapes != expected:
+        odd = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))[0]
         raise DetectorError(
             f"{path}: weights must fit {type(model).__name__}, but {odd} should be {expected.get(odd, 'absent')} and is "
-            f"{found.get(odd, 'absent')}; description and weights are of different detectors"
+            f"{shapes.get(odd, 'absent')}; description and weights are of different detectors"
         )
     model.load_state_dict(weights)
 

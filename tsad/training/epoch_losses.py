@@ -1,4 +1,4 @@
-"""What an epoch of training came to."""
+"""Losses of one epoch of training."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class EpochLosses:
     """Mean losses of one epoch.
 
     Attributes:
-        epoch: From 1 on.
-        train: Weighted loss by term, mean over the windows it was taken on; an adversary's own loss under its name.
-        validation: The same on the validation windows, nothing updated.
-        comparable: Terms whose sum on validation windows says which epoch is best; all of them if empty.
+        epoch: Number of the epoch, from 1 on.
+        train: Weighted training loss by term, averaged over windows; the loss of an adversary stands under its name.
+        validation: Weighted loss on the validation windows by term, without an update of any weight.
+        comparable: Terms whose validation sum selects the best epoch; all terms if empty.
     """
 
     epoch: int
@@ -21,7 +21,7 @@ class EpochLosses:
 
     @property
     def loss(self) -> float:
-        """The validation loss that training goes by."""
+        """Validation loss that selects the best epoch and stops training."""
         return self._sum(self.validation)
 
     def curves(self) -> dict[str, float]:

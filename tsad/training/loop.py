@@ -15,21 +15,21 @@ from tsad.training.checkpoints import BEST, LAST, STATE, Checkpoints, save_weigh
 from tsad.training.epoch_losses import EpochLosses
 from tsad.training.objective import Trainable
 from tsad.training.optimizers import AdamSpec, ConstantRate, OptimizerSpec, RateSpec
-from tsad.training.state import Seat, Standing, load_state, save_state
+from tsad.training.state import OptimizerState, TrainingState, load_state, save_state
 from tsad.windows import Windows
 
 
 class TrainingSpec(Spec):
-    """How long and how fast.
+    """How long and how fast a model is trained.
 
     Attributes:
-        epochs: Passes over the training windows, at most; 0 leaves the model untrained.
-        batch_size: Windows in a step, B.
-        learning_rate: Of every trainable that has none of its own.
-        patience: Epochs without a better validation loss before training stops.
-        optimizer: Of every trainable.
-        clip: Largest norm of a trainable's gradient, longer ones are shortened to it; none are if not given.
-        schedule: Of all learning rates, from epoch to epoch.
+        epochs: Largest number of passes over the training windows; 0 leaves the model untrained.
+        batch_size: Number of windows in a training step, B.
+        learning_rate: Learning rate of the model, and of every adversary that has none of its own.
+        patience: Number of epochs without a better validation loss after which training stops.
+        optimizer: Optimizer of the model and of every adversary.
+        clip: Largest norm of a gradient, to which longer ones are shortened; None for no clipping.
+        schedule: Change of all learning rates from epoch to epoch.
         precision: `bfloat16` runs matrix products in bfloat16 (autocast; weights stay float32), in training only.
     """
 
@@ -55,15 +55,15 @@ def train(
     """Trains `model`, and leaves it with the weights of the epoch that had the lowest validation loss.
 
     Args:
-        model: What is trained; the first trainable's module.
-        trainables: Who takes a step on each batch, in turn.
-        spec: How long and how fast.
+        model: Model that is trained.
+        trainables: Modules that take a step on each batch, in this order; the first holds the model.
+        spec: Epochs, batch size, learning rate and stopping rule.
         windows: Training and validation windows, on the model's device.
         generator: Draws the order of windows and the masks.
         on_epoch: Called with the losses and the best weights so far after each epoch, and once more with those of the
-            last finished epoch when a training is resumed, since it may have been killed before it could tell; what it
-            raises ends training.
-        checkpoints: Where best and last weights and the state to resume from are kept, or None.
+            last finished epoch when a training is resumed, since it may have been killed before the call; an exception
+            that it raises ends training.
+        checkpoints: Files of the best and last weights and of the state to resume from, or None to write none.
 
     Returns:
         The losses of each epoch, oldest first.
@@ -74,98 +74,102 @@ def train(
     if spec.epochs == 0:  # an untrained copy: the first optimizer of a process takes seconds to import
         model.eval()
         return []
-    seats = [_seat(trainable, spec) for trainable in trainables]
-    standing = Standing(best_weights=_copy(model))
-    if checkpoints is not None and (left := checkpoints.left()) is not None:
-        standing = load_state(left, seats, generator, checkpoints.fingerprint)
-        save_weights(standing.best_weights, checkpoints.folder / BEST)  # a backup is of the state alone
+    states = [_optimizer_state(trainable, spec) for trainable in trainables]
+    progress = TrainingState(best_weights=_copy(model))
+    if checkpoints is not None and (saved_state := checkpoints.saved_state()) is not None:
+        progress = load_state(saved_state, states, generator, checkpoints.fingerprint)
+        save_weights(progress.best_weights, checkpoints.folder / BEST)  # a backup is of the state alone
         save_weights(model.state_dict(), checkpoints.folder / LAST)
-        on_epoch(standing.history, standing.best_weights)
-    while standing.epoch < spec.epochs and standing.epoch - standing.best_epoch < spec.patience:
-        epoch = standing.epoch + 1
-        trained = _epoch(seats, spec, windows[0], generator, epoch)
-        validated = _validate(seats, spec, windows[1], epoch)
+        on_epoch(progress.history, progress.best_weights)
+    while progress.epoch < spec.epochs and progress.epoch - progress.best_epoch < spec.patience:
+        epoch = progress.epoch + 1
+        trained = _epoch(states, spec, windows[0], generator, epoch)
+        validated = _validate(states, spec, windows[1], epoch)
         losses = EpochLosses(
             epoch, trained, validated, tuple(name for trainable in trainables for name in trainable.comparable)
         )
-        if losses.loss < standing.best_loss:
-            standing.best_epoch, standing.best_weights = epoch, _copy(model)
-        standing.history.append(losses)
+        if losses.loss < progress.best_loss:
+            progress.best_epoch, progress.best_weights = epoch, _copy(model)
+        progress.history.append(losses)
         if checkpoints is not None:
-            _keep(checkpoints, model, seats, standing, generator)
-        on_epoch(standing.history, standing.best_weights)
+            _save(checkpoints, model, states, progress, generator)
+        on_epoch(progress.history, progress.best_weights)
     if checkpoints is not None:
-        checkpoints.back_up(standing.epoch, ended=True)
-    model.load_state_dict(standing.best_weights)
+        checkpoints.back_up(progress.epoch, ended=True)
+    model.load_state_dict(progress.best_weights)
     model.eval()
-    return standing.history
+    return progress.history
 
 
-def _seat(trainable: Trainable, spec: TrainingSpec) -> Seat:
+def _optimizer_state(trainable: Trainable, spec: TrainingSpec) -> OptimizerState:
     rate = spec.learning_rate if trainable.learning_rate is None else trainable.learning_rate
-    return Seat(trainable, spec.optimizer.build(trainable.module.parameters(), rate), rate)
+    return OptimizerState(trainable, spec.optimizer.build(trainable.module.parameters(), rate), rate)
 
 
 def _copy(model: Model) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _keep(
-    checkpoints: Checkpoints, model: Model, seats: Sequence[Seat], standing: Standing, generator: Generator
+def _save(
+    checkpoints: Checkpoints,
+    model: Model,
+    states: Sequence[OptimizerState],
+    progress: TrainingState,
+    generator: Generator,
 ) -> None:
     """Brings all files of the folder up to date, the state last: what it describes is then there."""
-    if standing.best_epoch == standing.epoch:
-        save_weights(standing.best_weights, checkpoints.folder / BEST)
+    if progress.best_epoch == progress.epoch:
+        save_weights(progress.best_weights, checkpoints.folder / BEST)
     save_weights(model.state_dict(), checkpoints.folder / LAST)
-    save_state(checkpoints.folder / STATE, seats, standing, generator, checkpoints.fingerprint)
-    checkpoints.back_up(standing.epoch)
+    save_state(checkpoints.folder / STATE, states, progress, generator, checkpoints.fingerprint)
+    checkpoints.back_up(progress.epoch)
 
 
 def _epoch(
-    seats: Sequence[Seat], spec: TrainingSpec, windows: Windows, generator: Generator, epoch: int
+    states: Sequence[OptimizerState], spec: TrainingSpec, windows: Windows, generator: Generator, epoch: int
 ) -> dict[str, float]:
-    for seat in seats:
-        seat.trainable.module.train()
-        seat.trainable.judges.train()
-        for group in seat.optimizer.param_groups:
-            group["lr"] = seat.learning_rate * spec.schedule.factor(epoch, spec.epochs)
-    progress = (epoch - 1) / max(1, spec.epochs - 1)
+    for state in states:
+        state.trainable.module.train()
+        state.trainable.judges.train()
+        for group in state.optimizer.param_groups:
+            group["lr"] = state.learning_rate * spec.schedule.factor(epoch, spec.epochs)
+    done = (epoch - 1) / max(1, spec.epochs - 1)
     sums = _Sums()
     order = torch.randperm(len(windows), generator=generator).to(windows.starts.device)
-    for place, batch in enumerate(windows.batches(spec.batch_size, order)):
-        for seat in seats:
-            if place % seat.trainable.every == 0:
+    for number, batch in enumerate(windows.batches(spec.batch_size, order)):
+        for state in states:
+            if number % state.trainable.every == 0:
                 with _precision(spec, batch):
-                    terms = seat.trainable.terms(batch, generator, progress)
-                _refuse_non_finite(terms, f"epoch {epoch}, batch {place}")
-                _step(seat, terms, spec.clip)
+                    terms = state.trainable.terms(batch, generator, done)
+                _refuse_non_finite(terms, f"epoch {epoch}, batch {number}")
+                _step(state, terms, spec.clip)
                 sums.add(terms, len(batch))
     return sums.means()
 
 
-def _step(seat: Seat, terms: dict[str, Tensor], clip: float | None) -> None:
+def _step(state: OptimizerState, terms: dict[str, Tensor], clip: float | None) -> None:
     """Moves the parameters of a trainable, and of nobody else, down the gradient of the sum of its terms."""
-    parameters = list(seat.trainable.module.parameters())
-    seat.optimizer.zero_grad()
+    parameters = list(state.trainable.module.parameters())
+    state.optimizer.zero_grad()
     torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=parameters)
     if clip is not None:
         nn.utils.clip_grad_norm_(parameters, clip)
-    seat.optimizer.step()
+    state.optimizer.step()
 
 
 @torch.no_grad()
-def _validate(seats: Sequence[Seat], spec: TrainingSpec, windows: Windows, epoch: int) -> dict[str, float]:
+def _validate(states: Sequence[OptimizerState], spec: TrainingSpec, windows: Windows, epoch: int) -> dict[str, float]:
     """Returns the mean terms, with masks that are the same in every epoch."""
     generator = Generator().manual_seed(0)
-    for seat in seats:
-        seat.trainable.module.eval()
-        seat.trainable.judges.eval()
+    for state in states:
+        state.trainable.module.eval()
+        state.trainable.judges.eval()
     sums = _Sums()
-    for place, batch in enumerate(windows.batches(spec.batch_size)):
-        for seat in seats:
+    for number, batch in enumerate(windows.batches(spec.batch_size)):
+        for state in states:
             with _precision(spec, batch):
-                terms = seat.trainable.terms(batch, generator)
-            _refuse_non_finite(terms, f"validation of epoch {epoch}, batch {place}")
+                terms = state.trainable.terms(batch, generator)
+            _refuse_non_finite(terms, f"validation of epoch {epoch}, batch {number}")
             sums.add(terms, len(batch))
     return sums.means()
 

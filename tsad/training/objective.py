@@ -98,7 +98,7 @@ def trainables(model: Model, objective: ObjectiveSpec, context: TrainingContext)
 
 def _names(objective: ObjectiveSpec) -> list[str]:
     kinds = [term.kind for term in objective.terms]
-    repeats = [kinds[:place].count(kind) + 1 for place, kind in enumerate(kinds)]
+    repeats = [kinds[:position].count(kind) + 1 for position, kind in enumerate(kinds)]
     return [kind if repeat == 1 else f"{kind}_{repeat}" for kind, repeat in zip(kinds, repeats, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""One seed for everything that is drawn."""
+"""One seed for all random draws of a training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""All that training changes, as one file: a training that was killed goes on as if it had not been."""
+"""The whole state of a training as one file, so that an interrupted training resumes with the same result."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,13 +15,13 @@ from tsad.training.objective import Trainable
 
 
 @dataclass
-class Standing:
-    """How far a training has come.
+class TrainingState:
+    """Progress of a training.
 
     Attributes:
-        best_weights: Of the model, at the epoch with the lowest validation loss; the initial ones before the first.
-        best_epoch: That epoch, 0 before the first.
-        history: Losses of each epoch, oldest first.
+        best_weights: Weights of the model at the epoch with the lowest validation loss; before it, the initial weights.
+        best_epoch: Epoch with the lowest validation loss, from 1 on; 0 before the first epoch has ended.
+        history: Losses of the epochs that have ended, the oldest first.
     """
 
     best_weights: dict[str, Tensor]
@@ -30,7 +30,7 @@ class Standing:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of epochs that have ended."""
         return len(self.history)
 
     @property
@@ -40,13 +40,13 @@ class Standing:
 
 
 @dataclass(frozen=True, eq=False)
-class Seat:
-    """A trainable at work.
+class OptimizerState:
+    """A trainable with its optimizer.
 
     Attributes:
-        trainable: Who.
-        optimizer: Its own.
-        learning_rate: Before any schedule.
+        trainable: Module whose parameters the optimizer changes, with its losses.
+        optimizer: Optimizer of that module's parameters alone.
+        learning_rate: Learning rate before the schedule is applied.
     """
 
     trainable: Trainable
@@ -54,32 +54,34 @@ class Seat:
     learning_rate: float
 
 
-def save_state(path: Path, seats: Sequence[Seat], standing: Standing, generator: Generator, fingerprint: str) -> None:
+def save_state(
+    path: Path, states: Sequence[OptimizerState], progress: TrainingState, generator: Generator, fingerprint: str
+) -> None:
     """Writes weights, what terms gathered, optimizer moments, best weights, losses and the states of all generators.
 
     One file, so that its parts are always of the same epoch.
     """
-    tensors = {f"best/{name}": tensor for name, tensor in standing.best_weights.items()}
+    tensors = {f"best/{name}": tensor for name, tensor in progress.best_weights.items()}
     tensors["generator"] = generator.get_state()
     tensors["global_generator"] = torch.get_rng_state()
-    if _device(seats).type == "cuda":
+    if _device(states).type == "cuda":
         tensors["cuda_generator"] = torch.cuda.get_rng_state()
-    for seat in seats:
-        for part, module in _modules(seat.trainable).items():
+    for state in states:
+        for part, module in _modules(state.trainable).items():
             tensors |= {f"{part}/{name}": tensor for name, tensor in module.state_dict().items()}
-        for place, moments in seat.optimizer.state_dict()["state"].items():
-            tensors |= {f"{seat.trainable.name}.optimizer/{place}/{name}": value for name, value in moments.items()}
+        for index, moments in state.optimizer.state_dict()["state"].items():
+            tensors |= {f"{state.trainable.name}.optimizer/{index}/{name}": value for name, value in moments.items()}
     note = {
         "format": "tsad-training-1",
         "fingerprint": fingerprint,
-        "best_epoch": standing.best_epoch,
-        "history": [asdict(losses) for losses in standing.history],
+        "best_epoch": progress.best_epoch,
+        "history": [asdict(losses) for losses in progress.history],
     }
     save_weights({name: tensor.detach().clone() for name, tensor in tensors.items()}, path, note)
 
 
-def load_state(path: Path, seats: Sequence[Seat], generator: Generator, fingerprint: str) -> Standing:
-    """Puts everything back where `save_state` took it from, and returns how far the training had come.
+def load_state(path: Path, states: Sequence[OptimizerState], generator: Generator, fingerprint: str) -> TrainingState:
+    """Puts everything back where `save_state` took it from, and returns the progress of the training.
 
     Raises:
         TrainingError: if the file is damaged, or is the state of another training.
@@ -90,21 +92,21 @@ def load_state(path: Path, seats: Sequence[Seat], generator: Generator, fingerpr
             f"{path}: must be the state of this very training, but seed, data, model or objective differ; remove it to "
             f"begin anew, or take another folder"
         )
-    for seat in seats:
-        for part, module in _modules(seat.trainable).items():
+    for state in states:
+        for part, module in _modules(state.trainable).items():
             module.load_state_dict(_below(f"{part}/", tensors))
-        _load_moments(seat.optimizer, _below(f"{seat.trainable.name}.optimizer/", tensors))
+        _load_moments(state.optimizer, _below(f"{state.trainable.name}.optimizer/", tensors))
     generator.set_state(tensors["generator"])
     torch.set_rng_state(tensors["global_generator"])
-    if "cuda_generator" in tensors and _device(seats).type == "cuda":
+    if "cuda_generator" in tensors and _device(states).type == "cuda":
         torch.cuda.set_rng_state(tensors["cuda_generator"])
     history = [EpochLosses(**losses | {"comparable": tuple(losses["comparable"])}) for losses in note["history"]]
-    best = {name: tensor.to(_device(seats)) for name, tensor in _below("best/", tensors).items()}
-    return Standing(best, note["best_epoch"], history)
+    best = {name: tensor.to(_device(states)) for name, tensor in _below("best/", tensors).items()}
+    return TrainingState(best, note["best_epoch"], history)
 
 
-def _device(seats: Sequence[Seat]) -> torch.device:
-    return next(seats[0].trainable.module.parameters()).device
+def _device(states: Sequence[OptimizerState]) -> torch.device:
+    return next(states[0].trainable.module.parameters()).device
 
 
 def _modules(trainable: Trainable) -> dict[str, nn.Module]:
@@ -118,6 +120,6 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     moments: dict[int, dict[str, Any]] = {}
     for path, tensor in tensors.items():
-        place, _, name = path.partition("/")
-        moments.setdefault(int(place), {})[name] = tensor
+        index, _, name = path.partition("/")
+        moments.setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

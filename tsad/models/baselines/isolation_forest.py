@@ -1,25 +1,26 @@
 """Isolation forest (Liu et al. 2008): strange rows are set apart by few random cuts."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
-from sklearn.ensemble import IsolationForest as SklearnForest
-from sklearn.tree._tree import Tree
 from torch import Tensor
 
 from tsad.models.contract import ClosedFormModel, Model, Prediction
 from tsad.spec import Spec
 from tsad.windows import Windows
 
+if TYPE_CHECKING:
+    from sklearn.tree._tree import Tree
+
 
 class IsolationForestSpec(Spec):
     """scikit-learn's isolation forest of rows.
 
     Attributes:
-        trees: In the forest.
-        rows: Training rows that a tree is grown on, at most.
-        seed: Of rows and cuts.
+        trees: Number of trees in the forest.
+        rows: Largest number of training rows that a tree is grown on.
+        seed: Seed of the rows and cuts that are drawn.
     """
 
     kind: Literal["isolation_forest"]
@@ -33,7 +34,9 @@ class IsolationForestSpec(Spec):
 
 
 class IsolationForest(ClosedFormModel):
-    """The anomaly score is 2 ^ -(mean path length / expected path length), in (0, 1], the negative of scikit-learn's scores.
+    """An isolation forest of rows, kept as tensors.
+
+    The anomaly score is 2 ^ -(mean path length / expected path length), in (0, 1], the negative of scikit-learn's scores.
 
     Trees are fitted by scikit-learn and kept as arrays, one row a tree, padded to the most nodes that a tree can have: no
     fitted object is pickled, and the forest is evaluated in torch. A leaf is its own child.
@@ -64,27 +67,29 @@ class IsolationForest(ClosedFormModel):
 
     def fit(self, windows: Windows) -> None:
         """Grows the trees on the windows' last rows."""
+        from sklearn.ensemble import IsolationForest as SklearnForest  # takes half a second to import
+
         rows = windows.rows[windows.ends].cpu().numpy()
         sample = min(self.spec.rows, len(rows))
         forest = SklearnForest(n_estimators=self.spec.trees, max_samples=sample, random_state=self.spec.seed, n_jobs=1)
-        for place, grown in enumerate(forest.fit(rows).estimators_):
-            self._keep(place, grown.tree_)
+        for index, estimator in enumerate(forest.fit(rows).estimators_):
+            self._store(index, estimator.tree_)
         self.expected.copy_(len(forest.estimators_) * _expected_path(torch.tensor(float(sample), dtype=torch.float64)))
 
-    def _keep(self, place: int, tree: Tree) -> None:
+    def _store(self, index: int, tree: "Tree") -> None:
         nodes = tree.node_count
         left, right = torch.from_numpy(tree.children_left), torch.from_numpy(tree.children_right)
         leaf = left < 0
         own = torch.arange(nodes)
-        self.branches[0, place, :nodes] = torch.where(leaf, own, left)
-        self.branches[1, place, :nodes] = torch.where(leaf, own, right)
-        self.feature[place, :nodes] = torch.from_numpy(tree.feature).clamp(min=0)
-        self.cut[place, :nodes] = torch.from_numpy(tree.threshold)
+        self.branches[0, index, :nodes] = torch.where(leaf, own, left)
+        self.branches[1, index, :nodes] = torch.where(leaf, own, right)
+        self.feature[index, :nodes] = torch.from_numpy(tree.feature).clamp(min=0)
+        self.cut[index, :nodes] = torch.from_numpy(tree.threshold)
         depth = torch.zeros(nodes, dtype=torch.float64)
         for node in range(nodes):  # a parent comes before its children
             if not leaf[node]:
                 depth[left[node]] = depth[right[node]] = depth[node] + 1
-        self.path[place, :nodes] = depth + _expected_path(torch.from_numpy(tree.n_node_samples).double())
+        self.path[index, :nodes] = depth + _expected_path(torch.from_numpy(tree.n_node_samples).double())
 
     def forward(self, windows: Tensor) -> Prediction:
         """Returns the last row as it is, and the (B, 1) anomaly score on it."""

@@ -62,7 +62,7 @@ class MultiscaleLinear(ClosedFormModel):
 
     def fit(self, windows: Windows) -> None:
         """Fits each scale to the ends of the windows, then measures its usual error on them."""
-        for scale in self._each():
+        for scale in self._scales():
             scale.fit(windows)
         total = torch.zeros_like(self.usual)
         for batch in windows.batches(1024):
@@ -74,13 +74,13 @@ class MultiscaleLinear(ClosedFormModel):
         roots = self._roots(windows) / self.usual[:, None, None]
         return Prediction(windows[:, -1:], anomaly_score=roots.mean(dim=0).unsqueeze(1))
 
-    def _each(self) -> list[PrincipalModel]:
+    def _scales(self) -> list[PrincipalModel]:
         return cast("list[PrincipalModel]", list(self.scales))
 
     def _roots(self, windows: Tensor) -> Tensor:
         """Returns the (S, B, F) root of each feature's mean squared error over the rows of a scale."""
         errors = []
-        for scale in self._each():
+        for scale in self._scales():
             if scale.steps == 1:
                 last = windows[:, -_ROWS:]
                 rows = last.reshape(-1, 1, last.shape[-1])

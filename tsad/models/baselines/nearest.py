@@ -4,7 +4,6 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from tsad.models.contract import ClosedFormModel, Model, Prediction
@@ -16,7 +15,7 @@ class NearestNeighborSpec(Spec):
     """The nearest training row as the prediction of a row (1-NN; Ramaswamy et al. 2000 with k = 1).
 
     Attributes:
-        rows: Training rows that are kept, evenly spread in time if there are more.
+        rows: Largest number of training rows that are kept, evenly spread in time if there are more.
     """
 
     kind: Literal["nearest_neighbor"]
@@ -31,9 +30,9 @@ class KMeansSpec(Spec):
     """The nearest of K centroids of training windows as the prediction of a window (Lloyd; Yairi et al. 2001).
 
     Attributes:
-        clusters: K.
-        windows: Training windows that the centroids are fitted on, evenly spread in time if there are more.
-        seed: Of the first centroids.
+        clusters: Number of centroids, K.
+        windows: Largest number of training windows that the centroids are fitted on, evenly spread in time if there are more.
+        seed: Seed of the first centroids.
     """
 
     kind: Literal["k_means"]
@@ -50,7 +49,7 @@ class Nearest(ClosedFormModel):
     """Predicts the last steps of a window by the nearest of the points that it keeps.
 
     Attributes:
-        points: (K, H * F); with fewer training windows than K, what is left over is infinitely far away.
+        points: (K, H * F) reference points; with fewer training windows than K, what is left over is infinitely far away.
     """
 
     points: Tensor
@@ -70,8 +69,8 @@ class Nearest(ClosedFormModel):
     def forward(self, windows: Tensor) -> Prediction:
         """Returns (B, H, F), H = 1 for rows and L for windows."""
         steps = windows[:, -self.steps :].flatten(start_dim=1)
-        known = torch.isfinite(self.points[:, 0])
-        points = self.points[known] if known.any() else torch.zeros_like(self.points[:1])
+        is_finite = torch.isfinite(self.points[:, 0])
+        points = self.points[is_finite] if is_finite.any() else torch.zeros_like(self.points[:1])
         nearest = torch.cdist(steps, points).argmin(dim=1)
         return Prediction(points[nearest].reshape(len(windows), self.steps, -1))
 
@@ -85,6 +84,8 @@ class WindowMeans(Nearest):
 
     def fit(self, windows: Windows) -> None:
         """Sets the centroids by scikit-learn's K-means; with fewer different windows than K, each is a centroid."""
+        from sklearn.cluster import KMeans  # takes half a second to import
+
         points = _spread(windows, self.windows).flatten(start_dim=1)
         clusters = min(len(self.points), len(torch.unique(points, dim=0)))
         fitted = KMeans(clusters, n_init=1, random_state=self.seed).fit(points.cpu().numpy())
@@ -93,5 +94,5 @@ class WindowMeans(Nearest):
 
 def _spread(windows: Windows, count: int) -> Tensor:
     """Returns at most `count` windows, evenly spread in time."""
-    places = torch.linspace(0, len(windows) - 1, min(count, len(windows))).round().long()
-    return windows.take(places.to(windows.starts.device))
+    indices = torch.linspace(0, len(windows) - 1, min(count, len(windows))).round().long()
+    return windows.take(indices.to(windows.starts.device))

@@ -64,12 +64,12 @@ class PrincipalModel(ClosedFormModel):
 
     def fit(self, windows: Windows) -> None:
         """Sets the mean and the leading eigenvectors of the covariance."""
-        size, place = len(self.mean), windows.rows.device
-        mean = torch.zeros(size, dtype=torch.float64, device=place)
+        size, device = len(self.mean), windows.rows.device
+        mean = torch.zeros(size, dtype=torch.float64, device=device)
         for batch in windows.batches(4096):
             mean += self._flat(batch).double().sum(dim=0)
         mean /= len(windows)
-        scatter = torch.zeros(size, size, dtype=torch.float64, device=place)
+        scatter = torch.zeros(size, size, dtype=torch.float64, device=device)
         for batch in windows.batches(4096):
             centered = self._flat(batch).double() - mean
             scatter += centered.T @ centered
