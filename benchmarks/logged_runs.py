@@ -19,6 +19,7 @@ from tsad.detector.ensemble import Ensemble
 from tsad.experiment import ExperimentConfig, Outcome, conclude, run
 from tsad.selection.trial import fingerprint
 from tsad.tracking.runs import RunWriter
+from tsad.tracking.tags import provenance_tags
 from tsad.workflows.context import Place
 
 
@@ -73,7 +74,7 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
             jobs[pool.submit(_work, experiment, place.settings.data_dir, folder, " ".join(pair))] = (pair, folder)
         for count, job in enumerate(as_completed(jobs), start=1):
             pair, folder = jobs[job]
-            tags = {"tsad.key": _key(wanted[pair]), **_first(wanted[pair]).provenance.tags()}
+            tags = {"tsad.config_fingerprint": _key(wanted[pair]), **provenance_tags(_first(wanted[pair]).provenance)}
             writer = RunWriter.create(place.store, to, " ".join(pair), tags)
             writer.parameters(_described(wanted[pair]))
             error = job.exception()
@@ -103,7 +104,9 @@ def fetch(place: Place, benchmark: str, experiment: ExperimentConfig, folder: Pa
     client = place.store.client
     to = client.get_experiment_by_name(benchmark)
     found = (
-        client.search_runs([to.experiment_id], f"tags.`tsad.key` = '{_key(experiment)}'", max_results=1) if to else []
+        client.search_runs([to.experiment_id], f"tags.`tsad.config_fingerprint` = '{_key(experiment)}'", max_results=1)
+        if to
+        else []
     )
     if not found:
         raise SystemExit(f"no run of this experiment is logged in {benchmark}")
@@ -132,7 +135,11 @@ def _described(work: ExperimentConfig | Average) -> dict[str, Any]:
 def _logged(place: Place, to: str) -> pd.DataFrame:
     """Returns the metrics of finished runs by key, the newest run of each."""
     runs = place.store.client.search_runs([to], "attributes.status = 'FINISHED'", max_results=5000)
-    rows = {run.data.tags["tsad.key"]: run.data.metrics for run in reversed(runs) if "tsad.key" in run.data.tags}
+    rows = {
+        run.data.tags["tsad.config_fingerprint"]: run.data.metrics
+        for run in reversed(runs)
+        if "tsad.config_fingerprint" in run.data.tags
+    }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

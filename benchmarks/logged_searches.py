@@ -20,19 +20,19 @@ SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
 def searched(place: Place, space: str, changes: Mapping[str, Any]) -> Run:
     """Returns the run of the finished search of `search_spaces/SPACE.yaml` with changes; searches if there is none yet.
 
-    A search counts as done if it has the same identity and the same limits, and one that was killed goes on.
+    A search counts as done if it has the same search fingerprint and the same limits, and one that was killed goes on.
     """
     wanted = read_search(SPACES / f"{space}.yaml", changes)
-    identity = wanted.identity(wanted.data.load(place.settings.data_dir))
+    fingerprint = wanted.search_fingerprint(wanted.data.load(place.settings.data_dir))
     limits = {f"search.{name}": _logged(getattr(wanted.spec, name)) for name in ("trials", "seconds", "parallel")}
-    found = _finished(place, identity, limits)
+    found = _finished(place, fingerprint, limits)
     if found is None:
         command = [sys.executable, "-m", "tsad", "search", str(SPACES / f"{space}.yaml"), "--resume"]
         words = [word for path, value in changes.items() for word in ("--set", f"{path}={_yaml(value)}")]
         print(f"searching {space}: {dict(changes)}", flush=True)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         subprocess.run([*command, *words], env=environment, stdout=subprocess.DEVNULL, check=True)
-        found = _finished(place, identity, limits)
+        found = _finished(place, fingerprint, limits)
     if found is None:
         raise SystemExit(f"the search of {space} with {dict(changes)} left no finished run")
     return found
@@ -53,8 +53,8 @@ def trials(place: Place, search: Run) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("seconds", ignore_index=True)
 
 
-def _finished(place: Place, identity: str, limits: Mapping[str, str]) -> Run | None:
-    condition = f"tags.`tsad.identity` = '{identity}' and attributes.status = 'FINISHED'"
+def _finished(place: Place, fingerprint: str, limits: Mapping[str, str]) -> Run | None:
+    condition = f"tags.`tsad.search_fingerprint` = '{fingerprint}' and attributes.status = 'FINISHED'"
     runs = place.store.search(place.store.experiment(), condition)
     return next((run for run in runs if limits.items() <= run.data.params.items()), None)
 

@@ -180,7 +180,7 @@ def _summary(runs: list[Run]) -> str:
 
 def _judge(undisturbed: list[Run], disturbed: list[Run], uri: str) -> int:
     keys = [
-        Counter((run.data.tags["tsad.trial"], run.data.tags["tsad.key"]) for run in runs)
+        Counter((run.data.tags["tsad.trial"], run.data.tags["tsad.config_fingerprint"]) for run in runs)
         for runs in (undisturbed, disturbed)
     ]
     client = MlflowClient(uri)
@@ -188,7 +188,7 @@ def _judge(undisturbed: list[Run], disturbed: list[Run], uri: str) -> int:
     running = client.search_runs(everywhere, "attributes.status = 'RUNNING'")
     values = [
         {
-            run.data.tags["tsad.key"]: run.data.metrics["value"]
+            run.data.tags["tsad.config_fingerprint"]: run.data.metrics["value"]
             for run in runs
             if run.data.tags["tsad.state"] == "finished"
         }

@@ -36,18 +36,6 @@ def test_only_labels_in_training_make_it_supervised():
     assert not Provenance(threshold="test", selection="test").supervised
 
 
-def test_tags_name_every_part_and_the_kinds_that_hold():
-    nothing = {f"tsad.labels_used.{part}": "nothing" for part in ("training", "threshold", "selection")}
-    assert Provenance().tags() == nothing
-    assert Provenance("development", "test", "selection").tags() == {
-        "tsad.labels_used.training": "development",
-        "tsad.labels_used.threshold": "test",
-        "tsad.labels_used.selection": "selection",
-        "tsad.supervised": "true",
-        "tsad.oracle": "true",
-    }
-
-
 @pytest.mark.parametrize(
     ("provenance", "sentence"),
     [
@@ -76,5 +64,5 @@ def test_a_champion_says_for_good_that_labels_chose_it(tmp_path):
     replace(detector, selection_labels="selection").save(tmp_path)
     declared = Detector.load(tmp_path)
     assert declared.provenance == Provenance(selection="selection")
-    assert declared.provenance.tags()["tsad.labels_used.selection"] == "selection"
+    assert declared.provenance.parts()["selection"] == "selection"
     np.testing.assert_array_equal(declared.score(series).values, detector.score(series).values)

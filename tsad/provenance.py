@@ -48,12 +48,6 @@ class Provenance:
         """The part whose labels do most harm."""
         return worst(*self.parts().values())
 
-    def tags(self) -> dict[str, str]:
-        """Returns the run's tags: `tsad.labels_used.PART` for each part, `tsad.supervised` and `tsad.oracle` where they hold."""
-        parts = {f"tsad.labels_used.{part}": used for part, used in self.parts().items()}
-        kinds = {"tsad.supervised": self.supervised, "tsad.oracle": self.oracle}
-        return parts | {name: "true" for name, holds in kinds.items() if holds}
-
     def parts(self) -> dict[str, LabelsUsed]:
         """Returns the three parts by name."""
         return {"training": self.training, "threshold": self.threshold, "selection": self.selection}

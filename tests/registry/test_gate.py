@@ -117,7 +117,7 @@ def test_the_first_becomes_champion_and_it_is_said_that_it_beats_nobody(client, 
     version = client.get_model_version(NAME, "1")
     text = f"models:/{NAME} had no champion; version 1 is the first. It does not beat the best baseline."
     assert version.description == found.decision.text == text
-    assert version.tags == {"run": search.writer.run_id, "tsad.gate": "first", **TAGS}
+    assert version.tags == {"tsad.run": search.writer.run_id, "tsad.gate": "first", **TAGS}
     assert store.client.get_run(search.writer.run_id).data.tags["tsad.gate"] == "first"
 
 
@@ -137,7 +137,11 @@ def test_a_better_challenger_becomes_champion_and_the_figures_are_logged(client,
     )
     tags = client.get_model_version(NAME, "2").tags
     for seen in (tags, logged.tags):
-        assert (seen["tsad.gate"], seen["tsad.gate_rival"], seen["tsad.gate_labels"]) == ("promoted", "1", "test")
+        assert (seen["tsad.gate"], seen["tsad.gate_champion_version"], seen["tsad.gate_labels"]) == (
+            "promoted",
+            "1",
+            "test",
+        )
         assert seen["tsad.gate_metric"] == "ranking/pr_auc"
         assert float(seen["tsad.gate_challenger"]) == pytest.approx(figures["gate/challenger"], rel=1e-4)
     text = Path(store.client.download_artifacts(search.writer.run_id, "gate.txt", str(tmp_path))).read_text()
@@ -214,7 +218,7 @@ def counted(monkeypatch, last=None):
 def standing(client, found):
     """Returns all that the registry says, but for who ran."""
     versions = {
-        str(each.version): ({key: value for key, value in each.tags.items() if key != "run"}, each.description)
+        str(each.version): ({key: value for key, value in each.tags.items() if key != "tsad.run"}, each.description)
         for each in client.search_model_versions(f"name = '{NAME}'")
     }
     return (

@@ -85,9 +85,9 @@ def logged(tmp_path_factory):
         detector.save(folder)
         writer = RunWriter.create(store, store.experiment(), "logs a detector", {})
         writer.files(folder, DETECTOR)
-        uri = log_detector(writer.run_id, folder, data.test, {"tsad.trial": "g00-lstm_ae-000"})
+        uri = log_detector(writer.run_id, folder, data.test, {"tsad.champion_trials": "g00-lstm_ae-000"})
         writer.metrics({"ranking/pr_auc": 0.5})
-        version = register(uri, NAME, {"run": writer.run_id})
+        version = register(uri, NAME, {"tsad.run": writer.run_id})
         promote(NAME, version)
         writer.end()
         yield Logged(store, writer.run_id, uri, version, folder, data, detector)
@@ -205,10 +205,10 @@ print(len(files), all(path.is_relative_to(sys.argv[1]) for path in files))
 def test_a_registered_version_has_its_alias_run_and_tags(logged):
     version = logged.store.client.get_model_version_by_alias(NAME, "champion")
     assert str(version.version) == logged.version
-    assert version.tags["run"] == logged.run_id
+    assert version.tags["tsad.run"] == logged.run_id
     model = logged.store.client.get_logged_model(logged.uri.removeprefix("models:/"))
     assert model.source_run_id == logged.run_id
-    assert model.tags["tsad.trial"] == "g00-lstm_ae-000"
+    assert model.tags["tsad.champion_trials"] == "g00-lstm_ae-000"
 
 
 def test_the_registry_lists_its_versions_the_newest_first(logged):

@@ -10,7 +10,7 @@ from tsad.selection.trial import Candidate, Trial
 from tsad.spec import flatten, put
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
-from tsad.tracking.trial_cache import TrialArchive
+from tsad.tracking.trial_cache import MlflowTrialCache
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def children(store, parent):
 
 def test_a_trial_is_a_child_run_from_its_start_on(store, parent, recorder, candidate, run):
     bred = candidate(17, generation=3, parents=(4, 9))
-    recorder.started(bred)
+    recorder.on_started(bred)
     (child,) = children(store, parent)
     assert child.info.run_id == run(bred).info.run_id
     assert child.info.run_name == "g03-lstm_ae-017"
@@ -67,7 +67,7 @@ def test_a_trial_is_a_child_run_from_its_start_on(store, parent, recorder, candi
 def test_a_trial_that_labels_trained_and_flagged_says_so(recorder, candidate, run):
     tried = candidate(0)
     changes = {"threshold": {"kind": "best_f1"}, "split.contamination": 0.1}
-    recorder.started(replace(tried, experiment=put(tried.experiment, changes)))
+    recorder.on_started(replace(tried, experiment=put(tried.experiment, changes)))
     tags = run(tried).data.tags
     found = [tags[f"tsad.labels_used.{part}"] for part in ("training", "threshold", "selection")]
     assert found == ["development", "test", "selection"]
@@ -76,7 +76,7 @@ def test_a_trial_that_labels_trained_and_flagged_says_so(recorder, candidate, ru
 
 def test_a_trial_shows_its_whole_experiment_and_its_rows(recorder, candidate, run):
     first = candidate(0)
-    recorder.started(first)
+    recorder.on_started(first)
     params = run(first).data.params
     assert params.keys() == flatten(first.experiment).keys()
     assert params["model.hidden"] == "1"
@@ -88,11 +88,11 @@ def test_a_trial_shows_its_whole_experiment_and_its_rows(recorder, candidate, ru
 
 def test_losses_of_trials_that_run_side_by_side_do_not_mix(store, recorder, candidate):
     one, other = candidate(0), candidate(1)
-    recorder.started(one)
-    recorder.started(other)
-    recorder.advanced(one, 1, {"train/loss": 0.5})
-    recorder.advanced(other, 1, {"train/loss": 5.0})
-    recorder.advanced(one, 2, {"train/loss": 0.25})
+    recorder.on_started(one)
+    recorder.on_started(other)
+    recorder.on_epoch(one, 1, {"train/loss": 0.5})
+    recorder.on_epoch(other, 1, {"train/loss": 5.0})
+    recorder.on_epoch(one, 2, {"train/loss": 0.25})
     histories = {
         number: [(point.step, point.value) for point in store.client.get_metric_history(run_id, "train/loss")]
         for number, run_id in recorder.runs.items()
@@ -110,8 +110,8 @@ def test_losses_of_trials_that_run_side_by_side_do_not_mix(store, recorder, cand
 )
 def test_a_trial_ends_as_its_run_does(recorder, candidate, run, state, value, reason, status):
     tried = candidate(0)
-    recorder.started(tried)
-    recorder.ended(Trial(tried, state, value, seconds=2.0, metrics={"oracle/best_f1": 0.9}, reason=reason), None)
+    recorder.on_started(tried)
+    recorder.on_result(Trial(tried, state, value, seconds=2.0, metrics={"oracle/best_f1": 0.9}, reason=reason), None)
     found = run(tried)
     assert found.info.status == status
     assert found.data.tags["tsad.state"] == state
@@ -123,8 +123,8 @@ def test_files_of_a_trial_become_artifacts_of_its_run(store, recorder, candidate
     tried = candidate(0)
     (tmp_path / "detector").mkdir()
     (tmp_path / "detector/detector.json").write_text("{}")
-    recorder.started(tried)
-    recorder.ended(Trial(tried, "finished", 0.5, seconds=1.0), tmp_path)
+    recorder.on_started(tried)
+    recorder.on_result(Trial(tried, "finished", 0.5, seconds=1.0), tmp_path)
     assert [found.path for found in store.client.list_artifacts(recorder.runs[0], "detector")] == [
         "detector/detector.json"
     ]
@@ -133,8 +133,8 @@ def test_files_of_a_trial_become_artifacts_of_its_run(store, recorder, candidate
 def test_closing_kills_the_runs_that_are_open_and_no_others(store, parent, recorder, candidate, run):
     done, cut, cut_too = (candidate(number) for number in range(3))
     for tried in (done, cut, cut_too):
-        recorder.started(tried)
-    recorder.ended(Trial(done, "finished", 0.5, seconds=1.0), None)
+        recorder.on_started(tried)
+    recorder.on_result(Trial(done, "finished", 0.5, seconds=1.0), None)
     recorder.close()
     recorder.close()
     assert Counter(child.info.status for child in children(store, parent)) == {"FINISHED": 1, "KILLED": 2}
@@ -148,20 +148,20 @@ def test_closing_kills_the_runs_that_are_open_and_no_others(store, parent, recor
 @pytest.fixture
 def again(store, parent, small_data):
     """Returns a recorder of the same search in another session."""
-    return lambda scope="a scope": TrialRecorder(store, parent, small_data, "selection", scope)
+    return lambda result="a result": TrialRecorder(store, parent, small_data, "selection", result)
 
 
 def test_a_trial_that_is_tried_again_has_one_run_and_each_loss_once(store, parent, recorder, again, candidate):
     tried = candidate(0)
-    recorder.started(tried)
-    recorder.advanced(tried, 1, {"train/loss": 0.5})
+    recorder.on_started(tried)
+    recorder.on_epoch(tried, 1, {"train/loss": 0.5})
     recorder.close()
     second = again()
-    second.started(tried)
+    second.on_started(tried)
     assert [child.info.status for child in children(store, parent)] == ["RUNNING"]
-    second.advanced(tried, 1, {"train/loss": 0.5})
-    second.advanced(tried, 2, {"train/loss": 0.25})
-    second.ended(Trial(tried, "finished", 0.5, seconds=1.0), None)
+    second.on_epoch(tried, 1, {"train/loss": 0.5})
+    second.on_epoch(tried, 2, {"train/loss": 0.25})
+    second.on_result(Trial(tried, "finished", 0.5, seconds=1.0), None)
     (child,) = children(store, parent)
     assert child.info.status == "FINISHED"
     assert child.data.tags["tsad.reason"] == ""
@@ -172,9 +172,9 @@ def test_a_trial_that_is_tried_again_has_one_run_and_each_loss_once(store, paren
 def test_what_ended_before_the_store_heard_of_it_is_written_then(store, parent, recorder, again, candidate, tmp_path):
     (tmp_path / "scores.npy").write_bytes(b"")
     told, cut, never = (candidate(number) for number in range(3))
-    recorder.started(told)
-    recorder.ended(Trial(told, "finished", 0.1, seconds=1.0), None)
-    recorder.started(cut)
+    recorder.on_started(told)
+    recorder.on_result(Trial(told, "finished", 0.1, seconds=1.0), None)
+    recorder.on_started(cut)
     last_update = store.client.get_run(recorder.runs[0]).info.end_time
     again().catch_up(
         [
@@ -195,7 +195,7 @@ def test_what_ended_before_the_store_heard_of_it_is_written_then(store, parent, 
 
 
 def test_a_run_that_was_made_twice_because_an_answer_was_lost_is_deleted(store, parent, recorder, again, candidate):
-    recorder.started(candidate(0))
+    recorder.on_started(candidate(0))
     (first,) = children(store, parent)
     RunWriter.create(store, store.experiment(), "its double", {"tsad.trial": "0"}, parent)
     assert again().runs == {0: first.info.run_id}
@@ -204,13 +204,15 @@ def test_a_run_that_was_made_twice_because_an_answer_was_lost_is_deleted(store, 
 
 def test_a_trial_knows_what_it_was_taken_from(recorder, candidate, run):
     tried = candidate(0)
-    recorder.started(tried)
-    recorder.ended(Trial(tried, "finished", 0.5, seconds=0.0, reused="abc"), None)
+    recorder.on_started(tried)
+    recorder.on_result(Trial(tried, "finished", 0.5, seconds=0.0, reused="abc"), None)
     assert run(tried).data.tags["tsad.reused"] == "abc"
 
 
-def a_search(store, identity, status):
-    writer = RunWriter.create(store, store.experiment(), "s", {"tsad.kind": "search", "tsad.identity": identity})
+def a_search(store, fingerprint, status):
+    writer = RunWriter.create(
+        store, store.experiment(), "s", {"tsad.kind": "search", "tsad.search_fingerprint": fingerprint}
+    )
     if status != "RUNNING":
         writer.end(status)
     return writer.run_id
@@ -244,50 +246,52 @@ def test_trials_are_ended_where_their_search_was_ended_without_them(store):
     assert [store.client.get_run(run_id).info.status for run_id in (dead, trial)] == ["FAILED", "KILLED"]
 
 
-# --- the archive ---
+# --- the cache ---
 
 
 @pytest.fixture
 def files(tmp_path):
-    """What a finished trial leaves, as far as the archive asks."""
+    """What a finished trial leaves, as far as the cache asks."""
     (tmp_path / "files" / "detector").mkdir(parents=True)
     (tmp_path / "files" / "detector" / "detector.json").write_text("{}")
     (tmp_path / "files" / "scores.npy").write_bytes(b"rows")
     return tmp_path / "files"
 
 
-def test_a_finished_trial_of_the_same_scope_is_found_with_all_it_left(store, again, candidate, files, tmp_path):
+def test_a_finished_trial_of_the_same_result_fingerprint_is_found_with_all_it_left(
+    store, again, candidate, files, tmp_path
+):
     tried, recorder = candidate(0, generation=2), again()
-    recorder.started(tried)
-    recorder.advanced(tried, 1, {"train/loss": 0.5})
+    recorder.on_started(tried)
+    recorder.on_epoch(tried, 1, {"train/loss": 0.5})
     ended = Trial(tried, "finished", 0.75, seconds=3.0, epochs=1, metrics={"oracle/best_f1": 0.9})
-    recorder.ended(ended, files)
+    recorder.on_result(ended, files)
     same = candidate(0)
-    found, folder = TrialArchive(store, "a scope", tmp_path / "reused").find(same)
+    found, folder = MlflowTrialCache(store, "a result", tmp_path / "reused").find(same)
     assert found == replace(ended, candidate=same, seconds=0.0, reused=recorder.runs[0])
     assert (folder / "scores.npy").read_bytes() == b"rows"
 
 
-def test_what_did_not_finish_or_is_of_another_scope_or_experiment_is_not_found(
+def test_what_did_not_finish_or_is_of_another_result_fingerprint_or_experiment_is_not_found(
     store, again, candidate, files, tmp_path
 ):
     recorder = again("ours")
     for number, state in enumerate(("finished", "stopped", "failed")):
-        recorder.started(candidate(number))
-        recorder.ended(Trial(candidate(number), state, 0.5, seconds=1.0), files)
-    recorder.started(candidate(3))
-    archive, foreign = (TrialArchive(store, scope, tmp_path) for scope in ("ours", "another"))
-    assert [archive.find(candidate(number)) is not None for number in range(5)] == [True, False, False, False, False]
+        recorder.on_started(candidate(number))
+        recorder.on_result(Trial(candidate(number), state, 0.5, seconds=1.0), files)
+    recorder.on_started(candidate(3))
+    cache, foreign = (MlflowTrialCache(store, result, tmp_path) for result in ("ours", "another"))
+    assert [cache.find(candidate(number)) is not None for number in range(5)] == [True, False, False, False, False]
     assert foreign.find(candidate(0)) is None
 
 
 def test_a_trial_whose_files_are_gone_is_not_found(store, again, candidate, files, tmp_path, caplog):
     recorder = again("ours")
     for number, left in enumerate((files, None)):
-        recorder.started(candidate(number))
-        recorder.ended(Trial(candidate(number), "finished", 0.5, seconds=1.0), left)
+        recorder.on_started(candidate(number))
+        recorder.on_result(Trial(candidate(number), "finished", 0.5, seconds=1.0), left)
     artifacts = store.client.get_run(recorder.runs[0]).info.artifact_uri
     shutil.rmtree(local_file_uri_to_path(artifacts))
-    archive = TrialArchive(store, "ours", tmp_path / "reused")
-    assert [archive.find(candidate(number)) for number in (0, 1)] == [None, None]
+    cache = MlflowTrialCache(store, "ours", tmp_path / "reused")
+    assert [cache.find(candidate(number)) for number in (0, 1)] == [None, None]
     assert caplog.text.count("has no detector among its files, so it is trained again") == 2

@@ -10,7 +10,6 @@ from tests.tuning.test_ray_tune import Witness
 from tsad.errors import SpecError
 from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse, put
-from tsad.tracking.trial_cache import NoArchive
 from tsad.training.loop import TrainingSpec
 from tsad.training.optimizers import AdamWSpec
 from tsad.tuning.algorithms.contract import CandidateFactory
@@ -18,7 +17,7 @@ from tsad.tuning.algorithms.random import RandomSearch
 from tsad.tuning.journal import Journal
 from tsad.tuning.pbt import Explorer, Leg, changeable, extended, read_schedule, write_schedule
 from tsad.tuning.ray_callback import BEHIND, LATE, Bridge
-from tsad.tuning.session import Course
+from tsad.tuning.session import NoTrialCache, SearchSession
 from tsad.tuning.space import Space
 from tsad.tuning.spec import PbtSpec, SearchSpec, read_search
 
@@ -104,8 +103,8 @@ def test_a_trial_of_a_population_is_never_taken_for_that_of_its_candidate(tmp_pa
     path.write_text("data: {kind: synthetic}\nmodel: {kind: lstm_ae}\ntraining: {clip: {range: [0.1, 1.0]}}\n")
     searches = [read_search(path, {"search.pbt": pbt}) for pbt in (None, {"every": 2}, {"every": 3})]
     data = searches[0].data.load(tmp_path)
-    assert len({search.scope(data) for search in searches}) == 3
-    assert len({search.identity(data) for search in searches}) == 3
+    assert len({search.result_fingerprint(data) for search in searches}) == 3
+    assert len({search.search_fingerprint(data) for search in searches}) == 3
 
 
 # --- what changes in a copy ---
@@ -239,16 +238,16 @@ class FakeTune:
 
 @pytest.fixture
 def witnessed(tmp_path):
-    """A bridge with two candidates that have started, what a listener hears, and the course."""
+    """A bridge with two candidates that have started, what a listener hears, and the session."""
     witness = Witness()
     algorithm = RandomSearch(CandidateFactory(Space(SPACE), 0))
-    course = Course(algorithm, 2, Journal(tmp_path / "journal.jsonl"), witness, NoArchive())
-    bridge = Bridge(course)
+    session = SearchSession(algorithm, 2, Journal(tmp_path / "journal.jsonl"), witness, NoTrialCache())
+    bridge = Bridge(session)
     names = [candidate.name for candidate in bridge.population()]
     assert len(names) == 2
     for name in names:
         bridge.start(name, FakeTune(tmp_path / name, tmp_path / name / "checkpoint"))
-    return bridge, witness, course, names
+    return bridge, witness, session, names
 
 
 def told(epoch, **more):
@@ -269,33 +268,33 @@ def test_no_epoch_is_told_twice_when_a_trial_copies_a_younger_one(witnessed):
 
 
 def test_a_trial_that_copied_ends_as_what_it_became(witnessed):
-    bridge, _, course, (name, _) = witnessed
+    bridge, _, session, (name, _) = witnessed
     copy = explorer()(DONOR)
     bridge.hear(name, told(2, value=0.1, metrics={}))
     bridge.hear(name, told(4, value=0.3, metrics={"m": 1.0}, **copy) | {"finished": True, "losses": {}})
     bridge.end(name, None)
-    ((trial, _),) = course.ended
+    ((trial, _),) = session.ended
     assert (trial.candidate.number, trial.candidate.params) == (0, copy["params"])
     assert trial.candidate.experiment == copy["experiment"]
     assert (trial.state, trial.value, trial.epochs, trial.reason) == ("finished", 0.3, 4, "")
 
 
 def test_a_stopped_trial_was_behind_or_out_of_time(witnessed):
-    bridge, _, course, (behind, _) = witnessed
+    bridge, _, session, (behind, _) = witnessed
     bridge.end(behind, None)
     bridge.close(seconds=1e-9)
-    assert [(trial.state, trial.reason) for trial, _ in course.ended] == [("stopped", BEHIND), ("stopped", LATE)]
+    assert [(trial.state, trial.reason) for trial, _ in session.ended] == [("stopped", BEHIND), ("stopped", LATE)]
 
 
 def test_a_trial_cut_off_before_it_could_use_a_copy_has_no_files(witnessed, tmp_path):
-    bridge, _, course, names = witnessed
+    bridge, _, session, names = witnessed
     bridge.start(names[0], FakeTune(tmp_path / names[0], tmp_path / names[1] / "checkpoint"))
     bridge.close(seconds=1e-9)
-    assert [folder for _, folder in course.ended] == [None, tmp_path / names[1] / "checkpoint"]
+    assert [folder for _, folder in session.ended] == [None, tmp_path / names[1] / "checkpoint"]
 
 
 def test_an_interrupted_search_ends_no_trial(witnessed):
-    bridge, _, course, _ = witnessed
+    bridge, _, session, _ = witnessed
     with pytest.raises(KeyboardInterrupt):
         bridge.close(seconds=None)
-    assert course.ended == []
+    assert session.ended == []

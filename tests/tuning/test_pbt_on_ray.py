@@ -13,12 +13,11 @@ from tsad.detector.detector import Detector
 from tsad.experiment import ExperimentConfig, run
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, put, read_yaml
-from tsad.tracking.trial_cache import NoArchive
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.journal import Journal
 from tsad.tuning.pbt import read_schedule
 from tsad.tuning.ray_tune import run_trials
-from tsad.tuning.session import Course
+from tsad.tuning.session import NoTrialCache, SearchSession
 from tsad.tuning.space import Space
 from tsad.tuning.spec import Search, SearchSpec
 
@@ -68,9 +67,9 @@ def population(tmp_path_factory):
     parsed = parse(SearchSpec, search, "search")
     experiment = parse(ExperimentConfig, Script().left[0].experiment, "first")
     data = experiment.data.load(Path())
-    course = Course(Script(), 4, Journal(place / "journal.jsonl"), witness, NoArchive())
-    run_trials(Search("population", parsed, Space(POPULATION), experiment.data, 4), course, data, place / "ray")
-    return {trial.candidate.number: (trial, folder) for trial, folder in course.ended}, witness, data
+    session = SearchSession(Script(), 4, Journal(place / "journal.jsonl"), witness, NoTrialCache())
+    run_trials(Search("population", parsed, Space(POPULATION), experiment.data, 4), session, data, place / "ray")
+    return {trial.candidate.number: (trial, folder) for trial, folder in session.ended}, witness, data
 
 
 def test_every_member_lives_to_its_end(population):

@@ -16,11 +16,10 @@ from tsad.errors import TsadError
 from tsad.experiment import ExperimentConfig, run
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, put
-from tsad.tracking.trial_cache import NoArchive
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.journal import Journal
 from tsad.tuning.ray_tune import run_trials
-from tsad.tuning.session import Course
+from tsad.tuning.session import NoTrialCache, SearchSession
 from tsad.tuning.space import Space
 from tsad.tuning.spec import Search, SearchSpec
 
@@ -79,13 +78,13 @@ class Witness:
         self.events = []
         self.threads = set()
 
-    def started(self, candidate):
+    def on_started(self, candidate):
         self._note("started", candidate.number)
 
-    def advanced(self, candidate, epoch, losses):
+    def on_epoch(self, candidate, epoch, losses):
         self._note("advanced", candidate.number, epoch, losses)
 
-    def ended(self, trial, folder):
+    def on_result(self, trial, folder):
         self._note("ended", trial.candidate.number)
 
     def _note(self, *event):
@@ -104,11 +103,11 @@ class Searched:
         parsed = parse(SearchSpec, spec, "search")
         wanted = Search("smoke", parsed, Space({}), experiment({}).data, parsed.trials)
         journal = Journal(place / "journal.jsonl")
-        course = Course(self.algorithm, wanted.trials, journal, self.witness, NoArchive())
-        run_trials(wanted, course, self.data, place / "ray")
-        self.trials = {trial.candidate.number: trial for trial, _ in course.ended}
-        self.folders = {trial.candidate.number: folder for trial, folder in course.ended}
-        self.ended = [trial for trial, _ in course.ended]
+        session = SearchSession(self.algorithm, wanted.trials, journal, self.witness, NoTrialCache())
+        run_trials(wanted, session, self.data, place / "ray")
+        self.trials = {trial.candidate.number: trial for trial, _ in session.ended}
+        self.folders = {trial.candidate.number: folder for trial, folder in session.ended}
+        self.ended = [trial for trial, _ in session.ended]
 
 
 @pytest.fixture(scope="module")

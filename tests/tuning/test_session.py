@@ -1,4 +1,4 @@
-"""The course of a search, killed at any point: nothing finished is lost or repeated."""
+"""The session of a search, killed at any point: nothing finished is lost or repeated."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.algorithms.evolution import EvolutionSpec
 from tsad.tuning.algorithms.random import RandomSpec
 from tsad.tuning.journal import Journal
-from tsad.tuning.session import Course
+from tsad.tuning.session import SearchSession
 from tsad.tuning.space import Space
 
 TRIALS = 12
@@ -22,18 +22,18 @@ SPACE = {
 
 
 class Silence:
-    """A listener and an archive that knows nothing."""
+    """A listener and a cache that knows nothing."""
 
     def __init__(self):
         self.events = []
 
-    def started(self, candidate):
+    def on_started(self, candidate):
         self.events.append(("started", candidate.number))
 
-    def advanced(self, candidate, epoch, losses):
+    def on_epoch(self, candidate, epoch, losses):
         self.events.append(("advanced", candidate.number))
 
-    def ended(self, trial, folder):
+    def on_result(self, trial, folder):
         self.events.append(("ended", trial.candidate.number))
 
     def find(self, candidate):
@@ -44,15 +44,15 @@ class KilledError(Exception):
     """The driver is gone."""
 
 
-def course(folder, algorithm=None, archive=None, listener=None, seed=5, trials=TRIALS):
+def session(folder, algorithm=None, cache=None, listener=None, seed=5, trials=TRIALS):
     algorithm = algorithm or EvolutionSpec(population=4, elites=2)
     silence = Silence()
-    return Course(
+    return SearchSession(
         algorithm.build(Space(SPACE), seed),
         trials,
         Journal(folder / "journal.jsonl"),
         listener or silence,
-        archive or silence,
+        cache or silence,
     )
 
 
@@ -60,14 +60,14 @@ def finished(candidate, elapsed=1.0):
     return Trial(candidate, "finished", worth(candidate), seconds=1.0, elapsed=elapsed)
 
 
-def walk(course, after=None):
+def walk(session, after=None):
     """Runs two trials at a time, the older one first, as workers would; dies after so many proposals and ends."""
     running, events = [], 0
     exhausted = False
     while not exhausted or running:
         try:
-            while not exhausted and len(running) < 2 and (candidate := course.propose()) is not None:
-                course.start(candidate)
+            while not exhausted and len(running) < 2 and (candidate := session.propose()) is not None:
+                session.on_started(candidate)
                 running.append(candidate)
                 events += 1
                 if events == after:
@@ -75,25 +75,25 @@ def walk(course, after=None):
         except SpaceExhaustedError:
             exhausted = True
         if running:
-            course.end(finished(running.pop(0)), None)
+            session.on_result(finished(running.pop(0)), None)
             events += 1
             if events == after:
                 raise KilledError
 
 
-def experiments(course):
-    return [trial.candidate.experiment for trial, _ in course.ended]
+def experiments(session):
+    return [trial.candidate.experiment for trial, _ in session.ended]
 
 
 @pytest.mark.parametrize("algorithm", [EvolutionSpec(population=4, elites=2), RandomSpec(kind="random")])
 @pytest.mark.parametrize("kills", [(1,), (2, 1, 1), (9, 7), (23,)])
 def test_a_search_that_was_killed_tries_what_it_would_have_tried(tmp_path, algorithm, kills):
-    undisturbed = course(tmp_path / "undisturbed", algorithm)
+    undisturbed = session(tmp_path / "undisturbed", algorithm)
     walk(undisturbed)
     for after in kills:
         with pytest.raises(KilledError):
-            walk(course(tmp_path / "killed", algorithm), after)
-    last = course(tmp_path / "killed", algorithm)
+            walk(session(tmp_path / "killed", algorithm), after)
+    last = session(tmp_path / "killed", algorithm)
     walk(last)
     assert experiments(last) == experiments(undisturbed)
     assert len(last.ended) == TRIALS
@@ -101,63 +101,63 @@ def test_a_search_that_was_killed_tries_what_it_would_have_tried(tmp_path, algor
 
 
 def test_what_was_running_is_tried_again_first_and_what_had_ended_is_not(tmp_path):
-    first = course(tmp_path)
+    first = session(tmp_path)
     one, other = first.propose(), first.propose()
-    first.start(one)
-    first.start(other)
-    first.end(finished(one), None)
-    second = course(tmp_path)
+    first.on_started(one)
+    first.on_started(other)
+    first.on_result(finished(one), None)
+    second = session(tmp_path)
     assert [trial.candidate for trial, _ in second.ended] == [one]
     assert second.propose() == other
     assert second.propose() not in (one, other)
 
 
 def test_a_search_that_had_ended_has_nothing_left_to_try(tmp_path):
-    walk(course(tmp_path))
-    again = course(tmp_path)
+    walk(session(tmp_path))
+    again = session(tmp_path)
     with pytest.raises(SpaceExhaustedError):
         again.propose()
     assert len(again.ended) == TRIALS
 
 
 def test_a_search_that_goes_on_with_fewer_trials_than_it_had_tries_nothing_new(tmp_path):
-    walk(course(tmp_path))
+    walk(session(tmp_path))
     with pytest.raises(SpaceExhaustedError):
-        course(tmp_path, trials=TRIALS - 4).propose()
+        session(tmp_path, trials=TRIALS - 4).propose()
 
 
 def test_the_journal_knows_of_a_trial_before_anybody_is_told(tmp_path):
     class Dies(Silence):
-        def ended(self, trial, folder):
+        def on_result(self, trial, folder):
             raise KilledError
 
-    first = course(tmp_path, listener=Dies())
+    first = session(tmp_path, listener=Dies())
     candidate = first.propose()
     with pytest.raises(KilledError):
-        first.end(finished(candidate), tmp_path)
-    assert course(tmp_path).ended == [(finished(candidate), tmp_path)]
+        first.on_result(finished(candidate), tmp_path)
+    assert session(tmp_path).ended == [(finished(candidate), tmp_path)]
 
 
 def test_seconds_go_on_from_the_last_trial_that_ended(tmp_path):
-    first = course(tmp_path)
+    first = session(tmp_path)
     assert first.elapsed == 0
-    first.end(finished(first.propose(), elapsed=7.5), None)
-    assert course(tmp_path).elapsed == 7.5
+    first.on_result(finished(first.propose(), elapsed=7.5), None)
+    assert session(tmp_path).elapsed == 7.5
 
 
 def test_another_algorithm_cannot_go_on_with_a_journal(tmp_path):
-    walk(course(tmp_path))
+    walk(session(tmp_path))
     with pytest.raises(
         TsadError, match="must propose the candidates of the journal again, but did not propose g00-lstm_ae-000"
     ):
-        course(tmp_path, seed=6)
+        session(tmp_path, seed=6)
 
 
 # --- trials of earlier searches ---
 
 
 class Earlier:
-    """An archive that knows every second experiment."""
+    """A cache that knows every second experiment."""
 
     def __init__(self):
         self.known = {}
@@ -170,8 +170,8 @@ class Earlier:
 
 
 def test_a_trial_of_an_earlier_search_is_not_run_and_counts(tmp_path):
-    witness, archive = Silence(), Earlier()
-    whole = course(tmp_path, RandomSpec(kind="random"), archive, witness)
+    witness, cache = Silence(), Earlier()
+    whole = session(tmp_path, RandomSpec(kind="random"), cache, witness)
     walk(whole)
     reused = {trial.candidate.number: bool(trial.reused) for trial, _ in whole.ended}
     assert reused == {number: number % 2 == 1 for number in range(TRIALS)}
@@ -179,16 +179,16 @@ def test_a_trial_of_an_earlier_search_is_not_run_and_counts(tmp_path):
 
 
 def test_what_was_running_when_the_search_was_killed_may_be_a_trial_of_an_earlier_one(tmp_path):
-    """Killed between the proposal and the archive's answer."""
-    first = course(tmp_path, RandomSpec(kind="random"))
+    """Killed between the proposal and the cache's answer."""
+    first = session(tmp_path, RandomSpec(kind="random"))
     first.propose(), first.propose()
-    second = course(tmp_path, RandomSpec(kind="random"), Earlier())
+    second = session(tmp_path, RandomSpec(kind="random"), Earlier())
     assert [second.propose().number, second.propose().number] == [0, 2]
     assert [(trial.candidate.number, trial.reused) for trial, _ in second.ended] == [(1, "a run")]
 
 
 def test_a_trial_of_an_earlier_search_ends_when_it_is_taken(tmp_path):
-    whole = course(tmp_path, RandomSpec(kind="random"), Earlier())
-    whole.end(finished(whole.propose(), elapsed=7.5), None)
+    whole = session(tmp_path, RandomSpec(kind="random"), Earlier())
+    whole.on_result(finished(whole.propose(), elapsed=7.5), None)
     whole.propose()
     assert [(trial.candidate.number, trial.elapsed) for trial, _ in whole.ended] == [(0, 7.5), (1, 7.5)]

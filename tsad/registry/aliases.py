@@ -7,13 +7,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tsad.errors import DetectorError
+from tsad.tracking.tags import Tag
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-HISTORY = "tsad.champions"
-"""Tag of the registered model: the versions that were champion, in order, the present one last."""
-DECISION = "tsad.gate"
-"""Tag of a version, and of the run that decided: how it came to be champion, or that it did not."""
-
 _KEPT = 200
 
 
@@ -42,7 +38,7 @@ def promote(name: str, version: str) -> None:
     if present != version:
         client.set_registered_model_alias(name, CHAMPION, version)
         past += [] if present is None else [present]
-    client.set_registered_model_tag(name, HISTORY, " ".join([*past, version][-_KEPT:]))
+    client.set_registered_model_tag(name, Tag.CHAMPIONS, " ".join([*past, version][-_KEPT:]))
     if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
 
@@ -62,23 +58,25 @@ def undo(name: str) -> tuple[str, str]:
             f"{present or 'none'}, before: {' '.join(past) or 'none'}); promote another version instead"
         )
     client = MlflowClient()
-    client.set_registered_model_tag(name, HISTORY, " ".join(past))  # first, so that a kill in between changes nothing
+    client.set_registered_model_tag(
+        name, Tag.CHAMPIONS, " ".join(past)
+    )  # first, so that a kill in between changes nothing
     client.set_registered_model_alias(name, CHAMPION, past[-1])
-    client.set_model_version_tag(name, present, "tsad.undone", datetime.now(UTC).isoformat(timespec="seconds"))
+    client.set_model_version_tag(name, present, Tag.UNDONE, datetime.now(UTC).isoformat(timespec="seconds"))
     return present, past[-1]
 
 
 def decided(name: str, version: str) -> tuple[str, str] | None:
     """Returns what was decided of a version, and why; None if nothing was, or the decision was not carried out."""
     found = MlflowClient().get_model_version(name, version)
-    return (found.tags[DECISION], found.description or "") if DECISION in found.tags else None
+    return (found.tags[Tag.GATE], found.description or "") if Tag.GATE in found.tags else None
 
 
 def note(name: str, version: str, decision: str, tags: Mapping[str, str], description: str) -> None:
-    """Writes what was decided of a version; `DECISION` last, since where that stands all else is written."""
+    """Writes what was decided of a version; `Tag.GATE` last, since where that stands all else is written."""
     client = MlflowClient()
     client.update_model_version(name, version, description=description)
-    for key, value in {**tags, DECISION: decision}.items():
+    for key, value in {**tags, Tag.GATE: decision}.items():
         client.set_model_version_tag(name, version, key, value)
 
 
@@ -93,6 +91,6 @@ def _standing(name: str) -> tuple[list[str], str | None]:
     except MlflowException as error:
         raise DetectorError(f"models:/{name}: cannot be found ({error.message})") from None
     there = {str(each.version) for each in client.search_model_versions(f"name = '{name}'")}
-    past = [each for each in model.tags.get(HISTORY, "").split() if each in there]
+    past = [each for each in model.tags.get(Tag.CHAMPIONS, "").split() if each in there]
     present = None if CHAMPION not in model.aliases else str(model.aliases[CHAMPION])
     return (past[:-1] if past[-1:] == [present] else past), present

@@ -7,11 +7,12 @@ from tsad.data.dataset import DataSet
 from tsad.data.split import SplitSpec
 from tsad.detector.detector import Detector
 from tsad.errors import TsadError
-from tsad.registry.aliases import DECISION, note, promote, rival
+from tsad.registry.aliases import note, promote, rival
 from tsad.registry.models import load_detector
 from tsad.selection.comparison import Comparison, GateSpec, compare
 from tsad.selection.objective import LabelFreeSpec
 from tsad.tracking.runs import RunWriter
+from tsad.tracking.tags import Tag
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def settle(name: str, version: str, decision: Decision, writer: RunWriter, folde
     (folder / "gate.txt").write_text(f"{decision.text}\n", encoding="utf-8")
     writer.file(folder / "gate.txt")
     writer.metrics(decision.metrics)
-    writer.tags({DECISION: decision.outcome, **decision.tags})
+    writer.tags({Tag.GATE: decision.outcome, **decision.tags})
     if decision.outcome != "rejected":
         promote(name, version)
     note(name, version, decision.outcome, decision.tags, decision.text)
@@ -102,11 +103,11 @@ def _text(found: Comparison, version: str, present: str) -> str:
 
 def _tags(found: Comparison, present: str) -> dict[str, str]:
     return {
-        "tsad.gate_rival": present,
-        "tsad.gate_metric": found.metric,
-        "tsad.gate_rows": found.rows,
-        "tsad.gate_champion": f"{found.champion:.6g}",
-        "tsad.gate_challenger": f"{found.challenger:.6g}",
-        "tsad.gate_margin": f"{found.margin:g}",
-        "tsad.gate_labels": found.labels_used,
+        Tag.GATE_CHAMPION_VERSION: present,
+        Tag.GATE_METRIC: found.metric,
+        Tag.GATE_ROWS: found.rows,
+        Tag.GATE_CHAMPION: f"{found.champion:.6g}",
+        Tag.GATE_CHALLENGER: f"{found.challenger:.6g}",
+        Tag.GATE_MARGIN: f"{found.margin:g}",
+        Tag.GATE_LABELS: found.labels_used,
     }

@@ -21,6 +21,7 @@ import tsad
 from tsad.detector.detector import DESCRIPTION, Detector
 from tsad.errors import DetectorError
 from tsad.series import Series
+from tsad.tracking.tags import Tag
 
 MODEL = "tsad"
 """Registered model that champions go to, unless named otherwise."""
@@ -139,9 +140,9 @@ def register(model_uri: str, name: str, tags: dict[str, str]) -> str:
 
 
 def version_of(run_id: str, name: str) -> str | None:
-    """Returns the version of `name` that was registered with the tag `run` of a run, None if there is none."""
+    """Returns the version of `name` that was registered with the tag `tsad.run` of a run, None if there is none."""
     found = MlflowClient().search_model_versions(f"name = '{name}'")
-    return next((str(version.version) for version in found if version.tags.get("run") == run_id), None)
+    return next((str(version.version) for version in found if version.tags.get(Tag.RUN) == run_id), None)
 
 
 def resolve(model: str) -> tuple[str, str]:

@@ -31,8 +31,8 @@ class Candidate:
     parents: tuple[int, ...] = ()
 
     @cached_property
-    def key(self) -> str:
-        """A hash of the resolved experiment; equal experiments have equal keys, whatever hyperparameters they came from."""
+    def config_fingerprint(self) -> str:
+        """Hash of the resolved experiment; equal experiments have equal hashes, whatever hyperparameters they come from."""
         return fingerprint(self.experiment)
 
     @property

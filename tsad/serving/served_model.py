@@ -22,6 +22,7 @@ from tsad.registry import models as registry
 from tsad.registry.models import ModelFolder
 from tsad.thresholds import FittedThreshold
 from tsad.thresholds.threshold import Threshold
+from tsad.tracking.tags import provenance_tags
 
 SAMPLE, SYNTHETIC = "sample", "synthetic"
 
@@ -81,7 +82,7 @@ class Served:
             "lookback": scorer.lookback,
             "lookahead": scorer.lookahead,
             "threshold": described(detector.threshold),
-            "labels_used": detector.provenance.tags(),
+            "labels_used": provenance_tags(detector.provenance),
             "metrics": dict(origin.metrics),
         }
 

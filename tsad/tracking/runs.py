@@ -17,6 +17,7 @@ from tsad.data.dataset import DataSet
 from tsad.series import Series
 from tsad.spec import flatten
 from tsad.tracking.store import Store
+from tsad.tracking.tags import Tag
 
 _NOTE = "mlflow.note.content"
 _BATCH = 1000
@@ -111,7 +112,7 @@ def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str |
     if resumed is not None:
         writer = RunWriter.reopen(store, resumed)
         if given and given != resumed:
-            RunWriter(store.client, given).tags({"tsad.resumed": resumed})
+            RunWriter(store.client, given).tags({Tag.RESUMED: resumed})
     elif given:
         writer = RunWriter(store.client, given)
         writer.tags({MLFLOW_RUN_NAME: name, **tags})
@@ -133,7 +134,7 @@ def _ended(writer: RunWriter) -> Iterator[RunWriter]:
         writer.end("KILLED")
         raise
     except BaseException as error:
-        writer.tags({"tsad.error": f"{type(error).__name__}: {error}"[:5000]})
+        writer.tags({Tag.ERROR: f"{type(error).__name__}: {error}"[:5000]})
         writer.end("FAILED")
         raise
     writer.end()

@@ -15,10 +15,11 @@ from tsad.selection.trial import Candidate, Trial
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.store import Store
+from tsad.tracking.tags import Tag, provenance_tags
 
 _STATUS = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 _LOSS = "train/loss"
-_SEARCH = "tags.`tsad.kind` = 'search'"
+_SEARCH = f"tags.`{Tag.KIND}` = 'search'"
 
 
 class TrialRecorder:
@@ -30,13 +31,15 @@ class TrialRecorder:
         runs: Run by number.
     """
 
-    def __init__(self, store: Store, parent: str, data: DataSet, labels_used: LabelsUsed, scope: str = "") -> None:
+    def __init__(
+        self, store: Store, parent: str, data: DataSet, labels_used: LabelsUsed, result_fingerprint: str = ""
+    ) -> None:
         self._store = store
         self._experiment = store.experiment_of(parent)
         self._parent = parent
         self._data = data
         self._labels_used = labels_used
-        self._scope = scope
+        self._result_fingerprint = result_fingerprint
         self._open: dict[int, RunWriter] = {}
         self._logged: dict[int, int] = {}
         self.runs = {number: run.info.run_id for number, run in self._found().items()}
@@ -47,10 +50,10 @@ class TrialRecorder:
         for trial, folder in ended:
             number = trial.candidate.number
             if number not in found or found[number].info.status != _STATUS[trial.state]:
-                self.started(trial.candidate)
-                self.ended(trial, folder)
+                self.on_started(trial.candidate)
+                self.on_result(trial, folder)
 
-    def started(self, candidate: Candidate) -> None:
+    def on_started(self, candidate: Candidate) -> None:
         """Creates the child run, or opens the one that there is."""
         number = candidate.number
         if number in self.runs:
@@ -65,22 +68,22 @@ class TrialRecorder:
         writer.parameters(candidate.experiment)
         writer.inputs(self._data)
 
-    def advanced(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
+    def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
         """Logs the losses of an epoch in one request, unless the run has them from before its search was killed."""
         if epoch > self._logged.get(candidate.number, 0):
             self._open[candidate.number].metrics(losses, step=epoch)
 
-    def ended(self, trial: Trial, folder: Path | None) -> None:
+    def on_result(self, trial: Trial, folder: Path | None) -> None:
         """Logs metrics and files, and ends the child run."""
         writer = self._open.pop(trial.candidate.number)
         writer.metrics(dict(trial.metrics) | ({} if trial.value is None else {"value": trial.value}))
-        writer.tags({"tsad.state": trial.state, "tsad.reason": trial.reason, "tsad.epochs": str(trial.epochs)})
-        origin = {"tsad.reused": trial.reused, "tsad.node": trial.node}
+        writer.tags({Tag.STATE: trial.state, Tag.REASON: trial.reason, Tag.EPOCHS: str(trial.epochs)})
+        origin = {Tag.REUSED: trial.reused, Tag.NODE: trial.node}
         writer.tags({name: value for name, value in origin.items() if value})
         if folder is not None:
             writer.files(folder)
             if (folder / SCHEDULE).is_file():
-                writer.tags({"tsad.schedule": (folder / SCHEDULE).read_text(encoding="utf-8")})
+                writer.tags({Tag.SCHEDULE: (folder / SCHEDULE).read_text(encoding="utf-8")})
         writer.end(_STATUS[trial.state])
 
     def close(self) -> None:
@@ -93,13 +96,13 @@ class TrialRecorder:
     def _tags(self, candidate: Candidate) -> dict[str, str]:
         experiment = parse(ExperimentConfig, candidate.experiment, candidate.name)
         return {
-            "tsad.trial": str(candidate.number),
-            "tsad.generation": str(candidate.generation),
-            "tsad.family": candidate.family,
-            "tsad.parents": " ".join(str(parent) for parent in candidate.parents),
-            "tsad.key": candidate.key,
-            "tsad.scope": self._scope,
-            **replace(experiment.provenance, selection=self._labels_used).tags(),
+            Tag.TRIAL: str(candidate.number),
+            Tag.GENERATION: str(candidate.generation),
+            Tag.FAMILY: candidate.family,
+            Tag.PARENTS: " ".join(str(parent) for parent in candidate.parents),
+            Tag.CONFIG_FINGERPRINT: candidate.config_fingerprint,
+            Tag.RESULT_FINGERPRINT: self._result_fingerprint,
+            **provenance_tags(replace(experiment.provenance, selection=self._labels_used)),
         }
 
     def _found(self) -> dict[int, Run]:
@@ -107,7 +110,7 @@ class TrialRecorder:
         condition = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self._parent}'"
         found: dict[int, Run] = {}
         for run in self._store.search(self._experiment, condition):  # oldest first
-            number = int(run.data.tags["tsad.trial"])
+            number = int(run.data.tags[Tag.TRIAL])
             if number in found:
                 self._store.client.delete_run(run.info.run_id)
             else:
@@ -115,9 +118,9 @@ class TrialRecorder:
         return found
 
 
-def unfinished(store: Store, identity: str) -> list[str]:
-    """Returns the searches of an identity that did not come to their end, newest first."""
-    runs = store.search(store.experiment(), f"{_SEARCH} and tags.`tsad.identity` = '{identity}'")
+def unfinished(store: Store, search_fingerprint: str) -> list[str]:
+    """Returns the searches of a search fingerprint that did not come to their end, newest first."""
+    runs = store.search(store.experiment(), f"{_SEARCH} and tags.`{Tag.SEARCH_FINGERPRINT}` = '{search_fingerprint}'")
     return [str(run.info.run_id) for run in reversed(runs) if run.info.status != "FINISHED"]
 
 
@@ -137,5 +140,5 @@ def end_orphans(store: Store, is_dead: Callable[[str], bool]) -> None:
 
 
 def _kill(writer: RunWriter) -> None:
-    writer.tags({"tsad.state": "stopped", "tsad.reason": "the search ended before it"})
+    writer.tags({Tag.STATE: "stopped", Tag.REASON: "the search ended before it"})
     writer.end("KILLED")

@@ -1,4 +1,4 @@
-"""Finished trials of earlier searches, so that nothing is trained twice."""
+"""Finished trials of earlier searches in the tracking store, so that nothing is trained twice."""
 
 import logging
 from pathlib import Path
@@ -8,31 +8,38 @@ from mlflow.exceptions import MlflowException
 from tsad.assessment.artifacts import DETECTOR
 from tsad.selection.trial import Candidate, Trial
 from tsad.tracking.store import Store
+from tsad.tracking.tags import Tag
 
 _logger = logging.getLogger(__name__)
 _CURVES = ("train/", "validation/")
 
 
-class TrialArchive:
-    """The finished trials that a store has of one scope: of equal data, objective and code.
+class MlflowTrialCache:
+    """Finds the finished trials that a tracking store holds under one result fingerprint.
 
     Args:
-        store: Where they were logged.
-        scope: As their runs are tagged.
-        folder: Files of those that are found are downloaded below it.
+        store: Tracking store that the trials were logged to.
+        result_fingerprint: Fingerprint of data, objective and code (`Search.result_fingerprint`); trials that were logged
+            under another one are never returned.
+        folder: Folder below which the files of the returned trials are downloaded.
     """
 
-    def __init__(self, store: Store, scope: str, folder: Path) -> None:
+    def __init__(self, store: Store, result_fingerprint: str, folder: Path) -> None:
         self._client = store.client
         self._folder = folder
         condition = (
-            f"tags.`tsad.scope` = '{scope}' and tags.`tsad.state` = 'finished' and attributes.status = 'FINISHED'"
+            f"tags.`{Tag.RESULT_FINGERPRINT}` = '{result_fingerprint}' and tags.`{Tag.STATE}` = 'finished' "
+            f"and attributes.status = 'FINISHED'"
         )
-        self._runs = {run.data.tags["tsad.key"]: run for run in store.search(store.experiment(), condition)}
+        runs = store.search(store.experiment(), condition)
+        self._runs = {run.data.tags[Tag.CONFIG_FINGERPRINT]: run for run in runs}
 
     def find(self, candidate: Candidate) -> tuple[Trial, Path | None] | None:
-        """Returns the finished trial of an equal experiment, with its files; None if there is none, or the files are gone."""
-        run = self._runs.get(candidate.key)
+        """Returns the finished trial of an equal experiment with the folder of its files.
+
+        None if the store has no such trial, or if its files cannot be read; a warning is logged in the second case.
+        """
+        run = self._runs.get(candidate.config_fingerprint)
         if run is None:
             return None
         run_id = run.info.run_id
@@ -52,15 +59,8 @@ class TrialArchive:
             state="finished",
             value=metrics.pop("value", None),
             seconds=0.0,
-            epochs=int(run.data.tags["tsad.epochs"]),
+            epochs=int(run.data.tags[Tag.EPOCHS]),
             metrics=metrics,
             reused=run_id,
         )
         return trial, folder
-
-
-class NoArchive:
-    """Finds nothing."""
-
-    def find(self, candidate: Candidate) -> None:
-        """Returns None."""

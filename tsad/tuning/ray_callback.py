@@ -9,7 +9,7 @@ from typing import Any
 
 from tsad.selection.trial import Candidate, State, Trial
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
-from tsad.tuning.session import Course
+from tsad.tuning.session import SearchSession
 
 _HEARD = ("epoch", "value", "metrics", "finished", "node", "params", "experiment")
 BEHIND, LATE = "behind at a rung", "out of time"
@@ -17,11 +17,11 @@ BEHIND, LATE = "behind at a rung", "out of time"
 
 
 class Bridge:
-    """Tells the course of a search what becomes of its candidates; a trial is known by the name of its candidate."""
+    """Tells the session of a search what becomes of its candidates; a trial is known by the name of its candidate."""
 
-    def __init__(self, course: Course) -> None:
-        self._course = course
-        self._before = course.elapsed
+    def __init__(self, session: SearchSession) -> None:
+        self._session = session
+        self._before = session.elapsed
         self._clock = time.monotonic()
         self._candidates: dict[str, Candidate] = {}
         self._started: dict[str, float] = {}
@@ -35,7 +35,7 @@ class Bridge:
 
     def propose(self) -> Candidate | None:
         """Asks for a candidate; None means to wait."""
-        candidate = self._course.propose()
+        candidate = self._session.propose()
         if candidate is not None:
             self._candidates[candidate.name] = candidate
         return candidate
@@ -53,7 +53,7 @@ class Bridge:
         self._running[name] = trial
         if name not in self._started:
             self._started[name] = time.monotonic()
-            self._course.start(self._candidates[name])
+            self._session.on_started(self._candidates[name])
 
     def hear(self, name: str, result: Mapping[str, Any]) -> None:
         """Keeps the last evaluation, and passes on the losses of epochs that this trial had not reached before.
@@ -64,7 +64,7 @@ class Bridge:
         last |= {key: result[key] for key in _HEARD if key in result}
         if result["losses"] and result["epoch"] > self._told.get(name, 0):
             self._told[name] = result["epoch"]
-            self._course.advance(self._candidates[name], result["epoch"], result["losses"])
+            self._session.on_epoch(self._candidates[name], result["epoch"], result["losses"])
 
     def end(self, name: str, folder: Path | None, *, error: str | None = None, stopped: str = BEHIND) -> None:
         """Makes the trial of what was heard, and passes it on; `stopped` is why, if it neither finished nor failed."""
@@ -85,7 +85,7 @@ class Bridge:
             elapsed=self._elapsed(),
             node=last.get("node", ""),
         )
-        self._course.end(trial, folder)
+        self._session.on_result(trial, folder)
 
     def close(self, seconds: float | None) -> None:
         """Ends the trials that Tune cut off because the seconds were up, or raises `KeyboardInterrupt`; Tune tells nobody."""

@@ -31,7 +31,7 @@ from tsad.spec import parse, write_yaml
 from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError
 from tsad.tuning.pbt import Explorer, Leg, extended, read_schedule, write_schedule
 from tsad.tuning.ray_callback import Bridge, files
-from tsad.tuning.session import Course
+from tsad.tuning.session import SearchSession
 from tsad.tuning.spec import AshaSpec, PbtSpec, Search, SearchSpec
 
 
@@ -45,19 +45,19 @@ class _Job:
     device: str
 
 
-def run_trials(wanted: Search, course: Course, data: DataSet, folder: Path) -> None:
-    """Runs what the course of a search proposes until its trials or the seconds are used up.
+def run_trials(wanted: Search, session: SearchSession, data: DataSet, folder: Path) -> None:
+    """Runs what the session of a search proposes until its trials or the seconds are used up.
 
     Args:
         wanted: How long, and on how many cores.
-        course: Proposes candidates and hears of every trial.
+        session: Proposes candidates and hears of every trial.
         data: Rows for all of them; goes to the workers through Ray's object store.
         folder: Ray Tune's storage for this search, absent or empty; on a cluster, a folder that all nodes share.
 
     Raises:
         KeyboardInterrupt: if somebody interrupted it; trials that were running have not ended then.
     """
-    spec, bridge = wanted.spec, Bridge(course)
+    spec, bridge = wanted.spec, Bridge(session)
     members = [] if spec.pbt is None else [_member(candidate) for candidate in bridge.population()]
     if spec.pbt is not None and not members:
         return  # all had ended before the search was killed
@@ -67,7 +67,7 @@ def run_trials(wanted: Search, course: Course, data: DataSet, folder: Path) -> N
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": spec.cpus, "gpu": spec.gpus}),
         param_space={"member": tune.grid_search(members)} if members else None,
-        tune_config=_tune_config(wanted, bridge, course.elapsed),
+        tune_config=_tune_config(wanted, bridge, session.elapsed),
         run_config=tune.RunConfig(
             name=folder.name,
             storage_path=str(folder.parent.resolve()),
@@ -93,7 +93,7 @@ def _tune_config(wanted: Search, bridge: Bridge, elapsed: float) -> tune.TuneCon
     """
     spec = wanted.spec
     return tune.TuneConfig(
-        search_alg=_CourseSearcher(bridge) if spec.pbt is None else None,
+        search_alg=_SessionSearcher(bridge) if spec.pbt is None else None,
         scheduler=_scheduler(wanted),
         num_samples=wanted.trials if spec.pbt is None else 1,
         max_concurrent_trials=spec.parallel if spec.pbt is None else None,
@@ -242,8 +242,8 @@ def _take_over(checkpoint: Checkpoint | None, folder: Path) -> tuple[int, list[L
         return len(json.loads((left / "history.json").read_text(encoding="utf-8"))), read_schedule(left)
 
 
-class _CourseSearcher(Searcher):
-    """The course of a search as Tune wants it."""
+class _SessionSearcher(Searcher):
+    """The session of a search as Tune wants it."""
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__(metric="value", mode="max")

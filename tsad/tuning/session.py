@@ -1,4 +1,4 @@
-"""The course of a search: what to try next, what has ended, and how it goes on after a kill."""
+"""The session of a search: what to try next, what has ended, and how it goes on after a kill."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -12,27 +12,34 @@ from tsad.tuning.algorithms.contract import SearchAlgorithm, SpaceExhaustedError
 from tsad.tuning.journal import Ended, Journal, Proposed
 
 
-class Listener(Protocol):
+class TrialListener(Protocol):
     """One who is told of trials, on the driver, in the order of events."""
 
-    def started(self, candidate: Candidate) -> None:
+    def on_started(self, candidate: Candidate) -> None:
         """A trial begins; once more for one that was running when its search was killed."""
 
-    def advanced(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
+    def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
         """An epoch has ended."""
 
-    def ended(self, trial: Trial, folder: Path | None) -> None:
+    def on_result(self, trial: Trial, folder: Path | None) -> None:
         """A trial has ended; `folder` holds the files of its last evaluation, None if it had none."""
 
 
-class Archive(Protocol):
-    """Trials of earlier searches."""
+class TrialCache(Protocol):
+    """Finished trials of earlier searches, which count as trials of this search and are not trained again."""
 
     def find(self, candidate: Candidate) -> tuple[Trial, Path | None] | None:
-        """Returns the finished trial of an equal experiment, with its files, or None."""
+        """Returns the finished trial of an equal experiment with the folder of its files, None if there is none."""
 
 
-class Course:
+class NoTrialCache:
+    """A trial cache that is always empty, for searches that train every candidate."""
+
+    def find(self, candidate: Candidate) -> None:
+        """Returns None."""
+
+
+class SearchSession:
     """Stands between a search algorithm and those who run its candidates.
 
     Every proposal and every end is in the journal before it has any effect. To go on after a kill, the journal is replayed
@@ -43,13 +50,13 @@ class Course:
     """
 
     def __init__(
-        self, algorithm: SearchAlgorithm, trials: int, journal: Journal, listener: Listener, archive: Archive
+        self, algorithm: SearchAlgorithm, trials: int, journal: Journal, listener: TrialListener, cache: TrialCache
     ) -> None:
         self._algorithm = algorithm
         self._trials = trials
         self._journal = journal
         self._listener = listener
-        self._archive = archive
+        self._cache = cache
         self._proposed = 0
         self._again: deque[Candidate] = deque()
         self.ended: list[tuple[Trial, Path | None]] = []
@@ -69,12 +76,12 @@ class Course:
             SpaceExhaustedError: if all trials are out, or the search algorithm has nothing new.
         """
         while (candidate := self._next()) is not None:
-            known = self._archive.find(candidate)
+            known = self._cache.find(candidate)
             if known is None:
                 break
             trial, folder = known
-            self.start(candidate)
-            self.end(replace(trial, elapsed=self.elapsed), folder)
+            self.on_started(candidate)
+            self.on_result(replace(trial, elapsed=self.elapsed), folder)
         return candidate
 
     def _next(self) -> Candidate | None:
@@ -89,19 +96,19 @@ class Course:
             self._proposed += 1
         return candidate
 
-    def start(self, candidate: Candidate) -> None:
+    def on_started(self, candidate: Candidate) -> None:
         """Passes on that a trial begins."""
-        self._listener.started(candidate)
+        self._listener.on_started(candidate)
 
-    def advance(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
+    def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
         """Passes on that an epoch has ended."""
-        self._listener.advanced(candidate, epoch, losses)
+        self._listener.on_epoch(candidate, epoch, losses)
 
-    def end(self, trial: Trial, folder: Path | None) -> None:
+    def on_result(self, trial: Trial, folder: Path | None) -> None:
         """Keeps a trial that has ended; tells the search algorithm and the listener."""
         self._journal.write(Ended(trial, folder))
         self._keep(trial, folder)
-        self._listener.ended(trial, folder)
+        self._listener.on_result(trial, folder)
 
     def _keep(self, trial: Trial, folder: Path | None) -> None:
         self.ended.append((trial, folder))

@@ -179,15 +179,15 @@ class Search:
     data: DataSpec
     trials: int
 
-    def scope(self, data: DataSet) -> str:
-        """Returns a hash of all that decides a trial's result beside its experiment: data, objective, code, population."""
+    def result_fingerprint(self, data: DataSet) -> str:
+        """Returns a hash of all that decides the result of a trial except its experiment: data, objective, code, population."""
         population = () if self.spec.pbt is None else (self.spec.pbt.model_dump(mode="json"),)
         return _hash(data.digest, self.spec.maximize.model_dump(mode="json"), code_version(), *population)
 
-    def identity(self, data: DataSet) -> str:
-        """Returns a hash of all that decides what is tried in which order; not of how long and on how many cores."""
+    def search_fingerprint(self, data: DataSet) -> str:
+        """Returns a hash of all that decides which candidates are tried in which order; limits and cores do not enter it."""
         exploring = self.spec.model_dump(mode="json", include={"seed", "algorithm", "asha", "minimize"})
-        return _hash(self.scope(data), exploring, self.space.template)
+        return _hash(self.result_fingerprint(data), exploring, self.space.template)
 
 
 def _hash(*values: object) -> str:

@@ -23,6 +23,7 @@ from tsad.selection.objective import LabelFreeSpec
 from tsad.selection.trial import Trial
 from tsad.spec import write_yaml
 from tsad.tracking.runs import RunWriter
+from tsad.tracking.tags import Tag, provenance_tags
 from tsad.tuning.spec import SearchSpec
 from tsad.workflows.context import Place
 
@@ -139,8 +140,8 @@ def crown(writer: RunWriter, data: DataSet, champion: Champion, folder: Path, sp
     writer.metrics(assessed_metrics(assessment) | champion.metrics)
     writer.files(folder / "champion", "champion")
     writer.file(folder / "champion.yaml")
-    tags = {"tsad.trial": " ".join(champion.trials), "tsad.beats_baselines": _beats(assessment)}
-    tags |= detector.provenance.tags()
+    tags = {Tag.CHAMPION_TRIALS: " ".join(champion.trials), Tag.BEATS_BASELINES: _beats(assessment)}
+    tags |= provenance_tags(detector.provenance)
     writer.tags(tags)
     last = assessment.first_row + len(assessment.scores) - 1
     rows = f"{data.name}, rows {assessment.first_row}-{last} of its test part"
@@ -166,7 +167,7 @@ def enter(writer: RunWriter, contest: Contest, folder: Path, name: str, tags: di
     version = version_of(writer.run_id, name)
     if version is None:
         model = log_detector(writer.run_id, saved, contest.data.test, tags)
-        version = register(model, name, {"run": writer.run_id} | tags)
+        version = register(model, name, {Tag.RUN: writer.run_id} | tags)
     before = decided(name, version)
     if before is not None:
         return Registered(name, version, Decision(*before))
@@ -176,7 +177,7 @@ def enter(writer: RunWriter, contest: Contest, folder: Path, name: str, tags: di
     except TsadError as error:
         decision = Decision("rejected", f"Version {version} stays challenger: {error}.")
     if decision.outcome == "first":
-        decision = replace(decision, text=f"{decision.text} {_BEATS[tags['tsad.beats_baselines']]}")
+        decision = replace(decision, text=f"{decision.text} {_BEATS[tags[Tag.BEATS_BASELINES]]}")
     settle(name, version, decision, writer, folder)
     return Registered(name, version, decision)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tsad.selection.trial import Candidate, Trial
-from tsad.tuning.session import Listener
+from tsad.tuning.session import TrialListener
 
 
 class Watch:
     """Passes trials on to another listener and prints a line for each: how it ended, the best so far, the time left."""
 
-    def __init__(self, listener: Listener, trials: int) -> None:
+    def __init__(self, listener: TrialListener, trials: int) -> None:
         self._listener = listener
         self._trials = trials
         self._bar = tqdm(total=trials, unit="trial", desc="search", disable=None, leave=False)
@@ -27,18 +27,18 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         self._bar.close()
 
-    def started(self, candidate: Candidate) -> None:
+    def on_started(self, candidate: Candidate) -> None:
         """A worker begins."""
-        self._listener.started(candidate)
+        self._listener.on_started(candidate)
 
-    def advanced(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
+    def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
         """An epoch has ended."""
-        self._listener.advanced(candidate, epoch, losses)
+        self._listener.on_epoch(candidate, epoch, losses)
         self._bar.set_postfix_str(f"{candidate.name} epoch {epoch}")
 
-    def ended(self, trial: Trial, folder: Path | None) -> None:
+    def on_result(self, trial: Trial, folder: Path | None) -> None:
         """A trial has ended."""
-        self._listener.ended(trial, folder)
+        self._listener.on_result(trial, folder)
         self._ended.append(trial)
         self._bar.write(self._line(trial))
         sys.stdout.flush()  # whoever reads a log wants to see it now

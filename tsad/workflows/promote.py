@@ -13,6 +13,7 @@ from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse
 from tsad.tracking.runs import leading_run
+from tsad.tracking.tags import Tag
 from tsad.workflows.context import load_data, open_place, read_experiment
 
 
@@ -40,7 +41,7 @@ def promote(model: str, path: Path | None, changes: Mapping[str, Any], gate: Map
         return
     detector = load_detector(f"models:/{name}/{version}")
     data = None if experiment is None else load_data(experiment.data, place.settings)
-    with leading_run(place.store, f"promote-{name}-{version}", {"tsad.kind": "promote"}) as writer:
+    with leading_run(place.store, f"promote-{name}-{version}", {Tag.KIND: "promote"}) as writer:
         decision = Decision("forced", f"Version {version} replaces version {present} without a comparison.")
         if experiment is not None and data is not None:
             decision = decide(

@@ -21,6 +21,7 @@ from tsad.spec import Spec
 from tsad.thresholds import FittedThreshold
 from tsad.tracking.runs import leading_run
 from tsad.tracking.store import open_store
+from tsad.tracking.tags import Tag, provenance_tags
 from tsad.workflows.drift import judged_rows
 from tsad.workflows.file_rows import find_folder
 
@@ -122,7 +123,7 @@ def _write(folder: Path, output: Path, detector: Detector, line: Recalibration) 
 def _log(line: Recalibration, detector: Detector, output: Path) -> str:
     """Returns the run that a recalibration of a registered model is logged as, the new detector with it."""
     store = open_store(Settings().tracking_uri)
-    tags = {"tsad.kind": "recalibration", "tsad.model": line.model, **detector.provenance.tags()}
+    tags = {Tag.KIND: "recalibration", Tag.MODEL: line.model, **provenance_tags(detector.provenance)}
     with leading_run(store, f"recalibration of {line.model}", tags) as writer:
         writer.parameters(line.model_dump(mode="json", exclude={"before", "after"}))
         writer.parameters({side: {"method": getattr(line, side).method} for side in ("before", "after")})

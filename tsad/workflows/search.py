@@ -15,12 +15,13 @@ from tsad.selection.trial import Trial
 from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
 from tsad.tracking.store import Store
-from tsad.tracking.trial_cache import NoArchive, TrialArchive
+from tsad.tracking.tags import Tag, provenance_tags
+from tsad.tracking.trial_cache import MlflowTrialCache
 from tsad.tuning.journal import JOURNAL, Journal
 from tsad.tuning.plots import search_plots
 from tsad.tuning.ray_tune import run_trials
 from tsad.tuning.report import nas_report
-from tsad.tuning.session import Course
+from tsad.tuning.session import NoTrialCache, SearchSession
 from tsad.tuning.spec import Search, read_search
 from tsad.tuning.trial_table import show_trials, trial_table
 from tsad.workflows.champion import choose_champion, crown, say_where
@@ -43,7 +44,7 @@ def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> N
     data = load_data(wanted.data, place.settings)
     folders = place.settings.output_dir / "search"
     with ExitStack() as stack:
-        before = _interrupted(place.store, folders, wanted.identity(data)) if resume else None
+        before = _interrupted(place.store, folders, wanted.search_fingerprint(data)) if resume else None
         if before is not None:
             stack.enter_context(claimed(folders / before))
         end_orphans(place.store, lambda run_id: abandoned(folders / run_id))
@@ -55,7 +56,11 @@ def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> N
             writer.inputs(data)
         else:  # parameters stay as they were logged first
             writer.tags(
-                {f"tsad.resumed.{name}": str(getattr(wanted.spec, name)) for name in ("trials", "seconds", "parallel")}
+                {
+                    Tag.RESUMED_TRIALS: str(wanted.spec.trials),
+                    Tag.RESUMED_SECONDS: str(wanted.spec.seconds),
+                    Tag.RESUMED_PARALLEL: str(wanted.spec.parallel),
+                }
             )
         writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
         ended = _run(wanted, data, place.store, folder)
@@ -65,9 +70,9 @@ def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> N
     say_where(place, became, champion, folder)
 
 
-def _interrupted(store: Store, folders: Path, identity: str) -> str | None:
+def _interrupted(store: Store, folders: Path, search_fingerprint: str) -> str | None:
     """Returns the run of the search to go on with, None if there is none, and says which."""
-    begun = unfinished(store, identity)
+    begun = unfinished(store, search_fingerprint)
     found = next((run_id for run_id in begun if (folders / run_id / JOURNAL).is_file()), None)
     if begun and found is None:
         click.echo(f"search {begun[0]} cannot be gone on with: its journal is not in {folders / begun[0]}")
@@ -77,18 +82,18 @@ def _interrupted(store: Store, folders: Path, identity: str) -> str | None:
 
 def _tags(wanted: Search, data: DataSet) -> dict[str, str]:
     return {
-        "tsad.kind": "search",
-        "tsad.algorithm": wanted.spec.algorithm.kind,
-        "tsad.identity": wanted.identity(data),
-        **Provenance(selection=wanted.spec.maximize.labels_used).tags(),
+        Tag.KIND: "search",
+        Tag.ALGORITHM: wanted.spec.algorithm.kind,
+        Tag.SEARCH_FINGERPRINT: wanted.search_fingerprint(data),
+        **provenance_tags(Provenance(selection=wanted.spec.maximize.labels_used)),
     }
 
 
 def _run(wanted: Search, data: DataSet, store: Store, folder: Path) -> Sequence[tuple[Trial, Path | None]]:
     """Returns every trial, those of earlier sessions first, with the folder of its files."""
-    spec, scope = wanted.spec, wanted.scope(data)
-    recorder = TrialRecorder(store, folder.name, data, spec.maximize.labels_used, scope)
-    archive = TrialArchive(store, scope, folder / "reused") if spec.reuse else NoArchive()
+    spec, result_fingerprint = wanted.spec, wanted.result_fingerprint(data)
+    recorder = TrialRecorder(store, folder.name, data, spec.maximize.labels_used, result_fingerprint)
+    cache = MlflowTrialCache(store, result_fingerprint, folder / "reused") if spec.reuse else NoTrialCache()
     algorithm = spec.algorithm.build(wanted.space, spec.seed, spec.minimize)
     click.echo(
         f"searching {data.name}: {wanted.trials} trials by {spec.algorithm.kind}, {spec.parallel} side by side, "
@@ -96,16 +101,16 @@ def _run(wanted: Search, data: DataSet, store: Store, folder: Path) -> Sequence[
     )
     with Watch(recorder, wanted.trials) as watch:
         try:
-            course = Course(algorithm, wanted.trials, Journal(folder / JOURNAL), watch, archive)
-            recorder.catch_up(course.ended)
-            watch.skip([trial for trial, _ in course.ended])
-            session = folder / "ray" / str(sum(1 for _ in (folder / "ray").glob("*")))
-            run_trials(wanted, course, data, session)
+            session = SearchSession(algorithm, wanted.trials, Journal(folder / JOURNAL), watch, cache)
+            recorder.catch_up(session.ended)
+            watch.skip([trial for trial, _ in session.ended])
+            storage = folder / "ray" / str(sum(1 for _ in (folder / "ray").glob("*")))
+            run_trials(wanted, session, data, storage)
         finally:
             recorder.close()
-    if not course.ended:
+    if not session.ended:
         raise TsadError("a champion needs a finished trial, but no trial ended in time; give more seconds")
-    return course.ended
+    return session.ended
 
 
 def _report(wanted: Search, trials: Sequence[Trial], writer: RunWriter, folder: Path) -> None:

@@ -14,6 +14,7 @@ from tsad.serving.middleware import Rules
 from tsad.serving.served_model import Served, open_model
 from tsad.serving.server import listen
 from tsad.tracking.runs import leading_run
+from tsad.tracking.tags import Tag
 from tsad.tuning.journal import JOURNAL, Ended, Journal, Proposed
 from tsad.workflows.context import Place, open_place
 from tsad.workflows.locks import claimed
@@ -77,7 +78,7 @@ def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
 
 def _note(place: Place, served: Served, done: Mapping[str, Any]) -> None:
     """Tracks a recalibration as a run."""
-    tags = {"tsad.kind": "recalibration", "tsad.model": served.origin.uri}
+    tags = {Tag.KIND: "recalibration", Tag.MODEL: served.origin.uri}
     with leading_run(place.store, "recalibration", tags) as writer:
         writer.parameters(done)
         writer.metrics({f"threshold/{when}": done[when]["value"] for when in ("before", "after")})

@@ -18,6 +18,7 @@ from tsad.errors import SpecError
 from tsad.experiment import ExperimentConfig, Outcome, Progress, run
 from tsad.registry.models import log_detector
 from tsad.tracking.runs import RunWriter, leading_run, run_below
+from tsad.tracking.tags import Tag, provenance_tags
 from tsad.training.checkpoints import Backup
 from tsad.workflows.context import Place, device, load_data, open_place, read_experiment
 
@@ -57,7 +58,7 @@ def _train_each(path: Path, experiment: ExperimentConfig, place: Place, backup: 
         raise SpecError(f"--each-machine trains on machines of SMD, but data.kind is {spec.kind}; leave it out")
     rows = {}
     tags = _tags(experiment)
-    with leading_run(place.store, f"{path.stem}-each-machine", {**tags, "tsad.kind": "train-each"}) as parent:
+    with leading_run(place.store, f"{path.stem}-each-machine", {**tags, Tag.KIND: "train-each"}) as parent:
         parent.parameters(experiment.model_dump(mode="json"))
         for machine in spec.machines(place.settings.data_dir):
             one = experiment.model_copy(update={"data": spec.model_copy(update={"machine": machine})})
@@ -121,12 +122,12 @@ def _tell_of_backup(backup: Backup, outcome: Outcome, told: Sequence[int], write
     for losses in before:
         writer.metrics(losses.curves(), step=losses.epoch)
     if before:
-        writer.tags({"tsad.resumed_after_epoch": str(told[0])})
+        writer.tags({Tag.RESUMED_AFTER_EPOCH: str(told[0])})
         click.echo(f"{backup.folder}: went on from there after epoch {told[0]}")
 
 
 def _tags(experiment: ExperimentConfig) -> dict[str, str]:
-    return {"tsad.kind": "train", "tsad.family": experiment.model.kind, **experiment.provenance.tags()}
+    return {Tag.KIND: "train", Tag.FAMILY: experiment.model.kind, **provenance_tags(experiment.provenance)}
 
 
 def _folder(place: Place, writer: RunWriter) -> Path:
