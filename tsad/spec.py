@@ -24,6 +24,7 @@ class Spec(BaseModel):
 RENAMED_KEYS = {
     "baseline": "normalization",
     "designer": "algorithm",
+    "kinds": "anomaly_types",
     "maximise": "maximize",
     "minimise": "minimize",
     "misfit": "error",
@@ -36,6 +37,7 @@ RENAMED_KINDS = {
     "median": "rolling_median",
     "misfit": "validation_error",
     "nearest_neighbour": "nearest_neighbor",
+    "synthetic_kinds": "synthetic_anomaly_types",
 }
 """New names of kinds, likewise."""
 

@@ -19,7 +19,7 @@ from tsad.assessment.artifacts import (
 from tsad.assessment.assessment import assess, assess_scores
 from tsad.assessment.baselines import BASELINES
 from tsad.detector.detector import Detector
-from tsad.evaluation.anomaly_types import KindScores
+from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.evaluation.report import Report
 from tsad.experiment import ExperimentConfig, run
@@ -127,7 +127,7 @@ def test_a_run_leaves_every_file_that_is_promised(folder):
         "threshold_sweep.csv",
         "predictions.csv",
         "assessment.json",
-        "kinds.csv",
+        "anomaly_types.csv",
         "data_card.json",
         "data_card.md",
         "report.html",
@@ -201,12 +201,12 @@ def test_the_assessment_has_baselines_chance_gain_and_causes(folder, assessment)
     assert {"root_cause/ndcg", "root_cause/chance/ndcg"} <= found["root_cause"].keys()
 
 
-def test_kinds_are_a_table_with_a_line_for_each_kind_and_detector(folder, assessment):
-    table = pd.read_csv(folder / "kinds.csv")
-    assert list(table) == ["detector", *KindScores._fields]
+def test_anomaly_types_are_a_table_with_a_line_for_each_type_and_detector(folder, assessment):
+    table = pd.read_csv(folder / "anomaly_types.csv")
+    assert list(table) == ["detector", *AnomalyTypeScores._fields]
     assert table["detector"].unique().tolist() == ["detector", *BASELINES]
-    assert list(table.iloc[0][["kind", "recall", "pr_auc"]]) == [
-        (first := assessment.kinds["detector"][0]).kind,
+    assert list(table.iloc[0][["anomaly_type", "recall", "pr_auc"]]) == [
+        (first := assessment.anomaly_types["detector"][0]).anomaly_type,
         first.recall,
         pytest.approx(first.pr_auc),
     ]

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score
 import tsad.assessment.assessment
 from tsad.assessment.assessment import Gain, assess, assess_scores
 from tsad.assessment.baselines import BASELINES, UNTRAINED, run_baselines
-from tsad.evaluation.anomaly_types import by_kind
+from tsad.evaluation.anomaly_types import by_anomaly_type
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.root_cause import root_cause
 from tsad.experiment import ExperimentConfig, report, run
@@ -156,17 +156,23 @@ def test_causes_are_those_of_reported_events_alone(case, assessed):
 
 def test_each_kind_of_reported_anomaly_is_judged_for_every_detector(case, assessed):
     test, outcome = case.data.test, case.baselines["l2"]
-    events = [(start - REPORTED.start, stop - REPORTED.start, name) for start, stop, name in case.data.kinds]
-    assert list(assessed.kinds) == ["detector", *BASELINES, UNTRAINED]
-    assert assessed.kinds["detector"] == by_kind(assessed.scores, assessed.flags, test.labels[REPORTED], events)
+    events = [(start - REPORTED.start, stop - REPORTED.start, name) for start, stop, name in case.data.typed_events]
+    assert list(assessed.anomaly_types) == ["detector", *BASELINES, UNTRAINED]
+    assert assessed.anomaly_types["detector"] == by_anomaly_type(
+        assessed.scores, assessed.flags, test.labels[REPORTED], events
+    )
     flags = outcome.detector.flag(outcome.test)[REPORTED]
-    assert assessed.kinds["l2"] == by_kind(outcome.test.values[REPORTED], flags, test.labels[REPORTED], events)
-    assert sum(kind.rows for kind in assessed.kinds["l2"]) == test.labels[REPORTED].sum()  # no two kinds share a row
+    assert assessed.anomaly_types["l2"] == by_anomaly_type(
+        outcome.test.values[REPORTED], flags, test.labels[REPORTED], events
+    )
+    assert (
+        sum(scored.rows for scored in assessed.anomaly_types["l2"]) == test.labels[REPORTED].sum()
+    )  # no two types share a row
 
 
 def test_without_labels_nothing_is_claimed(case):
     found = case.assessed(None)
-    assert found.kinds == {}
+    assert found.anomaly_types == {}
     assert found.labels is None
     assert found.certainty is None
     assert found.report.undefined["ranking/pr_auc"] == "no labels"

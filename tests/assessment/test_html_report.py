@@ -11,8 +11,8 @@ from tests.examples import sensors
 from tsad.assessment.assessment import Assessment, Certainty, Gain, assess_scores
 from tsad.assessment.html_report import HEADLINE, OPERATION, page
 from tsad.data.card import data_card
-from tsad.data.dataset import DataSet, Kind
-from tsad.evaluation.anomaly_types import KindScores
+from tsad.data.dataset import DataSet, TypedEvent
+from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.report import evaluate
 from tsad.evaluation.root_cause import RootCauseScores
@@ -21,7 +21,7 @@ from tsad.series import Series
 
 PNG = b"\x89PNG not really"
 VOID = {"meta", "img"}
-KINDS = (Kind(100, 120, "flood"), Kind(103, 106, "scan"), Kind(300, 305, "flood"))
+KINDS = (TypedEvent(100, 120, "flood"), TypedEvent(103, 106, "scan"), TypedEvent(300, 305, "flood"))
 
 
 class Page(HTMLParser):
@@ -102,7 +102,7 @@ def known():
         series,
         Series(series.values, series.features, labels),
         step_seconds=60.0,
-        kinds=KINDS,
+        typed_events=KINDS,
     )
     return Assessment(
         title="a detector on data",
@@ -116,10 +116,13 @@ def known():
         baselines={name: reports[name] for name in baseline_scores},
         baseline_scores=baseline_scores,
         certainty=certainty,
-        kinds={
-            "detector": (KindScores("flood", 2, 25, 0.5, 0.31, 0.42, 0.0625), KindScores("scan", 1, 3, *[None] * 4)),
-            "random": (KindScores("flood", 2, 25, 0.0, 0.01, 0.07, 0.0625),),
-            "l2": (KindScores("flood", 2, 25, 1.0, 0.21, 0.53, 0.0625),),
+        anomaly_types={
+            "detector": (
+                AnomalyTypeScores("flood", 2, 25, 0.5, 0.31, 0.42, 0.0625),
+                AnomalyTypeScores("scan", 1, 3, *[None] * 4),
+            ),
+            "random": (AnomalyTypeScores("flood", 2, 25, 0.0, 0.01, 0.07, 0.0625),),
+            "l2": (AnomalyTypeScores("flood", 2, 25, 1.0, 0.21, 0.53, 0.0625),),
         },
         causes=(RootCauseScores(0.71, 0.72, 0.73, 0.74), RootCauseScores(0.21, 0.22, 0.23, 0.24)),
         card=data_card(replace(data, defects=("a sensor was swapped",))),
@@ -190,7 +193,7 @@ def test_luck_and_causes_are_told_beside_chance(known, read):
 
 
 def test_kinds_are_told_beside_the_best_baseline_detector(known, read):
-    head, *lines = read.sections["Which kinds does it find?"]
+    head, *lines = read.sections["Which anomaly types does it find?"]
     assert head[1:] == ["events", "rows", "events found", "recall", "PR-AUC", "chance", "best baseline"]
     assert lines == [
         ["flood", "2", "25", "0.500", "0.310", "0.420", "0.062", "0.530 (l2)"],
@@ -210,7 +213,7 @@ def test_the_data_are_told_with_their_defects(known, read):
         "60 seconds",
         str(known.card.rows_in_train),
         str(known.card.windows_in_train),
-        "Kinds of anomalies: flood 25 rows in 2 events; scan 3 rows in 1 events",
+        "Anomaly types: flood 25 rows in 2 events; scan 3 rows in 1 events",
     ):
         assert sentence in read.text
 

@@ -10,7 +10,7 @@ from tests.data.flow_files import flow, write
 from tests.data.test_smd import lay_out, machine_files
 from tsad.data import cache as cache_module
 from tsad.data.cache import Cache, _packed, _unpacked
-from tsad.data.dataset import DataSet, Kind, RootCause, Unit
+from tsad.data.dataset import DataSet, RootCause, TypedEvent, Unit
 from tsad.data.io.read_options import Reading
 from tsad.data.sets.cicddos2019 import CicDdos2019Spec
 from tsad.data.sets.smd import SmdSpec
@@ -34,7 +34,7 @@ def full_data(rows=6):
         test=test,
         continuous=True,
         root_causes=(RootCause(4, 5, ("ä",)),),
-        kinds=(Kind(4, 6, "flood"),),
+        typed_events=(TypedEvent(4, 6, "flood"),),
         units=(Unit("one", 0, 0), Unit("two", 2, 1)),
         step_seconds=0.1,
         missing="none",
@@ -143,7 +143,7 @@ def test_flows_are_kept(tmp_path, kept, monkeypatch):
     loads, spec = counted(monkeypatch, CicDdos2019Spec), CicDdos2019Spec(kind="cicddos2019")
     first, second = kept.load(spec, tmp_path), kept.load(spec, tmp_path)
     assert len(loads) == 1
-    assert second.kinds == first.kinds == (Kind(0, 3, "DrDoS_DNS"),)
+    assert second.typed_events == first.typed_events == (TypedEvent(0, 3, "DrDoS_DNS"),)
     same(second.train, first.train)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.examples import sensors
 from tsad.data.card import STRETCH, DataCard, data_card
-from tsad.data.dataset import DataSet, Kind, RootCause
+from tsad.data.dataset import DataSet, RootCause, TypedEvent
 from tsad.data.overlap import Overlap
 from tsad.data.sets.csv import CsvSpec
 from tsad.data.sets.smd import SmdSpec
@@ -65,13 +65,22 @@ def test_a_card_by_hand():
 
 
 def test_kinds_are_counted_the_one_with_the_most_rows_first():
-    card = data_card(small(kinds=(Kind(1, 2, "scan"), Kind(1, 3, "flood"), Kind(4, 5, "flood"), Kind(4, 5, "drip"))))
-    assert [kind.model_dump() for kind in card.kinds] == [
+    card = data_card(
+        small(
+            typed_events=(
+                TypedEvent(1, 2, "scan"),
+                TypedEvent(1, 3, "flood"),
+                TypedEvent(4, 5, "flood"),
+                TypedEvent(4, 5, "drip"),
+            )
+        )
+    )
+    assert [kind.model_dump() for kind in card.anomaly_types] == [
         {"name": "flood", "events": 2, "rows": 3},
         {"name": "drip", "events": 1, "rows": 1},
         {"name": "scan", "events": 1, "rows": 1},
     ]
-    assert "- Kinds of anomalies: flood 3 rows in 2 events; drip 1 rows in 1 events; scan" in card.to_markdown()
+    assert "- Anomaly types: flood 3 rows in 2 events; drip 1 rows in 1 events; scan" in card.to_markdown()
 
 
 def test_hashes_are_those_of_the_bytes_row_by_row():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.flow_files import COLUMNS, flow, text, write
-from tsad.data.dataset import Kind
+from tsad.data.dataset import TypedEvent
 from tsad.data.sets import flows as flows_module
 from tsad.data.sets.cicddos2019 import CicDdos2019Spec
 from tsad.data.sets.flows import read_header
@@ -98,7 +98,7 @@ def test_a_bin_is_anomalous_if_one_of_its_flows_is_and_its_attacks_are_named(tmp
     write(tmp_path, [*flows, *(flow(second, label) for second, names in labels.items() for label in names)], "Syn.csv")
     data = load(tmp_path, test_ratio=4 / 9)
     assert data.test.labels.tolist() == [True, True, False, True]
-    assert data.kinds == (Kind(0, 2, "Syn"), Kind(1, 2, "UDP-lag"), Kind(3, 4, "UDP-lag"))
+    assert data.typed_events == (TypedEvent(0, 2, "Syn"), TypedEvent(1, 2, "UDP-lag"), TypedEvent(3, 4, "UDP-lag"))
     assert data.defects == ("Syn.csv: flows are labeled UDP-lag, unlike the file; the label counts (2)",)
 
 
@@ -308,7 +308,7 @@ def test_a_row_can_be_a_flow(tmp_path):
     assert data.train.values.ravel().tolist() == [5, 0, 0]
     assert data.train.boundaries == (1, 2)  # an attack was left out, and a long silence
     assert data.test.labels.tolist() == [True, False]
-    assert (data.kinds, data.step_seconds) == ((Kind(0, 1, "Syn"),), None)
+    assert (data.typed_events, data.step_seconds) == ((TypedEvent(0, 1, "Syn"),), None)
 
 
 # --- the published files ---
@@ -342,7 +342,7 @@ def test_every_published_head_is_read(name, flows, attacks, remark):
 @needs_heads
 def test_all_heads_together_keep_attacks_by_name():
     data = load(HEADS)
-    assert {kind.name for kind in data.kinds} == {
+    assert {kind.name for kind in data.typed_events} == {
         "Portmap",
         "MSSQL",
         "DrDoS_NTP",

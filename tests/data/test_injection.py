@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.examples import sensors
 from tsad.data.injection import (
-    ALL_KINDS,
     AMPLITUDES,
+    ANOMALY_TYPES,
     CHANGES,
     LONGEST,
     Event,
@@ -27,7 +27,7 @@ from tsad.data.injection import (
 from tsad.errors import DataError
 from tsad.series import Series, runs
 
-every_kind = pytest.mark.parametrize("kind", ALL_KINDS)
+every_kind = pytest.mark.parametrize("kind", ANOMALY_TYPES)
 
 BREAKS = (250, 430)
 NOTHING = np.random.default_rng(0)
@@ -40,8 +40,8 @@ def rows(count=900, boundaries=BREAKS):
     return Series(np.hstack([series.values, still]), (*series.features, "still"), boundaries=boundaries)
 
 
-def injected(kinds=ALL_KINDS, share=0.1, seed=0, margin=20, series=None):
-    return inject(series or rows(), kinds, share, np.random.default_rng(seed), margin=margin)
+def injected(anomaly_types=ANOMALY_TYPES, share=0.1, seed=0, margin=20, series=None):
+    return inject(series or rows(), anomaly_types, share, np.random.default_rng(seed), margin=margin)
 
 
 def column(*values):
@@ -56,7 +56,7 @@ def site(segment, start, length, height):
 
 
 def test_every_kind_has_a_change():
-    assert set(CHANGES) == set(ALL_KINDS)
+    assert set(CHANGES) == set(ANOMALY_TYPES)
 
 
 @every_kind
@@ -198,7 +198,7 @@ def test_events_lie_apart_inside_their_segment_and_make_about_the_share(count, s
     for event in found.events:
         assert found.inner[event.start : event.stop].all()
         assert not any(event.start < row < event.stop for row in series.boundaries)
-        assert event.stop - event.start == 1 or event.kind != "point"
+        assert event.stop - event.start == 1 or event.anomaly_type != "point"
         longest = max(longest, event.stop - event.start)
     assert longest <= LONGEST
     wanted = share * found.inner.sum()
@@ -213,8 +213,8 @@ def test_no_event_reaches_across_a_break_without_margins():
 
 
 def test_kinds_come_in_turn():
-    kinds = [event.kind for event in injected(share=0.25, series=rows(4000, ())).events]
-    counts = [kinds.count(kind) for kind in ALL_KINDS]
+    anomaly_types = [event.anomaly_type for event in injected(share=0.25, series=rows(4000, ())).events]
+    counts = [anomaly_types.count(kind) for kind in ANOMALY_TYPES]
     assert min(counts) >= 1
     assert max(counts) - min(counts) <= 1
 
@@ -237,20 +237,20 @@ def test_labels_of_the_rows_are_not_read():
 
 
 @pytest.mark.parametrize(
-    ("kinds", "share", "message"),
+    ("anomaly_types", "share", "message"),
     [
         (
             [],
             0.1,
-            r"needs a kind and a share above 0 and up to 0\.3, but got kinds=\[\] and share=0\.1; take some of point",
+            r"needs an anomaly type and a share above 0 and up to 0\.3, but got anomaly_types=\[\] and share=0\.1; take some of point",
         ),
-        (["point"], 0.0, r"but got kinds=\['point'\] and share=0\.0; .* a share such as 0\.1"),
-        (["point"], 0.4, r"but got kinds=\['point'\] and share=0\.4"),
+        (["point"], 0.0, r"but got anomaly_types=\['point'\] and share=0\.0; .* a share such as 0\.1"),
+        (["point"], 0.4, r"but got anomaly_types=\['point'\] and share=0\.4"),
     ],
 )
-def test_no_kind_or_an_impossible_share_is_refused(kinds, share, message):
+def test_no_kind_or_an_impossible_share_is_refused(anomaly_types, share, message):
     with pytest.raises(ValueError, match=message):
-        injected(kinds, share)
+        injected(anomaly_types, share)
 
 
 def test_rows_in_which_nothing_moves_are_refused():

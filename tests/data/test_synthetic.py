@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsad.data.five_features import FIVE, five_features
-from tsad.data.injection import ALL_KINDS
-from tsad.data.sets.synthetic import FiveFeaturesSpec, KindsSpec, SingleAnomalySpec, SyntheticSpec
+from tsad.data.injection import ANOMALY_TYPES
+from tsad.data.sets.synthetic import AnomalyTypesSpec, FiveFeaturesSpec, SingleAnomalySpec, SyntheticSpec
 from tsad.errors import SpecError
 from tsad.series import runs
 from tsad.spec import parse
@@ -82,15 +82,15 @@ def test_every_event_needs_room():
 SPECS = [
     SingleAnomalySpec(kind="synthetic_sensors", rows=400),
     FiveFeaturesSpec(kind="synthetic_five", rows=400),
-    KindsSpec(kind="synthetic_kinds", rows=800),
+    AnomalyTypesSpec(kind="synthetic_anomaly_types", rows=800),
 ]
 every_generator = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
 
 
 def labeled(data):
-    """Returns the rows that the kinds name."""
+    """Returns the rows that the typed events name."""
     rows = np.zeros(len(data.test), bool)
-    for start, stop, _ in data.kinds:
+    for start, stop, _ in data.typed_events:
         rows[start:stop] = True
     return rows
 
@@ -103,8 +103,8 @@ def test_the_built_in_series_is_the_one_that_it_always_was():
 def test_anomalies_of_the_built_in_series_are_of_the_kinds_in_turn():
     data = load()
     np.testing.assert_array_equal(labeled(data), data.test.labels)
-    kinds = ["point", "level_shift", "noise_burst", "flat_line", "decoupling"]
-    assert [name for *_, name in data.kinds] == kinds * 2
+    names = ["point", "level_shift", "noise_burst", "flat_line", "decoupling"]
+    assert [name for *_, name in data.typed_events] == names * 2
 
 
 @every_generator
@@ -121,7 +121,9 @@ def test_a_generator_makes_the_stated_rows_and_labels_each_by_its_kind(spec):
     assert data.train.labels is None
     assert 0 < data.test.labels.mean() < 0.3
     np.testing.assert_array_equal(labeled(data), data.test.labels)
-    assert [(cause.start, cause.stop) for cause in data.root_causes] == [(start, stop) for start, stop, _ in data.kinds]
+    assert [(cause.start, cause.stop) for cause in data.root_causes] == [
+        (start, stop) for start, stop, _ in data.typed_events
+    ]
 
 
 @pytest.mark.parametrize("magnitude", [4.0, -2.5])
@@ -145,15 +147,15 @@ def test_an_anomaly_beyond_the_rows_is_refused():
         parse(SingleAnomalySpec, {"kind": "synthetic_sensors", "rows": 100, "start": 90, "length": 20}, "data")
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("kind", ANOMALY_TYPES)
 def test_one_kind_alone_can_be_asked_for(kind):
-    data = KindsSpec(kind="synthetic_kinds", rows=400, kinds=(kind,)).load(Path())
-    assert {name for *_, name in data.kinds} == {kind}
+    data = AnomalyTypesSpec(kind="synthetic_anomaly_types", rows=400, anomaly_types=(kind,)).load(Path())
+    assert {name for *_, name in data.typed_events} == {kind}
 
 
 def test_all_kinds_come_and_their_share_is_the_stated_one():
-    data = KindsSpec(kind="synthetic_kinds", rows=4000, ratio=0.12).load(Path())
-    assert {name for *_, name in data.kinds} == set(ALL_KINDS)
+    data = AnomalyTypesSpec(kind="synthetic_anomaly_types", rows=4000, ratio=0.12).load(Path())
+    assert {name for *_, name in data.typed_events} == set(ANOMALY_TYPES)
     assert 0.12 <= data.test.labels.mean() < 0.13
 
 

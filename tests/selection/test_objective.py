@@ -108,7 +108,7 @@ def judged(outcome):
     return result
 
 
-SHIFTS = {"kinds": ("level_shift",)}
+SHIFTS = {"anomaly_types": ("level_shift",)}
 
 
 def test_who_sees_every_injected_row_is_worth_1(judged):
@@ -205,8 +205,8 @@ def test_a_detector_that_knows_the_sensors_is_worth_more_than_one_that_guesses()
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kinds": []}, "kinds: .* at least 1 item"),
-        ({"kinds": ["spike"]}, "kinds.*: input should be 'point'"),
+        ({"anomaly_types": []}, "anomaly_types: .* at least 1 item"),
+        ({"anomaly_types": ["spike"]}, "anomaly_types.*: input should be 'point'"),
         ({"share": 0.5}, "share: input should be less than or equal to 0.3"),
         ({"draws": 0}, "draws: input should be greater than or equal to 1"),
     ],

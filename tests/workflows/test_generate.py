@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsad.data.injection import ALL_KINDS
+from tsad.data.injection import ANOMALY_TYPES
 from tsad.data.sets.csv import CsvSpec
 from tsad.data.sets.synthetic import SingleAnomalySpec
 from tsad.series import runs
@@ -39,22 +39,24 @@ def test_the_fixed_form_writes_rows_and_labels(generate, tmp_path):
     )
     np.testing.assert_allclose(rows.to_numpy(np.float32), spec.load(tmp_path).test.values)
     assert runs(marks["label"].to_numpy(bool)) == [(120, 135)]
-    assert marks["kind"][120:135].eq("level_shift").all()
-    assert marks["kind"].notna().sum() == 15
+    assert marks["anomaly_type"][120:135].eq("level_shift").all()
+    assert marks["anomaly_type"].notna().sum() == 15
 
 
-@pytest.mark.parametrize(("generator", "columns"), [("sensors", 8), ("five", 5), ("kinds", 8)])
+@pytest.mark.parametrize(("generator", "columns"), [("sensors", 8), ("five", 5), ("anomaly_types", 8)])
 def test_a_generator_needs_no_option(generate, generator, columns):
     assert generate(generator)[0] == 0
     rows, marks = pd.read_csv("synthetic.csv"), pd.read_csv("synthetic.labels.csv")
     assert rows.shape == (len(marks), columns)
-    assert list(marks.columns) == ["label", "kind"]
+    assert list(marks.columns) == ["label", "anomaly_type"]
     assert 0 < marks["label"].mean() < 0.2
 
 
-def test_kinds_can_be_chosen(generate):
-    generate("kinds", "--anomaly-kinds", "point,flat_line", "--anomaly-ratio", 0.05, "--num-samples", 600)
-    assert set(pd.read_csv("synthetic.labels.csv")["kind"].dropna()) == {"point", "flat_line"} < set(ALL_KINDS)
+def test_anomaly_types_can_be_chosen(generate):
+    generate("anomaly_types", "--anomaly-types", "point,flat_line", "--anomaly-ratio", 0.05, "--num-samples", 600)
+    assert (
+        set(pd.read_csv("synthetic.labels.csv")["anomaly_type"].dropna()) == {"point", "flat_line"} < set(ANOMALY_TYPES)
+    )
 
 
 def test_what_is_generated_can_be_learned_from(generate, tmp_path):
@@ -70,10 +72,14 @@ def test_what_is_generated_can_be_learned_from(generate, tmp_path):
     [
         (["five", "--anomaly-start", 3], 2, "--anomaly-start is no option of the generator five"),
         (["sensors", "--period", 3], 2, "--period is no option of the generator sensors"),
-        (["waves"], 2, "'waves' is not one of 'sensors', 'five', 'kinds'"),
+        (["waves"], 2, "'waves' is not one of 'sensors', 'five', 'anomaly_types'"),
         (["--num-samples", "many"], 2, "'many' is not a valid integer"),
         (["--num-samples", 10], 1, "SpecError: sensors: rows: input should be greater than or equal to 20, but got 10"),
-        (["kinds", "--anomaly-kinds", "odd"], 1, "SpecError: kinds: kinds.0: input should be 'point'"),
+        (
+            ["anomaly_types", "--anomaly-types", "odd"],
+            1,
+            "SpecError: anomaly_types: anomaly_types.0: input should be 'point'",
+        ),
         (["--output-path", "rows.txt"], 1, "DataError: rows.txt: what is generated is written as .csv; rename it"),
         (["--anomaly-start", 990, "--anomaly-length", 20], 1, "the anomaly must end within the rows"),
     ],

@@ -13,7 +13,7 @@ from tsad.arrays import Flags, Floats
 from tsad.assessment.assessment import Assessment, Certainty
 from tsad.assessment.html_report import page
 from tsad.drift import Profile
-from tsad.evaluation.anomaly_types import KindScores
+from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.plots import (
     draw_f1_vs_threshold,
     draw_losses,
@@ -128,7 +128,7 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
 
     `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the threshold of
     the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (baselines, chance,
-    intervals, gain, permutation test, root cause), `kinds.csv` (a line for each kind of anomaly and detector, where kinds are
+    intervals, gain, permutation test, root cause), `anomaly_types.csv` (a line for each anomaly type and detector, where types are
     known), `data_card.json`, `data_card.md`, `plots/`.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,8 +137,8 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
     _sweep_table(assessment).to_csv(folder / "threshold_sweep.csv", index=False)
     _predictions(assessment).to_csv(folder / "predictions.csv", index=False)
     _write_json(folder / "assessment.json", _described(assessment))
-    if assessment.kinds:
-        _kinds(assessment).to_csv(folder / "kinds.csv", index=False)
+    if assessment.anomaly_types:
+        _anomaly_types(assessment).to_csv(folder / "anomaly_types.csv", index=False)
     if assessment.card is not None:
         (folder / "data_card.json").write_text(assessment.card.model_dump_json(indent=1), encoding="utf-8")
         (folder / "data_card.md").write_text(assessment.card.to_markdown(), encoding="utf-8")
@@ -233,10 +233,14 @@ def _predictions(assessment: Assessment) -> pd.DataFrame:
     return table
 
 
-def _kinds(assessment: Assessment) -> pd.DataFrame:
+def _anomaly_types(assessment: Assessment) -> pd.DataFrame:
     return pd.DataFrame(
-        [{"detector": name, **kind._asdict()} for name, kinds in assessment.kinds.items() for kind in kinds],
-        columns=["detector", *KindScores._fields],
+        [
+            {"detector": name, **scored._asdict()}
+            for name, results in assessment.anomaly_types.items()
+            for scored in results
+        ],
+        columns=["detector", *AnomalyTypeScores._fields],
     )
 
 

@@ -14,7 +14,7 @@ from tsad.data.dataset import DataSet
 from tsad.data.split import Parts, split
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
-from tsad.evaluation.anomaly_types import KindScores, by_kind
+from tsad.evaluation.anomaly_types import AnomalyTypeScores, by_anomaly_type
 from tsad.evaluation.chance import Chance, chance
 from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
 from tsad.evaluation.pointwise import pr_auc
@@ -95,7 +95,7 @@ class Assessment:
         baseline_scores: (T,) scores of each.
         certainty: Chance, intervals, gain; None unless rows of both kinds are labeled.
         causes: How well features are ranked, and chance; None where causes are not known.
-        kinds: What the detector (named "detector") and each baseline are worth on each kind of anomaly; empty where kinds
+        anomaly_types: What the detector (named "detector") and each baseline are worth on each anomaly type; empty where types
             are not known.
         card: Of the data.
     """
@@ -115,7 +115,7 @@ class Assessment:
     baseline_scores: Mapping[str, Floats] = field(default_factory=dict)
     certainty: Certainty | None = None
     causes: tuple[RootCauseScores, RootCauseScores] | None = None
-    kinds: Mapping[str, tuple[KindScores, ...]] = field(default_factory=dict)
+    anomaly_types: Mapping[str, tuple[AnomalyTypeScores, ...]] = field(default_factory=dict)
     card: DataCard | None = None
 
 
@@ -158,7 +158,7 @@ def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, titl
         baseline_scores=baselines,
         certainty=_certainty(scores.values[rows], labels, found, baselines),
         causes=_causes(scores, rows, data),
-        kinds=_kinds(judged, labels, rows.start, data),
+        anomaly_types=_anomaly_types(judged, labels, rows.start, data),
         card=data_card(data),
     )
 
@@ -250,11 +250,11 @@ def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCauseScores
     return root_cause(scores.by_feature, causes, data.test.features) if causes and len(data.test.features) > 1 else None
 
 
-def _kinds(
+def _anomaly_types(
     judged: Mapping[str, tuple[Floats, Flags]], labels: Flags | None, first_row: int, data: DataSet
-) -> dict[str, tuple[KindScores, ...]]:
-    """Returns what scores and flags of each detector are worth on each kind, if a kind is known."""
-    if labels is None or not data.kinds:
+) -> dict[str, tuple[AnomalyTypeScores, ...]]:
+    """Returns what scores and flags of each detector are worth on each anomaly type, if one is known."""
+    if labels is None or not data.typed_events:
         return {}
-    kinds = [(start - first_row, stop - first_row, name) for start, stop, name in data.kinds]
-    return {name: by_kind(scores, flags, labels, kinds) for name, (scores, flags) in judged.items()}
+    typed_events = [(start - first_row, stop - first_row, name) for start, stop, name in data.typed_events]
+    return {name: by_anomaly_type(scores, flags, labels, typed_events) for name, (scores, flags) in judged.items()}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tsad.assessment.assessment import RESAMPLES, SEED, Assessment
-from tsad.evaluation.anomaly_types import KindScores
+from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.report import STRIDE, WINDOW
 
 
@@ -160,7 +160,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool 
         headline=_table(assessment, HEADLINE),
         operation=_table(assessment, OPERATION),
         windowed=_table(assessment, WINDOWED),
-        kinds=_kinds(assessment),
+        anomaly_types=_anomaly_types(assessment),
         pictures={name: (_data_uri(plots[name]), CAPTIONS.get(name, name)) for name in order},
         glossary=(*HEADLINE, *OPERATION),
         undefined=undefined,
@@ -215,19 +215,19 @@ def _table(assessment: Assessment, metrics: Iterable[Metric]) -> Table:
     return Table(columns, lines)
 
 
-def _kinds(assessment: Assessment) -> list[tuple[KindScores, str]]:
-    """Returns what the detector is worth on each kind, and the baseline with the highest PR-AUC there."""
-    own, others = assessment.kinds.get("detector", ()), dict(assessment.kinds)
+def _anomaly_types(assessment: Assessment) -> list[tuple[AnomalyTypeScores, str]]:
+    """Returns what the detector is worth on each anomaly type, and the baseline with the highest PR-AUC there."""
+    own, others = assessment.anomaly_types.get("detector", ()), dict(assessment.anomaly_types)
     others.pop("detector", None)
-    return [(kind, _rival(kind.kind, others)) for kind in own]
+    return [(scored, _rival(scored.anomaly_type, others)) for scored in own]
 
 
-def _rival(name: str, baselines: Mapping[str, tuple[KindScores, ...]]) -> str:
+def _rival(name: str, baselines: Mapping[str, tuple[AnomalyTypeScores, ...]]) -> str:
     found = {
-        rival: kind.pr_auc
-        for rival, kinds in baselines.items()
-        for kind in kinds
-        if kind.kind == name and kind.pr_auc is not None
+        rival: scored.pr_auc
+        for rival, results in baselines.items()
+        for scored in results
+        if scored.anomaly_type == name and scored.pr_auc is not None
     }
     best = max(found, key=lambda rival: found[rival], default=None)
     return "-" if best is None else f"{found[best]:.3f} ({best})"

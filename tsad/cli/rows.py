@@ -37,19 +37,21 @@ def data_check(
 
 
 @click.command(context_settings=PLAIN)
-@click.argument("generator", type=click.Choice(["sensors", "five", "kinds"]), default="sensors")
+@click.argument("generator", type=click.Choice(["sensors", "five", "anomaly_types"]), default="sensors")
 @click.option("--num-samples", type=int, help="Rows.")
-@click.option("--num-features", type=int, help="Sensors; of sensors and kinds.")
+@click.option("--num-features", type=int, help="Sensors; of sensors and anomaly_types.")
 @click.option("--seed", type=int, help="Default: 0.")
 @click.option("--noise", type=float, help="Standard deviation of the noise.")
 @click.option("--anomaly-start", type=int, help="First anomalous row; of sensors.")
 @click.option("--anomaly-length", type=int, help="Anomalous rows; of sensors.")
 @click.option("--anomaly-magnitude", type=float, help="In standard deviations of a sensor; of sensors.")
-@click.option("--anomaly-ratio", type=float, help="Share of anomalous rows; of five and kinds.")
-@click.option("--anomaly-kinds", metavar="A,B,...", help="Such as point,trend; of kinds. Default: all.")
+@click.option("--anomaly-ratio", type=float, help="Share of anomalous rows; of five and anomaly_types.")
+@click.option("--anomaly-types", metavar="A,B,...", help="Such as point,trend; of anomaly_types. Default: all.")
 @click.option("--period", type=int, help="Rows of a season; of five.")
 @click.option("--output-path", type=YAML, default="synthetic.csv", show_default=True, help="The rows.")
-@click.option("--labels-path", type=YAML, help="Label and kind of each. Default: OUTPUT ending in .labels.csv.")
+@click.option(
+    "--labels-path", type=YAML, help="Label and anomaly type of each row. Default: OUTPUT ending in .labels.csv."
+)
 @click.option("--train-path", type=YAML, help="As many clean rows from before them.")
 def generate(
     generator: str, output_path: Path, labels_path: Path | None, train_path: Path | None, **options: str | float | None
@@ -58,8 +60,8 @@ def generate(
     from tsad.workflows.generate import generate as command
 
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    if isinstance(kinds := given.get("anomaly_kinds"), str):
-        given["anomaly_kinds"] = kinds.split(",")
+    if isinstance(anomaly_types := given.get("anomaly_types"), str):
+        given["anomaly_types"] = anomaly_types.split(",")
     command(generator, given, output_path, labels_path, train_path)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.data.dataset import DataSet, Kind
+from tsad.data.dataset import DataSet, TypedEvent
 from tsad.data.overlap import Overlap, overlap
 from tsad.errors import DataError
 from tsad.series import Series, runs
@@ -36,11 +36,11 @@ class EventsCard(Spec):
     longest: int
 
 
-class KindCard(Spec):
-    """Anomalies of one kind, such as an attack by its name.
+class AnomalyTypeCard(Spec):
+    """Anomalies of one type, such as an attack by its name.
 
     Attributes:
-        name: Of the kind.
+        name: Name of the anomaly type.
         events: How many there are.
         rows: In them.
     """
@@ -84,7 +84,7 @@ class DataCard(Spec):
         train: Its rows.
         test: Its rows.
         root_causes: Anomalies of the test rows whose features are known.
-        kinds: Of anomalies of the test rows, the one with the most rows first; a row may be of several, or of none.
+        anomaly_types: Anomaly types of the test rows, the one with the most rows first; a row may be of several, or of none.
         constant: Features that never change in the training rows.
         moving: Those of them that take another value in the test rows.
         rows_in_train: Test rows that occur in the training rows.
@@ -100,7 +100,7 @@ class DataCard(Spec):
     train: PartCard
     test: PartCard
     root_causes: int
-    kinds: tuple[KindCard, ...] = ()
+    anomaly_types: tuple[AnomalyTypeCard, ...] = ()
     constant: tuple[str, ...]
     moving: tuple[str, ...]
     rows_in_train: Overlap
@@ -125,7 +125,7 @@ class DataCard(Spec):
                 f"- Time from row to row: {step}",
                 f"- Policy for empty cells: {self.missing or 'none needed'}",
                 f"- Root causes are known for {self.root_causes} anomalies",
-                f"- Kinds of anomalies: {'; '.join(map(_told, self.kinds)) or 'not known'}",
+                f"- Anomaly types: {'; '.join(map(_sentence, self.anomaly_types)) or 'not known'}",
                 f"- Constant in train: {constant}; of these move in test: {moving}",
                 f"- {self.rows_in_train}",
                 f"- {self.windows_in_train}",
@@ -161,7 +161,7 @@ def data_card(data: DataSet) -> DataCard:
         train=_part(data.train),
         test=_part(data.test),
         root_causes=len(data.root_causes),
-        kinds=_kinds(data.kinds),
+        anomaly_types=_anomaly_types(data.typed_events),
         constant=_named(data.train.features, constant),
         moving=_named(data.train.features, moving),
         rows_in_train=overlap(data.train, data.test),
@@ -170,16 +170,16 @@ def data_card(data: DataSet) -> DataCard:
     )
 
 
-def _kinds(kinds: Sequence[Kind]) -> tuple[KindCard, ...]:
+def _anomaly_types(events: Sequence[TypedEvent]) -> tuple[AnomalyTypeCard, ...]:
     lengths: dict[str, list[int]] = {}
-    for start, stop, name in kinds:
+    for start, stop, name in events:
         lengths.setdefault(name, []).append(stop - start)
-    cards = [KindCard(name=name, events=len(rows), rows=sum(rows)) for name, rows in lengths.items()]
+    cards = [AnomalyTypeCard(name=name, events=len(rows), rows=sum(rows)) for name, rows in lengths.items()]
     return tuple(sorted(cards, key=lambda card: (-card.rows, card.name)))
 
 
-def _told(kind: KindCard) -> str:
-    return f"{kind.name} {kind.rows} rows in {kind.events} events"
+def _sentence(anomaly_type: AnomalyTypeCard) -> str:
+    return f"{anomaly_type.name} {anomaly_type.rows} rows in {anomaly_type.events} events"
 
 
 def _part(series: Series) -> PartCard:

@@ -23,7 +23,7 @@ class RootCause(NamedTuple):
     features: tuple[str, ...]
 
 
-class Kind(NamedTuple):
+class TypedEvent(NamedTuple):
     """What sort of anomaly some of the test rows are, such as an attack by its name.
 
     Attributes:
@@ -62,7 +62,7 @@ class DataSet:
         test: Rows after the training rows; labels, if any, are for reports.
         continuous: Whether the first test row follows the last training row as rows follow each other.
         root_causes: Of labeled anomalies of the test rows, as far as they are known; every row of a cause is labeled.
-        kinds: Of anomalies of the test rows, as far as they are known, by first row; two kinds may share rows.
+        typed_events: Stretches of test rows whose anomaly type is known, by first row; two of them may share rows.
         units: What the rows are of, in order, if of several things: each of them is cut in time by itself.
         step_seconds: From one row to the next; None where nobody knows or it varies.
         missing: What was done with empty cells, such as `ffill`; None where the source cannot have any.
@@ -76,7 +76,7 @@ class DataSet:
     test: Series
     continuous: bool = False
     root_causes: tuple[RootCause, ...] = ()
-    kinds: tuple[Kind, ...] = ()
+    typed_events: tuple[TypedEvent, ...] = ()
     units: tuple[Unit, ...] = ()
     step_seconds: float | None = None
     missing: str | None = None

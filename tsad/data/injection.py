@@ -16,8 +16,10 @@ from tsad.series import Series
 
 Features = NDArray[np.int64]
 
-Kind = Literal["point", "contextual", "level_shift", "trend", "seasonal", "noise_burst", "flat_line", "decoupling"]
-ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
+AnomalyType = Literal[
+    "point", "contextual", "level_shift", "trend", "seasonal", "noise_burst", "flat_line", "decoupling"
+]
+ANOMALY_TYPES: tuple[AnomalyType, ...] = get_args(AnomalyType)
 
 LONGEST = 200
 """Rows of the longest event, where a segment has ten times as many."""
@@ -30,13 +32,13 @@ class Event:
     """One injected anomaly.
 
     Attributes:
-        kind: What was done.
+        anomaly_type: What was done to the rows.
         start: First row.
         stop: Row after the last.
         features: Names of the features that changed, in the order of the series; in no other did a value change.
     """
 
-    kind: Kind
+    anomaly_type: AnomalyType
     start: int
     stop: int
     features: tuple[str, ...]
@@ -61,9 +63,9 @@ class Injected:
         """(T,) True in events and in as many rows after each, which a detector with a memory may still find strange."""
         return self._rows(self.events, echo=1)
 
-    def of(self, kind: Kind) -> Flags:
-        """Returns (T,) True in the events of a kind."""
-        return self._rows([event for event in self.events if event.kind == kind], echo=0)
+    def of(self, anomaly_type: AnomalyType) -> Flags:
+        """Returns (T,) True in the events of one anomaly type."""
+        return self._rows([event for event in self.events if event.anomaly_type == anomaly_type], echo=0)
 
     def _rows(self, events: Sequence[Event], *, echo: int) -> Flags:
         rows = np.zeros(len(self.series), bool)
@@ -80,7 +82,7 @@ class Site:
         segment: (R, f) before the event.
         start: First row of the event in the segment.
         length: Rows of the event, n.
-        height: (f,) size and direction of the change in units of the feature, a in the formulas of the kinds.
+        height: (f,) size and direction of the change in units of the feature, a in the formulas of the anomaly types.
     """
 
     segment: Floats
@@ -146,7 +148,7 @@ def decoupling(site: Site, generator: Generator) -> Floats:
     return site.segment[source : source + site.length]
 
 
-CHANGES: Mapping[Kind, Change] = {
+CHANGES: Mapping[AnomalyType, Change] = {
     "point": shift,
     "contextual": contextual,
     "level_shift": shift,
@@ -156,19 +158,19 @@ CHANGES: Mapping[Kind, Change] = {
     "flat_line": flat_line,
     "decoupling": decoupling,
 }
-"""What each kind does to the rows of an event."""
+"""What each anomaly type does to the rows of an event."""
 
 
 def inject(
     series: Series,
-    kinds: Sequence[Kind],
+    anomaly_types: Sequence[AnomalyType],
     share: float,
     generator: Generator,
     *,
     margin: int = 0,
     longest: int = LONGEST,
 ) -> Injected:
-    """Returns a copy of the rows with events in it, the kinds in turn.
+    """Returns a copy of the rows with events in it, the anomaly types in turn.
 
     A point lasts one row. Any other event lasts, log-uniform, up to a tenth of the longest stretch between margins, at least
     4 rows and at most `longest`, and no less than a seventh of that. It lies in one segment of three times its length, and
@@ -182,7 +184,7 @@ def inject(
 
     Args:
         series: (T, F) rows that are taken as normal; labels are not read.
-        kinds: At least one; they come in a random order, then again in another.
+        anomaly_types: At least one; they come in a random order, then again in another.
         share: Of the rows between margins that become anomalous, above 0 and up to 0.3: reached, or passed by less than one
             event; missed only if no further event finds room or changes anything.
         generator: Draws everything.
@@ -190,24 +192,24 @@ def inject(
         longest: Rows of the longest event, at least 4.
 
     Raises:
-        ValueError: if there is no kind, or the share is not in its range.
+        ValueError: if there is no anomaly type, or the share is not in its range.
         DataError: if no feature moves, or no event finds room.
     """
-    if not kinds or not 0 < share <= 0.3:
+    if not anomaly_types or not 0 < share <= 0.3:
         raise ValueError(
-            f"injection needs a kind and a share above 0 and up to 0.3, but got kinds={list(kinds)} and share={share}; "
-            f"take some of {', '.join(ALL_KINDS)} and a share such as 0.1"
+            f"injection needs an anomaly type and a share above 0 and up to 0.3, but got anomaly_types={list(anomaly_types)} and share={share}; "
+            f"take some of {', '.join(ANOMALY_TYPES)} and a share such as 0.1"
         )
     ground = _Ground(series, margin, longest)
     inner = ~ground.taken
     wanted = share * int(inner.sum())
-    for kind in _in_turn(kinds, generator, 2 * math.ceil(wanted)):
+    for anomaly_type in _in_turn(anomaly_types, generator, 2 * math.ceil(wanted)):
         if ground.labels.sum() >= wanted:
             break
-        ground.disturb(kind, generator)
+        ground.disturb(anomaly_type, generator)
     if not ground.events:
         raise DataError(
-            f"none of {list(kinds)} finds room in {len(series)} rows, or changes anything there; give more rows, or ones in "
+            f"none of {list(anomaly_types)} finds room in {len(series)} rows, or changes anything there; give more rows, or ones in "
             f"which more features move"
         )
     changed = replace(series, values=ground.values, labels=ground.labels)
@@ -253,9 +255,9 @@ class _Ground:
         longest = min(longest, max(4, stretch // 10))
         self._lengths = (max(2, longest // 7), longest)
 
-    def disturb(self, kind: Kind, generator: Generator) -> None:
+    def disturb(self, anomaly_type: AnomalyType, generator: Generator) -> None:
         """Makes an event, if there is room and anything changes."""
-        length = 1 if kind == "point" else round(_log_uniform(self._lengths, generator))
+        length = 1 if anomaly_type == "point" else round(_log_uniform(self._lengths, generator))
         starts = self._starts(length)
         if not len(starts):
             return
@@ -265,9 +267,9 @@ class _Ground:
         size = _log_uniform(AMPLITUDES, generator) * generator.choice([-1.0, 1.0], len(features))
         segment = self._series.values[first:after, features].astype(np.float64)
         site = Site(segment, start - first, length, size * self._deviation[features])
-        self._put(kind, start, features, CHANGES[kind](site, generator).astype(np.float32))
+        self._put(anomaly_type, start, features, CHANGES[anomaly_type](site, generator).astype(np.float32))
 
-    def _put(self, kind: Kind, start: int, features: Features, rows: NDArray[np.float32]) -> None:
+    def _put(self, anomaly_type: AnomalyType, start: int, features: Features, rows: NDArray[np.float32]) -> None:
         stop = start + len(rows)
         changed = features[(rows != self.values[start:stop, features]).any(axis=0)]
         if not len(changed):
@@ -275,7 +277,7 @@ class _Ground:
         self.values[start:stop, features] = rows
         self.labels[start:stop] = True
         self.taken[max(0, start - len(rows)) : stop + len(rows)] = True
-        self.events.append(Event(kind, start, stop, tuple(self._series.features[place] for place in changed)))
+        self.events.append(Event(anomaly_type, start, stop, tuple(self._series.features[place] for place in changed)))
 
     def _starts(self, length: int) -> NDArray[np.int64]:
         """Returns the rows from which an event of this length finds room in a segment of three times that."""
@@ -290,11 +292,11 @@ class _Ground:
         return np.sort(generator.choice(self._moving, count, replace=False))
 
 
-def _in_turn(kinds: Sequence[Kind], generator: Generator, count: int) -> Iterator[Kind]:
+def _in_turn(anomaly_types: Sequence[AnomalyType], generator: Generator, count: int) -> Iterator[AnomalyType]:
     for place in range(count):
-        if place % len(kinds) == 0:
-            order = generator.permutation(len(kinds))
-        yield kinds[order[place % len(kinds)]]
+        if place % len(anomaly_types) == 0:
+            order = generator.permutation(len(anomaly_types))
+        yield anomaly_types[order[place % len(anomaly_types)]]
 
 
 def _log_uniform(edges: tuple[float, float], generator: Generator) -> float:

@@ -38,8 +38,10 @@ def joined(parts: Sequence[DataSet], family: str) -> DataSet:
             for part, row in placed
             for each in part.root_causes
         ),
-        kinds=tuple(
-            each._replace(start=each.start + row, stop=each.stop + row) for part, row in placed for each in part.kinds
+        typed_events=tuple(
+            each._replace(start=each.start + row, stop=each.stop + row)
+            for part, row in placed
+            for each in part.typed_events
         ),
         units=tuple(Unit(*found) for found in zip(names, train, test, strict=False)),
         defects=tuple(defect for part in parts for defect in part.defects),

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from tsad.arrays import Flags, Floats
-from tsad.data.injection import ALL_KINDS, Kind, inject
+from tsad.data.injection import ANOMALY_TYPES, AnomalyType, inject
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scoring import ScoringSpec, row_errors
@@ -86,7 +86,7 @@ class LabelFreeSpec(Spec):
 
     Anomalies are put into the raw rows before any scaling and depend on the options here alone, so every candidate meets the
     same ones, and all are judged on the same rows: `edge` or more from both ends of a segment (at most a third of it).
-    Each kind counts the same in each draw: its rows against the normal ones, but for as many after an event as it has.
+    Each anomaly type counts the same in each draw: its rows against the normal ones, but for as many after an event as it has.
 
     A hint, no proof. Rank correlation with the test PR-AUC (VUS-PR) of 20 closed-form detectors, chance among them, on SMD
     1-2, 2-1, 2-8, 3-4: 0.07, 0.50, 0.63, 0.40 (-0.13, 0.44, 0.41, 0.57); of the ten of them that `validation_error` can
@@ -96,7 +96,7 @@ class LabelFreeSpec(Spec):
     themselves.
 
     Attributes:
-        kinds: What is injected, in turn.
+        anomaly_types: Anomaly types that are injected, in turn.
         share: Of the judged rows that become anomalous.
         draws: Injections, each scored once.
         seed: Of the first injection; the next ones have streams of their own.
@@ -104,7 +104,7 @@ class LabelFreeSpec(Spec):
     """
 
     kind: Literal["label_free"]
-    kinds: tuple[Kind, ...] = Field(ALL_KINDS, min_length=1)
+    anomaly_types: tuple[AnomalyType, ...] = Field(ANOMALY_TYPES, min_length=1)
     share: float = Field(0.1, gt=0, le=0.3)
     draws: int = Field(3, ge=1)
     seed: int = Field(0, ge=0)
@@ -120,7 +120,7 @@ class LabelFreeSpec(Spec):
         return float(np.mean(self.precisions(outcome.detector, outcome.parts.validation)))
 
     def precisions(self, detector: Detector, rows: Series) -> list[float]:
-        """Returns the average precision of each kind in each draw, the same ones for every detector, in the same order.
+        """Returns the average precision of each anomaly type in each draw, the same ones for every detector, in the same order.
 
         Raises:
             DataError: if a judged row has no score, or the rows have no room for an event.
@@ -128,9 +128,9 @@ class LabelFreeSpec(Spec):
         return [value for draw in range(self.draws) for value in self._precisions(detector, rows, draw)]
 
     def _precisions(self, detector: Detector, rows: Series, draw: int) -> list[float]:
-        """Returns the average precision of each kind of one draw, its events against the rows that nothing touched."""
+        """Returns the average precision of each anomaly type of one draw, its events against the rows that nothing touched."""
         generator = np.random.default_rng([self.seed, draw])
-        injected = inject(rows, self.kinds, self.share, generator, margin=self.edge)
+        injected = inject(rows, self.anomaly_types, self.share, generator, margin=self.edge)
         scores = detector.score(injected.series).values
         silent = int(np.isnan(scores[injected.inner]).sum())
         if silent:
@@ -141,8 +141,8 @@ class LabelFreeSpec(Spec):
                 f"search.maximize.edge={reach} or more and give segments of {3 * reach} rows, or take a shorter window"
             )
         normal = injected.inner & ~injected.touched
-        kinds = {event.kind for event in injected.events}
-        return [_precision(scores, injected.of(kind), normal) for kind in sorted(kinds)]
+        anomaly_types = {event.anomaly_type for event in injected.events}
+        return [_precision(scores, injected.of(anomaly_type), normal) for anomaly_type in sorted(anomaly_types)]
 
 
 def _precision(scores: Floats, anomalous: Flags, normal: Flags) -> float:

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from tsad.data.dataset import DataSet
-from tsad.data.sets.synthetic import FiveFeaturesSpec, KindsSpec, SingleAnomalySpec
+from tsad.data.sets.synthetic import AnomalyTypesSpec, FiveFeaturesSpec, SingleAnomalySpec
 from tsad.errors import DataError
 from tsad.series import Series
 from tsad.spec import parse
 
-GENERATORS: Mapping[str, type[SingleAnomalySpec] | type[FiveFeaturesSpec] | type[KindsSpec]] = {
+GENERATORS: Mapping[str, type[SingleAnomalySpec] | type[FiveFeaturesSpec] | type[AnomalyTypesSpec]] = {
     "sensors": SingleAnomalySpec,
     "five": FiveFeaturesSpec,
-    "kinds": KindsSpec,
+    "anomaly_types": AnomalyTypesSpec,
 }
 _FIELDS = {
     "num_samples": "rows",
@@ -26,7 +26,6 @@ _FIELDS = {
     "anomaly_length": "length",
     "anomaly_magnitude": "magnitude",
     "anomaly_ratio": "ratio",
-    "anomaly_kinds": "kinds",
 }
 
 
@@ -37,7 +36,7 @@ def generate(generator: str, options: Mapping[str, Any], output: Path, labels: P
         generator: A name of `GENERATORS`.
         options: Those of the command line that were given, by name with underscores.
         output: CSV of one column a feature.
-        labels: CSV of the columns `label` (0 or 1) and `kind` (empty where that is 0), row by row; beside `output`, ending
+        labels: CSV of the columns `label` (0 or 1) and `anomaly_type` (empty where that is 0), row by row; beside `output`, ending
             in .labels.csv, if not given.
         train: CSV of as many clean rows; none if not given.
 
@@ -62,7 +61,7 @@ def generate(generator: str, options: Mapping[str, Any], output: Path, labels: P
         _write(_table(data.train), train)
     anomalous = int(np.sum(np.asarray(data.test.labels)))
     click.echo(
-        f"{len(data.test)} rows of {len(data.test.features)} features, {anomalous} anomalous in {len(data.kinds)} events"
+        f"{len(data.test)} rows of {len(data.test.features)} features, {anomalous} anomalous in {len(data.typed_events)} events"
     )
 
 
@@ -71,10 +70,10 @@ def _table(series: Series) -> pd.DataFrame:
 
 
 def _marks(data: DataSet) -> pd.DataFrame:
-    kinds = np.full(len(data.test), "", dtype=object)
-    for start, stop, name in data.kinds:
-        kinds[start:stop] = name
-    return pd.DataFrame({"label": np.asarray(data.test.labels, int), "kind": kinds})
+    anomaly_types = np.full(len(data.test), "", dtype=object)
+    for start, stop, name in data.typed_events:
+        anomaly_types[start:stop] = name
+    return pd.DataFrame({"label": np.asarray(data.test.labels, int), "anomaly_type": anomaly_types})
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

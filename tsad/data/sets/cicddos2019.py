@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from tsad.data.dataset import DataSet, Kind
+from tsad.data.dataset import DataSet, TypedEvent
 from tsad.data.sets.flow_bins import FlowBins, Rows, flow_rows
 from tsad.data.sets.flows import BENIGN, NUMERIC, Flows, read_flows
 from tsad.errors import DataError, shown
@@ -117,7 +117,7 @@ class CicDdos2019Spec(Spec):
             train=_series(train, kept),
             test=series,
             continuous=bool(kept[-1] and train.numbers[-1] + 1 == test.numbers[0]),
-            kinds=_kinds(test, series),
+            typed_events=_kinds(test, series),
             step_seconds=self.bin_seconds if self.level == "bin" else None,
             missing="0 for a sum or mean of no flow" if self.level == "bin" else "0 for what cannot be true",
             defects=tuple(defects),
@@ -202,9 +202,9 @@ def _series(rows: Rows, kept: NDArray[np.bool_]) -> Series:
     )
 
 
-def _kinds(rows: Rows, series: Series) -> tuple[Kind, ...]:
+def _kinds(rows: Rows, series: Series) -> tuple[TypedEvent, ...]:
     found = [
-        Kind(first + start, first + stop, name)
+        TypedEvent(first + start, first + stop, name)
         for first, after in series.segments()
         for name, held in zip(rows.names, rows.attacks[first:after].T, strict=True)
         for start, stop in runs(held)

@@ -1,4 +1,4 @@
-"""A built-in series that needs no download: coupled sensors with labeled anomalies of several kinds."""
+"""A built-in series that needs no download: coupled sensors with labeled anomalies of several types."""
 
 from itertools import cycle
 from pathlib import Path
@@ -8,9 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from pydantic import Field, model_validator
 
-from tsad.data.dataset import DataSet, Kind, RootCause
-from tsad.data.injection import CHANGES, Site
-from tsad.data.injection import Kind as KindName
+from tsad.data.dataset import DataSet, RootCause, TypedEvent
+from tsad.data.injection import CHANGES, AnomalyType, Site
 from tsad.data.sets.synthetic.sensors import Values, sensor_names, sensors
 from tsad.series import Series
 from tsad.spec import Spec
@@ -19,7 +18,7 @@ from tsad.spec import Spec
 class SyntheticSpec(Spec):
     """Sensors that share slow seasonal drivers, each with a phase and noise of its own.
 
-    The training rows are clean. The test rows hold `events` anomalies, the kinds in turn: point, level shift, noise
+    The training rows are clean. The test rows hold `events` anomalies, the types in turn: point, level shift, noise
     burst, flat line, and decoupling (a sensor follows the drivers of another time). A decoupled or flat sensor stays in its
     normal range, so that no threshold on single values finds it.
 
@@ -62,7 +61,9 @@ class SyntheticSpec(Spec):
             train=Series(values=values[: self.rows].astype(np.float32), features=names),
             test=Series(values=test.astype(np.float32), features=names, labels=labels),
             root_causes=tuple(causes),
-            kinds=tuple(Kind(start, stop, name) for (start, stop, _), name in zip(causes, cycle(_KINDS), strict=False)),
+            typed_events=tuple(
+                TypedEvent(start, stop, name) for (start, stop, _), name in zip(causes, cycle(_TYPES), strict=False)
+            ),
         )
 
     def _disturbed(
@@ -71,24 +72,24 @@ class SyntheticSpec(Spec):
         values, causes = values.copy(), []
         room = len(values) // self.events
         for event in range(self.events):
-            kind = _KINDS[event % len(_KINDS)]
-            length = 1 if kind == "point" else int(generator.integers(8, max(9, min(40, room // 2))))
+            anomaly_type = _TYPES[event % len(_TYPES)]
+            length = 1 if anomaly_type == "point" else int(generator.integers(8, max(9, min(40, room // 2))))
             start = event * room + int(generator.integers(room // 8, max(room // 8 + 1, room - length)))
             rows = slice(start, start + length)
             moved = generator.choice(self.features, size=max(1, self.features // 4), replace=False)
-            if kind == "decoupling":
+            if anomaly_type == "decoupling":
                 values[rows, moved] = _elsewhere(values[rows, moved], drivers[:, moved], start, generator)
             else:
-                height = _heights(kind, len(moved), generator)
-                values[rows, moved] = CHANGES[kind](Site(values[:, moved], start, length, height), generator)
+                height = _heights(anomaly_type, len(moved), generator)
+                values[rows, moved] = CHANGES[anomaly_type](Site(values[:, moved], start, length, height), generator)
             causes.append(RootCause(start, start + length, tuple(names[sensor] for sensor in sorted(moved))))
         return values, causes
 
 
-def _heights(kind: KindName, count: int, generator: Generator) -> Values:
+def _heights(anomaly_type: AnomalyType, count: int, generator: Generator) -> Values:
     """Returns the (count,) size of a change; points and shifts go up or down, each sensor by itself."""
-    signs = generator.choice([-1.0, 1.0], size=count) if kind in {"point", "level_shift"} else np.ones(count)
-    return {"point": 3.0, "level_shift": 1.5, "noise_burst": 0.8}.get(kind, 0.0) * signs
+    signs = generator.choice([-1.0, 1.0], size=count) if anomaly_type in {"point", "level_shift"} else np.ones(count)
+    return {"point": 3.0, "level_shift": 1.5, "noise_burst": 0.8}.get(anomaly_type, 0.0) * signs
 
 
 def _elsewhere(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
@@ -98,4 +99,4 @@ def _elsewhere(rows: Values, drivers: Values, start: int, generator: Generator) 
     return rows - drivers[start : start + len(rows)] + drivers[source : source + len(rows)]
 
 
-_KINDS: tuple[KindName, ...] = ("point", "level_shift", "noise_burst", "flat_line", "decoupling")
+_TYPES: tuple[AnomalyType, ...] = ("point", "level_shift", "noise_burst", "flat_line", "decoupling")

@@ -10,12 +10,20 @@ from pydantic import Field
 
 from tsad.data.dataset import DataSet
 from tsad.data.five_features import FIVE, five_features
-from tsad.data.injection import Kind, inject
+from tsad.data.injection import AnomalyType, inject
 from tsad.data.sets.synthetic.sensors import Values, described
 from tsad.series import Series
 from tsad.spec import Spec
 
-_KINDS: tuple[Kind, ...] = ("point", "contextual", "level_shift", "trend", "seasonal", "noise_burst", "flat_line")
+_TYPES: tuple[AnomalyType, ...] = (
+    "point",
+    "contextual",
+    "level_shift",
+    "trend",
+    "seasonal",
+    "noise_burst",
+    "flat_line",
+)
 
 
 class FiveFeaturesSpec(Spec):
@@ -46,7 +54,7 @@ class FiveFeaturesSpec(Spec):
         generator = np.random.default_rng(self.seed)
         base = Series(self._base(generator)[:, None].astype(np.float32), FIVE[:1])
         train = base.part(0, self.rows)
-        test = inject(base.part(self.rows, 2 * self.rows), _KINDS, self.ratio, generator, longest=self.longest)
+        test = inject(base.part(self.rows, 2 * self.rows), _TYPES, self.ratio, generator, longest=self.longest)
         joined = np.concatenate([train.values, test.series.values])[:, 0].astype(np.float64)
         values = five_features(joined, self.period).astype(np.float32)
         return described(

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from tsad.data.dataset import DataSet, Kind, RootCause
+from tsad.data.dataset import DataSet, RootCause, TypedEvent
 from tsad.data.injection import Event
 from tsad.series import Series
 
@@ -35,7 +35,7 @@ def sensor_names(features: int) -> tuple[str, ...]:
 
 
 def described(name: str, seed: int, train: Series, test: Series, events: tuple[Event, ...]) -> DataSet:
-    """Returns a data set whose labels, causes and kinds are those of the events in its test rows."""
+    """Returns a data set whose labels, root causes and anomaly types are those of the events in its test rows."""
     return DataSet(
         name=f"{name}-{seed}",
         source=f"{name} generator, seed {seed}",
@@ -43,5 +43,5 @@ def described(name: str, seed: int, train: Series, test: Series, events: tuple[E
         test=test,
         continuous=True,
         root_causes=tuple(RootCause(event.start, event.stop, event.features) for event in events),
-        kinds=tuple(Kind(event.start, event.stop, event.kind) for event in events),
+        typed_events=tuple(TypedEvent(event.start, event.stop, event.anomaly_type) for event in events),
     )
