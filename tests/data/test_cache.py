@@ -10,7 +10,7 @@ from tests.data.flow_files import flow, write
 from tests.data.test_smd import lay_out, machine_files
 from tsad.data import cache as cache_module
 from tsad.data.cache import Cache, _packed, _unpacked
-from tsad.data.dataset import DataSet, RootCause, TypedEvent, Unit
+from tsad.data.dataset import DataSet, RootCause, TypedEvent, Entity
 from tsad.data.io.read_options import Reading
 from tsad.data.sets.cicddos2019 import CicDdos2019Spec
 from tsad.data.sets.smd import SmdSpec
@@ -35,7 +35,7 @@ def full_data(rows=6):
         continuous=True,
         root_causes=(RootCause(4, 5, ("ä",)),),
         typed_events=(TypedEvent(4, 6, "flood"),),
-        units=(Unit("one", 0, 0), Unit("two", 2, 1)),
+        entities=(Entity("one", 0, 0), Entity("two", 2, 1)),
         step_seconds=0.1,
         missing="none",
         defects=("cut", "torn"),

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsad.data.dataset import RootCause, Unit
+from tsad.data.dataset import RootCause, Entity
 from tsad.data.sets.smd import FEATURES, SmdSpec
 from tsad.data.split import SplitSpec, split
 from tsad.errors import DataError
@@ -174,7 +174,7 @@ def test_several_machines_lie_end_to_end_with_breaks_and_causes_in_place(several
         (24,),
         (10,),
     )
-    assert data.units == (Unit("2-1", 0, 0), Unit("1-2", 24, 10))
+    assert data.entities == (Entity("2-1", 0, 0), Entity("1-2", 24, 10))
     assert data.root_causes == (RootCause(4, 7, ("f02",)), RootCause(14, 17, ("f02",)))
     for part in ("train", "test"):
         chunks = [getattr(each, part) for each in (one, other)]
@@ -206,7 +206,7 @@ def test_without_a_machine_all_are_none(tmp_path):
 
 def test_each_machine_can_be_scaled_by_its_own_training_rows(several):
     data = SmdSpec(kind="smd", machine=("1-2", "2-1"), scale_each=True).load(several)
-    edge = data.units[1].train
+    edge = data.entities[1].train
     for first, after in ((0, edge), (edge, len(data.train))):
         np.testing.assert_allclose(data.train.values[first:after].mean(axis=0), 0, atol=1e-5)
         np.testing.assert_allclose(data.train.values[first:after].std(axis=0), 1, atol=1e-5)

@@ -37,12 +37,12 @@ class TypedEvent(NamedTuple):
     name: str
 
 
-class Unit(NamedTuple):
+class Entity(NamedTuple):
     """One of several things whose segments lie one after the other in a data set, such as a machine.
 
     Attributes:
         name: Of the machine.
-        train: Its first training row; its last is before the first of the next unit.
+        train: Its first training row; its last is before the first of the next entity.
         test: Its first test row, likewise.
     """
 
@@ -63,7 +63,7 @@ class DataSet:
         continuous: Whether the first test row follows the last training row as rows follow each other.
         root_causes: Of labeled anomalies of the test rows, as far as they are known; every row of a cause is labeled.
         typed_events: Stretches of test rows whose anomaly type is known, by first row; two of them may share rows.
-        units: What the rows are of, in order, if of several things: each of them is cut in time by itself.
+        entities: Entities that the rows belong to, in order, such as machines; empty for a single one. Each is cut in time by itself.
         step_seconds: From one row to the next; None where nobody knows or it varies.
         missing: What was done with empty cells, such as `ffill`; None where the source cannot have any.
         defects: What is known to be wrong with the data and was not mended, one sentence each.
@@ -77,7 +77,7 @@ class DataSet:
     continuous: bool = False
     root_causes: tuple[RootCause, ...] = ()
     typed_events: tuple[TypedEvent, ...] = ()
-    units: tuple[Unit, ...] = ()
+    entities: tuple[Entity, ...] = ()
     step_seconds: float | None = None
     missing: str | None = None
     defects: tuple[str, ...] = ()
@@ -85,8 +85,8 @@ class DataSet:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of features, values, boundaries, units and labels, wherever they came from."""
-        found = hashlib.sha256(f"{self.continuous}{self.units or ''}".encode())
+        """A hash of features, values, boundaries, entities and labels, wherever they came from."""
+        found = hashlib.sha256(f"{self.continuous}{self.entities or ''}".encode())
         for series in (self.train, self.test):
             found.update(repr((series.features, series.boundaries, series.values.shape)).encode())
             found.update(series.values.tobytes())

@@ -6,14 +6,14 @@ from itertools import accumulate
 
 import numpy as np
 
-from tsad.data.dataset import DataSet, Unit
+from tsad.data.dataset import DataSet, Entity
 from tsad.series import Series
 
 
 def joined(parts: Sequence[DataSet], family: str) -> DataSet:
-    """Returns data sets of the same features one after the other, each a unit with a boundary before it; a single one as it is.
+    """Returns data sets of the same features one after the other, each an entity with a boundary before it; a single one as it is.
 
-    Test rows do not follow the training rows then, so the first ones of each unit have no score.
+    Test rows do not follow the training rows then, so the first ones of each entity have no score.
 
     Args:
         parts: At least one; their test rows are labeled.
@@ -29,7 +29,7 @@ def joined(parts: Sequence[DataSet], family: str) -> DataSet:
     placed = list(zip(parts, test, strict=False))
     return replace(
         parts[0],
-        name=f"{family}-{'+'.join(names) if len(names) <= 3 else f'{len(names)}-units'}",
+        name=f"{family}-{'+'.join(names) if len(names) <= 3 else f'{len(names)}-entities'}",
         train=end_to_end([part.train for part in parts]),
         test=end_to_end([part.test for part in parts]),
         continuous=False,
@@ -43,7 +43,7 @@ def joined(parts: Sequence[DataSet], family: str) -> DataSet:
             for part, row in placed
             for each in part.typed_events
         ),
-        units=tuple(Unit(*found) for found in zip(names, train, test, strict=False)),
+        entities=tuple(Entity(*found) for found in zip(names, train, test, strict=False)),
         defects=tuple(defect for part in parts for defect in part.defects),
     )
 

@@ -88,10 +88,10 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
             f"split.gap must be at least the rows that one score looks at (window and smoothing), but got gap={spec.gap} and "
             f"{reach} rows; set split.gap={reach} or more, or take a shorter window"
         )
-    if data.units and spec.selection:
+    if data.entities and spec.selection:
         raise DataError(
             f"{data.name}: rows that may choose are the first ones of one segment, but got split.selection={spec.selection} "
-            f"and {len(data.units)} segments; set split.selection=0, or take one at a time"
+            f"and {len(data.entities)} segments; set split.selection=0, or take one at a time"
         )
     fit, validation = _trained(data, spec)
     selected = round(len(data.test) * spec.selection)
@@ -123,8 +123,8 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
 
 
 def _trained(data: DataSet, spec: SplitSpec) -> tuple[list[Series], list[Series]]:
-    """Returns the fit rows and the validation rows of each unit; a part for which there are no rows is empty."""
-    edges = [*([unit.train for unit in data.units] or [0]), len(data.train)]
+    """Returns the fit rows and the validation rows of each entity; a part for which there are no rows is empty."""
+    edges = [*([entity.train for entity in data.entities] or [0]), len(data.train)]
     fit, validation = [], []
     for first, after in pairwise(edges):
         cut = after - round((after - first) * spec.validation)
