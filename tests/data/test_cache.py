@@ -10,8 +10,8 @@ from tests.data.flow_files import flow, write
 from tests.data.test_smd import lay_out, machine_files
 from tsad.data import cache as cache_module
 from tsad.data.cache import Cache, _packed, _unpacked
-from tsad.data.dataset import DataSet, RootCause, TypedEvent, Entity
-from tsad.data.io.read_options import Reading
+from tsad.data.dataset import DataSet, Entity, RootCause, TypedEvent
+from tsad.data.io.read_options import ReadOptions
 from tsad.data.sets.cicddos2019 import CicDdos2019Spec
 from tsad.data.sets.smd import SmdSpec
 from tsad.data.sets.synthetic import SyntheticSpec
@@ -39,7 +39,7 @@ def full_data(rows=6):
         step_seconds=0.1,
         missing="none",
         defects=("cut", "torn"),
-        reading=Reading(time="when", empty=("?",), step_seconds=0.1),
+        read_options=ReadOptions(time="when", empty=("?",), step_seconds=0.1),
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsad.data.five_features import FIVE, five_features
-from tsad.data.io.times import TimeForm
+from tsad.data.io.times import TimeOptions
 from tsad.data.sets.csv import CsvSpec, read_table, to_times
 from tsad.errors import DataError, SpecError
 from tsad.spec import parse
@@ -231,7 +231,10 @@ def test_the_index_of_a_parquet_file_is_a_column(tmp_path):
 
 def moments(cells, **form):
     return (
-        to_times(pd.Series(cells, name="at"), "load.csv", TimeForm(**form)).astype("datetime64[s]").astype(str).tolist()
+        to_times(pd.Series(cells, name="at"), "load.csv", TimeOptions(**form))
+        .astype("datetime64[s]")
+        .astype(str)
+        .tolist()
     )
 
 
@@ -405,4 +408,4 @@ def test_a_value_is_not_carried_across_a_break(tmp_path):
 def test_a_wrong_cell_is_one_problem(tmp_path):
     path = write(table(**with_cells("cpu", [6], "n/k"), **with_cells("disk", [2], "inf")), tmp_path / "load.csv")
     found = CsvSpec(kind="csv", path=path, time="at", label="anomaly").inspect()
-    assert len(found.problems) == 2
+    assert len(found.issues) == 2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tsad.data.sets.csv import CsvSpec
 from tsad.errors import DataError
 from tsad.spec import parse
-from tsad.workflows.check import _cures
+from tsad.workflows.check import _fixes
 
 ROWS = 40
 AT = pd.date_range("2024-03-01", periods=ROWS, freq="min")
@@ -438,7 +438,7 @@ MENDED = [case for case in EVERY if case[5]]
 def test_the_named_settings_mend_it(tmp_path, suffix, content, options):
     spec, _ = read(tmp_path, content, options, suffix)
     values = {"kind": "csv", "path": str(spec.path), **options}
-    mended = parse(CsvSpec, values | _cures({"data": values}), "data").load(tmp_path)
+    mended = parse(CsvSpec, values | _fixes({"data": values}), "data").load(tmp_path)
     assert len(mended.train) >= 10
     assert len(mended.test) >= 10
 
@@ -548,7 +548,7 @@ REPAIRED = {
 @pytest.mark.parametrize(("content", "options", "said", "cpu"), list(REPAIRED.values()), ids=list(REPAIRED))
 def test_a_repair_is_made_as_documented_and_said(tmp_path, caplog, content, options, said, cpu):
     spec, found = read(tmp_path, content, options)
-    assert not found.problems
+    assert not found.issues
     data = spec.load(tmp_path)
     if cpu is not None:
         place = data.train.features.index("cpu" if options.get("header", True) else "f00")
@@ -562,7 +562,7 @@ def test_a_repair_is_made_as_documented_and_said(tmp_path, caplog, content, opti
 def test_all_problems_are_found_at_once(tmp_path):
     content = more("host", ["a"] * ROWS).replace("00:05:00,1.25", "00:05:00,").replace("00:07:00", "00:06:00")
     _, found = read(tmp_path, content, TIMED)
-    texts = [problem.text for problem in found.problems]
+    texts = [issue.text for issue in found.issues]
     assert len(texts) == 3
     for message in (
         "'host' must hold numbers",
@@ -602,19 +602,19 @@ def test_one_row_cannot_be_cut_in_two(tmp_path):
 def test_any_damage_ends_in_rows_or_in_a_problem(tmp_path, place, length, put):
     content = text().encode()
     spec, found = read(tmp_path, content[:place] + put + content[place + length :], TIMED)
-    assert (found.data is None) == bool(found.problems)
-    assert all(str(problem).startswith(str(spec.path)) for problem in found.problems)
+    assert (found.data is None) == bool(found.issues)
+    assert all(str(issue).startswith(str(spec.path)) for issue in found.issues)
 
 
 def test_rows_are_counted_as_they_stand_in_the_file(tmp_path):
     content = lines(row3="x", row7="2024-03-01 00:07:00,,1", row20=None)
     _, found = read(tmp_path, content, {"bad_lines": "drop", **TIMED})
-    assert [problem.text for problem in found.problems] == ["column 'cpu' has 1 empty cells, first at row 7"]
+    assert [issue.text for issue in found.issues] == ["column 'cpu' has 1 empty cells, first at row 7"]
 
 
 def test_rows_are_counted_below_the_header_wherever_that_is(tmp_path):
     _, found = read(tmp_path, "title\n\n" + lines(row3="x", row7="2024-03-01 00:07:00,,1"), {"skip": 2, **TIMED})
-    first, second = (problem.text for problem in found.problems)
+    first, second = (issue.text for issue in found.issues)
     assert "first row 3 with 1" in first
     assert second == "column 'cpu' has 1 empty cells, first at row 7"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsad.data.dataset import RootCause, Entity
+from tsad.data.dataset import Entity, RootCause
 from tsad.data.sets.smd import FEATURES, SmdSpec
 from tsad.data.split import SplitSpec, split
 from tsad.errors import DataError

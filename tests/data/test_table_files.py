@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tsad.data.io.table_files import open_table
-from tsad.data.io.text import TextForm
-from tsad.data.io.writers import CsvWriter, ParquetWriter, written_whole
+from tsad.data.io.text import TextOptions
+from tsad.data.io.writers import CsvWriter, ParquetWriter, atomic_write
 from tsad.errors import DataError
 
 ODD = (
@@ -51,7 +51,7 @@ def test_the_lines_of_a_csv_are_as_they_were(file, rows):
 
 def test_a_csv_may_have_lines_above_it_and_no_names(tmp_path):
     (tmp_path / "rows.csv").write_text("pump 7\n\n1;2,5\n3;4,5\n")
-    table = open_table(tmp_path / "rows.csv", TextForm(skip=2, header=False))
+    table = open_table(tmp_path / "rows.csv", TextOptions(skip=2, header=False))
     (chunk,) = table.chunks(10)
     assert (table.header, lines(table, 1)) == ("f00;f01", ["1;2,5", "3;4,5"])
     np.testing.assert_array_equal(chunk.columns(["f00", "f01"]), [[1, 2.5], [3, 4.5]])
@@ -59,7 +59,7 @@ def test_a_csv_may_have_lines_above_it_and_no_names(tmp_path):
 
 def test_lines_above_a_csv_count_where_one_is_wrong(tmp_path):
     (tmp_path / "rows.csv").write_text("pump 7\n\na,b\n1,2\n3,4\n5\n")
-    table = open_table(tmp_path / "rows.csv", TextForm(skip=2))
+    table = open_table(tmp_path / "rows.csv", TextOptions(skip=2))
     with pytest.raises(DataError, match="every line must have 2 cells, as the header has, but line 6 has 1"):
         list(table.chunks(10))
 
@@ -256,16 +256,16 @@ def test_a_parquet_file_gets_added_columns_with_one_type(file, tmp_path):
 
 def test_files_get_their_names_when_all_is_written(tmp_path):
     one, other = tmp_path / "one.csv", tmp_path / "other.csv"
-    with written_whole(one, other) as drafts:
-        for draft in drafts:
-            draft.write_text("new")
+    with atomic_write(one, other) as temporary_paths:
+        for temporary_path in temporary_paths:
+            temporary_path.write_text("new")
         assert not one.exists()
     assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["new", "new"]
 
 
 def write_half(*targets):
-    with written_whole(*targets) as drafts:
-        drafts[0].write_text("half")
+    with atomic_write(*targets) as temporary_paths:
+        temporary_paths[0].write_text("half")
         raise DataError("row 5")
 
 
@@ -281,6 +281,6 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     target = tmp_path / "absent" / "one.csv"
     with (
         pytest.raises(DataError, match=r"one\.csv: cannot be written \(No such file"),
-        written_whole(target) as (draft,),
+        atomic_write(target) as (temporary_path,),
     ):
-        draft.write_text("x")
+        temporary_path.write_text("x")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.stores import clear_environment, opened
 from tsad.assessment.artifacts import DETECTOR, write_results
-from tsad.data.io.read_options import READING, Reading
+from tsad.data.io.read_options import READ_OPTIONS, ReadOptions
 from tsad.data.sets.smd import SmdSpec
 from tsad.detector.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.drift import PROFILE, Profile, drift
@@ -45,8 +45,10 @@ def outcome(experiment):
 def saved(tmp_path_factory, experiment, outcome):
     """The detector's folder of a run on a file of somebody's own."""
     folder = tmp_path_factory.mktemp("run")
-    reading = Reading(empty=("?",), missing="ffill")
-    write_results(replace(outcome, parts=replace(outcome.parts, reading=reading)), experiment, folder, "a run")
+    read_options = ReadOptions(empty=("?",), missing="ffill")
+    write_results(
+        replace(outcome, parts=replace(outcome.parts, read_options=read_options)), experiment, folder, "a run"
+    )
     return folder / DETECTOR
 
 
@@ -84,7 +86,7 @@ def files(place, outcome):
 
 
 def test_a_run_writes_a_profile_of_its_fit_rows_and_validation_scores(saved, outcome):
-    assert sorted(path.name for path in saved.iterdir()) == [DESCRIPTION, PROFILE, READING, WEIGHTS]
+    assert sorted(path.name for path in saved.iterdir()) == [DESCRIPTION, PROFILE, READ_OPTIONS, WEIGHTS]
     profile = Profile.load(saved)
     assert profile == Profile.of(outcome.detector, outcome.parts.fit, outcome.validation)
     assert profile.inputs.rows == len(outcome.parts.fit)
@@ -133,7 +135,9 @@ def test_fail_tells_a_cron_job_that_something_moved(tsad, saved, files):
 
 def test_a_file_in_chunks_says_what_all_its_rows_say(saved, files, outcome, monkeypatch):
     monkeypatch.setattr("tsad.workflows.drift._AT_ONCE", 50)
-    found = compare(outcome.detector, Profile.load(saved), Path("usual.csv"), Reading()).drift().model_dump(mode="json")
+    found = (
+        compare(outcome.detector, Profile.load(saved), Path("usual.csv"), ReadOptions()).drift().model_dump(mode="json")
+    )
     scores = outcome.validation
     flags = outcome.detector.flag(scores)
     expected = drift(Profile.load(saved), outcome.parts.validation.values, scores.values, flags).model_dump(mode="json")
@@ -265,7 +269,7 @@ def test_what_is_done_to_a_tracked_model_is_a_run_with_the_new_detector(tsad, st
     assert found.data.metrics["recalibration/after_threshold"] == Detector.load(files / "new").threshold.value
     assert f"run:    runs:/{found.info.run_id}/{DETECTOR}" in out
     names = {Path(each.path).name for each in store.client.list_artifacts(found.info.run_id, DETECTOR)}
-    assert names == {DESCRIPTION, PROFILE, READING, WEIGHTS, LOG}
+    assert names == {DESCRIPTION, PROFILE, READ_OPTIONS, WEIGHTS, LOG}
     assert "1 of 3 features moved: sensor_01" in tsad("drift", f"runs:/{found.info.run_id}/{DETECTOR}", "moved.csv")[1]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of, from_defaults, sensors
-from tsad.data.io.read_options import READING, Reading
+from tsad.data.io.read_options import READ_OPTIONS, ReadOptions
 from tsad.data.io.times import to_times
 from tsad.data.io.values import to_values
 from tsad.data.sets.csv import CsvSpec
@@ -50,7 +50,7 @@ def learned(place):
         (place / "load.csv").write_text(content or text(*german("2024-03-13")))
         data = SETTINGS.model_copy(update=changes).load(place)
         DETECTOR.save(place / "detector")
-        data.reading.save(place / "detector")
+        data.read_options.save(place / "detector")
         return data
 
     return learn
@@ -74,41 +74,41 @@ def score(tsad, place):
 
 def test_a_training_says_what_was_set_and_what_the_cells_decided(learned, place):
     data = learned()
-    found = Reading.load(place / "detector")
-    assert found == data.reading == Reading(**FORM, day_first=True, step_seconds=60.0)
-    assert split(data, SplitSpec(gap=10), 10).reading == found
+    found = ReadOptions.load(place / "detector")
+    assert found == data.read_options == ReadOptions(**FORM, day_first=True, step_seconds=60.0)
+    assert split(data, SplitSpec(gap=10), 10).read_options == found
 
 
 def test_what_a_file_shows_by_itself_is_left_open(learned):
     plain = {"separator": None, "decimal": None, "empty": (), "missing": "error"}
-    assert learned(**plain).reading == Reading(time="when", skip=2, day_first=True, step_seconds=60.0)
+    assert learned(**plain).read_options == ReadOptions(time="when", skip=2, day_first=True, step_seconds=60.0)
 
 
 def test_a_detector_of_before_leaves_all_open(tmp_path):
-    assert Reading.load(tmp_path) == Reading()
+    assert ReadOptions.load(tmp_path) == ReadOptions()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "it: Invalid JSON"),
-        ('{"format": "tsad-reading-2"}', "format: Input should be 'tsad-reading-1'"),
+        ('{"format": "tsad-read-options-2"}', "format: Input should be 'tsad-read-options-1'"),
         ('{"separator": "x"}', "separator: Input should be"),
         ('{"stop": 1}', "stop: Extra inputs are not permitted"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, content, message):
-    (tmp_path / READING).write_text(content)
+    (tmp_path / READ_OPTIONS).write_text(content)
     with pytest.raises(
-        DetectorError, match=rf"{READING}: must say how rows are read, but {message}.*; train again, or"
+        DetectorError, match=rf"{READ_OPTIONS}: must say how rows are read, but {message}.*; train again, or"
     ):
-        Reading.load(tmp_path)
+        ReadOptions.load(tmp_path)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / READING).mkdir()
-    with pytest.raises(DetectorError, match=rf"{READING}: cannot be read"):
-        Reading.load(tmp_path)
+    (tmp_path / READ_OPTIONS).mkdir()
+    with pytest.raises(DetectorError, match=rf"{READ_OPTIONS}: cannot be read"):
+        ReadOptions.load(tmp_path)
 
 
 # --- how it is used ---

@@ -96,7 +96,7 @@ def assessed_metrics(assessment: Assessment) -> dict[str, float]:
 def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, title: str) -> None:
     """Writes what a run came to.
 
-    `experiment.yaml`, `detector/` (with `profile.json`, what drift is measured by, and `reading.json`, how rows of
+    `experiment.yaml`, `detector/` (with `profile.json`, what drift is measured by, and `read_options.json`, how rows of
     more files are read, if a file of somebody's own was), `history.json` (losses per epoch),
     `metrics.json`, `scores.npy` and `labels.npy` (all test rows, NaN = no score), `rows.json` (which of them chose and which
     are reported), `plots/`.
@@ -106,8 +106,8 @@ def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, 
     outcome.detector.save(folder / DETECTOR)
     Profile.of(outcome.detector, outcome.parts.fit, outcome.validation).save(folder / DETECTOR)
     history = [losses.curves() | {"epoch": losses.epoch} for losses in outcome.history]
-    if outcome.parts.reading is not None:
-        outcome.parts.reading.save(folder / DETECTOR)
+    if outcome.parts.read_options is not None:
+        outcome.parts.read_options.save(folder / DETECTOR)
     _write_json(folder / "history.json", history)
     _write_report(outcome.report, outcome.detector.provenance.parts(), folder)
     parts = outcome.parts

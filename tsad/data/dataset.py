@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from tsad.data.io.read_options import Reading
+from tsad.data.io.read_options import ReadOptions
 from tsad.series import Series
 
 
@@ -67,7 +67,7 @@ class DataSet:
         step_seconds: From one row to the next; None where nobody knows or it varies.
         missing: What was done with empty cells, such as `ffill`; None where the source cannot have any.
         defects: What is known to be wrong with the data and was not mended, one sentence each.
-        reading: How rows of more such files are read; None where they come from no file of somebody's own.
+        read_options: How rows of more such files are read; None where they come from no file of somebody's own.
     """
 
     name: str
@@ -81,7 +81,7 @@ class DataSet:
     step_seconds: float | None = None
     missing: str | None = None
     defects: tuple[str, ...] = ()
-    reading: Reading | None = None
+    read_options: ReadOptions | None = None
 
     @cached_property
     def digest(self) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from tsad.data.contamination import contaminate
 from tsad.data.dataset import DataSet
-from tsad.data.io.read_options import Reading
+from tsad.data.io.read_options import ReadOptions
 from tsad.data.joined import end_to_end
 from tsad.errors import DataError
 from tsad.series import Series
@@ -59,7 +59,7 @@ class Parts:
         reported: Rows of `test` that chose nothing.
         past: Rows right before the test rows, where the two are continuous.
         step_seconds: From one row to the next; None where nobody knows.
-        reading: How rows of more such files are read, if they come from one.
+        read_options: How rows of more such files are read, if they come from one.
     """
 
     fit: Series
@@ -69,7 +69,7 @@ class Parts:
     reported: slice
     past: Series | None = None
     step_seconds: float | None = None
-    reading: Reading | None = None
+    read_options: ReadOptions | None = None
 
 
 def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
@@ -118,7 +118,7 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
         reported=slice(reported, len(data.test)),
         past=data.train if data.continuous else None,
         step_seconds=data.step_seconds,
-        reading=data.reading,
+        read_options=data.read_options,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tsad.data.card import data_card
-from tsad.data.io.issues import assignments, flow, together
+from tsad.data.io.issues import assignments, inline_yaml, merged_fixes
 from tsad.data.sets.csv import CsvSpec, Inspection
 from tsad.errors import DataError
 from tsad.spec import Spec, parse, put
@@ -45,12 +45,12 @@ def check(path: Path, changes: Mapping[str, Any], wanted: Wanted) -> None:
     """
     values = put({"data": {"kind": "csv", "path": str(path)}}, changes)
     found = _inspected(values)
-    _show_problems(found)
-    cures = {} if found.data is not None else _cures(values)
-    mended = _with(values, cures)
+    _show_issues(found)
+    fixes = {} if found.data is not None else _fixes(values)
+    mended = _with(values, fixes)
     data = found.data or _inspected(mended).data
     ready = None if data is None else experiment_on(mended, data)
-    if cures and data is not None:
+    if fixes and data is not None:
         given = {name: value for name, value in mended["data"].items() if name not in {"kind", "path"}}
         click.echo(f"\nWith this, it is as below:\n  tsad data check {path} {assignments(given)}\n")
     if data is not None:
@@ -60,9 +60,7 @@ def check(path: Path, changes: Mapping[str, Any], wanted: Wanted) -> None:
     if data is not None and wanted.space is not None:
         _write(search_on(mended, data), "search", wanted.space)
     if found.data is None:
-        raise DataError(
-            f"{path}: {len(found.problems)} problems stand in the way of an experiment; they are named above"
-        )
+        raise DataError(f"{path}: {len(found.issues)} problems stand in the way of an experiment; they are named above")
     if ready is None:
         raise DataError(
             f"{path}: an experiment needs more rows than {len(found.data.train)} to learn from and {len(found.data.test)} to be "
@@ -81,23 +79,23 @@ def _with(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
     return put(values, {f"data.{name}": value for name, value in settings.items()})
 
 
-def _cures(values: Mapping[str, Any]) -> dict[str, Any]:
+def _fixes(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns settings that mend all that can be mended, those of problems that show only after others are gone too."""
     settings: dict[str, Any] = {name: values["data"].get(name, []) for name in ("ignore", "empty")}
     for _ in range(len(CsvSpec.model_fields)):  # each round mends something by a setting, or is the last
         found = _inspected(_with(values, settings))
-        wanted = together([settings, *(problem.cure for problem in found.problems)])
+        wanted = merged_fixes([settings, *(issue.fix for issue in found.issues)])
         if wanted == settings:
             break
         settings = wanted
     return {name: value for name, value in settings.items() if value != []}
 
 
-def _show_problems(found: Inspection) -> None:
-    for number, problem in enumerate(found.problems, start=1):
-        click.echo(f"{number}. {problem}")
-        if problem.cure:
-            click.echo(f"   {assignments(problem.cure)}")
+def _show_issues(found: Inspection) -> None:
+    for number, issue in enumerate(found.issues, start=1):
+        click.echo(f"{number}. {issue}")
+        if issue.fix:
+            click.echo(f"   {assignments(issue.fix)}")
 
 
 def _show_experiment(values: Mapping[str, Any], path: Path | None) -> None:
@@ -114,4 +112,4 @@ def _write(values: Mapping[str, Any], verb: str, path: Path) -> None:
 
 
 def _as_file(values: Mapping[str, Any], command: str) -> str:
-    return "\n".join([f"# {command}", *(f"{name}: {flow(value)}" for name, value in values.items())])
+    return "\n".join([f"# {command}", *(f"{name}: {inline_yaml(value)}" for name, value in values.items())])

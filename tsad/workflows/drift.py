@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsad.data.io.read_options import Reading
+from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import open_table
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
@@ -38,14 +38,14 @@ def drift(model: str, path: Path, output: Path | None, reference: Path | None, *
         fail: Exit with 1 if anything has moved.
     """
     folder = find_folder(model)
-    detector, reading = Detector.load(folder), Reading.load(folder)
-    profile = Profile.load(folder) if reference is None else _profile(detector, reference, reading)
+    detector, read_options = Detector.load(folder), ReadOptions.load(folder)
+    profile = Profile.load(folder) if reference is None else _profile(detector, reference, read_options)
     if profile is None:
         raise DetectorError(
             f"{model}: drift needs {PROFILE} beside the detector, but it has none, since it was saved before there was one; "
             f"train it again, or give --reference FILE of normal rows"
         )
-    comparison = compare(detector, profile, path, reading)
+    comparison = compare(detector, profile, path, read_options)
     found = comparison.drift()
     click.echo(show(found))
     if output is not None:
@@ -57,25 +57,27 @@ def drift(model: str, path: Path, output: Path | None, reference: Path | None, *
         raise SystemExit(1)
 
 
-def compare(detector: Detector, profile: Profile, path: Path, reading: Reading) -> Comparison:
+def compare(detector: Detector, profile: Profile, path: Path, read_options: ReadOptions) -> Comparison:
     """Returns the comparison of all rows of a file, taken chunk by chunk."""
     comparison = Comparison(profile)
-    for values, scored in judged_rows(detector, path, reading):
+    for values, scored in judged_rows(detector, path, read_options):
         comparison.take_rows(values)
         comparison.take_scores(scored.scores, scored.flags)
     return comparison
 
 
-def judged_rows(detector: Detector, path: Path, reading: Reading) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
+def judged_rows(
+    detector: Detector, path: Path, read_options: ReadOptions
+) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
     """Yields the (n, F) rows of each chunk of a file with the scores that they made final; raises `DataError`."""
     stream = Stream(detector)
-    for rows in rows_of(open_table(path, reading), detector.scorer.features, reading, _AT_ONCE, timed=False):
+    for rows in rows_of(open_table(path, read_options), detector.scorer.features, read_options, _AT_ONCE, timed=False):
         yield rows.values, stream.push(rows.values)
 
 
-def _profile(detector: Detector, path: Path, reading: Reading) -> Profile:
+def _profile(detector: Detector, path: Path, read_options: ReadOptions) -> Profile:
     """Returns the profile that normal rows make; they have to fit into memory."""
-    chunks = list(judged_rows(detector, path, reading))
+    chunks = list(judged_rows(detector, path, read_options))
     rows = np.concatenate([values for values, _ in chunks])
     scores, by_feature = (
         np.concatenate([getattr(scored, name) for _, scored in chunks]) for name in ("scores", "by_feature")

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from tsad.arrays import Times
 from tsad.data.io.empty_cells import ForwardFill
-from tsad.data.io.read_options import Reading
+from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile, open_table
 from tsad.data.io.times import to_times
 from tsad.data.io.values import to_values
@@ -29,7 +29,7 @@ _LOOKED_AT = 1000
 class _Wanted(Spec):
     """Read as a section of its own, so that mistakes are named by the path that an experiment would have."""
 
-    data: Reading
+    data: ReadOptions
 
 
 class ChunkRows(NamedTuple):
@@ -55,7 +55,7 @@ def find_folder(model: str) -> Path:
     return model_folder(model).detector
 
 
-def opened(path: Path, folder: Path, changes: Mapping[str, Any]) -> tuple[TableFile, Reading]:
+def opened(path: Path, folder: Path, changes: Mapping[str, Any]) -> tuple[TableFile, ReadOptions]:
     """Returns a file, and how it is read: as the one that a detector learned from, but at its own step.
 
     A step that is not the one learned is said in a line.
@@ -70,62 +70,68 @@ def opened(path: Path, folder: Path, changes: Mapping[str, Any]) -> tuple[TableF
         DetectorError: if what was learned is damaged.
         SpecError: if a change is none.
     """
-    learned = Reading.load(folder)
-    reading = parse(_Wanted, put({"data": learned.model_dump(mode="json")}, changes), "how rows are read").data
-    if reading.time is None and changes.get("data.step_seconds") is not None:
+    learned = ReadOptions.load(folder)
+    read_options = parse(_Wanted, put({"data": learned.model_dump(mode="json")}, changes), "how rows are read").data
+    if read_options.time is None and changes.get("data.step_seconds") is not None:
         raise click.UsageError("--step says how far apart rows are in time; give --time COLUMN too")
-    table = open_table(path, reading)
-    if reading.time is not None and reading.time not in table.names:
+    table = open_table(path, read_options)
+    if read_options.time is not None and read_options.time not in table.names:
         raise DataError(
-            f"{path}: column {reading.time!r} is missing, which holds the times; it has {table.names}; name another with --time, "
+            f"{path}: column {read_options.time!r} is missing, which holds the times; it has {table.names}; name another with --time, "
             f"or score without times (--set data.time=null)"
         )
-    if reading.time is None or reading.step_seconds is None or learned.step_seconds is None:
-        return table, reading
-    step = reading.step_seconds if reading.step_seconds != learned.step_seconds else _step(table, reading, reading.time)
+    if read_options.time is None or read_options.step_seconds is None or learned.step_seconds is None:
+        return table, read_options
+    step = (
+        read_options.step_seconds
+        if read_options.step_seconds != learned.step_seconds
+        else _step(table, read_options, read_options.time)
+    )
     if step is None or abs(step - learned.step_seconds) <= _ALIKE * learned.step_seconds:
-        return table, reading
+        return table, read_options
     click.echo(
         f"{path}: its rows are {step:g} s apart, but the detector learned from rows {learned.step_seconds:g} s apart, so its "
         f"scores may mean little"
     )
-    return table, reading.model_copy(update={"step_seconds": step})
+    return table, read_options.model_copy(update={"step_seconds": step})
 
 
-def _step(table: TableFile, reading: Reading, time: str) -> float | None:
+def _step(table: TableFile, read_options: ReadOptions, time: str) -> float | None:
     """Returns the median seconds between the first rows of a file; None if they do not tell."""
     chunk = next(table.chunks(_LOOKED_AT), None)
     if chunk is None or len(chunk) < 2:
         return None
-    times = to_times(chunk.columns([time])[time], str(table.path), reading)
+    times = to_times(chunk.columns([time])[time], str(table.path), read_options)
     step = float(np.median(np.diff(times) / np.timedelta64(1, "s")))
     return step if step > 0 else None
 
 
 def rows_of(
-    table: TableFile, features: Sequence[str], reading: Reading, rows_at_once: int, *, timed: bool
+    table: TableFile, features: Sequence[str], read_options: ReadOptions, rows_at_once: int, *, timed: bool
 ) -> Iterator[ChunkRows]:
     """Yields the rows of a file, chunk by chunk.
 
     Args:
-        table: Opened with the same `reading`.
+        table: Opened with the same `read_options`.
         features: Columns of the values.
-        reading: How cells become numbers and times.
+        read_options: How cells become numbers and times.
         rows_at_once: At most, in a chunk.
-        timed: Read the column `reading.time`, if there is one, whose times must ascend.
+        timed: Read the column `read_options.time`, if there is one, whose times must ascend.
 
     Raises:
         DataError: naming file, rows and column of whatever is no row of these features.
     """
-    name = reading.time if timed else None
+    name = read_options.time if timed else None
     check_columns(table, features)
-    fill = ForwardFill(features, str(table.path), reading.missing_limit) if reading.missing == "ffill" else None
+    fill = (
+        ForwardFill(features, str(table.path), read_options.missing_limit) if read_options.missing == "ffill" else None
+    )
     latest = None
     for chunk in watched(table, rows_at_once):
         source = f"{table.path}, rows {chunk.first_row}-{chunk.first_row + len(chunk) - 1}"
-        values, times = to_values(chunk.columns(features), features, source, reading.empty, fill), None
+        values, times = to_values(chunk.columns(features), features, source, read_options.empty, fill), None
         if name is not None:
-            times = to_times(chunk.columns([name])[name], source, reading)
+            times = to_times(chunk.columns([name])[name], source, read_options)
             _check_order(table.path, name, chunk, times, latest)
             latest = times[-1]
         yield ChunkRows(chunk, values, times)

@@ -9,10 +9,10 @@ import click
 import numpy as np
 import pandas as pd
 
-from tsad.data.io.read_options import Reading
+from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile, open_table
 from tsad.data.io.values import numbers
-from tsad.data.io.writers import written_whole
+from tsad.data.io.writers import atomic_write
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import score_table
 from tsad.errors import DataError, shown
@@ -72,8 +72,8 @@ def plot(path: Path, output: Path | None, model: str | None, features: str | Non
     shades, drawn = picture.shades, picture.rows[1] - picture.rows[0]
     counts = f"{shades.flagged:,} of {drawn:,} rows flagged, in {shades.events:,} stretches"
     figure = picture.draw(names or picture.involved(SHOWN), f"{path.name}: {counts}")
-    with written_whole(target) as (draft,):
-        figure.savefig(draft, format="png")
+    with atomic_write(target) as (temporary_path,):
+        figure.savefig(temporary_path, format="png")
     click.echo(counts)
     click.echo(f"file: {target}")
 
@@ -85,8 +85,8 @@ def _gathered(path: Path, model: str | None, names: Sequence[str] | None, window
         found = _scored(table)
     else:
         folder = find_folder(model)
-        table, reading = opened(path, folder, {})
-        found = _judged(table, Detector.load(folder), reading)
+        table, read_options = opened(path, folder, {})
+        found = _judged(table, Detector.load(folder), read_options)
     check_columns(table, names or ())
     picture, features = None, list[str]()
     for chunk, first, scored in found:
@@ -131,10 +131,10 @@ def _scored(table: TableFile) -> Found:
         yield chunk, chunk.first_row, cells.assign(score=scores, flag=flags.isin(["true", "1"]).to_numpy())
 
 
-def _judged(table: TableFile, detector: Detector, reading: Reading) -> Found:
+def _judged(table: TableFile, detector: Detector, read_options: ReadOptions) -> Found:
     """Yields the scores that a detector gives."""
     features = detector.scorer.features
-    for chunk, found in judged(detector, table, reading, _ROWS_AT_ONCE):
+    for chunk, found in judged(detector, table, read_options, _ROWS_AT_ONCE):
         scored = score_table(found.scores, found.flags, found.by_feature, features, TOP).assign(
             threshold=found.thresholds
         )

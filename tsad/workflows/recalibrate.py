@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsad.assessment.artifacts import DETECTOR
-from tsad.data.io.read_options import Reading
+from tsad.data.io.read_options import ReadOptions
 from tsad.detector.detector import DESCRIPTION, Detector
 from tsad.drift import Profile, recalibrated, threshold_spec
 from tsad.errors import DetectorError
@@ -81,7 +81,7 @@ def recalibrate(model: str, path: Path, output: Path, changes: Mapping[str, Any]
         raise DetectorError(f"{output}: holds a detector already; give a new folder, so that the one before stays")
     folder = find_folder(model)
     old = Detector.load(folder)
-    scores = np.concatenate([scored.scores for _, scored in judged_rows(old, path, Reading.load(folder))])
+    scores = np.concatenate([scored.scores for _, scored in judged_rows(old, path, ReadOptions.load(folder))])
     new = recalibrated(old, scores, None if keep else threshold_spec(old.threshold, changes), keep=keep)
     line = Recalibration(
         at=datetime.now(UTC).isoformat(timespec="seconds"),

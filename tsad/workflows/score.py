@@ -10,10 +10,10 @@ import click
 import numpy as np
 import pandas as pd
 
-from tsad.data.io.read_options import Reading
+from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile
 from tsad.data.io.text import Layout
-from tsad.data.io.writers import CsvWriter, ParquetWriter, TableWriter, written_whole
+from tsad.data.io.writers import CsvWriter, ParquetWriter, TableWriter, atomic_write
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import Events, score_columns, score_table, with_threshold
 from tsad.detector.scoring import BATCH
@@ -53,11 +53,11 @@ def score(
     _check_targets(path, target, beside)
     folder = find_folder(model)
     detector = with_threshold(Detector.load(folder), threshold, "--threshold")
-    table, reading = opened(path, folder, changes)
+    table, read_options = opened(path, folder, changes)
     top = _free_places(table, detector, top)
-    with written_whole(target, beside) as (rows_draft, events_draft):
-        found = judged(detector, table, reading, rows_at_once)
-        tally = _write(detector, table, (rows_draft, events_draft), top, found, reading.time)
+    with atomic_write(target, beside) as (temporary_rows, temporary_events):
+        found = judged(detector, table, read_options, rows_at_once)
+        tally = _write(detector, table, (temporary_rows, temporary_events), top, found, read_options.time)
     ends = sorted({f"{end:.6g}" for end in (tally.lowest_threshold, tally.highest_threshold)}, key=float)
     click.echo(
         f"{tally.flagged} of {tally.rows} rows flagged (threshold {' to '.join(ends)}, {detector.threshold.method}); "
@@ -68,16 +68,16 @@ def score(
 
 
 def judged(
-    detector: Detector, table: TableFile, reading: Reading, rows_at_once: int
+    detector: Detector, table: TableFile, read_options: ReadOptions, rows_at_once: int
 ) -> Iterator[tuple[Chunk | None, ScoredRows]]:
     """Yields the chunks of a file with the scores that each made final, then None with those of its end.
 
     Raises:
         DataError: naming file, rows and column of whatever is no row of this detector; if not one row gets a score.
     """
-    step = None if reading.time is None else reading.step_seconds
+    step = None if read_options.time is None else read_options.step_seconds
     stream, count = Stream(detector, StreamPolicy(step_seconds=step, fill_to=BATCH)), 0
-    for rows in rows_of(table, detector.scorer.features, reading, rows_at_once, timed=True):
+    for rows in rows_of(table, detector.scorer.features, read_options, rows_at_once, timed=True):
         scored = stream.push(rows.values, rows.times)
         count += int((~np.isnan(scored.scores)).sum())
         yield rows.chunk, scored
@@ -112,7 +112,7 @@ class _Tally:
 def _write(
     detector: Detector,
     table: TableFile,
-    drafts: tuple[Path, Path],
+    temporary_paths: tuple[Path, Path],
     top: int,
     judged_chunks: Iterable[tuple[Chunk | None, ScoredRows]],
     time: str | None,
@@ -120,7 +120,10 @@ def _write(
     """Writes rows and events as they become final."""
     features = detector.scorer.features
     tally, events, times = _Tally(), Events(features, top), list[str]()
-    with _writer(table, drafts[0], features) as writer, drafts[1].open("w", encoding="utf-8", newline="") as file:
+    with (
+        _writer(table, temporary_paths[0], features) as writer,
+        temporary_paths[1].open("w", encoding="utf-8", newline="") as file,
+    ):
         _tell(events.close(), file, table.layout, header=True)
         for chunk, scored in judged_chunks:
             if chunk is not None:

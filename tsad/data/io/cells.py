@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from tsad.data.io.issues import Blocked, Findings
-from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextForm, is_number, made_names, sniff
+from tsad.data.io.issues import FatalIssueError, Issues
+from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, is_number, made_names, sniff
 from tsad.errors import shown
 
 _NULLS = [
@@ -36,48 +36,48 @@ _NULLS = [
 ]
 """Cells that are empty whatever else is said."""
 
-_PLAIN = TextForm()
+_PLAIN = TextOptions()
 
 
-def read_table(path: Path, form: TextForm = _PLAIN) -> pd.DataFrame:
+def read_table(path: Path, options: TextOptions = _PLAIN) -> pd.DataFrame:
     """Returns the columns of a `.csv` or `.parquet` file; raises `DataError` if it cannot be read as one."""
-    findings = Findings(str(path))
-    table = read(path, form, findings)
-    if findings.problems:
-        raise Blocked(findings.problems[0])
+    issues = Issues(str(path))
+    table = read(path, options, issues)
+    if issues.items:
+        raise FatalIssueError(issues.items[0])
     return table.reset_index(drop=True)
 
 
-def read(path: Path, form: TextForm, findings: Findings) -> pd.DataFrame:
+def read(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
     """Returns the columns of a file, numbered in the index as the rows are in the file.
 
     Columns of a CSV are whole numbers, numbers, truth values or text, whichever comes first; blanks around cells and
     blank lines are nothing.
 
     Raises:
-        Blocked: if it is no table; lesser problems go to `findings`.
+        FatalIssueError: if it is no table; lesser problems go to `issues`.
     """
     if not path.is_file():
-        findings.stop("cannot be read (No such file)", way="give the path of a .csv or .parquet file")
+        issues.fail("cannot be read (No such file)", advice="give the path of a .csv or .parquet file")
     try:
         if path.suffix == ".parquet":
             table = pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)
         elif path.suffix == ".csv":
-            table = _read_csv(path, form, findings)
+            table = _read_csv(path, options, issues)
         else:
-            findings.stop("a table must be a .csv or .parquet file", way="rename or convert it")
+            issues.fail("a table must be a .csv or .parquet file", advice="rename or convert it")
     except OSError as error:
-        findings.stop(f"cannot be read ({error.strerror or error})", way="give the path of a .csv or .parquet file")
+        issues.fail(f"cannot be read ({error.strerror or error})", advice="give the path of a .csv or .parquet file")
     except (pa.ArrowException, csv.Error, UnicodeError) as error:
-        findings.stop(
+        issues.fail(
             f"is not a {path.suffix[1:]} table ({' '.join(str(error).split())})",
-            way="write it again, every quote closed" if path.suffix == ".csv" else "write it again",
+            advice="write it again, every quote closed" if path.suffix == ".csv" else "write it again",
         )
-    return _named(table, findings)
+    return _named(table, issues)
 
 
-def _read_csv(path: Path, form: TextForm, findings: Findings) -> pd.DataFrame:
-    layout = sniff(path, form, findings)
+def _read_csv(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
+    layout = sniff(path, options, issues)
     bad: list[pyarrow.csv.InvalidRow] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
@@ -86,18 +86,18 @@ def _read_csv(path: Path, form: TextForm, findings: Findings) -> pd.DataFrame:
 
     names = [f"f{place}" for place in range(len(layout.first))]
     cells = pyarrow.csv.read_csv(path, *_options(layout, names, note))
-    above = 1 + form.header + layout.skip  # records are counted from 1, lines above them too
+    above = 1 + options.header + layout.skip  # records are counted from 1, lines above them too
     wrong = [row.number - above for row in bad]
-    _judge_lines(bad, wrong, form, findings)
-    _judge_layout(layout, form, findings)
-    if form.header:
+    _judge_lines(bad, wrong, options, issues)
+    _judge_layout(layout, options, issues)
+    if options.header:
         cells = cells.slice(1)
     numbers = np.setdiff1d(np.arange(len(cells) + len(wrong)), wrong)
-    columns = [_typed(column, layout.decimal, form.empty) for column in cells.columns]
+    columns = [_typed(column, layout.decimal, options.empty) for column in cells.columns]
     table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers)
     if len(names) == 1 and table["f0"].notna().any():
         table = table.loc[: table["f0"].last_valid_index()]  # blank lines at the end
-    return table.set_axis(list(layout.first) if form.header else made_names(len(names)), axis=1)
+    return table.set_axis(list(layout.first) if options.header else made_names(len(names)), axis=1)
 
 
 def _options(
@@ -118,37 +118,41 @@ def _options(
     )
 
 
-def _judge_lines(bad: list[pyarrow.csv.InvalidRow], rows: list[int], form: TextForm, findings: Findings) -> None:
+def _judge_lines(bad: list[pyarrow.csv.InvalidRow], rows: list[int], options: TextOptions, issues: Issues) -> None:
     if not bad:
         return
     text = (
         f"{len(bad)} rows have another number of cells than the first line, which has {bad[0].expected_columns}, first row "
         f"{rows[0]} with {bad[0].actual_columns} ({shown(bad[0].text)})"
     )
-    if form.bad_lines == "drop":
-        findings.repaired(f"{text}; left out")
+    if options.bad_lines == "drop":
+        issues.add_repair(f"{text}; left out")
     elif any("\n" in row.text for row in bad):
-        findings.problem(
-            f"is not a csv table ({text})", way="close the quote in that row, which takes in the rows below it"
+        issues.add(
+            f"is not a csv table ({text})", advice="close the quote in that row, which takes in the rows below it"
         )
     else:
-        findings.problem(f"is not a csv table ({text})", {"bad_lines": "drop"}, "mend those lines")
+        issues.add(f"is not a csv table ({text})", {"bad_lines": "drop"}, "mend those lines")
 
 
-def _judge_layout(layout: Layout, form: TextForm, findings: Findings) -> None:
+def _judge_layout(layout: Layout, options: TextOptions, issues: Issues) -> None:
     """Notes what is odd about the first line, and what the reader took for granted."""
     numbers = [cell for cell in layout.first if is_number(cell)]
-    if form.header and len(numbers) == len(layout.first) and numbers != [str(place) for place in range(len(numbers))]:
-        findings.problem(
+    if (
+        options.header
+        and len(numbers) == len(layout.first)
+        and numbers != [str(place) for place in range(len(numbers))]
+    ):
+        issues.add(
             f"the first line must name the columns, but holds numbers ({shown(', '.join(numbers))})",
             {"header": False},
             "write a line with names above it",
         )
-    if layout.decimal == "," and form.decimal is None:
-        findings.repaired("numbers are written with a decimal comma, it seems, and were read so")
+    if layout.decimal == "," and options.decimal is None:
+        issues.add_repair("numbers are written with a decimal comma, it seems, and were read so")
     other = next((mark for mark in (*SEPARATORS, " ") if mark in layout.first[0]), None)
     if len(layout.first) == 1 and other:
-        findings.problem(
+        issues.add(
             f"has one column only, {shown(layout.first[0])}, at the separator {layout.separator!r}",
             {"separator": other},
             "rename it" if other == " " else "",
@@ -183,16 +187,16 @@ def _whole(digits: pa.ChunkedArray, numbers: pa.ChunkedArray) -> pa.ChunkedArray
     return numbers if whole is None else whole
 
 
-def _named(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+def _named(table: pd.DataFrame, issues: Issues) -> pd.DataFrame:
     """Returns the table with a name for each column; notes names that come twice and those that had to be made up."""
     names = [str(name).strip() for name in table.columns]
     bare = [place for place, name in enumerate(names) if not name or name.startswith("__index_level_")]
     for place in bare:
         names[place] = f"unnamed_{place}"
     if bare:
-        findings.repaired(f"columns {bare} have no name and are called {', '.join(names[place] for place in bare)}")
+        issues.add_repair(f"columns {bare} have no name and are called {', '.join(names[place] for place in bare)}")
     for name in [name for name, count in Counter(names).items() if count > 1]:
         places = [place for place, other in enumerate(names) if other == name]
-        findings.problem(f"columns must differ in name, but {places} are all called {name!r}", way="rename all but one")
+        issues.add(f"columns must differ in name, but {places} are all called {name!r}", advice="rename all but one")
     kept = pd.Index(names).duplicated()
     return table.loc[:, ~kept].set_axis([name for name, again in zip(names, kept, strict=True) if not again], axis=1)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.arrays import Floats
-from tsad.data.io.issues import Findings
+from tsad.data.io.issues import Issues
 from tsad.data.io.regular import Rows
 from tsad.errors import DataError, shown
 from tsad.series import runs
 from tsad.spec import Spec
 
 
-class EmptyCells(Spec):
+class EmptyCellOptions(Spec):
     """What is done with empty cells, in each segment by itself.
 
     Attributes:
@@ -32,31 +32,31 @@ class EmptyCells(Spec):
     missing_limit: int = Field(100, ge=1)
 
 
-def filled(rows: Rows, features: tuple[str, ...], form: EmptyCells, findings: Findings) -> tuple[Rows, tuple[str, ...]]:
+def filled(
+    rows: Rows, features: tuple[str, ...], options: EmptyCellOptions, issues: Issues
+) -> tuple[Rows, tuple[str, ...]]:
     """Returns rows without empty cells, and the features that are left; notes what was filled, or cannot be."""
     empty = np.isnan(rows.cells)
     if not empty.any():
         return rows, features
-    if form.missing == "drop_column":
-        return _without(rows, features, empty, findings)
-    values = rows.cells if form.missing == "error" else _fill(rows.cells, form.missing, rows.boundaries)
+    if options.missing == "drop_column":
+        return _without(rows, features, empty, issues)
+    values = rows.cells if options.missing == "error" else _fill(rows.cells, options.missing, rows.boundaries)
     left = np.isnan(values)
     worst = np.array([_longest(column) for column in empty.T])
     if left.any():
-        findings.problem(
-            _told(left, rows, features, "empty"), _cure(empty, worst, rows, features, form), "drop their rows"
-        )
-    elif worst.max() > form.missing_limit:
+        issues.add(_told(left, rows, features, "empty"), _fix(empty, worst, rows, features, options), "drop their rows")
+    elif worst.max() > options.missing_limit:
         place = int(worst.argmax())
-        findings.problem(
+        issues.add(
             f"column {features[place]!r} has {worst[place]} empty cells one after the other, more than missing_limit "
-            f"{form.missing_limit}, first at {_row(empty[:, place], rows)}",
-            _cure(empty, worst, rows, features, form),
+            f"{options.missing_limit}, first at {_row(empty[:, place], rows)}",
+            _fix(empty, worst, rows, features, options),
             "data.missing=drop_column",
         )
     else:
-        findings.repaired(
-            f"{_told(empty, rows, features, 'empty')}; filled by {form.missing}, at most {worst.max()} one after the other"
+        issues.add_repair(
+            f"{_told(empty, rows, features, 'empty')}; filled by {options.missing}, at most {worst.max()} one after the other"
         )
     return replace(rows, cells=np.where(np.isnan(values), 0.0, values)), features
 
@@ -78,14 +78,14 @@ def _row(empty: NDArray[np.bool_], rows: Rows) -> str:
 
 
 def _without(
-    rows: Rows, features: tuple[str, ...], empty: NDArray[np.bool_], findings: Findings
+    rows: Rows, features: tuple[str, ...], empty: NDArray[np.bool_], issues: Issues
 ) -> tuple[Rows, tuple[str, ...]]:
     kept = ~empty.any(axis=0)
     if not kept.any():
-        findings.stop(
+        issues.fail(
             "every column has empty cells, so that drop_column leaves none", {"missing": "ffill"}, "interpolate"
         )
-    findings.repaired(f"{_told(empty, rows, features, 'empty')}; these columns were left out")
+    issues.add_repair(f"{_told(empty, rows, features, 'empty')}; these columns were left out")
     names = tuple(features[place] for place in np.flatnonzero(kept))
     return replace(rows, cells=rows.cells[:, kept]), names
 
@@ -101,22 +101,22 @@ def _longest(empty: NDArray[np.bool_]) -> int:
     return max((stop - start for start, stop in runs(empty)), default=0)
 
 
-def _cure(
-    empty: NDArray[np.bool_], worst: NDArray[np.int64], rows: Rows, features: tuple[str, ...], form: EmptyCells
+def _fix(
+    empty: NDArray[np.bool_], worst: NDArray[np.int64], rows: Rows, features: tuple[str, ...], options: EmptyCellOptions
 ) -> dict[str, Any]:
     """Returns settings after which nothing is empty: columns that are mostly empty are left out, the rest is filled."""
     poor = empty.mean(axis=0) > 0.5
-    cure: dict[str, Any] = {"ignore": [features[place] for place in np.flatnonzero(poor)]} if poor.any() else {}
+    fix: dict[str, Any] = {"ignore": [features[place] for place in np.flatnonzero(poor)]} if poor.any() else {}
     rest = empty[:, ~poor]
     if not rest.any():
-        return cure
+        return fix
     hows = [
         how for how in ("ffill", "interpolate") if not np.isnan(_fill(rows.cells[:, ~poor], how, rows.boundaries)).any()
     ]
     if not hows:
-        return cure | {"missing": "drop_column"}
+        return fix | {"missing": "drop_column"}
     longest = int(worst[~poor].max())
-    return cure | {"missing": hows[0]} | ({"missing_limit": longest} if longest > form.missing_limit else {})
+    return fix | {"missing": hows[0]} | ({"missing_limit": longest} if longest > options.missing_limit else {})
 
 
 class ForwardFill:

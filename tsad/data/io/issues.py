@@ -1,8 +1,8 @@
-"""What was found in somebody's file: problems with the settings that mend them, and repairs that were made."""
+"""Issues of a file: what is wrong with it, the settings that fix it, and the repairs that were made while it was read."""
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -13,91 +13,91 @@ from tsad.spec import parse_overrides
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that stands in the way.
+class Issue:
+    """One reason why a file cannot be used as it is, with the ways to fix it.
 
     Attributes:
-        source: The file.
-        text: What is wrong, with column, row and cell; rows are counted from 0 below the header, lines of the file from 1.
-        cure: Settings of `data` that mend it, by name; empty where only the file itself can be mended.
-        way: What else to do, or instead.
+        source: Path of the file.
+        text: What is wrong, with column, row and cell; rows count from 0 below the header, lines of the file from 1.
+        fix: Settings of the section `data` that solve the issue, by name; empty if only a change of the file does.
+        advice: What else the user can do, in words; empty if there is nothing else.
     """
 
     source: str
     text: str
-    cure: Mapping[str, Any]
-    way: str
+    fix: Mapping[str, Any]
+    advice: str
 
     def __str__(self) -> str:
-        settings = f"set {' '.join(f'data.{name}={flow(value)}' for name, value in self.cure.items())}"
-        ways = [settings] * bool(self.cure) + [self.way] * bool(self.way)
-        return f"{self.source}: {self.text}; {', or '.join(ways)}"
+        settings = f"set {' '.join(f'data.{name}={inline_yaml(value)}' for name, value in self.fix.items())}"
+        remedies = [settings] * bool(self.fix) + [self.advice] * bool(self.advice)
+        return f"{self.source}: {self.text}; {', or '.join(remedies)}"
 
 
-class Blocked(DataError):  # noqa: N818 (what happened, not what went wrong)
-    """A problem after which nothing more can be found.
+class FatalIssueError(DataError):
+    """An issue after which the rest of the file cannot be examined.
 
     Attributes:
-        problem: It.
+        issue: The issue itself.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+    def __init__(self, issue: Issue) -> None:
+        super().__init__(str(issue))
+        self.issue = issue
 
 
 @dataclass(frozen=True)
-class Findings:
-    """A list that the steps from a file to a series write to.
+class Issues:
+    """Everything that the steps from a file to a series report about it.
 
     Attributes:
-        source: The file.
-        problems: What has to be mended before the file can be used.
-        repairs: What was mended, and what the reader took for granted, one sentence each.
-        settled: Settings that were left open and that the cells decided, by name.
+        source: Path of the file that the next issues and repairs belong to.
+        items: Issues that must be fixed before the file can be used, in the order in which they were noticed.
+        repairs: Changes that were made to the rows, and assumptions about them, one sentence each.
+        inferred: Settings that the user left open and that the cells decided, by name.
     """
 
     source: str
-    problems: list[Problem] = field(default_factory=list)
+    items: list[Issue] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
-    settled: dict[str, Any] = field(default_factory=dict)
+    inferred: dict[str, Any] = field(default_factory=dict)
 
-    def about(self, source: str) -> "Findings":
-        """Returns the same lists for what is found in another file."""
-        return Findings(source, self.problems, self.repairs, self.settled)
+    def of(self, source: str) -> "Issues":
+        """Returns the same lists, to which reports about another file are added."""
+        return Issues(source, self.items, self.repairs, self.inferred)
 
-    def problem(self, text: str, cure: Mapping[str, Any] | None = None, way: str = "") -> None:
-        """Notes a problem; the step goes on as well as it can."""
-        self.problems.append(Problem(self.source, text, cure or {}, way))
+    def add(self, text: str, fix: Mapping[str, Any] | None = None, advice: str = "") -> None:
+        """Adds an issue; the step that reports it continues as well as it can."""
+        self.items.append(Issue(self.source, text, fix or {}, advice))
 
-    def stop(self, text: str, cure: Mapping[str, Any] | None = None, way: str = "") -> NoReturn:
-        """Raises `Blocked` with a problem after which there is nothing to go on with."""
-        raise Blocked(Problem(self.source, text, cure or {}, way))
+    def fail(self, text: str, fix: Mapping[str, Any] | None = None, advice: str = "") -> NoReturn:
+        """Raises `FatalIssueError`, because nothing remains that a later step could examine."""
+        raise FatalIssueError(Issue(self.source, text, fix or {}, advice))
 
-    def repaired(self, text: str) -> None:
-        """Notes a repair."""
+    def add_repair(self, text: str) -> None:
+        """Adds a repair to the list, preceded by the path of the file."""
         self.repairs.append(f"{self.source}: {text}")
 
 
-def flow(value: Any) -> str:
-    """Returns a value as an override takes it, `[note, host]` for example."""
+def inline_yaml(value: Any) -> str:
+    """Returns a value on one line as an override accepts it, such as `[note, host]`."""
     plain = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1_000_000, allow_unicode=True)
     plain = plain.removesuffix("\n").removesuffix("\n...")
     return plain if parse_overrides([f"value={plain}"]) == {"value": value} else json.dumps(value, ensure_ascii=False)
 
 
 def assignments(settings: Mapping[str, Any]) -> str:
-    """Returns settings of `data` as words for a shell: `--set data.missing=ffill`."""
-    return " ".join(f"--set {shlex.quote(f'data.{name}={flow(value)}')}" for name, value in settings.items())
+    """Returns settings of the section `data` as words for a shell, such as `--set data.missing=ffill`."""
+    return " ".join(f"--set {shlex.quote(f'data.{name}={inline_yaml(value)}')}" for name, value in settings.items())
 
 
-def together(cures: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns the settings of several cures as one; lists are joined, of other values the first counts."""
-    found: dict[str, Any] = {}
-    for cure in cures:
-        for name, value in cure.items():
+def merged_fixes(fixes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the settings of several fixes as one: lists are joined without repeats, of other values the first counts."""
+    merged: dict[str, Any] = {}
+    for fix in fixes:
+        for name, value in fix.items():
             if isinstance(value, list):
-                found[name] = list(dict.fromkeys([*found.get(name, []), *value]))
+                merged[name] = list(dict.fromkeys([*merged.get(name, []), *value]))
             else:
-                found.setdefault(name, value)
-    return found
+                merged.setdefault(name, value)
+    return merged

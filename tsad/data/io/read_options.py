@@ -6,17 +6,17 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from tsad.data.io.empty_cells import EmptyCells
-from tsad.data.io.text import TextForm
-from tsad.data.io.times import TimeForm
+from tsad.data.io.empty_cells import EmptyCellOptions
+from tsad.data.io.text import TextOptions
+from tsad.data.io.times import TimeOptions
 from tsad.errors import DetectorError
 from tsad.spec import Spec
 
-READING = "reading.json"
+READ_OPTIONS = "read_options.json"
 """Stands beside `detector.json`."""
 
 
-class Reading(EmptyCells, TimeForm, TextForm):
+class ReadOptions(EmptyCellOptions, TimeOptions, TextOptions):
     """The settings of `CsvSpec` that a row needs to be read as those of the training were, and the step between those.
 
     Features and their order are the detector's own. What the training found out by itself (separator, decimal mark, unit of
@@ -27,7 +27,7 @@ class Reading(EmptyCells, TimeForm, TextForm):
         step_seconds: From one row to the next; None where nobody knows or it varies.
     """
 
-    format: Literal["tsad-reading-1"] = "tsad-reading-1"
+    format: Literal["tsad-read-options-1"] = "tsad-read-options-1"
     step_seconds: float | None = Field(None, ge=1e-9)
 
     @classmethod
@@ -43,13 +43,13 @@ class Reading(EmptyCells, TimeForm, TextForm):
         return cls.model_validate({**told, **settled, "step_seconds": step_seconds})
 
     def save(self, folder: Path) -> None:
-        """Writes `reading.json`."""
-        (folder / READING).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+        """Writes `read_options.json`."""
+        (folder / READ_OPTIONS).write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Returns what `save` wrote, one that leaves all open if there is nothing; raises `DetectorError` if it is damaged."""
-        path = folder / READING
+        path = folder / READ_OPTIONS
         if not path.exists():
             return cls()
         try:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tsad.arrays import Floats
-from tsad.data.io.issues import Findings
+from tsad.data.io.issues import Issues
 from tsad.spec import Spec
 
 _LONGER = 1.5
@@ -70,7 +70,7 @@ class ResampleSpec(Spec):
         return int(pd.Timedelta(self.step).value)
 
 
-class OrderForm(Spec):
+class OrderOptions(Spec):
     """What is done where times do not go on step by step.
 
     Attributes:
@@ -90,33 +90,31 @@ class OrderForm(Spec):
     gap: float = Field(10.0, ge=1.5)
 
 
-def in_time(rows: Rows, form: OrderForm, findings: Findings) -> Rows:
+def in_time(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
     """Returns rows whose times ascend, at a regular step if asked for; without times they stay as they are."""
     if rows.times is None or not len(rows.cells):
-        if form.resample is not None:
-            findings.problem(
-                "rows without times cannot be resampled", {"resample": None}, "name the column in data.time"
-            )
+        if options.resample is not None:
+            issues.add("rows without times cannot be resampled", {"resample": None}, "name the column in data.time")
         return rows
-    rows = _unique(_sorted(rows, form, findings), form, findings)
-    if form.resample is not None:
-        rows = _resampled(rows, form.resample)
-    return _without_gaps(rows, form, findings)
+    rows = _unique(_sorted(rows, options, issues), options, issues)
+    if options.resample is not None:
+        rows = _resampled(rows, options.resample)
+    return _without_gaps(rows, options, issues)
 
 
-def _sorted(rows: Rows, form: OrderForm, findings: Findings) -> Rows:
+def _sorted(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
     steps = rows.steps
     back = np.flatnonzero(steps < 0)
     if not len(back):
         return rows
     row = rows.numbers[back[0] + 1]
-    if form.unsorted == "sort":
-        findings.repaired(f"{len(back)} rows were before the row above, first row {row}; rows were sorted")
+    if options.unsorted == "sort":
+        issues.add_repair(f"{len(back)} rows were before the row above, first row {row}; rows were sorted")
     else:
         clock = (
             "" if (-steps[back] > 3600).any() else "if the clock was put back there, name its zone in data.time_zone"
         )
-        findings.problem(
+        issues.add(
             f"times must ascend, but row {row} is before the row above"
             + (f", and so are {len(back) - 1} others" if len(back) > 1 else ""),
             {"unsorted": "sort"},
@@ -125,18 +123,18 @@ def _sorted(rows: Rows, form: OrderForm, findings: Findings) -> Rows:
     return rows.taken(np.argsort(rows.moments, kind="stable"))
 
 
-def _unique(rows: Rows, form: OrderForm, findings: Findings) -> Rows:
+def _unique(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
     again = np.concatenate([[False], rows.steps == 0])
-    if not again.any() or form.duplicates == "keep" or form.resample is not None:
+    if not again.any() or options.duplicates == "keep" or options.resample is not None:
         return rows
     row = rows.numbers[int(again.argmax())]
     text = f"{int(again.sum())} rows have the time of the row above, first row {row}"
-    if form.duplicates == "error":
+    if options.duplicates == "error":
         same = np.array_equal(rows.cells[again], rows.cells[np.flatnonzero(again) - 1], equal_nan=True)
-        findings.problem(text, {"duplicates": "first" if same else "mean"}, "one of first, last, mean, keep")
+        issues.add(text, {"duplicates": "first" if same else "mean"}, "one of first, last, mean, keep")
     else:
-        findings.repaired(f"{text}; of rows of one time the {form.duplicates} was taken")
-    how = {"error": "first"}.get(form.duplicates, form.duplicates)
+        issues.add_repair(f"{text}; of rows of one time the {options.duplicates} was taken")
+    how = {"error": "first"}.get(options.duplicates, options.duplicates)
     return _merged(rows, np.flatnonzero(~again), how)
 
 
@@ -156,36 +154,38 @@ def _merged(rows: Rows, starts: NDArray[np.int64], how: str) -> Rows:
     return replace(rows.taken(starts), cells=cells, labels=labels)
 
 
-def _without_gaps(rows: Rows, form: OrderForm, findings: Findings) -> Rows:
+def _without_gaps(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
     """Returns the rows with boundaries or empty rows where time is missing."""
     steps = rows.steps
     step = float(np.median(steps)) if len(steps) else 0.0
-    if form.resample is not None:
-        step = form.resample.nanoseconds / 1e9
+    if options.resample is not None:
+        step = options.resample.nanoseconds / 1e9
     if step <= 0:
         return rows
-    wide = steps > form.gap * step * (1 + 1e-9)
-    if wide.any() and form.gaps != "fill":
+    wide = steps > options.gap * step * (1 + 1e-9)
+    if wide.any() and options.gaps != "fill":
         text = (
-            f"{int(wide.sum())} gaps are longer than {form.gap:g} steps of {step:g} s, first after row "
+            f"{int(wide.sum())} gaps are longer than {options.gap:g} steps of {step:g} s, first after row "
             f"{rows.numbers[int(wide.argmax())]} ({steps[wide][0]:g} s)"
         )
-        if form.gaps == "error":
-            findings.problem(text, {"gaps": "break"}, "data.gaps=fill, or a larger data.gap")
+        if options.gaps == "error":
+            issues.add(text, {"gaps": "break"}, "data.gaps=fill, or a larger data.gap")
         else:
-            findings.repaired(f"{text}; a new segment begins after each")
+            issues.add_repair(f"{text}; a new segment begins after each")
     absent = np.round(steps / step).astype(np.int64) - 1
-    fill = (steps > _LONGER * step) & (form.gaps == "fill" or (form.resample is not None and ~wide))
+    fill = (steps > _LONGER * step) & (options.gaps == "fill" or (options.resample is not None and ~wide))
     counts = np.where(fill, absent, 0)
     if counts.sum() > 10 * len(rows.cells):
-        findings.problem(
+        issues.add(
             f"filling the gaps would add {int(counts.sum())} rows of {step:g} s to {len(rows.cells)} rows",
             {"gaps": "break"},
         )
         return rows
     if counts.any():
-        findings.repaired(f"{int(counts.sum())} empty rows were put where {int(fill.sum())} gaps were")
-    kept = replace(rows, boundaries=() if form.gaps != "break" else tuple(int(row) + 1 for row in np.flatnonzero(wide)))
+        issues.add_repair(f"{int(counts.sum())} empty rows were put where {int(fill.sum())} gaps were")
+    kept = replace(
+        rows, boundaries=() if options.gaps != "break" else tuple(int(row) + 1 for row in np.flatnonzero(wide))
+    )
     return _widened(kept, counts, step) if counts.any() else kept
 
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tsad.data.io.issues import Blocked, Findings
-from tsad.data.io.text import Layout, TextForm, made_names, sniff
+from tsad.data.io.issues import FatalIssueError, Issues
+from tsad.data.io.text import Layout, TextOptions, made_names, sniff
 from tsad.errors import DataError
 
 _BUFFER = 1 << 16
@@ -78,17 +78,17 @@ class TableFile(ABC):
         """Yields all rows, at most `rows` at a time; raises `DataError` naming the line that cannot be read."""
 
 
-_PLAIN = TextForm()
+_PLAIN = TextOptions()
 
 
-def open_table(path: Path, form: TextForm = _PLAIN) -> TableFile:
+def open_table(path: Path, options: TextOptions = _PLAIN) -> TableFile:
     """Returns the file behind a path; raises `DataError` if it is no CSV of that form, and no Parquet file."""
     if path.suffix not in {".csv", ".parquet"}:
         raise DataError(f"{path}: a table must be a .csv or .parquet file; rename or convert it")
     if not path.is_file():
         raise DataError(f"{path}: cannot be read (No such file); give the path of a .csv or .parquet file")
     try:
-        return CsvFile(path, form) if path.suffix == ".csv" else ParquetFile(path)
+        return CsvFile(path, options) if path.suffix == ".csv" else ParquetFile(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
@@ -99,20 +99,20 @@ def open_table(path: Path, form: TextForm = _PLAIN) -> TableFile:
 class CsvFile(TableFile):
     """A CSV; what its form leaves open of separator, decimal mark and encoding is found out as for training.
 
-    Lines with another number of cells are never left out, whatever `form.bad_lines` says, since all rows come back.
+    Lines with another number of cells are never left out, whatever `options.bad_lines` says, since all rows come back.
     """
 
     unit = "B"
 
-    def __init__(self, path: Path, form: TextForm = _PLAIN) -> None:
+    def __init__(self, path: Path, options: TextOptions = _PLAIN) -> None:
         self.path = path
-        self.form = form
+        self.options = options
         self.size = path.stat().st_size
-        self.layout = _layout(path, form)
+        self.layout = _layout(path, options)
         with self._opened() as file:
             self.header, cells = next(self._records(file))
         self.names = [cell.strip() or f"unnamed_{place}" for place, cell in enumerate(cells)]
-        if not form.header:
+        if not options.header:
             self.names = made_names(len(cells))
             self.header = csv_line(self.names, self.layout.separator)
         _check_names(path, self.names)
@@ -121,7 +121,7 @@ class CsvFile(TableFile):
         """Yields all rows; a line of more or fewer cells than the header raises `DataError`."""
         with self._opened() as file:
             records = self._records(file)
-            if self.form.header:
+            if self.options.header:
                 next(records)
             first = read = 0
             while raw_lines := list(islice(records, rows)):
@@ -187,7 +187,7 @@ class CsvChunk(Chunk):
             index_col=False,
             skip_blank_lines=False,
             skipinitialspace=True,
-            na_values=list(self._file.form.empty),
+            na_values=list(self._file.options.empty),
             low_memory=False,
         )
         return table.set_axis(range(self.first_row, self.first_row + len(self)))
@@ -211,11 +211,11 @@ class CsvChunk(Chunk):
         return pa.table(columns)
 
 
-def _layout(path: Path, form: TextForm) -> Layout:
-    findings = Findings(str(path))
-    layout = sniff(path, form, findings)
-    if findings.problems:
-        raise Blocked(findings.problems[0])
+def _layout(path: Path, options: TextOptions) -> Layout:
+    issues = Issues(str(path))
+    layout = sniff(path, options, issues)
+    if issues.items:
+        raise FatalIssueError(issues.items[0])
     return layout
 
 

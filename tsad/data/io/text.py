@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tsad.data.io.issues import Findings
+from tsad.data.io.issues import Issues
 from tsad.errors import shown
 from tsad.spec import Spec
 
@@ -24,7 +24,7 @@ Separator = Literal[",", ";", "\t", "|", " "]
 Encoding = Literal["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
 
 
-class TextForm(Spec):
+class TextOptions(Spec):
     """How a CSV file is written; a Parquet file says so itself.
 
     Attributes:
@@ -65,69 +65,69 @@ class Layout:
     skip: int = 0
 
 
-def sniff(path: Path, form: TextForm, findings: Findings) -> Layout:
-    """Returns what a text file is written in, from its first lines and what `form` says.
+def sniff(path: Path, options: TextOptions, issues: Issues) -> Layout:
+    """Returns what a text file is written in, from its first lines and what `options` says.
 
     Raises:
-        Blocked: if it is no text, or empty.
+        FatalIssueError: if it is no text, or empty.
     """
     with path.open("rb") as opened:
         head = opened.read(_HEAD)
         head += opened.readline() if b"\n" not in head else b""
     mark = next((name for start, name in _MARKS.items() if head.startswith(start)), None)
-    if mark and form.encoding not in {None, mark.removesuffix("-sig")}:
-        findings.stop(f"its byte order mark says {mark}, but encoding is {form.encoding}", {"encoding": None})
-    encoding = mark or form.encoding or "utf-8"
+    if mark and options.encoding not in {None, mark.removesuffix("-sig")}:
+        issues.fail(f"its byte order mark says {mark}, but encoding is {options.encoding}", {"encoding": None})
+    encoding = mark or options.encoding or "utf-8"
     if encoding == "utf-16" and not mark:
-        findings.stop("has no byte order mark, which utf-16 needs", {"encoding": "utf-16-le"}, "utf-16-be")
-    _scan(path, encoding, findings)
+        issues.fail("has no byte order mark, which utf-16 needs", {"encoding": "utf-16-le"}, "utf-16-be")
+    _scan(path, encoding, issues)
     lines = head.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()[:_SAMPLE]
-    below = [line for line in lines[form.skip :] if line.strip()]
+    below = [line for line in lines[options.skip :] if line.strip()]
     if not below:
-        findings.stop("is not a csv table (it is empty)", way="give a file with rows")
-    separator = form.separator or _separator(below)
-    skip = _titles(lines, form, separator, findings)
+        issues.fail("is not a csv table (it is empty)", advice="give a file with rows")
+    separator = options.separator or _separator(below)
+    skip = _titles(lines, options, separator, issues)
     rows = list(csv.reader([line for line in lines[skip:] if line.strip()], delimiter=separator))
-    decimal = form.decimal or _decimal(rows, separator)
+    decimal = options.decimal or _decimal(rows, separator)
     return Layout(encoding, separator, decimal, tuple(cell.strip() for cell in rows[0]), skip)
 
 
-def _titles(lines: list[str], form: TextForm, separator: str, findings: Findings) -> int:
+def _titles(lines: list[str], options: TextOptions, separator: str, issues: Issues) -> int:
     """Returns how many lines are above the table; notes those that nobody mentioned.
 
     They have other numbers of cells than most lines, and the line after them has none that is a number.
     """
-    rows = list(csv.reader([*lines[form.skip :], ""], delimiter=separator))
+    rows = list(csv.reader([*lines[options.skip :], ""], delimiter=separator))
     usual = Counter(len(row) for row in rows if row).most_common(1)[0][0]
     first = next(place for place, row in enumerate(rows) if len(row) == usual)
-    titles = [line for line in lines[form.skip : form.skip + first] if line.strip()]
+    titles = [line for line in lines[options.skip : options.skip + first] if line.strip()]
     if not titles or any(is_number(cell) for cell in rows[first]):
-        return form.skip
-    findings.problem(
-        f"its first line must name the columns, but is {shown(titles[0])}, and line {form.skip + first + 1} is the first with "
+        return options.skip
+    issues.add(
+        f"its first line must name the columns, but is {shown(titles[0])}, and line {options.skip + first + 1} is the first with "
         f"{usual} cells, as most have",
-        {"skip": form.skip + first},
+        {"skip": options.skip + first},
         "remove what is above the table",
     )
-    return form.skip + first
+    return options.skip + first
 
 
-def _scan(path: Path, encoding: str, findings: Findings) -> None:
-    """Raises `Blocked` at the first byte that is no text in this encoding."""
+def _scan(path: Path, encoding: str, issues: Issues) -> None:
+    """Raises `FatalIssueError` at the first byte that is no text in this encoding."""
     decoder, lines, wide = codecs.getincrementaldecoder(encoding)(), 1, encoding.startswith("utf-16")
     with path.open("rb") as opened:
         while block := opened.read(BLOCK):
             if not wide and b"\0" in block:
                 line = lines + block[: block.index(b"\0")].count(b"\n")
                 often = block.count(b"\0") > len(block) // 4
-                cure = {"encoding": "utf-16-le" if block[:2].endswith(b"\0") else "utf-16-be"} if often else {}
-                way = "" if often else "write it again: it was damaged or cut off while it was written"
-                findings.stop(f"is not a csv table (it has NUL bytes, first in line {line})", cure, way)
+                fix = {"encoding": "utf-16-le" if block[:2].endswith(b"\0") else "utf-16-be"} if often else {}
+                advice = "" if often else "write it again: it was damaged or cut off while it was written"
+                issues.fail(f"is not a csv table (it has NUL bytes, first in line {line})", fix, advice)
             try:
                 decoder.decode(block)
             except UnicodeDecodeError as error:
                 line = lines + error.object[: error.start].count(b"\n")
-                findings.stop(
+                issues.fail(
                     f"is not a csv table in {encoding} (byte 0x{error.object[error.start]:02x} in line {line})",
                     {"encoding": "cp1252"} if encoding.startswith("utf-8") else {"encoding": None},
                     "write it again as utf-8",

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import field_validator
 
 from tsad.arrays import Times
-from tsad.data.io.issues import Blocked, Findings
+from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.errors import shown
 from tsad.series import runs
 from tsad.spec import Spec
@@ -21,7 +21,7 @@ _YEAR_FIRST = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})(?!\d)"
 _OFFSET = r"(?:Z|UTC|[+-]\d\d:?\d\d)$"
 
 
-class TimeForm(Spec):
+class TimeOptions(Spec):
     """How moments are written.
 
     Attributes:
@@ -60,18 +60,18 @@ class TimeForm(Spec):
         return text
 
 
-_PLAIN = TimeForm()
+_PLAIN = TimeOptions()
 
 
-def read_times(column: "pd.Series[Any]", form: TimeForm, findings: Findings) -> Times | None:
+def read_times(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> Times | None:
     """Returns a moment for each cell, datetime64[ns] in UTC, or None after noting what is wrong with some."""
-    times = _parsed(column, form, findings)
+    times = _parsed(column, options, issues)
     if times is None:
         return None
     wrong = times.isna().to_numpy()
     if wrong.any():
         place = int(wrong.argmax())
-        findings.problem(
+        issues.add(
             f"time column {column.name!r} must hold timestamps, but row {column.index[place]} has {shown(column.iloc[place])}"
             + (f" and {int(wrong.sum()) - 1} others are none either" if wrong.sum() > 1 else ""),
             {"time": None, "ignore": [column.name]} if wrong.all() else None,
@@ -80,53 +80,55 @@ def read_times(column: "pd.Series[Any]", form: TimeForm, findings: Findings) -> 
             else "correct them or leave their rows out (data.time_format says how to read them)",
         )
         return None
-    if times.dt.tz is None and form.time_zone is not None:
-        return _utc(times, form.time_zone, findings)
-    if form.time_zone is not None:
-        findings.problem(
-            f"time column {column.name!r} says its own offset from UTC, but time_zone is {form.time_zone}",
+    if times.dt.tz is None and options.time_zone is not None:
+        return _utc(times, options.time_zone, issues)
+    if options.time_zone is not None:
+        issues.add(
+            f"time column {column.name!r} says its own offset from UTC, but time_zone is {options.time_zone}",
             {"time_zone": None},
         )
     return (times if times.dt.tz is None else times.dt.tz_convert(None)).to_numpy().astype("datetime64[ns]")
 
 
-def to_times(column: "pd.Series[Any]", source: str, form: TimeForm = _PLAIN) -> Times:
+def to_times(column: "pd.Series[Any]", source: str, options: TimeOptions = _PLAIN) -> Times:
     """Returns a moment for each cell, as `read_times` does; raises `DataError` at the first that is none."""
-    findings = Findings(source)
-    times = read_times(column, form, findings)
-    if times is None or findings.problems:
-        raise Blocked(findings.problems[0])
+    issues = Issues(source)
+    times = read_times(column, options, issues)
+    if times is None or issues.items:
+        raise FatalIssueError(issues.items[0])
     return times
 
 
-def _parsed(column: "pd.Series[Any]", form: TimeForm, findings: Findings) -> "pd.Series[Any] | None":
+def _parsed(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "pd.Series[Any] | None":
     """Returns the moments, NaT where a cell is none; with a zone if the cells have offsets."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return column
-    if pd.api.types.is_numeric_dtype(column) and (form.time_format is None or form.time_format in _UNITS):
-        return _since_1970(column, form, findings)
+    if pd.api.types.is_numeric_dtype(column) and (options.time_format is None or options.time_format in _UNITS):
+        return _since_1970(column, options, issues)
     texts: pd.Series[Any] = column.astype("str").where(column.notna())
-    if form.time_format is not None:
-        return pd.to_datetime(texts, format=form.time_format, errors="coerce")
-    texts = _day_first(_year_first(texts), form, findings)
+    if options.time_format is not None:
+        return pd.to_datetime(texts, format=options.time_format, errors="coerce")
+    texts = _day_first(_year_first(texts), options, issues)
     offsets = texts.str.contains(_OFFSET, regex=True, na=False) & texts.str.contains(":", na=False)
     if offsets.any() and not (offsets | texts.isna()).all():
-        findings.problem(
+        issues.add(
             f"time column {column.name!r} has {int(offsets.sum())} times with an offset from UTC and others without, first at "
             f"row {column.index[int((~offsets).to_numpy().argmax())]}",
-            way="write all of them in one way",
+            advice="write all of them in one way",
         )
         return None
     found: pd.Series[Any] = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(offsets.any()))
     return found
 
 
-def _since_1970(column: "pd.Series[Any]", form: TimeForm, findings: Findings) -> "pd.Series[Any] | None":
+def _since_1970(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "pd.Series[Any] | None":
     numbers: pd.Series[Any] = pd.to_numeric(column)
     middle = float(numbers.abs().median())
-    unit: Any = form.time_format or next((name for name, ns in _UNITS.items() if _EARLY <= middle * ns <= _LATE), None)
+    unit: Any = options.time_format or next(
+        (name for name, ns in _UNITS.items() if _EARLY <= middle * ns <= _LATE), None
+    )
     if unit is None:
-        findings.problem(
+        issues.add(
             f"time column {column.name!r} has numbers around {middle:g}, which are no dates as seconds, ms, us or ns since 1970",
             {"time_format": "s"},
             "data.time_format=%Y%m%d if that is what they say",
@@ -134,8 +136,8 @@ def _since_1970(column: "pd.Series[Any]", form: TimeForm, findings: Findings) ->
         return None
     inside = numbers.where(numbers.abs() * _UNITS[unit] < 2**63)  # what nanoseconds can say
     found = pd.Series(pd.to_datetime(inside, unit=unit), index=column.index)
-    if form.time_format is None:
-        findings.repaired(f"times of column {column.name!r} are numbers and were read as {unit} since 1970")
+    if options.time_format is None:
+        issues.add_repair(f"times of column {column.name!r} are numbers and were read as {unit} since 1970")
     return found
 
 
@@ -148,23 +150,23 @@ def _year_first(texts: "pd.Series[str]") -> "pd.Series[str]":
     return texts.str.replace(_YEAR_FIRST, turned, regex=True)
 
 
-def _day_first(texts: "pd.Series[str]", form: TimeForm, findings: Findings) -> "pd.Series[str]":
+def _day_first(texts: "pd.Series[str]", options: TimeOptions, issues: Issues) -> "pd.Series[str]":
     """Returns dates such as 3/4/2024 as 2024-04-03 or 2024-03-04; other texts as they are."""
     parts = texts.str.extract(_SLASHED)
     if parts[0].isna().all():
         return texts
     first, second = (pd.to_numeric(parts[place]) for place in (0, 1))
-    day_first = form.day_first
+    day_first = options.day_first
     if day_first is None:
         if (first > 12).any() == (second > 12).any():
             place = int(parts[0].notna().to_numpy().argmax())
-            findings.problem(
+            issues.add(
                 f"dates such as {shown(texts.iloc[place])} in row {texts.index[place]} can be read in two ways",
                 {"day_first": True},
                 "data.day_first=false if the month comes first",
             )
-        day_first = findings.settled["day_first"] = bool((first > 12).any())
-        findings.repaired(
+        day_first = issues.inferred["day_first"] = bool((first > 12).any())
+        issues.add_repair(
             f"dates such as {shown(texts.dropna().iloc[0])} were read as {'day' if day_first else 'month'} first"
         )
     pattern = re.compile(_SLASHED)
@@ -176,8 +178,8 @@ def _day_first(texts: "pd.Series[str]", form: TimeForm, findings: Findings) -> "
     return texts.map(lambda text: pattern.sub(turned, text), na_action="ignore")
 
 
-def _utc(times: "pd.Series[Any]", zone: str, findings: Findings) -> Times | None:
-    """Returns local times in UTC by the rule of `TimeForm.time_zone`."""
+def _utc(times: "pd.Series[Any]", zone: str, issues: Issues) -> Times | None:
+    """Returns local times in UTC by the rule of `TimeOptions.time_zone`."""
     local = pd.DatetimeIndex(times)
     early, late = (
         local.tz_localize(zone, ambiguous=np.full(len(local), first), nonexistent="NaT") for first in (True, False)
@@ -186,7 +188,7 @@ def _utc(times: "pd.Series[Any]", zone: str, findings: Findings) -> Times | None
     if absent.any():
         place = int(absent.argmax())
         offset = (local[place] - pd.Timedelta(days=1)).tz_localize(zone).strftime("%z")
-        findings.problem(
+        issues.add(
             f"{int(absent.sum())} times do not exist in {zone}, where the clock was put forward, first at row "
             f"{times.index[place]} ({local[place]})",
             {"time_zone": f"UTC{offset[:3]}:{offset[3:]}"},
@@ -200,7 +202,7 @@ def _utc(times: "pd.Series[Any]", zone: str, findings: Findings) -> Times | None
         if len(back):
             after[start + int(back[0]) + 1 : stop] = True
     if twice.any():
-        findings.repaired(
+        issues.add_repair(
             f"{int(twice.sum())} times occur twice in {zone}, where the clock was put back, first at row "
             f"{times.index[int(twice.argmax())]}; {int(after.sum())} of them, after a step back, are the second"
         )

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsad.arrays import Floats
-from tsad.data.io.issues import Findings
+from tsad.data.io.issues import Issues
 from tsad.errors import DataError, shown
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -53,7 +53,7 @@ def to_values(
     cells = np.stack(columns, axis=1) if columns else np.empty((len(table), 0))
     values = cells if fill is None else fill(cells)
     way = "give them a value" if fill is not None else "fill them (data.missing=ffill in an experiment)"
-    for bad, what, cure in (
+    for bad, what, remedy in (
         (np.isnan(values), "empty", f"{way} or drop their rows"),
         (np.abs(values) > _LARGEST, "infinite", "replace them or drop their rows"),
     ):
@@ -61,7 +61,7 @@ def to_values(
             place = int(bad.any(axis=0).argmax())
             row = table.index[int(bad[:, place].argmax())]
             raise DataError(
-                f"{source}: column {features[place]!r} has {int(bad[:, place].sum())} {what} cells, first at row {row}; {cure}"
+                f"{source}: column {features[place]!r} has {int(bad[:, place].sum())} {what} cells, first at row {row}; {remedy}"
             )
     return values.astype(np.float32)
 
@@ -90,14 +90,14 @@ def numbers(column: "pd.Series[Any]") -> tuple[Floats, NDArray[np.bool_]]:
     return found.to_numpy(np.float64, na_value=np.nan, copy=True), text.to_numpy()
 
 
-def read_values(table: pd.DataFrame, features: Sequence[str], empty: Sequence[str], findings: Findings) -> Floats:
+def read_values(table: pd.DataFrame, features: Sequence[str], empty: Sequence[str], issues: Issues) -> Floats:
     """Returns the (T, F) values of the named columns, NaN where a cell is empty, 0 where it was noted as wrong.
 
     Args:
         table: Has the columns; its index numbers the rows in messages.
         features: Their names.
         empty: Cells that mean nothing, as they are written; those that are numbers are looked for here.
-        findings: Gets a problem for each column with cells that are no numbers, or too large for float32.
+        issues: Gets a problem for each column with cells that are no numbers, or too large for float32.
     """
     values = np.empty((len(table), len(features)))
     nothing = _meaningless(empty)
@@ -107,10 +107,10 @@ def read_values(table: pd.DataFrame, features: Sequence[str], empty: Sequence[st
             found[np.isin(found, nothing)] = np.nan
         infinite = np.abs(found) > _LARGEST
         if text.any():
-            _judge_text(table[name], text, findings)
+            _judge_text(table[name], text, issues)
         if infinite.any():
             row, cells = int(infinite.argmax()), np.unique(found[infinite])
-            findings.problem(
+            issues.add(
                 f"column {name!r} has {int(infinite.sum())} infinite cells, first at row {table.index[row]}",
                 {"empty": [str(cell) for cell in cells], "missing": "ffill"} if len(cells) <= 3 else {"ignore": [name]},
                 "replace them or drop their rows",
@@ -131,21 +131,21 @@ def _is_float(text: str) -> bool:
     return True
 
 
-def _judge_text(column: "pd.Series[Any]", text: NDArray[np.bool_], findings: Findings) -> None:
+def _judge_text(column: "pd.Series[Any]", text: NDArray[np.bool_], issues: Issues) -> None:
     """Notes a column with texts, and whether they are moments, a few words for nothing, or what the column is made of."""
     cells = column[text].astype("str")
     row, words = int(text.argmax()), cells.unique()
-    cure: Mapping[str, Any] = {"ignore": [column.name]}
+    fix: Mapping[str, Any] = {"ignore": [column.name]}
     if _are_moments(column, cells):
-        cure = {"time": column.name}
+        fix = {"time": column.name}
     elif cells.str.fullmatch(r"[-+]?\d*,\d+").all():
-        cure = {"decimal": ","}
+        fix = {"decimal": ","}
     elif len(cells) < len(column) / 2 and len(words) <= 3:
-        cure = {"empty": [str(word) for word in words], "missing": "ffill"}
-    findings.problem(
+        fix = {"empty": [str(word) for word in words], "missing": "ffill"}
+    issues.add(
         f"column {column.name!r} must hold numbers, but has {len(cells)} other cells, first at row {column.index[row]} "
         f"({shown(column.iloc[row])})",
-        cure,
+        fix,
         "correct them",
     )
 
@@ -156,13 +156,13 @@ def _are_moments(column: "pd.Series[Any]", cells: "pd.Series[str]") -> bool:
     return pd.api.types.is_datetime64_any_dtype(column) or (len(cells) == len(column) and bool(dated))
 
 
-def read_labels(column: "pd.Series[Any]", normal: str | None, findings: Findings) -> NDArray[np.bool_] | None:
+def read_labels(column: "pd.Series[Any]", normal: str | None, issues: Issues) -> NDArray[np.bool_] | None:
     """Returns (T,) True where a row is anomalous, or None after noting cells that do not say so.
 
     Args:
         column: Holds 0 and 1, true and false; or anything, if `normal` is given.
         normal: What stands in the rows that are normal; every other text is an anomaly.
-        findings: Gets the problem.
+        issues: Gets the problem.
     """
     empty, words = column.isna().to_numpy(), column.astype("str")
     if normal is not None:
@@ -172,14 +172,14 @@ def read_labels(column: "pd.Series[Any]", normal: str | None, findings: Findings
         wrong, anomalous = ~np.isin(known, (0, 1)), known == 1
     if not wrong.any():
         if normal is not None and anomalous.all():
-            findings.problem(
+            issues.add(
                 f"label column {column.name!r} has no cell {normal!r}, so that no row is normal; it has "
                 f"{shown(words.unique()[:5].tolist())}",
                 {"normal": str(words.mode()[0])},
             )
         return anomalous
     row, others = int(wrong.argmax()), column[wrong & ~empty]
-    findings.problem(
+    issues.add(
         f"label column {column.name!r} must hold {'a word' if normal else '0 or 1'}, but has {int(wrong.sum())} other cells, "
         f"first at row {column.index[row]} ({shown(column.iloc[row])})",
         {"normal": str(words.mode()[0])} if len(others) and not empty.any() else None,

@@ -17,23 +17,23 @@ from tsad.errors import DataError
 
 
 @contextmanager
-def written_whole(*targets: Path) -> Iterator[tuple[Path, ...]]:
+def atomic_write(*targets: Path) -> Iterator[tuple[Path, ...]]:
     """Yields a name for each target to write under; the files get their own names at the end, or are removed after an error.
 
     Raises:
         DataError: if one cannot be written.
     """
-    drafts = tuple(target.with_name(f".{os.getpid()}.{target.name}") for target in targets)
+    temporary_paths = tuple(target.with_name(f".{os.getpid()}.{target.name}") for target in targets)
     try:
-        yield drafts
-        for draft, target in zip(drafts, targets, strict=True):
-            draft.replace(target)
+        yield temporary_paths
+        for temporary_path, target in zip(temporary_paths, targets, strict=True):
+            temporary_path.replace(target)
     except OSError as error:
         raise DataError(f"{' and '.join(map(str, targets))}: cannot be written ({error.strerror or error})") from None
     finally:
-        for draft in drafts:
+        for temporary_path in temporary_paths:
             with suppress(OSError):
-                draft.unlink()
+                temporary_path.unlink()
 
 
 class TableWriter(ABC):

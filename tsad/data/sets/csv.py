@@ -12,12 +12,12 @@ from pydantic import Field
 from tsad.data.dataset import DataSet
 from tsad.data.five_features import FIVE, five_features
 from tsad.data.io.cells import read, read_table
-from tsad.data.io.empty_cells import EmptyCells, filled
-from tsad.data.io.issues import Blocked, Findings, Problem
-from tsad.data.io.read_options import Reading
-from tsad.data.io.regular import OrderForm, Rows, in_time, step_seconds
-from tsad.data.io.text import TextForm
-from tsad.data.io.times import TimeForm, read_times, to_times
+from tsad.data.io.empty_cells import EmptyCellOptions, filled
+from tsad.data.io.issues import FatalIssueError, Issue, Issues
+from tsad.data.io.read_options import ReadOptions
+from tsad.data.io.regular import OrderOptions, Rows, in_time, step_seconds
+from tsad.data.io.text import TextOptions
+from tsad.data.io.times import TimeOptions, read_times, to_times
 from tsad.data.io.values import numbers, read_labels, read_values, to_values
 from tsad.errors import DataError, shown
 from tsad.series import Series
@@ -33,7 +33,7 @@ _LABELS = {
 }
 
 
-class ColumnsForm(Spec):
+class ColumnOptions(Spec):
     """Which column is what.
 
     Attributes:
@@ -60,17 +60,17 @@ class Inspection:
     """What reading came to.
 
     Attributes:
-        problems: All that were found; none if there is a data set.
-        repairs: What was mended or taken for granted.
-        data: The rows, or None.
+        issues: Everything that must be fixed before the file can be used; empty if there is a data set.
+        repairs: Changes that were made to the rows, and assumptions about them, one sentence each.
+        data: The data set, or None if there are issues.
     """
 
-    problems: tuple[Problem, ...]
+    issues: tuple[Issue, ...]
     repairs: tuple[str, ...]
     data: DataSet | None
 
 
-class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
+class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
     """One file cut in time into training and test rows, or one file for each.
 
     What is read is mended only as it says here; every repair is counted, logged as a warning, and kept among the data set's
@@ -92,9 +92,9 @@ class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
         """Returns the rows of the file or files; raises `DataError` naming file, column, row and the way out."""
         found = self.inspect()
         if found.data is None:
-            problem, *others = found.problems
+            issue, *others = found.issues
             more = f" ({len(others)} more problems: tsad data check {self.path})" if others else ""
-            raise DataError(f"{problem}{more}")
+            raise DataError(f"{issue}{more}")
         for repair in found.repairs:
             _logger.warning("%s", repair)
         return found.data
@@ -105,84 +105,84 @@ class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
 
     def inspect(self) -> Inspection:
         """Returns the rows, or every problem that stands in their way."""
-        findings = Findings(str(self.path))
+        issues = Issues(str(self.path))
         try:
-            rows, features = self._rows(findings)
-            test = None if self.test_path is None else self._test_rows(features, findings)
-            data = self._cut(rows, test, features, findings)
-        except Blocked as error:
-            findings.problems.append(error.problem)
-        return Inspection(tuple(findings.problems), tuple(findings.repairs), None if findings.problems else data)
+            rows, features = self._rows(issues)
+            test = None if self.test_path is None else self._test_rows(features, issues)
+            data = self._cut(rows, test, features, issues)
+        except FatalIssueError as error:
+            issues.items.append(error.issue)
+        return Inspection(tuple(issues.items), tuple(issues.repairs), None if issues.items else data)
 
-    def _rows(self, findings: Findings) -> tuple[Rows, tuple[str, ...]]:
-        """Returns the rows of the file that the findings are about, mended, and the names of their features."""
-        table = read(Path(findings.source), self, findings)
+    def _rows(self, issues: Issues) -> tuple[Rows, tuple[str, ...]]:
+        """Returns the rows of the file that the issues are about, mended, and the names of their features."""
+        table = read(Path(issues.source), self, issues)
         if not len(table):
-            findings.stop("has no rows below its first line", way="give a file with rows")
-        features = self._features(table, findings)
+            issues.fail("has no rows below its first line", advice="give a file with rows")
+        features = self._features(table, issues)
         rows = Rows(
-            cells=read_values(table, features, self.empty, findings),
+            cells=read_values(table, features, self.empty, issues),
             numbers=table.index.to_numpy(),
-            labels=None if self.label is None else read_labels(table[self.label], self.normal, findings),
-            times=None if self.time is None else read_times(table[self.time], self, findings),
+            labels=None if self.label is None else read_labels(table[self.label], self.normal, issues),
+            times=None if self.time is None else read_times(table[self.time], self, issues),
         )
-        return filled(in_time(rows, self, findings), features, self, findings)
+        return filled(in_time(rows, self, issues), features, self, issues)
 
-    def _test_rows(self, features: tuple[str, ...], findings: Findings) -> Rows:
+    def _test_rows(self, features: tuple[str, ...], issues: Issues) -> Rows:
         kept = self if self.missing != "drop_column" else self.model_copy(update={"features": features})
-        rows, found = kept._rows(findings.about(str(self.test_path)))
+        rows, found = kept._rows(issues.of(str(self.test_path)))
         if found != features:
-            findings.about(str(self.test_path)).problem(
-                f"must have the features {features}, but has {found}", way="name those of both in data.features"
+            issues.of(str(self.test_path)).add(
+                f"must have the features {features}, but has {found}", advice="name those of both in data.features"
             )
         return rows
 
-    def _features(self, table: pd.DataFrame, findings: Findings) -> tuple[str, ...]:
+    def _features(self, table: pd.DataFrame, issues: Issues) -> tuple[str, ...]:
         special = [column for column in (self.time, self.label) if column is not None]
         named = [*special, *self.ignore]
         if self.features is not None and set(named) & set(self.features):
-            findings.stop(
+            issues.fail(
                 f"time, label and ignored columns must not be features, but {named} and {list(self.features)} share one",
-                way="leave it out of one of them",
+                advice="leave it out of one of them",
             )
         features = self.features or tuple(column for column in table.columns if column not in set(named))
         absent = [column for column in (*features, *named) if column not in table.columns]
         if absent:
-            findings.stop(
-                f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", way="name one of them"
+            issues.fail(
+                f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", advice="name one of them"
             )
         if not features:
-            findings.stop(
-                "must have a column beside time, label and ignored ones, but has none", way="name fewer of them"
+            issues.fail(
+                "must have a column beside time, label and ignored ones, but has none", advice="name fewer of them"
             )
         if self.features is None:
-            self._judge_names(table, features, findings)
+            self._judge_names(table, features, issues)
         return features
 
-    def _judge_names(self, table: pd.DataFrame, features: tuple[str, ...], findings: Findings) -> None:
+    def _judge_names(self, table: pd.DataFrame, features: tuple[str, ...], issues: Issues) -> None:
         """Notes columns that nobody named and that tell what they must not: the answer, or the number of the row."""
         for name in features:
             if self.label is None and name.lower() in _LABELS and np.isin(numbers(table[name])[0], (0, 1)).all():
-                findings.problem(
+                issues.add(
                     f"column {name!r} holds 0 and 1 and is called like a label; as a feature it would tell the answer",
                     {"label": name},
                     "name the features in data.features",
                 )
             if name.startswith("unnamed_") and len(table) > 1 and (np.diff(numbers(table[name])[0]) == 1).all():
-                findings.problem(
+                issues.add(
                     f"column {name!r} counts the rows and says nothing else",
                     {"ignore": [name]},
                     "name the features in data.features",
                 )
 
-    def _cut(self, rows: Rows, test: Rows | None, features: tuple[str, ...], findings: Findings) -> DataSet:
+    def _cut(self, rows: Rows, test: Rows | None, features: tuple[str, ...], issues: Issues) -> DataSet:
         series = self._series(rows, features)
         edge = len(series) if test is not None else len(series) - round(len(series) * self.test_ratio)
         if test is None and edge in {0, len(series)}:
-            findings.stop(
+            issues.fail(
                 f"must hold rows to learn from and rows to be proved on, but has {len(series)} for both at test_ratio "
                 f"{self.test_ratio:g}",
-                way="give more rows",
+                advice="give more rows",
             )
         later = series.part(edge, len(series)) if test is None else self._series(test, features)
         step = step_seconds(*(part for part in (rows, test) if part is not None))
@@ -193,8 +193,8 @@ class CsvSpec(EmptyCells, OrderForm, TimeForm, ColumnsForm, TextForm):
             test=later,
             step_seconds=step,
             missing=self.missing,
-            defects=tuple(findings.repairs),
-            reading=Reading.of(self, findings.settled, step),
+            defects=tuple(issues.repairs),
+            read_options=ReadOptions.of(self, issues.inferred, step),
         )
 
     def _series(self, rows: Rows, features: tuple[str, ...]) -> Series:
