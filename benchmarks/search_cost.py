@@ -20,7 +20,6 @@ from logged_searches import SPACES, searched, trials
 
 from tsad.experiment import ExperimentConfig, run
 from tsad.selection.objective import MaximizeSpec
-from tsad.spec import parse
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.spec import read_search
 from tsad.workflows.context import open_place
@@ -68,7 +67,7 @@ def bare_loop(changes: dict[str, Any]) -> tuple[float, list[float]]:
         except SpaceExhaustedError:
             break
         if candidate is not None:
-            experiments.append(parse(ExperimentConfig, candidate.experiment, candidate.name))
+            experiments.append(candidate.experiment)
     folder = open_place().settings.data_dir
     start = time.perf_counter()
     context = multiprocessing.get_context("spawn")

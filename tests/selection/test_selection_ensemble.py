@@ -40,7 +40,7 @@ def ended(small_experiment, small_data, tmp_path):
         experiment = parse(ExperimentConfig, values, name)
         folder = tmp_path / str(place)
         write_results(run(experiment, small_data), experiment, folder, name)
-        candidate = Candidate(place, 0, {}, experiment.model_dump(mode="json"))
+        candidate = Candidate(place, 0, {}, experiment)
         return Trial(candidate, "finished", value=-float(place), seconds=place + 1.0), folder
 
     return result

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.processes import PYTHON, environment
+from tsad.experiment import ExperimentConfig
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving import jobs as module
 from tsad.serving.errors import Refusal
 from tsad.serving.jobs import LOG, OUTPUTS, SPACE, JobLimits, Jobs, Runner, Task, search_runner
+from tsad.spec import parse
 
 ENVIRONMENT = environment(PYTHONDONTWRITEBYTECODE="1")
 WRITES = "import os, pathlib; pathlib.Path('seen').write_text(os.environ['TSAD_OUTPUT_DIR'])"
@@ -174,7 +176,12 @@ def test_old_jobs_are_forgotten_with_their_files(tmp_path, monkeypatch):
 
 def test_progress_shows_what_the_params_came_to(tmp_path):
     params = {"model": 0, "model.hidden": 1, "training.learning_rate": 0.01}
-    experiment = {"model": {"kind": "lstm_ae", "hidden": 64}, "training": {"learning_rate": 0.01}}
+    values = {
+        "data": {"kind": "synthetic"},
+        "model": {"kind": "lstm_ae", "hidden": 64},
+        "training": {"learning_rate": 0.01},
+    }
+    experiment = parse(ExperimentConfig, values, "a test")
     tried, trying = Candidate(0, 0, params, experiment), Candidate(1, 0, params, experiment)
     seen = [(tried, Trial(tried, "finished", 0.5, 1.0)), (trying, None)]
 

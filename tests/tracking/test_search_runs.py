@@ -6,8 +6,9 @@ import pytest
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from tsad.experiment import ExperimentConfig
 from tsad.selection.trial import Candidate, Trial
-from tsad.spec import flatten, put
+from tsad.spec import flatten, parse, put
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
 from tsad.tracking.trial_cache import MlflowTrialCache
@@ -29,7 +30,8 @@ def candidate(small_experiment):
 
     def numbered(number, **fields):
         values = put(small_experiment.model_dump(mode="json"), {"model.hidden": number + 1})
-        return Candidate(number, fields.pop("generation", 0), {"model.hidden": number}, values, **fields)
+        experiment = parse(ExperimentConfig, values, "a test")
+        return Candidate(number, fields.pop("generation", 0), {"model.hidden": number}, experiment, **fields)
 
     return numbered
 
@@ -67,7 +69,8 @@ def test_a_trial_is_a_child_run_from_its_start_on(store, parent, recorder, candi
 def test_a_trial_that_labels_trained_and_flagged_says_so(recorder, candidate, run):
     tried = candidate(0)
     changes = {"threshold": {"kind": "best_f1"}, "split.contamination": 0.1}
-    recorder.on_started(replace(tried, experiment=put(tried.experiment, changes)))
+    values = put(tried.experiment_values, changes)
+    recorder.on_started(replace(tried, experiment=parse(ExperimentConfig, values, "a test")))
     tags = run(tried).data.tags
     found = [tags[f"tsad.labels_used.{part}"] for part in ("training", "threshold", "selection")]
     assert found == ["development", "test", "selection"]
@@ -78,7 +81,7 @@ def test_a_trial_shows_its_whole_experiment_and_its_rows(recorder, candidate, ru
     first = candidate(0)
     recorder.on_started(first)
     params = run(first).data.params
-    assert params.keys() == flatten(first.experiment).keys()
+    assert params.keys() == flatten(first.experiment_values).keys()
     assert params["model.hidden"] == "1"
     assert {given.dataset.name for given in run(first).inputs.dataset_inputs} == {
         "synthetic-0-train",

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.tuning.trials import experiment_of
 from tsad.selection.trial import Candidate, Trial
 from tsad.tuning.pareto import best_first, crowding, front, fronts
 
@@ -13,7 +14,7 @@ coarse_points = arrays(float, st.tuples(st.integers(0, 9), st.integers(1, 3)), e
 
 
 def trial(number, value, cost=1.0, state="finished"):
-    candidate = Candidate(number, 0, {}, {"model": {"kind": "l2"}})
+    candidate = Candidate(number, 0, {}, experiment_of("l2"))
     return Trial(candidate, state, value, seconds=1.0, metrics={"cost/parameters": cost})
 
 

@@ -1,4 +1,4 @@
-"""Population based training: what may change, what a copy takes over, what the course is told."""
+"""Population based training: what may change, what a copy takes over, what the callback passes on."""
 
 from pathlib import Path
 
@@ -9,17 +9,19 @@ from safetensors.torch import load_file
 from tests.tuning.test_ray_tune import Witness
 from tsad.errors import SpecError
 from tsad.experiment import ExperimentConfig, run
+from tsad.selection.trial import Candidate
 from tsad.spec import parse, put
 from tsad.training.loop import TrainingSpec
 from tsad.training.optimizers import AdamWSpec
 from tsad.tuning.algorithms.contract import CandidateFactory
 from tsad.tuning.algorithms.random import RandomSearch
 from tsad.tuning.journal import Journal
-from tsad.tuning.pbt import Explorer, Leg, changeable, extended, read_schedule, write_schedule
-from tsad.tuning.ray_callback import BEHIND, LATE, Bridge
+from tsad.tuning.pbt import ScheduleSegment, changeable, explore, extended, read_schedule, write_schedule
+from tsad.tuning.ray_callback import BEHIND, OUT_OF_TIME, RayCallback
 from tsad.tuning.session import NoTrialCache, SearchSession
 from tsad.tuning.space import Space
 from tsad.tuning.spec import PbtSpec, SearchSpec, read_search
+from tsad.tuning.trial_report import RUNG_VALUE, Evaluation, TrialReport
 
 SPACE = {
     "seed": 3,
@@ -114,44 +116,49 @@ def test_only_params_under_training_with_two_values_change_and_not_when_it_ends(
     assert changeable(Space(SPACE)) == ("training.learning_rate", "training.optimizer", DECAY)
 
 
-def explorer(seed=0):
-    return Explorer(CandidateFactory(Space(SPACE), seed))
+PARAMS = {"window.length": 0, "training.epochs": 1, "training.batch_size": 0, "training.optimizer": 1}
+PARAMS |= {"training.learning_rate": 0.01, DECAY: 0.05}
 
 
-DONOR = {"window.length": 0, "training.epochs": 1, "training.batch_size": 0, "training.optimizer": 1}
-DONOR |= {"training.learning_rate": 0.01, DECAY: 0.05}
+def factory(seed=0):
+    return CandidateFactory(Space(SPACE), seed)
+
+
+def donor(params=PARAMS):
+    values, active = Space(SPACE).resolve(params)
+    return Candidate(7, 0, active, parse(ExperimentConfig, values, "donor"))
 
 
 def test_a_copy_has_its_donors_experiment_but_for_the_changes():
-    copy = explorer()(DONOR)
-    experiment = parse(ExperimentConfig, copy["experiment"], "copy")
+    copy = explore(donor(), factory())
+    experiment = copy.experiment
     assert (experiment.window.length, experiment.training.epochs) == (4, 8)
-    assert experiment.training.learning_rate == copy["params"]["training.learning_rate"]
-    values, _ = Space(SPACE).resolve(copy["params"])
+    assert experiment.training.learning_rate == copy.params["training.learning_rate"]
+    values, _ = Space(SPACE).resolve(copy.params)
     assert parse(ExperimentConfig, values, "copy") == experiment
 
 
 def test_each_change_is_made_in_some_copies_and_every_copy_has_one():
-    explore, changes = explorer(), []
+    source, changes = factory(), []
     for _ in range(60):
-        params = explore(DONOR)["params"]
-        changes.append({address for address, value in DONOR.items() if params.get(address) != value})
+        params = explore(donor(), source).params
+        changes.append({address for address, value in PARAMS.items() if params.get(address) != value})
     assert all(changes)
     assert set.union(*changes) == {"training.learning_rate", "training.optimizer", DECAY}
     assert {"training.learning_rate"} in changes  # a step that leaves the rest as it was
     assert {"training.learning_rate", DECAY} in changes
 
 
-def test_a_param_that_comes_to_exist_is_drawn_and_one_that_ceases_is_dropped():
-    explore = explorer()
-    plain = {address: value for address, value in DONOR.items() if address != DECAY} | {"training.optimizer": 0}
-    for params in (explore(given)["params"] for given in [plain, DONOR] * 20):
+def test_a_param_that_becomes_active_is_drawn_and_one_that_ceases_to_be_is_dropped():
+    source = factory()
+    plain = {address: value for address, value in PARAMS.items() if address != DECAY} | {"training.optimizer": 0}
+    for params in (explore(donor(before), source).params for before in [plain, PARAMS] * 20):
         assert (DECAY in params) == (params["training.optimizer"] == 1)
 
 
 def test_the_same_seed_makes_the_same_copies():
-    assert [explorer(7)(DONOR) for _ in range(2)] == [explorer(7)(DONOR)] * 2
-    assert explorer(7)(DONOR) != explorer(8)(DONOR)
+    assert explore(donor(), factory(7)) == explore(donor(), factory(7))
+    assert explore(donor(), factory(7)) != explore(donor(), factory(8))
 
 
 # --- the schedule ---
@@ -160,23 +167,23 @@ def test_the_same_seed_makes_the_same_copies():
 FAST = TrainingSpec(learning_rate=0.1, clip=None)
 
 
-def test_a_leg_is_added_only_if_the_weights_are_anothers():
+def test_a_segment_is_added_only_if_the_weights_are_anothers():
     slow = TrainingSpec(learning_rate=0.001)
     first = extended([], 0, "a", FAST)
-    assert first == [Leg(start=0, trial="a", training=FAST)]
+    assert first == [ScheduleSegment(start=0, trial="a", training=FAST)]
     assert extended(first, 4, "a", FAST) == first
-    assert extended(first, 4, "b", FAST) == [*first, Leg(start=4, trial="b", training=FAST)]
-    assert extended(first, 4, "b", slow) == [*first, Leg(start=4, trial="b", training=slow)]
+    assert extended(first, 4, "b", FAST) == [*first, ScheduleSegment(start=4, trial="b", training=FAST)]
+    assert extended(first, 4, "b", slow) == [*first, ScheduleSegment(start=4, trial="b", training=slow)]
 
 
-def test_a_schedule_is_a_line_for_each_leg_with_what_changed(tmp_path):
+def test_a_schedule_is_a_line_for_each_segment_with_what_changed(tmp_path):
     decays = FAST.model_copy(update={"clip": 1.0, "optimizer": AdamWSpec(kind="adamw", weight_decay=0.2)})
-    legs = [
-        Leg(start=2 * place, trial=name, training=each)
+    segments = [
+        ScheduleSegment(start=2 * place, trial=name, training=each)
         for place, (name, each) in enumerate([("a", FAST), ("b", decays), ("a", FAST)])
     ]
-    write_schedule(legs, tmp_path)
-    assert read_schedule(tmp_path) == legs
+    write_schedule(segments, tmp_path)
+    assert read_schedule(tmp_path) == segments
     first, second, third = (tmp_path / "schedule.json").read_text().splitlines()
     assert '"epochs": 10' in first
     assert second == (
@@ -225,76 +232,119 @@ def test_patience_goes_on_counting_from_the_best_epoch_of_the_donor(tmp_path):
     assert min(losses.loss for losses in outcome.history) == outcome.history[2].loss
 
 
-# --- what the course is told ---
+# --- what the callback passes on ---
 
 
-class FakeTune:
-    """Stands for one of Tune's trials, which left a checkpoint in some folder."""
+class FakeTrial:
+    """Stands for a trial of Ray Tune, which left a checkpoint in some folder."""
 
-    def __init__(self, path, checkpoint=None):
-        self.path = str(path)
-        self.checkpoint = None if checkpoint is None else FakeTune(checkpoint)
+    def __init__(self, name, path, checkpoint=None):
+        self.name, self.path = name, str(path)
+        self.checkpoint = None if checkpoint is None else FakeTrial(name, checkpoint)
+
+    def __str__(self):
+        return self.name
+
+
+class Driver:
+    """A callback with two candidates that have started, and all that it passes on."""
+
+    def __init__(self, folder):
+        self.folder, self.witness = folder, Witness()
+        journal = Journal(folder / "journal.jsonl")
+        self.session = SearchSession(RandomSearch(factory()), 2, journal, self.witness, NoTrialCache())
+        self.callback = RayCallback(self.session)
+        self.names = [candidate.name for candidate in self.callback.propose_all()]
+        for name in self.names:
+            self.start(FakeTrial(name, folder / name, folder / name / "checkpoint"))
+
+    def start(self, trial):
+        self.callback.on_trial_start(0, [], trial)
+
+    def report(self, *report, **fields):
+        trial = FakeTrial(self.names[0], self.folder / self.names[0])
+        self.callback.on_trial_result(0, [], trial, TrialReport(*report, **fields).to_result() | {"added by Tune": 1})
+
+    def complete(self):
+        self.callback.on_trial_complete(0, [], FakeTrial(self.names[0], self.folder / self.names[0]))
 
 
 @pytest.fixture
-def witnessed(tmp_path):
-    """A bridge with two candidates that have started, what a listener hears, and the session."""
-    witness = Witness()
-    algorithm = RandomSearch(CandidateFactory(Space(SPACE), 0))
-    session = SearchSession(algorithm, 2, Journal(tmp_path / "journal.jsonl"), witness, NoTrialCache())
-    bridge = Bridge(session)
-    names = [candidate.name for candidate in bridge.population()]
-    assert len(names) == 2
-    for name in names:
-        bridge.start(name, FakeTune(tmp_path / name, tmp_path / name / "checkpoint"))
-    return bridge, witness, session, names
+def driver(tmp_path):
+    result = Driver(tmp_path)
+    assert len(result.names) == 2
+    return result
 
 
-def told(epoch, **more):
-    return {"epoch": epoch, "losses": {"train/loss": 1.0}, "finished": False, "node": "n", **more}
+LOSSES = {"train/loss": 1.0}
 
 
-def test_a_trial_that_goes_on_after_a_pause_does_not_start_again(witnessed):
-    bridge, witness, _, (name, _) = witnessed
-    bridge.start(name, FakeTune("elsewhere"))
-    assert [kind for kind, *_ in witness.of(0)] == ["started"]
+def test_a_trial_that_resumes_after_a_pause_does_not_start_again(driver):
+    driver.start(FakeTrial(driver.names[0], "elsewhere"))
+    assert [kind for kind, *_ in driver.witness.of(0)] == ["started"]
 
 
-def test_no_epoch_is_told_twice_when_a_trial_copies_a_younger_one(witnessed):
-    bridge, witness, _, (name, _) = witnessed
+def test_no_epoch_is_passed_on_twice_when_a_trial_copies_a_younger_one(driver):
     for epoch in (1, 2, 3, 4, 3, 4, 5, 8):  # back to 2, then ahead to 7
-        bridge.hear(name, told(epoch))
-    assert [epoch for kind, _, epoch, *_ in witness.of(0)[1:]] == [1, 2, 3, 4, 5, 8]
+        driver.report(epoch, "n", LOSSES)
+    assert [epoch for kind, _, epoch, *_ in driver.witness.of(0)[1:]] == [1, 2, 3, 4, 5, 8]
 
 
-def test_a_trial_that_copied_ends_as_what_it_became(witnessed):
-    bridge, _, session, (name, _) = witnessed
-    copy = explorer()(DONOR)
-    bridge.hear(name, told(2, value=0.1, metrics={}))
-    bridge.hear(name, told(4, value=0.3, metrics={"m": 1.0}, **copy) | {"finished": True, "losses": {}})
-    bridge.end(name, None)
-    ((trial, _),) = session.ended
-    assert (trial.candidate.number, trial.candidate.params) == (0, copy["params"])
-    assert trial.candidate.experiment == copy["experiment"]
+def test_a_trial_that_copied_ends_as_what_it_became(driver):
+    copy = explore(donor(), factory())
+    driver.report(2, "n", LOSSES, Evaluation({}, donor().experiment, 0.1, {}))
+    driver.report(4, "n", evaluation=Evaluation(copy.params, copy.experiment, 0.3, {"m": 1.0}), finished=True)
+    driver.complete()
+    ((trial, _),) = driver.session.ended
+    assert (trial.candidate.number, trial.candidate.params) == (0, copy.params)
+    assert trial.candidate.experiment == copy.experiment
     assert (trial.state, trial.value, trial.epochs, trial.reason) == ("finished", 0.3, 4, "")
+    assert (trial.metrics, trial.node) == ({"m": 1.0}, "n")
 
 
-def test_a_stopped_trial_was_behind_or_out_of_time(witnessed):
-    bridge, _, session, (behind, _) = witnessed
-    bridge.end(behind, None)
-    bridge.close(seconds=1e-9)
-    assert [(trial.state, trial.reason) for trial, _ in session.ended] == [("stopped", BEHIND), ("stopped", LATE)]
+def test_a_stopped_trial_has_the_value_of_its_last_rung(driver):
+    driver.report(2, "n", LOSSES, Evaluation({}, donor().experiment, 0.1, {"m": 2.0}))
+    driver.report(3, "n", LOSSES)
+    driver.complete()
+    ((trial, _),) = driver.session.ended
+    assert (trial.state, trial.value, trial.epochs, trial.metrics) == ("stopped", 0.1, 3, {"m": 2.0})
 
 
-def test_a_trial_cut_off_before_it_could_use_a_copy_has_no_files(witnessed, tmp_path):
-    bridge, _, session, names = witnessed
-    bridge.start(names[0], FakeTune(tmp_path / names[0], tmp_path / names[1] / "checkpoint"))
-    bridge.close(seconds=1e-9)
-    assert [folder for _, folder in session.ended] == [None, tmp_path / names[1] / "checkpoint"]
+def test_a_stopped_trial_was_behind_or_out_of_time(driver):
+    driver.complete()
+    driver.callback.close(seconds=1e-9)
+    assert [(trial.state, trial.reason) for trial, _ in driver.session.ended] == [
+        ("stopped", BEHIND),
+        ("stopped", OUT_OF_TIME),
+    ]
 
 
-def test_an_interrupted_search_ends_no_trial(witnessed):
-    bridge, _, session, _ = witnessed
+def test_a_trial_cut_off_before_it_could_use_a_copy_has_no_files(driver):
+    first, second = (driver.folder / name for name in driver.names)
+    driver.start(FakeTrial(driver.names[0], first, second / "checkpoint"))
+    driver.callback.close(seconds=1e-9)
+    assert [folder for _, folder in driver.session.ended] == [None, second / "checkpoint"]
+
+
+def test_an_interrupted_search_ends_no_trial(driver):
     with pytest.raises(KeyboardInterrupt):
-        bridge.close(seconds=None)
-    assert session.ended == []
+        driver.callback.close(seconds=None)
+    assert driver.session.ended == []
+
+
+# --- the report ---
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_a_report_comes_back_from_the_result_of_ray_tune(finished, evaluated):
+    evaluation = Evaluation({"a": 1}, donor().experiment, 0.5, {"m": 1.0}) if evaluated else None
+    report = TrialReport(3, "n", LOSSES, evaluation, finished)
+    assert TrialReport.from_result(report.to_result()) == report
+
+
+def test_schedulers_compare_values_of_rungs_and_never_the_value_at_the_end():
+    evaluation = Evaluation({}, donor().experiment, 0.5, {})
+    assert TrialReport(3, "n", LOSSES, evaluation).to_result()[RUNG_VALUE] == 0.5
+    assert RUNG_VALUE not in TrialReport(3, "n", LOSSES, evaluation, finished=True).to_result()
+    assert RUNG_VALUE not in TrialReport(3, "n", LOSSES).to_result()

@@ -47,7 +47,7 @@ class Script:
         self.left = []
         for number, rate in enumerate(RATES):
             values, params = space.resolve({"training.learning_rate": rate})
-            experiment = parse(ExperimentConfig, values, "candidate").model_dump(mode="json")
+            experiment = parse(ExperimentConfig, values, "candidate")
             self.left.append(Candidate(number, 0, params, experiment))
 
     def suggest(self):
@@ -65,7 +65,7 @@ def population(tmp_path_factory):
     place, witness = tmp_path_factory.mktemp("population"), Witness()
     search = {"trials": 4, "parallel": 2, "pbt": {"every": 2}, "maximize": {"kind": "validation_error"}}
     parsed = parse(SearchSpec, search, "search")
-    experiment = parse(ExperimentConfig, Script().left[0].experiment, "first")
+    experiment = Script().left[0].experiment
     data = experiment.data.load(Path())
     session = SearchSession(Script(), 4, Journal(place / "journal.jsonl"), witness, NoTrialCache())
     run_trials(Search("population", parsed, Space(POPULATION), experiment.data, 4), session, data, place / "ray")
@@ -83,18 +83,16 @@ def test_every_member_lives_to_its_end(population):
 
 def test_a_member_that_learns_nothing_copies_one_that_learns(population):
     trials, _, _ = population
-    legs = {number: read_schedule(folder) for number, (_, folder) in trials.items()}
-    copies = [number for number, own in legs.items() if len(own) > 1]
+    segments = {number: read_schedule(folder) for number, (_, folder) in trials.items()}
+    copies = [number for number, own in segments.items() if len(own) > 1]
     assert copies
     for number, (trial, folder) in trials.items():
-        own = legs[number]
+        own = segments[number]
         assert own[-1].trial == trial.candidate.name
-        assert [leg.start for leg in own] == sorted({leg.start for leg in own})
-        assert all(leg.start % 2 == 0 for leg in own)
-        assert trial.candidate.experiment["training"] == own[-1].training.model_dump(mode="json")
-        assert parse(ExperimentConfig, read_yaml(folder / "experiment.yaml"), "last") == parse(
-            ExperimentConfig, trial.candidate.experiment, "last"
-        )
+        assert [segment.start for segment in own] == sorted({segment.start for segment in own})
+        assert all(segment.start % 2 == 0 for segment in own)
+        assert trial.candidate.experiment.training == own[-1].training
+        assert parse(ExperimentConfig, read_yaml(folder / "experiment.yaml"), "last") == trial.candidate.experiment
 
 
 def test_copies_are_worth_more_than_what_they_began_with(population):
@@ -109,7 +107,7 @@ def test_copies_are_worth_more_than_what_they_began_with(population):
 
 def worth(experiment, data):
     maximize = parse(SearchSpec, {"maximize": {"kind": "validation_error"}}, "search").maximize
-    return maximize.value(run(parse(ExperimentConfig, experiment, "alone"), data))
+    return maximize.value(run(experiment, data))
 
 
 def test_the_last_experiment_and_the_schedule_make_a_trial_again(population, tmp_path):
@@ -124,22 +122,22 @@ def test_the_last_experiment_and_the_schedule_make_a_trial_again(population, tmp
         assert len(history) == trial.epochs == len(outcome.history)
 
 
-def replay(experiment, legs, data, folder):
-    """Returns the outcome of a schedule, leg by leg; stops each where the next one starts."""
+def replay(experiment, segments, data, folder):
+    """Returns the outcome of a schedule, segment by segment; stops each where the next one starts."""
 
-    class NextLegError(Exception):
+    class NextSegmentError(Exception):
         pass
 
     outcome = None
-    for leg, end in zip(legs, [*(leg.start for leg in legs[1:]), None], strict=True):
+    for segment, end in zip(segments, [*(segment.start for segment in segments[1:]), None], strict=True):
 
         def listen(progress, end=end):
             if progress.epoch == end:
-                raise NextLegError
+                raise NextSegmentError
 
-        current = experiment.model_copy(update={"training": leg.training})
+        current = experiment.model_copy(update={"training": segment.training})
         try:
             outcome = run(current, data, listen, checkpoints=folder, resume=True)
-        except NextLegError:
+        except NextSegmentError:
             continue
     return outcome

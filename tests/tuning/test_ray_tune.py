@@ -52,10 +52,7 @@ class Script:
     """a search algorithm that proposes what is written down; the last one only when the others have ended."""
 
     def __init__(self, changes):
-        self.candidates = [
-            Candidate(number, 0, {}, experiment(change).model_dump(mode="json"))
-            for number, change in enumerate(changes)
-        ]
+        self.candidates = [Candidate(number, 0, {}, experiment(change)) for number, change in enumerate(changes)]
         self.told = []
         self._next = 0
 

@@ -44,8 +44,7 @@ def test_random_candidates_are_experiments_on_the_rows_of_the_search(path):
             candidate = factory.candidate(lambda: ({}, ()), generation=0)
         except SpaceExhaustedError:
             break
-        experiment = parse(ExperimentConfig, candidate.experiment, candidate.name)
-        assert experiment.data == search.data
+        assert candidate.experiment.data == search.data
         drawn += 1
     assert drawn == 30
 
@@ -55,7 +54,7 @@ def test_the_gap_is_wide_enough_for_every_window_and_every_window_for_its_model(
     search = read_search(path, {})
     factory = CandidateFactory(search.space, seed=12)
     for _ in range(30):
-        experiment = parse(ExperimentConfig, factory.candidate(lambda: ({}, ()), generation=0).experiment, "candidate")
+        experiment = factory.candidate(lambda: ({}, ()), generation=0).experiment
         assert experiment.split.gap >= experiment.window.length
         experiment.model.build(features=8, length=experiment.window.length)
 

@@ -7,8 +7,10 @@ from tsad.assessment.assessment import Gain, assess_scores
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.report import Report
+from tsad.experiment import ExperimentConfig
 from tsad.provenance import Provenance
 from tsad.selection.trial import Candidate, Trial
+from tsad.spec import parse
 from tsad.tuning.trial_table import show_trials, trial_table
 
 
@@ -85,7 +87,8 @@ def test_without_anomalies_nobody_can_say_but_whose_labels_chose_is_said(assessm
 
 def test_trials_are_shown_best_first_with_what_differs():
     def trial(number, hidden, state="finished", value=None, **metrics):
-        experiment = {"model": {"kind": "lstm_ae", "hidden": hidden}, "seed": 0}
+        values = {"data": {"kind": "synthetic"}, "model": {"kind": "lstm_ae", "hidden": hidden}}
+        experiment = parse(ExperimentConfig, values, "a test")
         found = {name.replace("__", "/"): each for name, each in metrics.items()}
         return Trial(
             Candidate(number, 0, {}, experiment), state, value, 1.26, metrics=found, reason="" if value else "broke"

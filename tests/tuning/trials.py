@@ -1,10 +1,13 @@
 """Trials as a search would leave them, made of a few numbers."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from tsad.experiment import ExperimentConfig
 from tsad.selection.trial import Candidate, State, Trial
+from tsad.spec import parse
 from tsad.tuning.space import Space
 
 SPACE = Space(
@@ -26,6 +29,16 @@ SPACE = Space(
 )
 
 
+@cache
+def experiment_of(family: str) -> ExperimentConfig:
+    """Returns an experiment on synthetic rows; a family that does not exist is called so without being checked."""
+    exists = family in ("l2", "lstm_ae", "tcn_ae")
+    values = {"data": {"kind": "synthetic", "rows": 1000}, "model": {"kind": family if exists else "l2"}}
+    experiment = parse(ExperimentConfig, values, "a test")
+    model = experiment.model.model_copy(update={"kind": family})
+    return experiment.model_copy(update={"model": model})
+
+
 def trial(
     number: int,
     value: float | None = None,
@@ -39,8 +52,7 @@ def trial(
     **fields: Any,
 ) -> Trial:
     """Returns a trial that ended `number` + 1 seconds after the search began, unless told otherwise."""
-    experiment = {"data": {"kind": "synthetic", "rows": 400}, "model": {"kind": family}}
-    candidate = Candidate(number, generation, params or {}, experiment, parents)
+    candidate = Candidate(number, generation, params or {}, experiment_of(family), parents)
     return Trial(
         candidate, state, value, **{"seconds": 1.0, "elapsed": number + 1.0, "metrics": metrics or {}} | fields
     )

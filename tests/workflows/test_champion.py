@@ -36,7 +36,7 @@ def ended(small_experiment, small_data, tmp_path):
             experiment = parse(ExperimentConfig, put(small_experiment.model_dump(mode="json"), changes), "candidate")
             folder = tmp_path / str(number)
             write_results(run(experiment, small_data), experiment, folder, "a trial")
-            candidate = Candidate(number, 0, {}, experiment.model_dump(mode="json"))
+            candidate = Candidate(number, 0, {}, experiment)
             found.append((Trial(candidate, "finished", value, seconds=1.0), folder))
         failed = Candidate(3, 0, {}, found[0][0].candidate.experiment)
         return [*found, (Trial(failed, "failed", None, seconds=1.0, reason="ValueError: no"), None)]

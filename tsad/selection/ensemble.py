@@ -16,8 +16,8 @@ from tsad.detector.ensemble import Ensemble
 from tsad.errors import DataError
 from tsad.experiment import ExperimentConfig, Outcome, conclude
 from tsad.provenance import worst
-from tsad.selection.trial import Trial
-from tsad.spec import Spec, parse, write_yaml
+from tsad.selection.trial import EndedTrials, Trial
+from tsad.spec import Spec, write_yaml
 
 
 class EnsembleSpec(Spec):
@@ -47,27 +47,29 @@ class EnsembleRecord(Spec):
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
-    """A finished trial with what it left.
+class EnsembleMember:
+    """A finished trial that may become a member of an ensemble, with its detector.
 
     Attributes:
-        trial: What was tried.
-        experiment: Of its candidate.
-        detector: As it was saved.
+        trial: The trial, with its candidate.
+        detector: The detector that the trial saved.
     """
 
     trial: Trial
-    experiment: ExperimentConfig
     detector: Detector
 
     @classmethod
-    def read(cls, trial: Trial, folder: Path) -> "Chosen":
+    def read(cls, trial: Trial, folder: Path) -> "EnsembleMember":
         """Returns the trial whose files are in `folder`; raises `DetectorError` if its detector is damaged."""
-        experiment = parse(ExperimentConfig, trial.candidate.experiment, trial.candidate.name)
-        return cls(trial, experiment, Detector.load(folder / DETECTOR))
+        return cls(trial, Detector.load(folder / DETECTOR))
+
+    @property
+    def experiment(self) -> ExperimentConfig:
+        """The experiment of the candidate."""
+        return self.trial.candidate.experiment
 
 
-def choose_members(ended: Sequence[tuple[Trial, Path | None]], data: DataSet, spec: EnsembleSpec) -> list[Chosen]:
+def choose_members(ended: EndedTrials, data: DataSet, spec: EnsembleSpec) -> list[EnsembleMember]:
     """Returns the best finished trial, then each next best that is unlike all chosen before it, best first.
 
     Two are alike if Spearman's correlation of their scores on the validation rows that both score reaches
@@ -82,12 +84,12 @@ def choose_members(ended: Sequence[tuple[Trial, Path | None]], data: DataSet, sp
     Raises:
         DataError: if trials were split differently, so that they do not share validation rows.
     """
-    chosen: list[Chosen] = []
+    chosen: list[EnsembleMember] = []
     scores: list[Floats] = []
     for trial, folder in sorted(ended, key=lambda pair: pair[0].rank):
         if trial.state != "finished" or folder is None:
             continue
-        found = Chosen.read(trial, folder)
+        found = EnsembleMember.read(trial, folder)
         _check_split([*chosen[:1], found])
         parts = split(data, found.experiment.split, found.detector.scorer.lookback + 1)
         values = found.detector.score(parts.validation).values  # noqa: PD011
@@ -99,7 +101,7 @@ def choose_members(ended: Sequence[tuple[Trial, Path | None]], data: DataSet, sp
     return chosen
 
 
-def build_ensemble(chosen: Sequence[Chosen], data: DataSet) -> Outcome:
+def build_ensemble(chosen: Sequence[EnsembleMember], data: DataSet) -> Outcome:
     """Returns what the ensemble comes to, so that `maximize.value` judges it on the rows that its members were judged on.
 
     Its threshold is the best member's, fitted anew; its `seconds` are those of all members; whose labels had a hand in any
@@ -128,7 +130,7 @@ def build_ensemble(chosen: Sequence[Chosen], data: DataSet) -> Outcome:
     return replace(outcome, detector=detector)
 
 
-def write_ensemble(chosen: Sequence[Chosen], path: Path) -> None:
+def write_ensemble(chosen: Sequence[EnsembleMember], path: Path) -> None:
     """Writes a YAML that lists the members' experiments and weights; each is one that `tsad train` takes."""
     members = tuple(
         WeightedExperiment(trial=each.trial.candidate.name, weight=1 / len(chosen), experiment=each.experiment)
@@ -139,7 +141,7 @@ def write_ensemble(chosen: Sequence[Chosen], path: Path) -> None:
     )
 
 
-def _check_split(chosen: Sequence[Chosen]) -> None:
+def _check_split(chosen: Sequence[EnsembleMember]) -> None:
     for each in chosen[1:]:
         if each.experiment.split != chosen[0].experiment.split:
             raise DataError(

@@ -1,66 +1,79 @@
-"""Candidates and trials: what a search proposes and what became of it."""
+"""Candidates and trials: what a search proposes, and how each proposal ended."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf, isnan
+from pathlib import Path
 from typing import Any, Literal
 
+from tsad.experiment import ExperimentConfig
+
 State = Literal["finished", "stopped", "failed"]
-"""Ran to its end; was ended early (its value is that of an early epoch, or none); raised an error."""
+"""How a trial ended: it trained to its end, was stopped early (its value is that of a rung, or None), or raised an error."""
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One experiment that a search algorithm proposes.
 
+    The experiment is parsed once, where the candidate is proposed or read from the journal, and carried from there: to the
+    worker that trains it, to its run, and to the ensemble that it may become a member of.
+
     Attributes:
-        number: From 0 on, in the order of proposal.
-        generation: From 0 on; search algorithms without generations stay at 0.
-        hyperparameters: Chosen value by address, active hyperparameters only.
-        experiment: The resolved experiment as plain values.
-        parents: Numbers of the candidates it was bred from; none for a drawn one.
+        number: Index of the candidate in the order of proposal, from 0.
+        generation: Number of the generation that the candidate belongs to, from 0; always 0 for search algorithms that
+            have no generations.
+        params: Value of each active hyperparameter by its address in the search space.
+        experiment: The resolved experiment.
+        parents: Numbers of the candidates that this one was made from; empty for a candidate that was drawn.
     """
 
     number: int
     generation: int
     params: Mapping[str, Any]
-    experiment: Mapping[str, Any]
+    experiment: ExperimentConfig
     parents: tuple[int, ...] = ()
+
+    @cached_property
+    def experiment_values(self) -> dict[str, Any]:
+        """The resolved experiment as plain values, as JSON and YAML hold them."""
+        return self.experiment.model_dump(mode="json")
 
     @cached_property
     def config_fingerprint(self) -> str:
         """Hash of the resolved experiment; equal experiments have equal hashes, whatever hyperparameters they come from."""
-        return fingerprint(self.experiment)
+        return fingerprint(self.experiment_values)
 
     @property
     def family(self) -> str:
-        """The kind of its model."""
-        return str(self.experiment["model"]["kind"])
+        """Kind of the model, such as `lstm_ae`."""
+        return self.experiment.model.kind
 
     @property
     def name(self) -> str:
-        """A short name that sorts by generation, such as `g03-tcn_ae-017`."""
+        """Short name that sorts by generation, such as `g03-tcn_ae-017`."""
         return f"g{self.generation:02d}-{self.family}-{self.number:03d}"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate that was tried.
+    """A candidate that was tried, and its result.
 
     Attributes:
-        candidate: What was tried.
-        state: How it ended.
-        value: What is maximized, at the end for a finished trial, at its last rung for a stopped one; None if unknown.
-        seconds: Wall time from its start to its end.
-        epochs: Epochs trained; 0 for a closed form.
-        metrics: Of its last evaluation.
-        reason: Why it was stopped or failed.
-        elapsed: Seconds from the start of the search to its end.
-        reused: The run of an earlier search that it was taken from; empty if it was trained for this one.
-        node: The machine of the cluster that it ran on; empty if it never reported.
+        candidate: The candidate; for a member of a population, with the hyperparameters and the experiment that it ended with.
+        state: How the trial ended.
+        value: Value of the maximized objective, at the end for a finished trial, at its last rung for a stopped one; None
+            if there is none.
+        seconds: Wall time from the start of the trial to its end; 0 for a reused one.
+        epochs: Number of trained epochs; 0 for a closed-form model.
+        metrics: Metrics of the last evaluation by name.
+        reason: Why the trial was stopped or failed; empty for a finished one.
+        elapsed: Seconds from the start of the search to the end of the trial, summed over all sessions of the search.
+        reused: Id of the run of an earlier search that the trial was taken from; empty if it was trained for this one.
+        node: Id of the Ray node that the trial ran on; empty if it never reported.
     """
 
     candidate: Candidate
@@ -76,7 +89,7 @@ class Trial:
 
     @property
     def rank(self) -> tuple[bool, float, int]:
-        """A key that sorts trials best first: finished before others, then by value, the older candidate among equals."""
+        """Sort key that puts the best trial first: finished ones before others, then by value, older ones first among equals."""
         return (
             self.state != "finished",
             -self.value if self.value is not None and not isnan(self.value) else inf,
@@ -84,6 +97,10 @@ class Trial:
         )
 
 
-def fingerprint(experiment: Mapping[str, Any]) -> str:
-    """Returns the hash of a resolved experiment; the order of its keys makes no difference."""
-    return hashlib.sha256(json.dumps(experiment, sort_keys=True).encode()).hexdigest()
+EndedTrials = Sequence[tuple[Trial, Path | None]]
+"""Trials that have ended, each with the folder that holds its files, or None if it left none."""
+
+
+def fingerprint(values: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 hash of plain values, in hexadecimal digits; the order of the keys makes no difference."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

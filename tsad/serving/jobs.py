@@ -268,7 +268,7 @@ def _progress(seen: Sequence[tuple[Candidate, Trial | None]], total: int) -> dic
                 "name": candidate.name,
                 "state": "running" if trial is None else trial.state,
                 "value": trial and trial.value,
-                "params": {address: _chosen(candidate.experiment, address) for address in candidate.params},
+                "params": {address: _chosen(candidate.experiment_values, address) for address in candidate.params},
             }
             for candidate, trial in seen
         ],

@@ -1,6 +1,6 @@
 """The runs of a search: a parent, and a child for each trial, all written here, on the driver."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +9,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tsad.assessment.artifacts import SCHEDULE
 from tsad.data.dataset import DataSet
-from tsad.experiment import ExperimentConfig
 from tsad.provenance import LabelsUsed
-from tsad.selection.trial import Candidate, Trial
-from tsad.spec import parse
+from tsad.selection.trial import Candidate, EndedTrials, Trial
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag, provenance_tags
@@ -44,7 +42,7 @@ class TrialRecorder:
         self._logged: dict[int, int] = {}
         self.runs = {number: run.info.run_id for number, run in self._found().items()}
 
-    def catch_up(self, ended: Sequence[tuple[Trial, Path | None]]) -> None:
+    def catch_up(self, ended: EndedTrials) -> None:
         """Writes what the store does not know yet of trials that ended before their search was killed."""
         found = self._found()
         for trial, folder in ended:
@@ -65,7 +63,7 @@ class TrialRecorder:
             )
             self.runs[number] = writer.run_id
         self._open[number] = writer
-        writer.parameters(candidate.experiment)
+        writer.parameters(candidate.experiment_values)
         writer.inputs(self._data)
 
     def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
@@ -94,7 +92,6 @@ class TrialRecorder:
         self._found()
 
     def _tags(self, candidate: Candidate) -> dict[str, str]:
-        experiment = parse(ExperimentConfig, candidate.experiment, candidate.name)
         return {
             Tag.TRIAL: str(candidate.number),
             Tag.GENERATION: str(candidate.generation),
@@ -102,7 +99,7 @@ class TrialRecorder:
             Tag.PARENTS: " ".join(str(parent) for parent in candidate.parents),
             Tag.CONFIG_FINGERPRINT: candidate.config_fingerprint,
             Tag.RESULT_FINGERPRINT: self._result_fingerprint,
-            **provenance_tags(replace(experiment.provenance, selection=self._labels_used)),
+            **provenance_tags(replace(candidate.experiment.provenance, selection=self._labels_used)),
         }
 
     def _found(self) -> dict[int, Run]:

@@ -20,15 +20,15 @@ _STRICT = ConfigDict(extra="forbid")
 
 
 @checked(frozen=True, config=_STRICT)
-class Proposed:
-    """a search algorithm has proposed a candidate."""
+class ProposedEvent:
+    """A search algorithm has proposed a candidate."""
 
     candidate: Candidate
     event: Literal["proposed"] = "proposed"
 
 
 @checked(frozen=True, config=_STRICT)
-class Ended:
+class EndedEvent:
     """A trial has ended.
 
     Attributes:
@@ -41,7 +41,7 @@ class Ended:
     event: Literal["ended"] = "ended"
 
 
-Event = Proposed | Ended
+Event = ProposedEvent | EndedEvent
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 

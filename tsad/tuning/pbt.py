@@ -1,13 +1,13 @@
-"""Population based training without the population: which hyperparameters may change in mid-training, how, and what came of it."""
+"""Population based training: which hyperparameters change in mid-training, how they change, and the schedule that results."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tsad.assessment.artifacts import SCHEDULE
-from tsad.experiment import ExperimentConfig
+from tsad.selection.trial import Candidate
 from tsad.spec import Spec, parse
 from tsad.training.loop import TrainingSpec
 from tsad.tuning.algorithms.contract import CandidateFactory
@@ -15,11 +15,14 @@ from tsad.tuning.algorithms.genetics import mutated
 from tsad.tuning.space import ChoiceParam, Space
 
 _FIXED = ("training.epochs", "training.patience")
-"""When training ends; a member that could lengthen its own would no longer compete on equal terms."""
+"""Hyperparameters that decide when training ends; a member that could lengthen its own would not compete on equal terms."""
 
 
 def changeable(space: Space) -> tuple[str, ...]:
-    """Returns the addresses of hyperparameters under `training` that may change in mid-training, those with one option left out."""
+    """Returns the addresses of the hyperparameters under `training` that may change in mid-training.
+
+    Those with one option and those that decide when training ends are left out.
+    """
     return tuple(
         address
         for address, param in space.params.items()
@@ -29,36 +32,29 @@ def changeable(space: Space) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Explorer:
-    """Makes the experiment of a copy from that of its donor.
+def explore(donor: Candidate, factory: CandidateFactory) -> Candidate:
+    """Returns what a copy of a donor trains next: the donor with changed hyperparameters and the experiment that they make.
+
+    Of the active hyperparameters of `changeable`, each changes with a probability of one half and at least one changes; the
+    others are the donor's. Hyperparameters that become active by that are drawn, those that cease to be are dropped.
 
     Args:
-        candidate factory: Of the space; its generator draws what changes.
+        donor: Candidate that the copied trial trains at the moment.
+        factory: Factory of the search space; its generator draws the changes.
     """
-
-    factory: CandidateFactory
-
-    def __call__(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns `params` and `experiment` of a copy of a donor with these hyperparameters.
-
-        Of the active hyperparameters of `changeable` each has changed with a chance of one half, and one at least; the others are the
-        donor's. Hyperparameters that come to exist by that are drawn, those that cease to are dropped.
-        """
-        space = self.factory.space
-        own = {address: params[address] for address in changeable(space) if address in params}
-        changed = mutated(self.factory, own, chance=0.5) if own else {}
-        values, active = space.resolve({**params, **changed}, self.factory.generator)
-        return {"params": active, "experiment": parse(ExperimentConfig, values, "search space").model_dump(mode="json")}
+    own = {address: donor.params[address] for address in changeable(factory.space) if address in donor.params}
+    changed = mutated(factory, own, chance=0.5) if own else {}
+    params, experiment = factory.resolve({**donor.params, **changed})
+    return replace(donor, params=params, experiment=experiment)
 
 
-class Leg(Spec):
-    """What one trial did of a training.
+class ScheduleSegment(Spec):
+    """A part of a training that one trial of a population trained with the same settings.
 
     Attributes:
-        start: Epochs that were done before.
-        trial: Name of the trial.
-        training: How it trained until the next leg starts.
+        start: Number of epochs that were trained before the segment.
+        trial: Name of the trial that trained it.
+        training: Settings of the training until the next segment starts.
     """
 
     start: int
@@ -66,23 +62,25 @@ class Leg(Spec):
     training: TrainingSpec
 
 
-def extended(legs: Sequence[Leg], start: int, trial: str, training: TrainingSpec) -> list[Leg]:
-    """Returns the legs, and a new one if it is not `trial` that ran the last: then the weights are another's, copied."""
-    if legs and legs[-1].trial == trial:
-        return list(legs)
-    return [*legs, Leg(start=start, trial=trial, training=training)]
+def extended(
+    segments: Sequence[ScheduleSegment], start: int, trial: str, training: TrainingSpec
+) -> list[ScheduleSegment]:
+    """Returns the segments, followed by a new one unless `trial` trained the last: then the weights were copied."""
+    if segments and segments[-1].trial == trial:
+        return list(segments)
+    return [*segments, ScheduleSegment(start=start, trial=trial, training=training)]
 
 
-def write_schedule(legs: Sequence[Leg], folder: Path) -> None:
-    """Writes `schedule.json`: a line for each leg, oldest first; after the first, only what changed in `training`.
+def write_schedule(segments: Sequence[ScheduleSegment], folder: Path) -> None:
+    """Writes `schedule.json`: one line for each segment, oldest first; later ones hold only what changed in `training`.
 
-    With the rest of `experiment.yaml` it makes the training again: a run of the first leg's `training` up to the start of
-    the second, from there a resumed run of the second's, and so on.
+    Together with the rest of `experiment.yaml` it reproduces the training: a run with the first segment's `training` up to
+    the start of the second, a resumed run with the second's from there, and so on.
     """
     lines: list[str] = []
     before: dict[str, Any] = {}
-    for leg in legs:
-        line = leg.model_dump(mode="json")
+    for segment in segments:
+        line = segment.model_dump(mode="json")
         training = line["training"]
         line["training"] = {
             name: value for name, value in training.items() if name not in before or before[name] != value
@@ -92,11 +90,11 @@ def write_schedule(legs: Sequence[Leg], folder: Path) -> None:
     (folder / SCHEDULE).write_text("[" + ",\n ".join(lines) + "]\n", encoding="utf-8")
 
 
-def read_schedule(folder: Path) -> list[Leg]:
-    """Returns what `write_schedule` wrote."""
-    legs: list[Leg] = []
+def read_schedule(folder: Path) -> list[ScheduleSegment]:
+    """Returns the segments that `write_schedule` wrote into a folder."""
+    segments: list[ScheduleSegment] = []
     training: dict[str, Any] = {}
     for line in json.loads((folder / SCHEDULE).read_text(encoding="utf-8")):
         training = training | line["training"]
-        legs.append(parse(Leg, line | {"training": training}, str(folder / SCHEDULE)))
-    return legs
+        segments.append(parse(ScheduleSegment, line | {"training": training}, str(folder / SCHEDULE)))
+    return segments

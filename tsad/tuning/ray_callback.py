@@ -1,106 +1,147 @@
-"""From the trials of Ray Tune to ours: which are running, what was last heard of each, how it ended."""
+"""The events of Ray Tune as events of a search session."""
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ray import tune
+
 from tsad.selection.trial import Candidate, State, Trial
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.session import SearchSession
+from tsad.tuning.trial_report import Evaluation, TrialReport
 
-_HEARD = ("epoch", "value", "metrics", "finished", "node", "params", "experiment")
-BEHIND, LATE = "behind at a rung", "out of time"
-"""Why a trial was stopped."""
+BEHIND, OUT_OF_TIME = "behind at a rung", "out of time"
+"""Reasons why a trial was stopped."""
 
 
-class Bridge:
-    """Tells the session of a search what becomes of its candidates; a trial is known by the name of its candidate."""
+class RayCallback(tune.Callback):
+    """Ray Tune's callback on the driver: passes on what happens to the candidates of a search session.
+
+    A trial of Ray Tune has the name of its candidate. `propose` and `propose_all` give Ray Tune its trials, so that the
+    callback knows the candidate of each.
+
+    Args:
+        session: Search session that proposes the candidates and records the results.
+    """
 
     def __init__(self, session: SearchSession) -> None:
         self._session = session
-        self._before = session.elapsed
+        self._elapsed_before = session.elapsed
         self._clock = time.monotonic()
         self._candidates: dict[str, Candidate] = {}
         self._started: dict[str, float] = {}
-        self._told: dict[str, int] = {}
-        self._last: dict[str, dict[str, Any]] = {}
+        self._reported_epochs: dict[str, int] = {}
+        self._reports: dict[str, TrialReport] = {}
+        self._evaluations: dict[str, Evaluation] = {}
         self._running: dict[str, Any] = {}
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Tune pickles its callbacks for a restore that we do not use; what is alive here stays here."""
+        """Makes pickling harmless: Ray Tune pickles its callbacks for a restore of its own, which is not used here."""
         return (object, ())
 
     def propose(self) -> Candidate | None:
-        """Asks for a candidate; None means to wait."""
+        """Returns the next candidate of the session, None if the session waits for results."""
         candidate = self._session.propose()
         if candidate is not None:
             self._candidates[candidate.name] = candidate
         return candidate
 
-    def population(self) -> list[Candidate]:
-        """Asks for all candidates at once."""
-        found = []
+    def propose_all(self) -> list[Candidate]:
+        """Returns all candidates that the session proposes before any trial has ended: a population."""
+        population = []
         with suppress(SpaceExhaustedError):
             while (candidate := self.propose()) is not None:
-                found.append(candidate)
-        return found
+                population.append(candidate)
+        return population
 
-    def start(self, name: str, trial: Any) -> None:
-        """Passes on that a worker begins; not again when a trial goes on after a pause, be it with another's weights."""
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Passes on that a trial starts; not again when it resumes after a pause, possibly with the weights of another."""
+        self._start(str(trial), trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Stores the report, and passes on the losses of an epoch that the trial had not reached before.
+
+        A trial that copies a younger one goes back some epochs; those that it trains twice were passed on already.
+        """
+        name, report = str(trial), TrialReport.from_result(result)
+        self._reports[name] = report
+        if report.evaluation is not None:
+            self._evaluations[name] = report.evaluation
+        if report.losses and report.epoch > self._reported_epochs.get(name, 0):
+            self._reported_epochs[name] = report.epoch
+            self._session.on_epoch(self._candidates[name], report.epoch, report.losses)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Passes on the result of a trial that trained to its end or was stopped at a rung."""
+        self._end(str(trial), evaluated_files(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Passes on the result of a trial that raised an error or whose worker died."""
+        self._end(str(trial), evaluated_files(trial), error=_reason(trial))
+
+    def close(self, seconds: float | None) -> None:
+        """Ends the trials that Ray Tune cut off because the seconds were used up, of which it tells no callback.
+
+        Raises:
+            KeyboardInterrupt: if trials are running although there is time left, which an interrupt alone explains.
+        """
+        if self._running and (seconds is None or self._elapsed() < seconds):
+            raise KeyboardInterrupt
+        for name, trial in list(self._running.items()):
+            self._end(name, evaluated_files(trial), stopped=OUT_OF_TIME)
+
+    def _start(self, name: str, trial: Any) -> None:
         self._running[name] = trial
         if name not in self._started:
             self._started[name] = time.monotonic()
             self._session.on_started(self._candidates[name])
 
-    def hear(self, name: str, result: Mapping[str, Any]) -> None:
-        """Keeps the last evaluation, and passes on the losses of epochs that this trial had not reached before.
-
-        A trial that copies a younger one goes back; the epochs that it does twice have been told.
-        """
-        last = self._last.setdefault(name, {})
-        last |= {key: result[key] for key in _HEARD if key in result}
-        if result["losses"] and result["epoch"] > self._told.get(name, 0):
-            self._told[name] = result["epoch"]
-            self._session.on_epoch(self._candidates[name], result["epoch"], result["losses"])
-
-    def end(self, name: str, folder: Path | None, *, error: str | None = None, stopped: str = BEHIND) -> None:
-        """Makes the trial of what was heard, and passes it on; `stopped` is why, if it neither finished nor failed."""
+    def _end(self, name: str, folder: Path | None, *, error: str | None = None, stopped: str = BEHIND) -> None:
+        """Makes the trial of the last reports and passes it on; `stopped` is the reason if it neither finished nor failed."""
         if name not in self._started:  # its worker died before it began
-            self.start(name, None)
+            self._start(name, None)
         self._running.pop(name)
-        last, candidate = self._last.get(name, {}), self._candidates[name]
-        state: State = "failed" if error is not None else "finished" if last.get("finished") else "stopped"
-        evaluated = {key: last[key] for key in ("params", "experiment") if key in last}  # a copy's are not the proposed
+        candidate, report, evaluation = self._candidates[name], self._reports.get(name), self._evaluations.get(name)
+        finished = report is not None and report.finished
+        state: State = "failed" if error is not None else "finished" if finished else "stopped"
+        if evaluation is not None:  # a member of a population ends with other hyperparameters than the proposed ones
+            candidate = replace(candidate, params=evaluation.params, experiment=evaluation.experiment)
         trial = Trial(
-            candidate=replace(candidate, **evaluated),
+            candidate=candidate,
             state=state,
-            value=last.get("value"),
+            value=None if evaluation is None else evaluation.value,
             seconds=time.monotonic() - self._started[name],
-            epochs=last.get("epoch", 0),
-            metrics=last.get("metrics", {}),
+            epochs=0 if report is None else report.epoch,
+            metrics={} if evaluation is None else evaluation.metrics,
             reason=error or ("" if state == "finished" else stopped),
             elapsed=self._elapsed(),
-            node=last.get("node", ""),
+            node="" if report is None else report.node,
         )
         self._session.on_result(trial, folder)
 
-    def close(self, seconds: float | None) -> None:
-        """Ends the trials that Tune cut off because the seconds were up, or raises `KeyboardInterrupt`; Tune tells nobody."""
-        if self._running and (seconds is None or self._elapsed() < seconds):
-            raise KeyboardInterrupt
-        for name, trial in list(self._running.items()):
-            self.end(name, files(trial), stopped=LATE)
-
     def _elapsed(self) -> float:
-        return self._before + time.monotonic() - self._clock
+        return self._elapsed_before + time.monotonic() - self._clock
 
 
-def files(trial: Any) -> Path | None:
-    """Returns the folder of a Tune trial's last evaluation, None if it had none or is about to go on with another's."""
+def evaluated_files(trial: Any) -> Path | None:
+    """Returns the folder of the last evaluation of a Ray Tune trial.
+
+    None if it was never evaluated, or if it was about to resume from the checkpoint of another trial.
+    """
     if trial.checkpoint is None:
         return None
     folder = Path(trial.checkpoint.path)
     return folder if folder.is_relative_to(trial.path) else None
+
+
+def _reason(trial: Any) -> str:
+    """Returns the last line of the trial's error file; the trial object's own error may be empty."""
+    if trial.error_file is None or not Path(trial.error_file).is_file():
+        return "ended without a word; its worker was probably killed"
+    lines = [line.strip() for line in Path(trial.error_file).read_text(encoding="utf-8").splitlines() if line.strip()]
+    return lines[-1] if lines else "its error file is empty"

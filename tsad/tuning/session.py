@@ -9,7 +9,7 @@ from typing import Protocol
 from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.tuning.algorithms.contract import SearchAlgorithm, SpaceExhaustedError
-from tsad.tuning.journal import Ended, Journal, Proposed
+from tsad.tuning.journal import EndedEvent, Journal, ProposedEvent
 
 
 class TrialListener(Protocol):
@@ -92,7 +92,7 @@ class SearchSession:
             raise SpaceExhaustedError
         candidate = self._algorithm.suggest()
         if candidate is not None:
-            self._journal.write(Proposed(candidate))
+            self._journal.write(ProposedEvent(candidate))
             self._proposed += 1
         return candidate
 
@@ -106,7 +106,7 @@ class SearchSession:
 
     def on_result(self, trial: Trial, folder: Path | None) -> None:
         """Keeps a trial that has ended; tells the search algorithm and the listener."""
-        self._journal.write(Ended(trial, folder))
+        self._journal.write(EndedEvent(trial, folder))
         self._keep(trial, folder)
         self._listener.on_result(trial, folder)
 
@@ -118,7 +118,7 @@ class SearchSession:
         """Makes the calls of the journal again; the listener hears nothing of them."""
         running: dict[int, Candidate] = {}
         for event in self._journal.read():
-            if isinstance(event, Ended):
+            if isinstance(event, EndedEvent):
                 running.pop(event.trial.candidate.number)
                 self._keep(event.trial, event.files)
             else:

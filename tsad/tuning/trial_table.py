@@ -13,7 +13,7 @@ from tsad.spec import flatten
 def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
     """Returns one row per trial, best first: how it ended, what it is worth, and every value in which trials differ."""
     ordered = sorted(trials, key=lambda trial: trial.rank)
-    resolved = [flatten(trial.candidate.experiment) for trial in ordered]
+    resolved = [flatten(trial.candidate.experiment_values) for trial in ordered]
     paths = list(dict.fromkeys(path for values in resolved for path in values))
     differing = [path for path in paths if len({str(values.get(path)) for values in resolved}) > 1]
     rows = [

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,16 +17,14 @@ from tsad.experiment import ExperimentConfig, Outcome
 from tsad.registry.aliases import CHALLENGER, CHAMPION, challenge, decided
 from tsad.registry.gate import Contest, Decision, decide, settle
 from tsad.registry.models import log_detector, register, version_of
-from tsad.selection.ensemble import Chosen, build_ensemble, choose_members, write_ensemble
+from tsad.selection.ensemble import EnsembleMember, build_ensemble, choose_members, write_ensemble
 from tsad.selection.objective import LabelFreeSpec
-from tsad.selection.trial import Trial
+from tsad.selection.trial import EndedTrials
 from tsad.spec import write_yaml
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.tuning.spec import SearchSpec
 from tsad.workflows.context import Place
-
-Ended = Sequence[tuple[Trial, Path | None]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Champion:
     metrics: dict[str, float]
 
 
-def choose_champion(spec: SearchSpec, ended: Ended, data: DataSet, folder: Path, space: Path) -> Champion:
+def choose_champion(spec: SearchSpec, ended: EndedTrials, data: DataSet, folder: Path, space: Path) -> Champion:
     """Returns the best finished trial, or the ensemble of the best ones if its value is larger still.
 
     Writes `champion/` and `champion.yaml` into the folder.
@@ -60,30 +57,31 @@ def choose_champion(spec: SearchSpec, ended: Ended, data: DataSet, folder: Path,
         reasons = "; ".join(sorted({trial.reason for trial, _ in ended if trial.reason}))
         raise TsadError(f"a champion needs a finished trial, but none of {len(ended)} finished ({reasons})")
     shutil.rmtree(folder / "champion", ignore_errors=True)  # half a one, if the search was killed
-    best = Chosen.read(winner, files)
     found = _ensemble(spec, ended, data)
     values = {"value": winner.value} | ({} if found is None else {"ensemble/value": found[2]})
     if found is not None and found[2] > winner.value:
         chosen, outcome, value = found
         name = f"ensemble of {len(chosen)}"
-        write_results(outcome, best.experiment, folder / "champion", f"{name} on {data.name}")
+        write_results(outcome, winner.candidate.experiment, folder / "champion", f"{name} on {data.name}")
         (folder / "champion" / "experiment.yaml").unlink()  # that of one member would not make it again
         write_ensemble(chosen, folder / "champion.yaml")
         trials = tuple(each.trial.candidate.name for each in chosen)
-        champion = Champion(name, trials, best.experiment, values | {"value": value})
+        champion = Champion(name, trials, winner.candidate.experiment, values | {"value": value})
     else:
         name = winner.candidate.name
         shutil.copytree(files, folder / "champion", ignore=shutil.ignore_patterns(".*"))
         scheduled = (files / SCHEDULE).is_file()
         command = "champion/schedule.json and this make it again" if scheduled else "tsad train champion.yaml"
-        write_yaml(folder / "champion.yaml", best.experiment, f"{command}  (won {space}, {name})")
-        champion = Champion(name, (name,), best.experiment, values)
+        write_yaml(folder / "champion.yaml", winner.candidate.experiment, f"{command}  (won {space}, {name})")
+        champion = Champion(name, (name,), winner.candidate.experiment, values)
     saved = folder / "champion" / DETECTOR
     replace(Detector.load(saved), selection_labels=spec.maximize.labels_used).save(saved)
     return champion
 
 
-def _ensemble(spec: SearchSpec, ended: Ended, data: DataSet) -> tuple[list[Chosen], Outcome, float] | None:
+def _ensemble(
+    spec: SearchSpec, ended: EndedTrials, data: DataSet
+) -> tuple[list[EnsembleMember], Outcome, float] | None:
     """Returns the members of the ensemble of the best trials, what it comes to and its value; None if there cannot be one."""
     if spec.ensemble is None or spec.maximize.kind == "validation_error":  # several models have no error in common
         return None

@@ -15,7 +15,7 @@ from tsad.serving.served_model import Served, open_model
 from tsad.serving.server import listen
 from tsad.tracking.runs import leading_run
 from tsad.tracking.tags import Tag
-from tsad.tuning.journal import JOURNAL, Ended, Journal, Proposed
+from tsad.tuning.journal import JOURNAL, EndedEvent, Journal, ProposedEvent
 from tsad.workflows.context import Place, open_place
 from tsad.workflows.locks import claimed
 
@@ -71,8 +71,8 @@ def serve(model: str, options: Options) -> None:
 def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
     """Returns the candidates of the search that a job's process runs, each with its trial if that has ended."""
     events = [event for path in folder.glob(f"{OUTPUTS}/search/*/{JOURNAL}") for event in Journal(path).glance()]
-    ended = {event.trial.candidate.number: event.trial for event in events if isinstance(event, Ended)}
-    proposed = [event.candidate for event in events if isinstance(event, Proposed)]
+    ended = {event.trial.candidate.number: event.trial for event in events if isinstance(event, EndedEvent)}
+    proposed = [event.candidate for event in events if isinstance(event, ProposedEvent)]
     return [(candidate, ended.get(candidate.number)) for candidate in proposed]
 
 

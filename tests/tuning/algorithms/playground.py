@@ -34,7 +34,7 @@ SMALL_SIZE = 3 * (1 + 4) * 2
 
 def worth(candidate):
     """Returns how near the candidate is to a tcn_ae of 64 channels on windows of 16, scored by `window`; 5 at most."""
-    values = candidate.experiment
+    values = candidate.experiment_values
     model = values["model"]
     near = abs(model.get("latent", 99) - 20) / 30
     return (
@@ -47,7 +47,7 @@ def worth(candidate):
 
 
 def finished(candidate):
-    metrics = {"cost/parameters": float(candidate.experiment["window"]["length"]), "cost/latency": 1.0}
+    metrics = {"cost/parameters": float(candidate.experiment.window.length), "cost/latency": 1.0}
     return Trial(candidate, "finished", worth(candidate), seconds=1.0, epochs=3, metrics=metrics)
 
 

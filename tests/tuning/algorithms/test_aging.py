@@ -71,7 +71,7 @@ def test_a_child_has_its_parents_params_but_for_one():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_first_candidates_have_every_option_equally_often(seed):
-    first = [candidate.experiment for candidate in candidates(drive(spec_of(6, 2).build(SPACE, seed), 6))]
+    first = [candidate.experiment_values for candidate in candidates(drive(spec_of(6, 2).build(SPACE, seed), 6))]
     assert set(Counter(values["model"]["kind"] for values in first).values()) == {2}
 
 

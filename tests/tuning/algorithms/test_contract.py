@@ -17,7 +17,7 @@ from tests.tuning.algorithms.playground import (
     proposals,
 )
 from tsad.experiment import ExperimentConfig
-from tsad.selection.trial import Trial, fingerprint
+from tsad.selection.trial import Trial
 from tsad.spec import parse
 from tsad.tuning.algorithms import AlgorithmSpec
 from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError, check_space
@@ -40,14 +40,14 @@ with_and_without_costs = pytest.mark.parametrize("minimize", COSTS.values(), ids
 @pytest.mark.parametrize("parallel", [4])
 def test_no_configuration_is_proposed_twice(spec, parallel):
     trials = drive(spec.build(SMALL, seed=0), SMALL_SIZE - 4, parallel=parallel)
-    assert len({fingerprint(trial.candidate.experiment) for trial in trials}) == SMALL_SIZE - 4
+    assert len({trial.candidate.config_fingerprint for trial in trials}) == SMALL_SIZE - 4
 
 
 @every_algorithm
 def test_a_param_without_effect_makes_no_second_candidate(spec):
     model = {"kind": "lstm_ae", "layers": {"choice": [1, 2]}, "dropout": {"choice": [0.0, 0.1, 0.2]}}
     algorithm = spec.build(Space({"data": {"kind": "synthetic"}, "model": model}), seed=0)
-    models = [trial.candidate.experiment["model"] for trial in drive(algorithm, 4)]
+    models = [trial.candidate.experiment_values["model"] for trial in drive(algorithm, 4)]
     assert sorted((model["layers"], model["dropout"]) for model in models) == [(1, 0.0), (2, 0.0), (2, 0.1), (2, 0.2)]
     with pytest.raises(SpaceExhaustedError):
         _next(algorithm)
@@ -57,7 +57,7 @@ def test_a_param_without_effect_makes_no_second_candidate(spec):
 def test_what_is_no_valid_experiment_is_passed_over(spec):
     model = {"kind": "transformer_ae", "width": {"choice": [8, 9, 16]}, "heads": {"choice": [1, 2]}}
     algorithm = spec.build(Space({"data": {"kind": "synthetic"}, "model": model}), seed=0)
-    models = [trial.candidate.experiment["model"] for trial in drive(algorithm, 5)]
+    models = [trial.candidate.experiment_values["model"] for trial in drive(algorithm, 5)]
     sizes = sorted((model["width"], model["heads"]) for model in models)
     assert sizes == [(8, 1), (8, 2), (9, 1), (16, 1), (16, 2)]  # two heads cannot share a width of 9
     with pytest.raises(SpaceExhaustedError):
@@ -116,7 +116,7 @@ def test_a_candidate_is_what_its_params_resolve_to(spec):
     for candidate in candidates(drive(spec.build(SPACE, seed=2), 40, mixed)):
         values, active = SPACE.resolve(candidate.params)
         assert active == candidate.params
-        assert parse(ExperimentConfig, values, "candidate").model_dump(mode="json") == candidate.experiment
+        assert parse(ExperimentConfig, values, "candidate") == candidate.experiment
 
 
 @pytest.mark.slow
@@ -153,7 +153,7 @@ def test_a_small_space_is_exhausted_only_when_nearly_all_of_it_was_proposed(spec
     algorithm, seen = spec.build(SMALL, seed), set()
     with contextlib.suppress(SpaceExhaustedError):
         for (trial,) in (drive(algorithm, 1) for _ in range(2 * SMALL_SIZE)):
-            seen.add(fingerprint(trial.candidate.experiment))
+            seen.add(trial.candidate.config_fingerprint)
     assert 0.9 * SMALL_SIZE <= len(seen) <= SMALL_SIZE
     with pytest.raises(SpaceExhaustedError):
         drive(algorithm, 4)

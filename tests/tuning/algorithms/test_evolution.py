@@ -57,7 +57,7 @@ def test_where_seconds_are_to_be_saved_nobody_waits_and_the_late_breed_with_the_
 
 def test_where_seconds_are_to_be_saved_what_is_slow_has_to_promise_more():
     def end(candidate):
-        slow = candidate.experiment["scoring"]["error"] == "squared"
+        slow = candidate.experiment.scoring.error == "squared"
         return Trial(candidate, "finished", worth(candidate), seconds=100.0 if slow else 1.0)
 
     def slow(saves):
@@ -87,7 +87,7 @@ def test_the_first_generation_has_no_parents_and_later_ones_have_one_or_two():
 
 @pytest.mark.parametrize("seed", range(10))
 def test_the_first_generation_has_every_option_of_the_top_level_choices_equally_often(seed):
-    first = [trial.candidate.experiment for trial in drive(EvolutionSpec(population=6).build(SPACE, seed), 6)]
+    first = [trial.candidate.experiment_values for trial in drive(EvolutionSpec(population=6).build(SPACE, seed), 6)]
     assert set(Counter(values["model"]["kind"] for values in first).values()) == {2}
     assert set(Counter(values["scoring"]["over"] for values in first).values()) == {2}
     assert set(Counter(values["scoring"]["error"] for values in first).values()) == {3}
@@ -99,12 +99,12 @@ def test_the_first_generation_has_every_option_of_the_top_level_choices_equally_
 def test_the_first_generation_has_every_option_that_is_no_number_however_small_the_population(saves, seed):
     trials = drive(EvolutionSpec(population=2, elites=2, saves=saves, immigrants=0).build(SPACE, seed), 7)
     assert [trial.candidate.generation for trial in trials] == [0, 0, 0, 1, 1, 2, 2]
-    assert {trial.candidate.experiment["model"]["kind"] for trial in trials[:3]} == {
+    assert {trial.candidate.experiment.model.kind for trial in trials[:3]} == {
         "lstm_ae",
         "tcn_ae",
         "window_linear",
     }
-    assert {trial.candidate.experiment["scoring"]["over"] for trial in trials[:3]} == {"last", "window", "mean"}
+    assert {trial.candidate.experiment.scoring.over for trial in trials[:3]} == {"last", "window", "mean"}
 
 
 def test_the_first_generation_may_have_any_option_also_if_it_cannot_have_all():
@@ -112,7 +112,7 @@ def test_the_first_generation_may_have_any_option_also_if_it_cannot_have_all():
         {"data": {"kind": "synthetic"}, "window": {"length": {"choice": [8, 9, 10, 11, 12]}}, "model": {"kind": "l2"}}
     )
     lengths = Counter(
-        trial.candidate.experiment["window"]["length"]
+        trial.candidate.experiment.window.length
         for seed in range(60)
         for trial in drive(EvolutionSpec(population=2, elites=2).build(space, seed), 2)
     )
@@ -194,7 +194,7 @@ def test_immigrants_have_no_parents():
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 def test_the_surrogate_leads_away_from_what_does_not_finish(state):
     def end(candidate):
-        if candidate.experiment["scoring"]["error"] == "squared":
+        if candidate.experiment.scoring.error == "squared":
             return Trial(candidate, state, None, seconds=1.0)
         return Trial(candidate, "finished", candidate.number % 7, seconds=1.0)
 
@@ -208,12 +208,12 @@ def test_the_surrogate_leads_away_from_what_does_not_finish(state):
 @pytest.mark.slow
 def test_with_costs_the_search_covers_the_front():
     def end(candidate):
-        length = candidate.experiment["window"]["length"]
+        length = candidate.experiment.window.length
         return Trial(candidate, "finished", worth(candidate) + length / 16, 1.0, metrics={"cost": float(length)})
 
     def lengths(minimize):
         trials = drive(EvolutionSpec().build(SPACE, 0, minimize), 48, end)
-        return Counter(trial.candidate.experiment["window"]["length"] for trial in trials[16:])
+        return Counter(trial.candidate.experiment.window.length for trial in trials[16:])
 
     assert lengths([])[64] > 24 > lengths(["cost"])[64]
     assert min(lengths(["cost"])[length] for length in (8, 16, 32, 64)) >= 2

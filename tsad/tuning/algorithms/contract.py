@@ -1,12 +1,12 @@
 """What every search algorithm does: propose candidates, and learn what became of them."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from tsad.errors import SpecError
 from tsad.experiment import ExperimentConfig
-from tsad.selection.trial import Candidate, Trial, fingerprint
+from tsad.selection.trial import Candidate, Trial
 from tsad.spec import flatten, parse
 from tsad.tuning.space import Params, Space
 
@@ -41,7 +41,7 @@ class CandidateFactory:
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space
         self.generator = np.random.default_rng(seed)
-        self._born: dict[str, Candidate] = {}
+        self._candidates: dict[str, Candidate] = {}
 
     def candidate(self, propose: "Proposal", generation: int) -> Candidate:
         """Returns the first proposal that is new.
@@ -68,11 +68,19 @@ class CandidateFactory:
         Raises:
             SpecError: if they make no valid experiment.
         """
+        active, experiment = self.resolve(params)
+        candidate = Candidate(len(self._candidates), generation, active, experiment, parents)
+        first = self._candidates.setdefault(candidate.config_fingerprint, candidate)
+        return first, first is candidate
+
+    def resolve(self, params: Params) -> tuple[dict[str, Any], ExperimentConfig]:
+        """Returns the active hyperparameters, missing ones drawn, and the experiment that they make.
+
+        Raises:
+            SpecError: if they make no valid experiment.
+        """
         values, active = self.space.resolve(params, self.generator)
-        experiment = parse(ExperimentConfig, values, "search space").model_dump(mode="json")
-        key, count = fingerprint(experiment), len(self._born)
-        candidate = self._born.setdefault(key, Candidate(count, generation, active, experiment, parents))
-        return candidate, candidate.number == count
+        return active, parse(ExperimentConfig, values, "search space")
 
 
 class Proposal(Protocol):
