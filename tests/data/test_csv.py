@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsad.data.five_features import FIVE, five_features
-from tsad.data.io.times import TimeOptions
-from tsad.data.sets.csv import CsvSpec, read_table, to_times
+from tsad.data.io.tables import read_table
+from tsad.data.io.times import TimeOptions, to_times
+from tsad.data.sets.csv import CsvSpec
 from tsad.errors import DataError, SpecError
 from tsad.spec import parse
 

@@ -38,7 +38,8 @@ def german(first="2024-03-10", step="min"):
 
 
 def text(when, rows):
-    body = rows.assign(when=when).to_csv(index=False, sep=";", decimal=",")
+    numbers = rows.map(lambda cell: repr(cell).replace(".", ",") if isinstance(cell, float) else cell)
+    body = numbers.assign(when=when).to_csv(index=False, sep=";")
     return f"pump 7\n\n{body}"
 
 

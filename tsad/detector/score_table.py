@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsad.arrays import Flags, Floats
-from tsad.data.sets.csv import to_values
+from tsad.data.io.values import to_values
 from tsad.detector.detector import Detector
 from tsad.errors import DataError
 from tsad.series import Series, runs

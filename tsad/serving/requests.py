@@ -1,7 +1,5 @@
 """Bodies of requests: from bytes to rows or a description, every fault a refusal that names it."""
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from tsad.data.sets.csv import to_values
-from tsad.errors import shown
+from tsad.data.io.row_reader import read_csv_text
+from tsad.data.io.values import to_values
+from tsad.errors import DataError, shown
 from tsad.series import Series
 from tsad.serving.errors import Refusal
 from tsad.spec import SpecT, parse
@@ -229,16 +228,14 @@ def _json_rows(values: Mapping[str, Any]) -> Rows:
 
 
 def _csv_rows(content: bytes, features: Sequence[str]) -> Rows:
-    text = _text(content)
     try:
-        _check_unique(next(csv.reader(io.StringIO(text)), []))
-        table = pd.read_csv(io.StringIO(text), index_col=False, skipinitialspace=True, low_memory=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
-        raise Refusal(400, f"body must be CSV with a header row, but {' '.join(str(error).split())}") from None
+        table = read_csv_text(_text(content), "body", raw=TIME_COLUMNS)
+    except DataError as error:
+        raise Refusal(400, f"body must be CSV with a header row, but {str(error).removeprefix('body: ')}") from None
     named = [name for name in table.columns if name.lower() in TIME_COLUMNS and name not in features]
     if not named:
         return Rows(table)
-    return Rows(table.drop(columns=named[0]), [str(cell) for cell in table[named[0]]])
+    return Rows(table.drop(columns=named[0]), table[named[0]].tolist())
 
 
 def _few(rows: Rows, most: int) -> Rows:

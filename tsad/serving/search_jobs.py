@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field
 
-from tsad.data.sets.csv import to_values
+from tsad.data.io.values import to_values
 from tsad.errors import DataError
 from tsad.serving.errors import Refusal
 from tsad.serving.jobs import OUTPUTS, Task

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
-from tsad.data.sets.csv import read_table
+from tsad.data.io.tables import read_table
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble

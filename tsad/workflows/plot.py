@@ -9,9 +9,9 @@ import click
 import numpy as np
 import pandas as pd
 
+from tsad.data.io.cells import numbers
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile, open_table
-from tsad.data.io.values import numbers
 from tsad.data.io.writers import atomic_write
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import score_table

@@ -1,202 +1,100 @@
-"""Tables out of files: cells by type, columns by name."""
+"""The one rule from the text of a CSV cell to its value, used by training, by the scoring of files, and by the service."""
 
-import csv
-from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
-from tsad.data.io.issues import FatalIssueError, Issues
-from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, is_number, made_names, sniff
-from tsad.errors import shown
+from tsad.arrays import Flags, Floats
 
-_NULLS = [
-    "",
-    "NA",
-    "N/A",
-    "n/a",
-    "#N/A",
-    "NaN",
-    "nan",
-    "-nan",
-    "-NaN",
-    "NULL",
-    "Null",
-    "null",
-    "None",
-    "none",
-    "<NA>",
-    "NaT",
-]
-"""Cells that are empty whatever else is said."""
+EMPTY_TEXTS = (
+    *("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>"),
+    *("NaN", "nan", "-NaN", "-nan", "NaT", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+    *("NULL", "Null", "null", "None", "none"),
+)
+"""Cells that are empty, blanks around them left out, whatever the settings say.
 
-_PLAIN = TextOptions()
+These are the empty cells of pandas (`read_csv`) and the spellings `Null`, `none` and `NaT`, which databases and older exports
+write. `nan` in any case and with a sign is a number that is not one, and therefore empty as well."""
+
+_NUMBER = r"^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|(?i:inf|infinity|nan(?:\([0-9a-z_]*\))?))$"
+"""Texts that Arrow reads as a float64, rounded to the nearest one (Lemire, Number parsing at a gigabyte per second, 2021)."""
 
 
-def read_table(path: Path, options: TextOptions = _PLAIN) -> pd.DataFrame:
-    """Returns the columns of a `.csv` or `.parquet` file; raises `DataError` if it cannot be read as one."""
-    issues = Issues(str(path))
-    table = read(path, options, issues)
-    if issues.items:
-        raise FatalIssueError(issues.items[0])
-    return table.reset_index(drop=True)
+def typed_cells(texts: pa.ChunkedArray, decimal: str = ".", empty: Sequence[str] = ()) -> pa.ChunkedArray:
+    """Returns the cells of a column as whole numbers, numbers, truth values or texts, whichever comes first for all of them.
 
+    Empty cells are null; NaN in a column of numbers is an empty cell too. Blanks around a cell are ignored. Truth values are
+    `true` and `false` in any case, and 0 and 1 among them. Numbers are rounded to the nearest float64; whole numbers that fit
+    int64 stay exact if no cell is empty.
 
-def read(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
-    """Returns the columns of a file, numbered in the index as the rows are in the file.
-
-    Columns of a CSV are whole numbers, numbers, truth values or text, whichever comes first; blanks around cells and
-    blank lines are nothing.
-
-    Raises:
-        FatalIssueError: if it is no table; lesser problems go to `issues`.
+    Args:
+        texts: (T,) cells as they stand in the file, without the quotes around them.
+        decimal: Decimal mark of numbers, `.` or `,`.
+        empty: Texts that mean that there is no value, besides `EMPTY_TEXTS`; those that are numbers still come out as numbers
+            if every cell is a number.
     """
-    if not path.is_file():
-        issues.fail("cannot be read (No such file)", advice="give the path of a .csv or .parquet file")
-    try:
-        if path.suffix == ".parquet":
-            table = pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)
-        elif path.suffix == ".csv":
-            table = _read_csv(path, options, issues)
-        else:
-            issues.fail("a table must be a .csv or .parquet file", advice="rename or convert it")
-    except OSError as error:
-        issues.fail(f"cannot be read ({error.strerror or error})", advice="give the path of a .csv or .parquet file")
-    except (pa.ArrowException, csv.Error, UnicodeError) as error:
-        issues.fail(
-            f"is not a {path.suffix[1:]} table ({' '.join(str(error).split())})",
-            advice="write it again, every quote closed" if path.suffix == ".csv" else "write it again",
-        )
-    return _named(table, issues)
-
-
-def _read_csv(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
-    layout = sniff(path, options, issues)
-    bad: list[pyarrow.csv.InvalidRow] = []
-
-    def note(row: pyarrow.csv.InvalidRow) -> str:
-        bad.append(row)
-        return "skip"
-
-    names = [f"f{place}" for place in range(len(layout.first))]
-    cells = pyarrow.csv.read_csv(path, *_options(layout, names, note))
-    above = 1 + options.header + layout.skip  # records are counted from 1, lines above them too
-    wrong = [row.number - above for row in bad]
-    _judge_lines(bad, wrong, options, issues)
-    _judge_layout(layout, options, issues)
-    if options.header:
-        cells = cells.slice(1)
-    numbers = np.setdiff1d(np.arange(len(cells) + len(wrong)), wrong)
-    columns = [_typed(column, layout.decimal, options.empty) for column in cells.columns]
-    table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers)
-    if len(names) == 1 and table["f0"].notna().any():
-        table = table.loc[: table["f0"].last_valid_index()]  # blank lines at the end
-    return table.set_axis(list(layout.first) if options.header else made_names(len(names)), axis=1)
-
-
-def _options(
-    layout: Layout, names: list[str], note: Callable[[pyarrow.csv.InvalidRow], str]
-) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
-    """Returns how pyarrow reads such a text: every cell as text, `note` told of rows that it skips."""
-    return (
-        pyarrow.csv.ReadOptions(
-            use_threads=False, block_size=BLOCK, column_names=names, encoding=layout.encoding, skip_rows=layout.skip
-        ),
-        pyarrow.csv.ParseOptions(
-            delimiter=layout.separator,
-            newlines_in_values=True,
-            ignore_empty_lines=len(names) > 1,
-            invalid_row_handler=note,
-        ),
-        pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )
-
-
-def _judge_lines(bad: list[pyarrow.csv.InvalidRow], rows: list[int], options: TextOptions, issues: Issues) -> None:
-    if not bad:
-        return
-    text = (
-        f"{len(bad)} rows have another number of cells than the first line, which has {bad[0].expected_columns}, first row "
-        f"{rows[0]} with {bad[0].actual_columns} ({shown(bad[0].text)})"
-    )
-    if options.bad_lines == "drop":
-        issues.add_repair(f"{text}; left out")
-    elif any("\n" in row.text for row in bad):
-        issues.add(
-            f"is not a csv table ({text})", advice="close the quote in that row, which takes in the rows below it"
-        )
-    else:
-        issues.add(f"is not a csv table ({text})", {"bad_lines": "drop"}, "mend those lines")
-
-
-def _judge_layout(layout: Layout, options: TextOptions, issues: Issues) -> None:
-    """Notes what is odd about the first line, and what the reader took for granted."""
-    numbers = [cell for cell in layout.first if is_number(cell)]
-    if (
-        options.header
-        and len(numbers) == len(layout.first)
-        and numbers != [str(place) for place in range(len(numbers))]
-    ):
-        issues.add(
-            f"the first line must name the columns, but holds numbers ({shown(', '.join(numbers))})",
-            {"header": False},
-            "write a line with names above it",
-        )
-    if layout.decimal == "," and options.decimal is None:
-        issues.add_repair("numbers are written with a decimal comma, it seems, and were read so")
-    other = next((mark for mark in (*SEPARATORS, " ") if mark in layout.first[0]), None)
-    if len(layout.first) == 1 and other:
-        issues.add(
-            f"has one column only, {shown(layout.first[0])}, at the separator {layout.separator!r}",
-            {"separator": other},
-            "rename it" if other == " " else "",
-        )
-
-
-def _typed(cells: pa.ChunkedArray, decimal: str, empty: tuple[str, ...]) -> pa.ChunkedArray:
-    """Returns cells as whole numbers, numbers, truth values or text."""
-    if decimal == "." and (found := _cast(cells, pa.float64())) is not None:
-        return _whole(cells, found)
-    trimmed = pc.utf8_trim_whitespace(cells)
-    kept = pc.if_else(pc.is_in(trimmed, pa.array([*_NULLS, *empty])), pa.scalar(None, pa.string()), trimmed)
+    if decimal == "." and (numbers := _cast(texts, pa.float64())) is not None:
+        return _whole(texts, numbers)
+    cells = _without_empty(texts, empty)
     if decimal == ",":  # other numbers, and texts, stay as they are
-        kept = pc.replace_substring_regex(kept, r"^([-+]?)(\d*)\.(\d+)$", r"\1\2?\3")
-        kept = pc.replace_substring_regex(kept, r"^([-+]?\d*),(\d+)", r"\1.\2")
-    if (found := _cast(kept, pa.float64())) is not None:
-        return _whole(kept, found)
-    truth = _cast(kept, pa.bool_())
-    return kept if truth is None else truth
+        cells = pc.replace_substring_regex(cells, r"^([-+]?)(\d*)\.(\d+)$", r"\1\2?\3")
+        cells = pc.replace_substring_regex(cells, r"^([-+]?\d*),(\d+)", r"\1.\2")
+    if (numbers := _cast(cells, pa.float64())) is not None:
+        return _whole(cells, numbers)
+    truth = _cast(cells, pa.bool_())
+    return cells if truth is None else truth
 
 
-def _cast(cells: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
+def typed_frame(columns: Mapping[str, Sequence[str]], decimal: str = ".", empty: Sequence[str] = ()) -> pd.DataFrame:
+    """Returns columns of texts as `typed_cells` reads them; empty cells are NaN or None."""
+    cells = [
+        typed_cells(pa.chunked_array([pa.array(texts, pa.string())]), decimal, empty) for texts in columns.values()
+    ]
+    frame: pd.DataFrame = pa.table(cells, [str(place) for place in range(len(cells))]).to_pandas()
+    return frame.set_axis(list(columns), axis=1)
+
+
+def numbers(column: "pd.Series[Any]") -> tuple[Floats, Flags]:
+    """Returns the (T,) numbers of a column, NaN where a cell holds none, and (T,) True where it is not empty either.
+
+    Texts are read cell by cell as `typed_cells` reads numbers with a decimal point, so a column in which one cell is a word
+    still gives the numbers of all others. Moments, lists, and other types that a Parquet file may hold are no numbers.
+    """
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        return column.to_numpy(np.float64, copy=True), np.zeros(len(column), bool)
+    if pd.api.types.infer_dtype(column, skipna=True) == "boolean":  # with empty cells, or pandas would have said so
+        column = column.map({True: 1.0, False: 0.0})
+    if not pd.api.types.is_numeric_dtype(column):
+        return _numbers_of_texts(column)
+    values = pd.to_numeric(column, errors="coerce")
+    return values.to_numpy(np.float64, na_value=np.nan, copy=True), (values.isna() & column.notna()).to_numpy()
+
+
+def _numbers_of_texts(column: "pd.Series[Any]") -> tuple[Floats, Flags]:
+    texts = column.astype("str").where(column.notna())
+    cells = _without_empty(pa.chunked_array([pa.array(texts, pa.string(), from_pandas=True)]), ())
+    is_number = pc.match_substring_regex(cells, _NUMBER)
+    numeric = pc.if_else(is_number, cells, pa.scalar(None, pa.string())).cast(pa.float64())
+    return numeric.to_numpy().copy(), pc.fill_null(pc.invert(is_number), fill_value=False).to_numpy()
+
+
+def _without_empty(texts: pa.ChunkedArray, empty: Sequence[str]) -> pa.ChunkedArray:
+    trimmed = pc.utf8_trim_whitespace(texts)
+    return pc.if_else(pc.is_in(trimmed, pa.array([*EMPTY_TEXTS, *empty])), pa.scalar(None, pa.string()), trimmed)
+
+
+def _cast(cells: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray | None:
     try:
-        return cells.cast(kind)
+        return cells.cast(target)
     except pa.ArrowInvalid:
         return None
 
 
 def _whole(digits: pa.ChunkedArray, numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Returns the numbers as whole ones if they are written so and none is absent; large ones are then exact."""
+    """Returns the numbers as int64 if all of them are written so and none is absent; large ones are then exact."""
     whole = None if numbers.null_count or not len(numbers) else _cast(digits, pa.int64())
     return numbers if whole is None else whole
-
-
-def _named(table: pd.DataFrame, issues: Issues) -> pd.DataFrame:
-    """Returns the table with a name for each column; notes names that come twice and those that had to be made up."""
-    names = [str(name).strip() for name in table.columns]
-    bare = [place for place, name in enumerate(names) if not name or name.startswith("__index_level_")]
-    for place in bare:
-        names[place] = f"unnamed_{place}"
-    if bare:
-        issues.add_repair(f"columns {bare} have no name and are called {', '.join(names[place] for place in bare)}")
-    for name in [name for name, count in Counter(names).items() if count > 1]:
-        places = [place for place, other in enumerate(names) if other == name]
-        issues.add(f"columns must differ in name, but {places} are all called {name!r}", advice="rename all but one")
-    kept = pd.Index(names).duplicated()
-    return table.loc[:, ~kept].set_axis([name for name, again in zip(names, kept, strict=True) if not again], axis=1)

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tsad.data.io.cells import typed_frame
 from tsad.data.io.issues import FatalIssueError, Issues
+from tsad.data.io.row_reader import check_names, column_names, csv_records
 from tsad.data.io.text import Layout, TextOptions, made_names, sniff
 from tsad.errors import DataError
 
@@ -111,11 +113,11 @@ class CsvFile(TableFile):
         self.layout = _layout(path, options)
         with self._opened() as file:
             self.header, cells = next(self._records(file))
-        self.names = [cell.strip() or f"unnamed_{place}" for place, cell in enumerate(cells)]
+        self.names = column_names(cells)
         if not options.header:
             self.names = made_names(len(cells))
             self.header = csv_line(self.names, self.layout.separator)
-        _check_names(path, self.names)
+        check_names(str(path), self.names)
 
     def chunks(self, rows: int) -> Iterator["CsvChunk"]:
         """Yields all rows; a line of more or fewer cells than the header raises `DataError`."""
@@ -133,33 +135,11 @@ class CsvFile(TableFile):
         return self.path.open(encoding=self.layout.encoding, newline="")
 
     def _records(self, file: TextIO) -> Iterator[tuple[str, list[str]]]:
-        """Yields line and cells of every record, the header too; a quoted cell may reach over several lines.
-
-        A blank line is an empty cell if there is one column, and nothing if there are more.
-        """
-        taken: list[str] = []
-        above = [next(file) for _ in range(self.layout.skip)]
-        reader = csv.reader(_noted(file, taken), delimiter=self.layout.separator, strict=True)
-        width = 0
-        while True:
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                line_number = len(above) + reader.line_num
-                raise DataError(f"{self.path}: line {line_number} is not CSV ({error}); mend its quotes") from None
-            if cells is None:
-                return
-            line, first = "".join(taken).rstrip("\r\n"), len(above) + reader.line_num - len(taken) + 1
-            taken.clear()
-            if not line.strip() and width != 1:
-                continue
-            cells, width = cells or [""], width or len(cells)
-            if len(cells) != width:
-                raise DataError(
-                    f"{self.path}: every line must have {width} cells, as the header has, but line {first} has {len(cells)}; "
-                    f"mend that line, or quote the cell that holds a {self.layout.separator!r}"
-                )
-            yield line, cells
+        """Yields line and cells of every record below the skipped lines, the header too."""
+        skip = self.layout.skip
+        for _ in range(skip):
+            next(file)
+        return csv_records(file, str(self.path), self.layout.separator, first_line=skip + 1)
 
 
 class CsvChunk(Chunk):
@@ -175,21 +155,10 @@ class CsvChunk(Chunk):
         return len(self._records)
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
-        """Returns columns as pandas makes them of text."""
-        layout = self._file.layout
-        table = pd.read_csv(
-            io.StringIO("\n".join(self.lines())),
-            sep=layout.separator,
-            decimal=layout.decimal,
-            header=None,
-            names=self._file.names,
-            usecols=list(names),
-            index_col=False,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            na_values=list(self._file.options.empty),
-            low_memory=False,
-        )
+        """Returns columns as `typed_cells` reads them."""
+        index = {name: place for place, name in enumerate(self._file.names)}
+        texts = {name: [cells[index[name]] for _, cells in self._records] for name in names}
+        table = typed_frame(texts, self._file.layout.decimal, self._file.options.empty)
         return table.set_axis(range(self.first_row, self.first_row + len(self)))
 
     def texts(self, name: str) -> list[str]:
@@ -219,18 +188,6 @@ def _layout(path: Path, options: TextOptions) -> Layout:
     return layout
 
 
-def _noted(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
-    for line in lines:
-        taken.append(line)
-        yield line
-
-
-def _check_names(path: Path, names: Sequence[str]) -> None:
-    twice = [name for place, name in enumerate(names) if name in names[:place]]
-    if twice:
-        raise DataError(f"{path}: columns must differ in name, but two are called {twice[0]!r}; rename one of them")
-
-
 # --- Parquet ---
 
 
@@ -246,7 +203,7 @@ class ParquetFile(TableFile):
             self.size = file.metadata.num_rows
         self.header = csv_line(self.names)
         self.layout = Layout("utf-8", ",", ".", tuple(self.names))
-        _check_names(path, self.names)
+        check_names(str(path), self.names)
 
     def chunks(self, rows: int) -> Iterator["ParquetChunk"]:
         """Yields all rows."""

@@ -34,7 +34,8 @@ class TextOptions(Spec):
         skip: Lines above the table, such as a title; blank ones count too.
         header: Whether the first line names the columns; if not, they are f00, f01, ...
         bad_lines: Lines with more or fewer cells than the first one: `error`, or `drop` them.
-        empty: Cells, as they are written, that mean that there is no value, beside nothing, NA, NaN, null and their like.
+        empty: Texts of cells that mean that there is no value, besides those that always do (`tsad.data.io.cells.EMPTY_TEXTS`:
+            nothing, NA, NaN, null and their like).
     """
 
     separator: Separator | None = None

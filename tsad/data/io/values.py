@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsad.arrays import Floats
+from tsad.data.io.cells import numbers
 from tsad.data.io.issues import Issues
 from tsad.errors import DataError, shown
 
@@ -73,21 +74,6 @@ def _plain(table: pd.DataFrame, features: Sequence[str]) -> NDArray[np.float32] 
     values = (table if tuple(table.columns) == tuple(features) else table[list(features)]).to_numpy()
     plain = values.dtype == np.float64 and (np.abs(values) <= _LARGEST).all()
     return values.astype(np.float32, order="C") if plain else None
-
-
-def numbers(column: "pd.Series[Any]") -> tuple[Floats, NDArray[np.bool_]]:
-    """Returns (T,) numbers, NaN where a cell is none, and (T,) True where it is none although it is not empty.
-
-    Moments are no numbers, nor are lists and other things that a Parquet file may hold.
-    """
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
-        return column.to_numpy(np.float64, copy=True), np.zeros(len(column), bool)
-    plain = pd.api.types.is_numeric_dtype(column)
-    if pd.api.types.infer_dtype(column, skipna=True) == "boolean":  # with empty cells, or pandas would have said so
-        column, plain = column.map({True: 1.0, False: 0.0}), True
-    found = pd.to_numeric(column if plain else column.astype("str").where(column.notna()), errors="coerce")
-    text = found.isna() & column.notna()
-    return found.to_numpy(np.float64, na_value=np.nan, copy=True), text.to_numpy()
 
 
 def read_values(table: pd.DataFrame, features: Sequence[str], empty: Sequence[str], issues: Issues) -> Floats:

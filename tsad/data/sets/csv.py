@@ -11,19 +11,18 @@ from pydantic import Field
 
 from tsad.data.dataset import DataSet
 from tsad.data.five_features import FIVE, five_features
-from tsad.data.io.cells import read, read_table
+from tsad.data.io.cells import numbers
 from tsad.data.io.empty_cells import EmptyCellOptions, filled
 from tsad.data.io.issues import FatalIssueError, Issue, Issues
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.regular import OrderOptions, Rows, in_time, step_seconds
+from tsad.data.io.tables import read
 from tsad.data.io.text import TextOptions
-from tsad.data.io.times import TimeOptions, read_times, to_times
-from tsad.data.io.values import numbers, read_labels, read_values, to_values
+from tsad.data.io.times import TimeOptions, read_times
+from tsad.data.io.values import read_labels, read_values
 from tsad.errors import DataError, shown
 from tsad.series import Series
 from tsad.spec import Spec
-
-__all__ = ["CsvSpec", "Inspection", "read_table", "to_times", "to_values"]
 
 _logger = logging.getLogger(__name__)
 

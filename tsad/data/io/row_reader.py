@@ -1,0 +1,94 @@
+"""Rows of CSV text one by one: the records of a file that is read in chunks, and of a request's body."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+import pandas as pd
+
+from tsad.data.io.cells import typed_frame
+from tsad.errors import DataError
+
+
+def csv_records(
+    lines: Iterable[str], source: str, separator: str = ",", first_line: int = 1
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields the raw text and the cells of every record, the header too; a quoted cell may span several lines.
+
+    A blank line is an empty cell if there is one column, and nothing if there are more.
+
+    Args:
+        lines: Lines of the table with their ends.
+        source: Name of the file or the body, for errors.
+        separator: Character between two cells.
+        first_line: Number of the first of the lines in its file, from 1.
+
+    Raises:
+        DataError: naming the line that is no CSV, or has another number of cells than the header.
+    """
+    raw_lines: list[str] = []
+    reader = csv.reader(_copied(lines, raw_lines), delimiter=separator, strict=True)
+    width = 0
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            line_number = first_line + reader.line_num - 1
+            raise DataError(f"{source}: line {line_number} is not CSV ({error}); mend its quotes") from None
+        if cells is None:
+            return
+        text, line_number = "".join(raw_lines).rstrip("\r\n"), first_line + reader.line_num - len(raw_lines)
+        raw_lines.clear()
+        if not text.strip() and width != 1:
+            continue
+        cells, width = cells or [""], width or len(cells)
+        if len(cells) != width:
+            raise DataError(
+                f"{source}: every line must have {width} cells, as the header has, but line {line_number} has {len(cells)}; "
+                f"mend that line, or quote the cell that holds a {separator!r}"
+            )
+        yield text, cells
+
+
+def column_names(header: Sequence[str]) -> list[str]:
+    """Returns the names in a header without the blanks around them; a column without a name is `unnamed_` and its number."""
+    return [cell.strip() or f"unnamed_{place}" for place, cell in enumerate(header)]
+
+
+def check_names(source: str, names: Sequence[str]) -> None:
+    """Raises `DataError` unless all columns differ in name."""
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise DataError(f"{source}: columns must differ in name, but two are called {twice[0]!r}; rename one of them")
+
+
+def read_csv_text(text: str, source: str, raw: Sequence[str] = ()) -> pd.DataFrame:
+    """Returns the table of a CSV text with a header, commas, and decimal points; cells as `typed_cells` reads them.
+
+    Args:
+        text: The whole table.
+        source: Its name, for errors.
+        raw: Names in small letters of columns whose cells stay texts as they are written.
+
+    Raises:
+        DataError: if there is no header, two columns share a name, or a line does not have its number of cells.
+    """
+    records = csv_records(io.StringIO(text, newline=""), source)
+    header = next(records, None)
+    if header is None:
+        raise DataError(f"{source}: is empty; give a header row with the names of the columns, and rows below it")
+    names = column_names(header[1])
+    check_names(source, names)
+    rows = [cells for _, cells in records]
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)) if rows else ([] for _ in names), strict=True))
+    typed = typed_frame({name: texts for name, texts in columns.items() if name.lower() not in raw})
+    for place, name in enumerate(names):
+        if name.lower() in raw:
+            typed.insert(place, name, pd.Series(columns[name], dtype=object))
+    return typed
+
+
+def _copied(lines: Iterable[str], raw_lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        raw_lines.append(line)
+        yield line

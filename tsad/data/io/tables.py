@@ -1,0 +1,154 @@
+"""Whole tables of CSV and Parquet files: columns by name, cells by type."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from tsad.data.io.cells import typed_cells
+from tsad.data.io.issues import FatalIssueError, Issues
+from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, is_number, made_names, sniff
+from tsad.errors import shown
+
+_PLAIN = TextOptions()
+
+
+def read_table(path: Path, options: TextOptions = _PLAIN) -> pd.DataFrame:
+    """Returns the columns of a `.csv` or `.parquet` file; raises `DataError` if it cannot be read as one."""
+    issues = Issues(str(path))
+    table = read(path, options, issues)
+    if issues.items:
+        raise FatalIssueError(issues.items[0])
+    return table.reset_index(drop=True)
+
+
+def read(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
+    """Returns the columns of a file, numbered in the index as the rows are in the file.
+
+    Columns of a CSV are whole numbers, numbers, truth values or text, whichever comes first; blanks around cells and
+    blank lines are nothing.
+
+    Raises:
+        FatalIssueError: if it is no table; lesser problems go to `issues`.
+    """
+    if not path.is_file():
+        issues.fail("cannot be read (No such file)", advice="give the path of a .csv or .parquet file")
+    try:
+        if path.suffix == ".parquet":
+            table = pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)
+        elif path.suffix == ".csv":
+            table = _read_csv(path, options, issues)
+        else:
+            issues.fail("a table must be a .csv or .parquet file", advice="rename or convert it")
+    except OSError as error:
+        issues.fail(f"cannot be read ({error.strerror or error})", advice="give the path of a .csv or .parquet file")
+    except (pa.ArrowException, csv.Error, UnicodeError) as error:
+        issues.fail(
+            f"is not a {path.suffix[1:]} table ({' '.join(str(error).split())})",
+            advice="write it again, every quote closed" if path.suffix == ".csv" else "write it again",
+        )
+    return _named(table, issues)
+
+
+def _read_csv(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
+    layout = sniff(path, options, issues)
+    bad: list[pyarrow.csv.InvalidRow] = []
+
+    def note(row: pyarrow.csv.InvalidRow) -> str:
+        bad.append(row)
+        return "skip"
+
+    names = [f"f{place}" for place in range(len(layout.first))]
+    cells = pyarrow.csv.read_csv(path, *_options(layout, names, note))
+    above = 1 + options.header + layout.skip  # records are counted from 1, lines above them too
+    wrong = [row.number - above for row in bad]
+    _judge_lines(bad, wrong, options, issues)
+    _judge_layout(layout, options, issues)
+    if options.header:
+        cells = cells.slice(1)
+    numbers = np.setdiff1d(np.arange(len(cells) + len(wrong)), wrong)
+    columns = [typed_cells(column, layout.decimal, options.empty) for column in cells.columns]
+    table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers)
+    if len(names) == 1 and table["f0"].notna().any():
+        table = table.loc[: table["f0"].last_valid_index()]  # blank lines at the end
+    return table.set_axis(list(layout.first) if options.header else made_names(len(names)), axis=1)
+
+
+def _options(
+    layout: Layout, names: list[str], note: Callable[[pyarrow.csv.InvalidRow], str]
+) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
+    """Returns how pyarrow reads such a text: every cell as text, `note` told of rows that it skips."""
+    return (
+        pyarrow.csv.ReadOptions(
+            use_threads=False, block_size=BLOCK, column_names=names, encoding=layout.encoding, skip_rows=layout.skip
+        ),
+        pyarrow.csv.ParseOptions(
+            delimiter=layout.separator,
+            newlines_in_values=True,
+            ignore_empty_lines=len(names) > 1,
+            invalid_row_handler=note,
+        ),
+        pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+    )
+
+
+def _judge_lines(bad: list[pyarrow.csv.InvalidRow], rows: list[int], options: TextOptions, issues: Issues) -> None:
+    if not bad:
+        return
+    text = (
+        f"{len(bad)} rows have another number of cells than the first line, which has {bad[0].expected_columns}, first row "
+        f"{rows[0]} with {bad[0].actual_columns} ({shown(bad[0].text)})"
+    )
+    if options.bad_lines == "drop":
+        issues.add_repair(f"{text}; left out")
+    elif any("\n" in row.text for row in bad):
+        issues.add(
+            f"is not a csv table ({text})", advice="close the quote in that row, which takes in the rows below it"
+        )
+    else:
+        issues.add(f"is not a csv table ({text})", {"bad_lines": "drop"}, "mend those lines")
+
+
+def _judge_layout(layout: Layout, options: TextOptions, issues: Issues) -> None:
+    """Notes what is odd about the first line, and what the reader took for granted."""
+    numbers = [cell for cell in layout.first if is_number(cell)]
+    if (
+        options.header
+        and len(numbers) == len(layout.first)
+        and numbers != [str(place) for place in range(len(numbers))]
+    ):
+        issues.add(
+            f"the first line must name the columns, but holds numbers ({shown(', '.join(numbers))})",
+            {"header": False},
+            "write a line with names above it",
+        )
+    if layout.decimal == "," and options.decimal is None:
+        issues.add_repair("numbers are written with a decimal comma, it seems, and were read so")
+    other = next((mark for mark in (*SEPARATORS, " ") if mark in layout.first[0]), None)
+    if len(layout.first) == 1 and other:
+        issues.add(
+            f"has one column only, {shown(layout.first[0])}, at the separator {layout.separator!r}",
+            {"separator": other},
+            "rename it" if other == " " else "",
+        )
+
+
+def _named(table: pd.DataFrame, issues: Issues) -> pd.DataFrame:
+    """Returns the table with a name for each column; notes names that come twice and those that had to be made up."""
+    names = [str(name).strip() for name in table.columns]
+    bare = [place for place, name in enumerate(names) if not name or name.startswith("__index_level_")]
+    for place in bare:
+        names[place] = f"unnamed_{place}"
+    if bare:
+        issues.add_repair(f"columns {bare} have no name and are called {', '.join(names[place] for place in bare)}")
+    for name in [name for name, count in Counter(names).items() if count > 1]:
+        places = [place for place, other in enumerate(names) if other == name]
+        issues.add(f"columns must differ in name, but {places} are all called {name!r}", advice="rename all but one")
+    kept = pd.Index(names).duplicated()
+    return table.loc[:, ~kept].set_axis([name for name, again in zip(names, kept, strict=True) if not again], axis=1)
