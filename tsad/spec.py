@@ -27,7 +27,10 @@ RENAMED_KEYS = {
     "kinds": "anomaly_types",
     "maximise": "maximize",
     "minimise": "minimize",
+    "immigrants": "random_fraction",
     "misfit": "error",
+    "saves": "budget",
+    "share": "fraction",
 }
 """New names of keys that had other names before the first release; the error about an old one tells the new one."""
 

@@ -129,7 +129,7 @@ def test_who_sees_nothing_is_worth_the_share_of_anomalous_rows(judged):
 
 
 def test_a_short_memory_of_an_event_costs_nothing(judged):
-    assert judged(remembers, **SHIFTS, share=0.1)[0] == 1
+    assert judged(remembers, **SHIFTS, fraction=0.1)[0] == 1
 
 
 def test_every_candidate_meets_the_same_rows_whatever_else_it_is(outcome, monkeypatch):
@@ -207,7 +207,7 @@ def test_a_detector_that_knows_the_sensors_is_worth_more_than_one_that_guesses()
     [
         ({"anomaly_types": []}, "anomaly_types: .* at least 1 item"),
         ({"anomaly_types": ["spike"]}, "anomaly_types.*: input should be 'point'"),
-        ({"share": 0.5}, "share: input should be less than or equal to 0.3"),
+        ({"fraction": 0.5}, "fraction: input should be less than or equal to 0.3"),
         ({"draws": 0}, "draws: input should be greater than or equal to 1"),
     ],
 )

@@ -61,11 +61,14 @@ def test_a_population_needs_nothing_else_to_be_said():
         ({"trials": 1}, r"pbt needs a population of 2 or more, but got trials=1"),
         (
             {"algorithm": {"kind": "aging"}},
-            r"pbt needs all trials at once, but the algorithm aging waits .*; take random",
+            r"pbt needs all candidates at once, but the algorithm aging waits .*; take random",
         ),
         ({"trials": 5, "algorithm": {"kind": "evolution"}}, r"evolution with a population of trials=5 or more"),
         ({"pbt": {"every": 0}}, r"pbt\.every: input should be greater than or equal to 1, but got 0"),
-        ({"pbt": {"every": 1, "share": 0.6}}, r"pbt\.share: input should be less than or equal to 0\.5, but got 0\.6"),
+        (
+            {"pbt": {"every": 1, "fraction": 0.6}},
+            r"pbt\.fraction: input should be less than or equal to 0\.5, but got 0\.6",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(values, message):

@@ -19,7 +19,7 @@ from tsad.tuning.pbt import read_schedule
 from tsad.tuning.ray_tune import run_trials
 from tsad.tuning.session import NoTrialCache, SearchSession
 from tsad.tuning.space import Space
-from tsad.tuning.spec import Search, SearchSpec
+from tsad.tuning.spec import SearchConfig, SearchSpec
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +68,7 @@ def population(tmp_path_factory):
     experiment = Script().left[0].experiment
     data = experiment.data.load(Path())
     session = SearchSession(Script(), 4, Journal(place / "journal.jsonl"), witness, NoTrialCache())
-    run_trials(Search("population", parsed, Space(POPULATION), experiment.data, 4), session, data, place / "ray")
+    run_trials(SearchConfig("population", parsed, Space(POPULATION), experiment.data, 4), session, data, place / "ray")
     return {trial.candidate.number: (trial, folder) for trial, folder in session.ended}, witness, data
 
 

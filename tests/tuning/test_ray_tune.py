@@ -21,7 +21,7 @@ from tsad.tuning.journal import Journal
 from tsad.tuning.ray_tune import run_trials
 from tsad.tuning.session import NoTrialCache, SearchSession
 from tsad.tuning.space import Space
-from tsad.tuning.spec import Search, SearchSpec
+from tsad.tuning.spec import SearchConfig, SearchSpec
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +98,7 @@ class Searched:
     def __init__(self, place, spec, changes, data=None):
         self.algorithm, self.witness, self.data = Script(changes), Witness(), data or experiment({}).data.load(Path())
         parsed = parse(SearchSpec, spec, "search")
-        wanted = Search("smoke", parsed, Space({}), experiment({}).data, parsed.trials)
+        wanted = SearchConfig("smoke", parsed, Space({}), experiment({}).data, parsed.trials)
         journal = Journal(place / "journal.jsonl")
         session = SearchSession(self.algorithm, wanted.trials, journal, self.witness, NoTrialCache())
         run_trials(wanted, session, self.data, place / "ray")

@@ -148,6 +148,19 @@ def test_the_smallest_search_space_is_data_model_and_one_param(written):
             r"split must be the same .* but split is a hyperparameter",
         ),
         (
+            PARAM + REST + "search: {algorithm: {kind: evolution, saves: trials}}",
+            r"algorithm\.saves: is called 'budget' now",
+        ),
+        (
+            PARAM + REST + "search: {algorithm: {kind: evolution, immigrants: 0.1}}",
+            r"algorithm\.immigrants: is called 'random_fraction' now",
+        ),
+        (PARAM + REST + "search: {pbt: {every: 2, share: 0.3}}", r"pbt\.share: is called 'fraction' now"),
+        (
+            PARAM + REST + "search: {trials: null}",
+            r"trials must be a number unless the algorithm is grid, but got trials=null and evolution; set trials: 16",
+        ),
+        (
             PARAM + REST + "training: {epochs: {choice: [1, 2], when: {model.knid: [l2]}}}",
             r"training\.epochs: .*model\.knid",
         ),
@@ -158,17 +171,17 @@ def test_a_mistake_is_named_by_path_and_value(written, text, message):
         read_search(written(text), {})
 
 
-def test_evolution_saves_what_the_search_is_short_of():
+def test_the_budget_of_evolution_is_what_limits_the_search():
     path = REPOSITORY / "search_spaces" / "full.yaml"
-    saves = [
-        read_search(path, changes).spec.algorithm.saves
+    budgets = [
+        read_search(path, changes).spec.algorithm.budget
         for changes in (
             {},
             {"search.seconds": 60},
-            {"search.seconds": 60, "search.algorithm.kind": "evolution", "search.algorithm.saves": "trials"},
+            {"search.seconds": 60, "search.algorithm.kind": "evolution", "search.algorithm.budget": "trials"},
         )
     ]
-    assert saves == ["trials", "seconds", "trials"]
+    assert budgets == ["trials", "seconds", "trials"]
 
 
 def test_a_grid_is_counted_no_further_than_it_will_be_walked():

@@ -97,7 +97,7 @@ class LabelFreeSpec(Spec):
 
     Attributes:
         anomaly_types: Anomaly types that are injected, in turn.
-        share: Of the judged rows that become anomalous.
+        fraction: Fraction of the judged rows that become anomalous.
         draws: Injections, each scored once.
         seed: Of the first injection; the next ones have streams of their own.
         edge: Rows that a score may look back or ahead, for every candidate; the default of `split.gap`.
@@ -105,7 +105,7 @@ class LabelFreeSpec(Spec):
 
     kind: Literal["label_free"]
     anomaly_types: tuple[AnomalyType, ...] = Field(ANOMALY_TYPES, min_length=1)
-    share: float = Field(0.1, gt=0, le=0.3)
+    fraction: float = Field(0.1, gt=0, le=0.3)
     draws: int = Field(3, ge=1)
     seed: int = Field(0, ge=0)
     edge: int = Field(100, ge=0)
@@ -130,7 +130,7 @@ class LabelFreeSpec(Spec):
     def _precisions(self, detector: Detector, rows: Series, draw: int) -> list[float]:
         """Returns the average precision of each anomaly type of one draw, its events against the rows that nothing touched."""
         generator = np.random.default_rng([self.seed, draw])
-        injected = inject(rows, self.anomaly_types, self.share, generator, margin=self.edge)
+        injected = inject(rows, self.anomaly_types, self.fraction, generator, margin=self.edge)
         scores = detector.score(injected.series).values
         silent = int(np.isnan(scores[injected.inner]).sum())
         if silent:

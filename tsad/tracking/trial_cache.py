@@ -19,7 +19,7 @@ class MlflowTrialCache:
 
     Args:
         store: Tracking store that the trials were logged to.
-        result_fingerprint: Fingerprint of data, objective and code (`Search.result_fingerprint`); trials that were logged
+        result_fingerprint: Fingerprint of data, objective and code (`SearchConfig.result_fingerprint`); trials that were logged
             under another one are never returned.
         folder: Folder below which the files of the returned trials are downloaded.
     """

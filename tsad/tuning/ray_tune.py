@@ -32,7 +32,7 @@ from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedErro
 from tsad.tuning.pbt import ScheduleSegment, explore, extended, read_schedule, write_schedule
 from tsad.tuning.ray_callback import RayCallback
 from tsad.tuning.session import SearchSession
-from tsad.tuning.spec import AshaSpec, PbtSpec, Search, SearchSpec
+from tsad.tuning.spec import AshaSpec, PbtSpec, SearchConfig, SearchSpec
 from tsad.tuning.trial_report import EPOCH, RUNG_VALUE, Evaluation, TrialReport
 
 _TRIAL = "trial"
@@ -59,7 +59,7 @@ class _WorkerSettings:
     device: str
 
 
-def run_trials(search: Search, session: SearchSession, data: DataSet, folder: Path) -> None:
+def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, folder: Path) -> None:
     """Runs the candidates that a search session proposes, until its trials or the seconds are used up.
 
     Args:
@@ -102,7 +102,7 @@ def run_trials(search: Search, session: SearchSession, data: DataSet, folder: Pa
         ray.shutdown()
 
 
-def _tune_config(search: Search, callback: RayCallback, elapsed: float) -> tune.TuneConfig:
+def _tune_config(search: SearchConfig, callback: RayCallback, elapsed: float) -> tune.TuneConfig:
     """Returns how Ray Tune gets, orders and stops trials.
 
     All members of a population wait in Ray Tune's queue from the start, and the cores alone limit how many run: the limit of
@@ -154,7 +154,7 @@ def _threads(spec: SearchSpec) -> int:
     return max(1, int(spec.cpus))
 
 
-def _scheduler(search: Search) -> TrialScheduler:
+def _scheduler(search: SearchConfig) -> TrialScheduler:
     """Returns what decides at rungs."""
     spec = search.spec
     if spec.pbt is not None:
@@ -164,7 +164,7 @@ def _scheduler(search: Search) -> TrialScheduler:
             metric=RUNG_VALUE,
             mode="max",
             perturbation_interval=spec.pbt.every,
-            quantile_fraction=spec.pbt.share,
+            quantile_fraction=spec.pbt.fraction,
             custom_explore_fn=lambda donor: {_TRIAL: _trial(explore(donor[_TRIAL]["candidate"], factory))},
             log_config=False,
             require_attrs=False,  # between rungs there is no value

@@ -1,4 +1,4 @@
-"""A search: a template of experiments, and how it is to be explored."""
+"""A search: a template of experiments, and the settings of how it is explored."""
 
 import hashlib
 import json
@@ -29,11 +29,11 @@ from tsad.tuning.space import Space
 
 
 class AshaSpec(Spec):
-    """Asynchronous successive halving (Li et al., arXiv 1810.05934): trials behind at a rung are stopped there.
+    """Asynchronous successive halving (Li et al., arXiv 1810.05934): trials that fall behind at a rung are stopped there.
 
     Attributes:
         grace: Epoch of the first rung.
-        reduction: Factor from rung to rung; at each, the best 1 / reduction of those that reached it go on.
+        reduction: Factor from one rung to the next; at each rung the best 1 / reduction of the trials that reached it continue.
     """
 
     grace: int = Field(1, ge=1)
@@ -41,36 +41,38 @@ class AshaSpec(Spec):
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Returns the epochs before the last at which a trial may be stopped, ascending."""
-        found, rung = [], self.grace
+        rungs, rung = [], self.grace
         while rung < epochs:
-            found.append(rung)
+            rungs.append(rung)
             rung *= self.reduction
-        return tuple(found)
+        return tuple(rungs)
 
 
 class PbtSpec(Spec):
-    """Population based training (Jaderberg et al., arXiv 1711.09846): the worst copy the best, and go on with a change.
+    """Population based training (Jaderberg et al., arXiv 1711.09846): the worst trials continue from the best, with changes.
 
-    All trials are one population. Every few epochs a trial is compared with the last values of those that have not ended.
-    Among the worst it takes over the whole training of one of the best: its experiment, weights, optimizer's moments, losses
-    and generators; then some of the hyperparameters under `training` change (`tsad.tuning.pbt`). Only those can in
-    mid-training, `epochs` and `patience` cannot. Nobody waits, so who copies whom depends on who is first; Ray draws the donor.
+    All trials form one population. Every few epochs a trial is compared with the last values of those that have not ended.
+    If it is among the worst, it takes over the whole training of one of the best: experiment, weights, moments of the
+    optimizer, losses and random generators. Then some of the hyperparameters under `training` change (`tsad.tuning.pbt`);
+    only those can change in mid-training, and `epochs` and `patience` cannot. No trial waits for another, so the choice of
+    donors depends on which trial reports first; Ray draws the donor.
 
-    So a trial comes to a schedule, not to a candidate. `schedule.json` among its files holds it; its `experiment.yaml` and
-    its line in tables are those of the last leg, the parameters of its run those that it began with, and `cost/seconds` is
-    that of the last leg. After a kill, trials that had not ended begin anew from epoch 0, as a population of their own.
+    The result of a trial is therefore a schedule. `schedule.json` among its files holds the schedule; its `experiment.yaml`
+    and its row in tables are those of the last segment, the parameters of its run are those that it started with, and
+    `cost/seconds` is that of the last segment. In a resumed search, trials that had not ended start again from epoch 0, as a
+    population of their own.
 
-    Departures: the value compared is that of the best weights so far, which the detector would have, not of the current.
-    A changed number moves as mutation moves it, not by a factor of 0.8 or 1.2. On a cluster, members run wherever there is
-    room: `parallel` limits those on one machine alone.
+    Departures from the paper: the compared value is that of the best weights so far, which the detector would have, not
+    that of the current ones. A changed number moves as mutation moves it, not by a factor of 0.8 or 1.2. On a cluster, members
+    run wherever there is room: `parallel` limits those on a single machine only.
 
     Attributes:
-        every: Epochs between two comparisons; a trial that trains no longer than this copies nobody.
-        share: Of the population that copies, and of those that are copied; one at least.
+        every: Number of epochs between two comparisons; a trial that trains no longer than this copies no other.
+        fraction: Fraction of the population that copies, and of those that are copied; at least one trial each.
     """
 
     every: int = Field(ge=1)
-    share: float = Field(0.25, gt=0, le=0.5)
+    fraction: float = Field(0.25, gt=0, le=0.5)
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Returns the epochs before the last at which trials are compared, ascending."""
@@ -78,28 +80,29 @@ class PbtSpec(Spec):
 
 
 class SearchSpec(Spec):
-    """How a space is explored: the section `search` of a search space.
+    """How a search space is explored: the section `search` of a search space file.
 
     Attributes:
-        trials: Candidates to try, at most; None for all of them, which only the grid can count.
-        seconds: End after this long, whatever has been tried; None for no limit.
-        parallel: Trials that run side by side.
-        cpus: Cores, and threads, of a trial.
-        gpus: GPUs of a trial, fractions too.
-        seed: of the search algorithm.
-        pbt: Makes the trials one population that trains its schedules; None trains each candidate on its own.
-        search algorithm: Chooses what to try; with `pbt`, random if not given.
-        maximize: What is made large.
-        minimize: Costs that are made small beside it; search algorithms that can look for trials that no other beats in all of
-            them, the report names those, and the champion is the one with the largest value.
-        asha: Stops trials that fall behind; None lets all run to their end, and so does `pbt` if it is not given.
-        ensemble: Which of the best trials make an ensemble that competes with them; None for no ensemble.
-        reuse: Take finished trials of earlier searches instead of training the same once more; only those of equal
-            experiment, data, objective and code are, and none with `pbt`, since what becomes of a member depends on the
-            others.
-        registered: Model in the registry that the winner becomes the next version of; None registers nothing, the files of
-            the winner and its run stay. In YAML it is `register`, a name that classes have taken.
-        gate: What the winner is asked before it becomes champion of that model.
+        trials: Largest number of candidates to try; null tries all of them, which only the grid can count.
+        seconds: Time limit in seconds, whatever has been tried by then; null for no limit.
+        parallel: Number of trials that run at the same time.
+        cpus: Number of CPU cores, and of threads, of one trial.
+        gpus: Number of GPUs of one trial; fractions are allowed.
+        seed: Seed of the search algorithm.
+        pbt: Settings of population based training, which makes the trials one population that trains its schedules; null
+            trains each candidate on its own.
+        algorithm: Search algorithm that chooses what to try; the default is evolution, or random with `pbt`.
+        maximize: Objective that the search maximizes.
+        minimize: Costs that are minimized as well, by search algorithms that can look for trials that no other beats in all
+            of them. The report lists these trials; the champion is the one with the largest value.
+        asha: Settings of early stopping; null trains all trials to their end, which is the default with `pbt`.
+        ensemble: Which of the best trials form an ensemble that competes with them; null for no ensemble.
+        reuse: Whether finished trials of earlier searches are taken from the store instead of being trained again. Only trials of
+            equal experiment, data, objective and code are reused, and none with `pbt`, because the result of a member
+            depends on the others.
+        registered: Name of the registered model that the winner becomes the next version of; null registers nothing, and the
+            files of the winner and its run remain. The key in YAML is `register`.
+        gate: Comparison that the winner must pass to become champion of the registered model.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -112,47 +115,50 @@ class SearchSpec(Spec):
     seed: int = Field(0, ge=0)
     pbt: PbtSpec | None = None
     algorithm: AlgorithmSpec = Field(
-        default_factory=lambda given: RandomSpec(kind="random") if given.get("pbt") else EvolutionSpec()
+        default_factory=lambda values: RandomSpec(kind="random") if values.get("pbt") else EvolutionSpec()
     )
     maximize: MaximizeSpec = LabelFreeSpec(kind="label_free")
     minimize: tuple[Literal["cost/parameters", "cost/latency"], ...] = ()
-    asha: AshaSpec | None = Field(default_factory=lambda given: None if given.get("pbt") else AshaSpec())
+    asha: AshaSpec | None = Field(default_factory=lambda values: None if values.get("pbt") else AshaSpec())
     ensemble: EnsembleSpec | None = EnsembleSpec()
-    reuse: bool = Field(default_factory=lambda given: given.get("pbt") is None)
+    reuse: bool = Field(default_factory=lambda values: values.get("pbt") is None)
     registered: str | None = Field("tsad", alias="register", pattern=r"^[\w.-]+$")
     gate: GateSpec = GateSpec()
 
     @model_validator(mode="after")
-    def _short_of(self) -> "SearchSpec":
-        if isinstance(self.algorithm, EvolutionSpec) and self.algorithm.saves == "auto":
-            saves = "trials" if self.seconds is None else "seconds"
-            object.__setattr__(self, "algorithm", self.algorithm.model_copy(update={"saves": saves}))
+    def _resolve_budget(self) -> "SearchSpec":
+        if isinstance(self.algorithm, EvolutionSpec) and self.algorithm.budget == "auto":
+            budget = "trials" if self.seconds is None else "seconds"
+            object.__setattr__(self, "algorithm", self.algorithm.model_copy(update={"budget": budget}))
         return self
 
     @model_validator(mode="after")
-    def _finite(self) -> "SearchSpec":
+    def _check_trials(self) -> "SearchSpec":
         if self.trials is None and not isinstance(self.algorithm, GridSpec):
             raise ValueError(
-                f"trials must be a number for the algorithm {self.algorithm.kind}; only grid has an end of its own"
+                f"trials must be a number unless the algorithm is grid, but got trials=null and {self.algorithm.kind}; "
+                f"set trials: 16, or algorithm: {{kind: grid}}"
             )
         return self
 
     @model_validator(mode="after")
-    def _one_population(self) -> "SearchSpec":
+    def _check_population(self) -> "SearchSpec":
         if self.pbt is None:
             return self
         if self.asha is not None:
-            raise ValueError("pbt and asha exclude each other, since none of a population is stopped; set asha: null")
+            raise ValueError(
+                "pbt and asha exclude each other, because no member of a population is stopped; set asha: null"
+            )
         if self.reuse:
             raise ValueError("pbt takes no trial of another search into its population; set reuse: false")
         if self.trials is not None and self.trials < 2:
             raise ValueError(f"pbt needs a population of 2 or more, but got trials={self.trials}; set trials: 8")
         algorithm = self.algorithm
-        at_once = isinstance(algorithm, EvolutionSpec) and algorithm.population >= (self.trials or 0)
-        if not (at_once or isinstance(algorithm, RandomSpec | GridSpec)):
+        all_at_once = isinstance(algorithm, EvolutionSpec) and algorithm.population >= (self.trials or 0)
+        if not (all_at_once or isinstance(algorithm, RandomSpec | GridSpec)):
             raise ValueError(
-                f"pbt needs all trials at once, but the algorithm {algorithm.kind} waits for the first to end; take random, "
-                f"grid, or evolution with a population of trials={self.trials} or more"
+                f"pbt needs all candidates at once, but the algorithm {algorithm.kind} waits for results; take random, grid, "
+                f"or evolution with a population of trials={self.trials} or more"
             )
         return self
 
@@ -162,15 +168,15 @@ class _DataOnly(Spec):
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
-    """A checked search.
+class SearchConfig:
+    """A checked search: the content of a search space file. Made by `read_search` and `parse_search`.
 
     Attributes:
-        name: Of the file it came from.
-        spec: How to explore.
-        space: What to explore.
-        data: The rows; the same for all candidates, so hyperparameters cannot touch them.
-        trials: How many candidates will be tried, unless time runs out before.
+        name: Name of the search, such as the stem of its file.
+        spec: Settings of how the space is explored.
+        space: Search space that is explored.
+        data: Data of all candidates; the data section holds no hyperparameters.
+        trials: Largest number of candidates that will be tried.
     """
 
     name: str
@@ -194,42 +200,56 @@ def _hash(*values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def read_search(path: Path, changes: Mapping[str, Any]) -> Search:
-    """Returns the search that a YAML file describes, after putting `changes` at their paths.
+def read_search(path: Path, overrides: Mapping[str, Any]) -> SearchConfig:
+    """Returns the search that a YAML file describes, after `overrides` such as `{"search.trials": 8}` are applied.
 
     Raises:
-        SpecError: if anything in it is not as it should be, a random sample of its candidates included.
+        SpecError: if the file cannot be read, or `parse_search` refuses its values.
     """
-    values = put(read_yaml(path), changes)
-    spec = parse(SearchSpec, values.pop("search", {}), f"{path}: search")
-    if "data" not in values:
-        raise SpecError(f"{path}: data: field required")
-    data = parse(_DataOnly, {"data": values["data"]}, str(path)).data
+    return parse_search(put(read_yaml(path), overrides), path.stem, str(path))
+
+
+def parse_search(values: Mapping[str, Any], name: str, source: str) -> SearchConfig:
+    """Returns the search that plain values describe, as a search space file holds them.
+
+    Args:
+        values: A template of experiments with a section `search`.
+        name: Name of the search.
+        source: Where the values come from; error messages begin with it.
+
+    Raises:
+        SpecError: if a value is not valid, or a random sample of the candidates contains no valid experiment.
+    """
+    template = dict(values)
+    spec = parse(SearchSpec, template.pop("search", {}), f"{source}: search")
+    if "data" not in template:
+        raise SpecError(f"{source}: data: field required")
+    data = parse(_DataOnly, {"data": template["data"]}, source).data
     try:
-        space = Space(values)
-        _check_rows(space)
+        space = Space(template)
+        _check_split(space)
         check_space(space)
         if spec.pbt is not None:
-            _check_population(space)
+            _check_changeable(space)
     except SpecError as error:
-        raise SpecError(f"{path}: {error}") from None
-    counts = isinstance(spec.algorithm, GridSpec)  # no further than it has to: a grid may have millions
-    count = sum(1 for _ in islice(combinations(space, {}), spec.trials)) if counts else spec.trials
-    return Search(path.stem, spec, space, data, count or 1)
+        raise SpecError(f"{source}: {error}") from None
+    counted = isinstance(spec.algorithm, GridSpec)  # up to the limit only: a grid may have millions
+    trials = sum(1 for _ in islice(combinations(space, {}), spec.trials)) if counted else spec.trials
+    return SearchConfig(name, spec, space, data, trials or 1)
 
 
-def _check_rows(space: Space) -> None:
-    found = [address for address in space.params if re.split(r"[.:]", address)[0] == "split"]
-    if found:
+def _check_split(space: Space) -> None:
+    inside = [address for address in space.params if re.split(r"[.:]", address)[0] == "split"]
+    if inside:
         raise SpecError(
-            f"split must be the same for all candidates, which are judged and reported on the same rows, but {found[0]} is "
+            f"split must be the same for all candidates, which are compared and reported on the same rows, but {inside[0]} is "
             f"a hyperparameter; give it one value"
         )
 
 
-def _check_population(space: Space) -> None:
+def _check_changeable(space: Space) -> None:
     if not changeable(space):
         raise SpecError(
-            f"search.pbt needs a hyperparameter of two values or more under training, other than epochs and patience, but the hyperparameters "
-            f"are {', '.join(space.params)}; make training.learning_rate one, for example"
+            f"search.pbt needs a hyperparameter of two values or more under training, other than epochs and patience, but the "
+            f"hyperparameters are {', '.join(space.params)}; make training.learning_rate one, for example"
         )

@@ -22,7 +22,7 @@ from tsad.tuning.plots import search_plots
 from tsad.tuning.ray_tune import run_trials
 from tsad.tuning.report import nas_report
 from tsad.tuning.session import NoTrialCache, SearchSession
-from tsad.tuning.spec import Search, read_search
+from tsad.tuning.spec import SearchConfig, read_search
 from tsad.tuning.trial_table import show_trials, trial_table
 from tsad.workflows.champion import choose_champion, crown, say_where
 from tsad.workflows.context import load_data, open_place
@@ -80,7 +80,7 @@ def _interrupted(store: Store, folders: Path, search_fingerprint: str) -> str | 
     return found
 
 
-def _tags(wanted: Search, data: DataSet) -> dict[str, str]:
+def _tags(wanted: SearchConfig, data: DataSet) -> dict[str, str]:
     return {
         Tag.KIND: "search",
         Tag.ALGORITHM: wanted.spec.algorithm.kind,
@@ -89,7 +89,7 @@ def _tags(wanted: Search, data: DataSet) -> dict[str, str]:
     }
 
 
-def _run(wanted: Search, data: DataSet, store: Store, folder: Path) -> Sequence[tuple[Trial, Path | None]]:
+def _run(wanted: SearchConfig, data: DataSet, store: Store, folder: Path) -> Sequence[tuple[Trial, Path | None]]:
     """Returns every trial, those of earlier sessions first, with the folder of its files."""
     spec, result_fingerprint = wanted.spec, wanted.result_fingerprint(data)
     recorder = TrialRecorder(store, folder.name, data, spec.maximize.labels_used, result_fingerprint)
@@ -113,7 +113,7 @@ def _run(wanted: Search, data: DataSet, store: Store, folder: Path) -> Sequence[
     return session.ended
 
 
-def _report(wanted: Search, trials: Sequence[Trial], writer: RunWriter, folder: Path) -> None:
+def _report(wanted: SearchConfig, trials: Sequence[Trial], writer: RunWriter, folder: Path) -> None:
     """Prints the table of trials; logs it with the report and its plots."""
     table = trial_table(trials)
     click.echo(f"\n{show_trials(table)}\n")

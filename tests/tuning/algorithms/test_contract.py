@@ -29,7 +29,7 @@ from tsad.tuning.space import Space
 ALGORITHMS = {spec.kind: spec for spec in map(from_defaults, members(AlgorithmSpec))} | {
     "optuna nsga2": OptunaSpec(kind="optuna", sampler="nsga2"),
     "evolution without surrogate": EvolutionSpec(surrogate="none"),
-    "evolution that saves seconds": EvolutionSpec(saves="seconds"),
+    "evolution with a budget of seconds": EvolutionSpec(budget="seconds"),
 }
 COSTS = {"no cost": (), "two costs": ("cost/parameters", "cost/latency")}
 every_algorithm = pytest.mark.parametrize("spec", ALGORITHMS.values(), ids=ALGORITHMS)

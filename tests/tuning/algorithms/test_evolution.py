@@ -41,7 +41,7 @@ def test_a_generation_waits_for_the_last_of_the_one_before():
 
 
 def test_where_seconds_are_to_be_saved_nobody_waits_and_the_late_breed_with_the_next():
-    algorithm = EvolutionSpec(population=4, saves="seconds", immigrants=0).build(SPACE, seed=0)
+    algorithm = EvolutionSpec(population=4, budget="seconds", random_fraction=0).build(SPACE, seed=0)
     late, *first = [algorithm.suggest() for _ in range(4)]
     for candidate in first:
         algorithm.update(descending(candidate))
@@ -55,13 +55,13 @@ def test_where_seconds_are_to_be_saved_nobody_waits_and_the_late_breed_with_the_
     assert any(late.number in candidate.parents for candidate in third)
 
 
-def test_where_seconds_are_to_be_saved_what_is_slow_has_to_promise_more():
+def test_with_a_budget_of_seconds_slow_candidates_need_a_larger_expected_improvement():
     def end(candidate):
         slow = candidate.experiment.scoring.error == "squared"
         return Trial(candidate, "finished", worth(candidate), seconds=100.0 if slow else 1.0)
 
-    def slow(saves):
-        trials = drive(EvolutionSpec(saves=saves, immigrants=0.3).build(SPACE, 0), 40, end)[8:]
+    def slow(budget):
+        trials = drive(EvolutionSpec(budget=budget, random_fraction=0.3).build(SPACE, 0), 40, end)[8:]
         return sum(trial.seconds for trial in trials)
 
     assert slow("seconds") < 0.5 * slow("trials")
@@ -78,7 +78,7 @@ def test_proposals_do_not_depend_on_which_of_the_running_ends_first():
 
 
 def test_the_first_generation_has_no_parents_and_later_ones_have_one_or_two():
-    trials = drive(EvolutionSpec(population=5, crossover=0.5, immigrants=0).build(SPACE, 0), 50)
+    trials = drive(EvolutionSpec(population=5, crossover=0.5, random_fraction=0).build(SPACE, 0), 50)
     counts = {0: set(), 1: set()}
     for trial in trials:
         counts[min(trial.candidate.generation, 1)].add(len(trial.candidate.parents))
@@ -94,10 +94,10 @@ def test_the_first_generation_has_every_option_of_the_top_level_choices_equally_
     assert len({values["window"]["length"] for values in first}) == 4
 
 
-@pytest.mark.parametrize("saves", ["trials", "seconds"])
+@pytest.mark.parametrize("budget", ["trials", "seconds"])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_first_generation_has_every_option_that_is_no_number_however_small_the_population(saves, seed):
-    trials = drive(EvolutionSpec(population=2, elites=2, saves=saves, immigrants=0).build(SPACE, seed), 7)
+def test_the_first_generation_has_every_option_that_is_no_number_however_small_the_population(budget, seed):
+    trials = drive(EvolutionSpec(population=2, elites=2, budget=budget, random_fraction=0).build(SPACE, seed), 7)
     assert [trial.candidate.generation for trial in trials] == [0, 0, 0, 1, 1, 2, 2]
     assert {trial.candidate.experiment.model.kind for trial in trials[:3]} == {
         "lstm_ae",
@@ -138,7 +138,7 @@ def test_elites_are_not_trained_again():
 
 def test_the_better_of_a_tournament_breeds():
     trials = drive(
-        EvolutionSpec(population=8, elites=1, tournament=64, crossover=0, immigrants=0).build(SPACE, seed=0), 16
+        EvolutionSpec(population=8, elites=1, tournament=64, crossover=0, random_fraction=0).build(SPACE, seed=0), 16
     )
     best = min(trials[:8], key=lambda trial: trial.rank)
     assert {trial.candidate.parents for trial in trials[8:]} == {(best.candidate.number,)}
@@ -156,7 +156,9 @@ def test_a_child_has_its_parents_params_but_for_one_mutation():
             "window": {"length": {"choice": list(range(2, 40))}, "stride": {"choice": list(range(1, 30))}},
         }
     )
-    trials = drive(EvolutionSpec(population=10, crossover=0.5, mutation=1e-9, immigrants=0).build(flat, seed=0), 60)
+    trials = drive(
+        EvolutionSpec(population=10, crossover=0.5, mutation=1e-9, random_fraction=0).build(flat, seed=0), 60
+    )
     params = {trial.candidate.number: trial.candidate.params for trial in trials}
     for trial in trials[10:]:
         inherited = [
@@ -168,7 +170,7 @@ def test_a_child_has_its_parents_params_but_for_one_mutation():
 
 @pytest.mark.slow
 def test_children_of_two_parents_mix_them():
-    trials = drive(EvolutionSpec(population=10, crossover=1, mutation=1e-9, immigrants=0).build(SPACE, seed=0), 60)
+    trials = drive(EvolutionSpec(population=10, crossover=1, mutation=1e-9, random_fraction=0).build(SPACE, seed=0), 60)
     assert all(len(trial.candidate.parents) == 2 for trial in trials[10:])
 
 
@@ -184,8 +186,8 @@ def test_the_surrogate_finds_better_candidates_than_breeding_alone_and_that_bett
     assert (guided > drawn).sum() >= 9
 
 
-def test_immigrants_have_no_parents():
-    trials = drive(EvolutionSpec(population=5, immigrants=0.5, surrogate="none").build(SPACE, 0), 105)
+def test_random_candidates_have_no_parents():
+    trials = drive(EvolutionSpec(population=5, random_fraction=0.5, surrogate="none").build(SPACE, 0), 105)
     without = sum(trial.candidate.parents == () for trial in trials[5:])
     assert 35 <= without <= 65
 
@@ -202,7 +204,7 @@ def test_the_surrogate_leads_away_from_what_does_not_finish(state):
         tried = [drive(spec.build(SPACE, seed), 40, end)[20:] for seed in range(4)]
         return np.mean([each.state == state for trials in tried for each in trials])
 
-    assert share(EvolutionSpec(immigrants=0.5)) < share(EvolutionSpec(immigrants=0.5, surrogate="none")) - 0.1
+    assert share(EvolutionSpec(random_fraction=0.5)) < share(EvolutionSpec(random_fraction=0.5, surrogate="none")) - 0.1
 
 
 @pytest.mark.slow
@@ -235,7 +237,7 @@ def test_one_objective_is_learned_as_it_is_and_two_are_mixed_by_rank():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"elites": 7}, "elites must not exceed population, but got 7 and 4"),
+        ({"elites": 7}, "elites must not exceed population, but got elites=7 and population=4"),
         ({"population": 1}, "population: input should be greater than or equal to 2"),
         ({"mutation": 0}, "mutation: input should be greater than 0"),
         ({"crossover": 1.5}, "crossover: input should be less than or equal to 1"),

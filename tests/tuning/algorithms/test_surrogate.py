@@ -39,43 +39,45 @@ def expected(distance):
         ({"model": 1, "model:pca_error.components": 1, "rate": 0.1}, 1 + 1.5 + 0.5),
     ],
 )
-def test_one_trial_promises_more_the_farther_away(changed, distance):
+def test_the_expected_improvement_grows_with_the_distance_from_one_trial(changed, distance):
     surrogate = Surrogate(TINY)
     surrogate.fit([KNOWN], np.array([0.7]))
-    assert surrogate.promise([KNOWN | changed]) == pytest.approx([expected(distance)])
+    assert surrogate.expected_improvement([KNOWN | changed]) == pytest.approx([expected(distance)])
 
 
-def test_the_promise_of_what_is_known_and_of_a_step_away():
+def test_the_expected_improvement_of_a_tried_candidate_and_of_a_step_away():
     surrogate = Surrogate(TINY)
     surrogate.fit([KNOWN], np.array([0.7]))
-    assert surrogate.promise([KNOWN, KNOWN | {"rate": 1.0}]) == pytest.approx([0.085055, 0.264172], abs=1e-6)
+    assert surrogate.expected_improvement([KNOWN, KNOWN | {"rate": 1.0}]) == pytest.approx(
+        [0.085055, 0.264172], abs=1e-6
+    )
 
 
-def test_what_is_believed_promises_less_and_a_fit_forgets_it():
+def test_a_pending_candidate_has_less_expected_improvement_until_the_next_fit():
     surrogate, there = Surrogate(TINY), KNOWN | {"rate": 1.0}
     surrogate.fit([KNOWN], np.array([0.7]))
-    before = surrogate.promise([there])
-    surrogate.believe(there)
-    assert surrogate.promise([there]) < before / 2
+    before = surrogate.expected_improvement([there])
+    surrogate.add_pending(there)
+    assert surrogate.expected_improvement([there]) < before / 2
     surrogate.fit([KNOWN], np.array([0.7]))
-    assert surrogate.promise([there]) == pytest.approx(before)
+    assert surrogate.expected_improvement([there]) == pytest.approx(before)
 
 
-def test_promises_do_not_depend_on_unit_and_origin_of_the_values():
+def test_expected_improvement_does_not_depend_on_unit_and_origin_of_the_values():
     params = [candidate.params for candidate in candidates(drive(RandomSpec(kind="random").build(SPACE, 0), 30))]
     values = np.random.default_rng(0).normal(size=20)
     one, other = Surrogate(SPACE), Surrogate(SPACE)
     one.fit(params[:20], values)
     other.fit(params[:20], 1e4 * values - 7)
-    assert one.promise(params[20:]) == pytest.approx(other.promise(params[20:]))
+    assert one.expected_improvement(params[20:]) == pytest.approx(other.expected_improvement(params[20:]))
 
 
-def test_it_ranks_candidates_that_it_has_not_seen():
+def test_it_ranks_candidates_that_it_was_not_fitted_to():
     seen = candidates(drive(RandomSpec(kind="random").build(SPACE, 1), 160))
     surrogate = Surrogate(SPACE)
     for count in (20, 40, 60, 80):  # each fit goes on where the one before ended
         surrogate.fit([each.params for each in seen[:count]], np.array([worth(each) for each in seen[:count]]))
-    promises = surrogate.promise([each.params for each in seen[80:]])
+    promises = surrogate.expected_improvement([each.params for each in seen[80:]])
     values = np.array([worth(each) for each in seen[80:]])
     assert values[np.argsort(-promises)[:8]].mean() > np.sort(values)[-16:].mean()
 
@@ -90,23 +92,23 @@ def test_a_function_without_noise_can_be_learned_for_ever():
     ratio = surrogate._scales / surrogate._start  # weights and noise would become ever smaller, the kernel singular
     assert ((ratio >= 1e-3) & (ratio <= 1e3)).all()
     assert ratio.min() < 2e-3  # and are held at the bound
-    assert np.isfinite(surrogate.promise(params)).all()
+    assert np.isfinite(surrogate.expected_improvement(params)).all()
 
 
-def test_a_belief_is_an_observation_of_the_guess():
+def test_a_pending_candidate_is_an_observation_of_its_prediction():
     seen = candidates(drive(RandomSpec(kind="random").build(SPACE, 2), 25))
     params = [each.params for each in seen]
     surrogate = Surrogate(SPACE)
     surrogate.fit(params[:20], np.array([worth(each) for each in seen[:20]]))
     for each in params[20:]:
-        surrogate.believe(each)
+        surrogate.add_pending(each)
     columns = surrogate._encoded(params)
     exact = _factor(_distances(columns, columns), surrogate._scales)
     assert surrogate._factor == pytest.approx(exact)
-    assert exact @ surrogate._white == pytest.approx(surrogate._goals)
+    assert exact @ surrogate._white == pytest.approx(surrogate._targets)
 
 
 def test_equal_values_and_repeated_params_are_no_trouble():
     surrogate = Surrogate(TINY)
     surrogate.fit([KNOWN] * 5, np.ones(5))
-    assert np.isfinite(surrogate.promise([KNOWN, KNOWN | {"rate": 0.5}])).all()
+    assert np.isfinite(surrogate.expected_improvement([KNOWN, KNOWN | {"rate": 0.5}])).all()

@@ -1,4 +1,4 @@
-"""Search algorithms: strategies that choose what to try next."""
+"""Search algorithms: strategies that propose the candidates of a search."""
 
 from typing import Annotated
 
@@ -11,4 +11,4 @@ from tsad.tuning.algorithms.optuna import OptunaSpec
 from tsad.tuning.algorithms.random import RandomSpec
 
 AlgorithmSpec = Annotated[AgingSpec | EvolutionSpec | GridSpec | OptunaSpec | RandomSpec, Field(discriminator="kind")]
-"""Every search algorithm that a YAML can name."""
+"""All search algorithms that a search space file can name."""

@@ -1,4 +1,4 @@
-"""What search algorithms that breed share: a first generation that is spread out, and mutation."""
+"""What evolutionary search algorithms share: an evenly spread first generation, and mutation."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from tsad.tuning.space import ChoiceParam, Params, Space
 
 
 def strata(factory: CandidateFactory, count: int) -> list[dict[str, int]]:
-    """Returns choices of `count` candidates in which the options of every gene come equally often.
+    """Returns option indices for `count` candidates, such that the options of every choice occur equally often.
 
-    If they cannot, which of them come once more, or at all, is drawn.
+    If `count` is no multiple of the number of options, the options that occur once more are drawn.
     """
     columns = {
         address: factory.generator.permutation(len(param.choice))[
@@ -18,11 +18,11 @@ def strata(factory: CandidateFactory, count: int) -> list[dict[str, int]]:
         for address, param in factory.space.params.items()
         if isinstance(param, ChoiceParam)
     }
-    return [{address: int(places[row]) for address, places in columns.items()} for row in range(count)]
+    return [{address: int(options[row]) for address, options in columns.items()} for row in range(count)]
 
 
-def widest(space: Space) -> int:
-    """Returns the largest number of options that a gene has, of those whose options are no numbers; 0 if there is none."""
+def largest_choice(space: Space) -> int:
+    """Returns the largest number of options among choices whose options are not numbers; 0 if there is no such choice."""
     params = space.params.values()
     return max(
         (len(param.choice) for param in params if isinstance(param, ChoiceParam) and not param.numbers), default=0
@@ -30,9 +30,15 @@ def widest(space: Space) -> int:
 
 
 def mutated(factory: CandidateFactory, active: Params, chance: float = 0.0) -> dict[str, Any]:
-    """Returns active genes of which each has changed with a chance, and at least one; 0 changes exactly one.
+    """Returns active hyperparameters of which each has changed with a probability, and at least one has.
 
-    Genes that a changed choice needs are left to be drawn, those that it ends are left to be dropped.
+    Hyperparameters that a changed choice activates are missing, and those that it deactivates remain; resolving the result
+    (`Space.resolve`) draws the former and drops the latter.
+
+    Args:
+        factory: Factory whose generator draws the changes.
+        active: Value of each active hyperparameter by address; at least one.
+        chance: Probability that a hyperparameter changes; 0 changes exactly one.
     """
     generator = factory.generator
     changes = [address for address in active if chance and generator.random() < chance]

@@ -1,4 +1,4 @@
-"""Grid search: the full factorial of all choices."""
+"""Grid search: every combination of the options of all hyperparameters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -10,9 +10,10 @@ from tsad.tuning.space import ChoiceParam, MissingParamError, Space
 
 
 class GridSpec(Spec):
-    """Every combination of options in the order of the file, the last hyperparameter changing fastest; each training once.
+    """Grid search: every combination in the order of the file, the last hyperparameter changing fastest.
 
-    A range counts as a few of its values (`RangeParam.points`). The seed makes no difference.
+    A range counts as a few of its values (`RangeParam.points`). Combinations that make equal experiments are tried once. The
+    seed makes no difference.
     """
 
     kind: Literal["grid"]
@@ -23,15 +24,19 @@ class GridSpec(Spec):
 
 
 class GridSearch:
-    """Walks through the combinations, and learns nothing."""
+    """Proposes one combination after the other and learns nothing from results.
+
+    Args:
+        factory: Factory of the candidates.
+    """
 
     def __init__(self, factory: CandidateFactory) -> None:
         self._factory = factory
-        self._rest = combinations(factory.space, {})
+        self._remaining = combinations(factory.space, {})
 
     def suggest(self) -> Candidate | None:
-        """Returns the next combination that is new and valid."""
-        for params in self._rest:
+        """Returns the next combination that is new and valid; raises `SpaceExhaustedError` after the last."""
+        for params in self._remaining:
             if (candidate := self._factory.new(params)) is not None:
                 return candidate
         raise SpaceExhaustedError
@@ -41,7 +46,7 @@ class GridSearch:
 
 
 def combinations(space: Space, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yields every complete assignment of the hyperparameters that are active under `params`, those of `params` kept."""
+    """Yields every complete assignment of the hyperparameters that are active under `params`, with the values of `params`."""
     try:
         _, active = space.resolve(params)
         yield active

@@ -1,4 +1,4 @@
-"""Optuna's samplers, through Ray's own `OptunaSearch`. Beside `ray_tune`, the only module that knows of Ray."""
+"""The samplers of Optuna, through Ray's own `OptunaSearch`."""
 
 import logging
 import warnings
@@ -17,32 +17,41 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 _REPEATS = 8
+"""Number of proposals that are asked for before a random candidate replaces repeated ones."""
 _RANDOM_TRIALS = 10
+"""Number of random trials before a sampler learns, and size of a generation of NSGA-II."""
 
 
 class OptunaSpec(Spec):
-    """An Optuna sampler with the values that its authors recommend, but for what is said here.
+    """A sampler of Optuna with the settings that its authors recommend, except for those stated here.
 
     Attributes:
-        sampler: `tpe` (Bergstra et al. 2011), multivariate, conditional hyperparameters modeled in groups of those that occur together
-            (Falkner et al. 2018); or `nsga2` (Deb et al. 2002), in generations of 10 in place of 50.
+        sampler: Name of the sampler: `tpe` (Bergstra et al. 2011), multivariate, with conditional hyperparameters modeled in
+            groups of those that occur together (Falkner et al. 2018), or `nsga2` (Deb et al. 2002), in generations of 10 in
+            place of 50.
     """
 
     kind: Literal["optuna"]
     sampler: Literal["tpe", "nsga2"] = "tpe"
 
     def build(self, space: Space, seed: int, minimize: Sequence[str] = ()) -> SearchAlgorithm:
-        """Returns the search algorithm; costs become objectives of the study, their negatives made large."""
+        """Returns the search algorithm; the negatives of costs become objectives of the study, which are maximized."""
         return OptunaAlgorithm(self, CandidateFactory(space, seed), seed, minimize)
 
 
 class OptunaAlgorithm:
-    """Asks a study of Optuna, and tells it how every candidate ended.
+    """Proposes the candidates of an Optuna study, and reports all results to it.
 
-    A proposal that was made before is answered at once with what is known of it and asked again, a few times; then a random
-    candidate is put into the study. A stopped trial is told as pruned: TPE counts it below all that finished. A failed one,
-    one without a number, the repeat of one that still runs, and what is no valid experiment are told as failed, which the
-    samplers leave out.
+    A repeated proposal is answered at once with the result of the first and asked for again, a few times; then a random
+    candidate is added to the study. A stopped trial is reported as pruned, which TPE ranks below all finished ones. Failed
+    trials, trials without a finite value, repetitions of a running trial, and proposals that are no valid experiment are
+    reported as failed, which the samplers ignore.
+
+    Args:
+        spec: Settings of the sampler.
+        factory: Factory of the candidates; its generator draws the random ones.
+        seed: Seed of the sampler.
+        minimize: Names of the costs that are minimized as well.
     """
 
     def __init__(self, spec: OptunaSpec, factory: CandidateFactory, seed: int, minimize: Sequence[str]) -> None:
@@ -74,34 +83,34 @@ class OptunaAlgorithm:
         for _ in range(_REPEATS):
             name = self._ask()
             try:
-                candidate, new = self._factory.admit(self._params)
+                candidate, is_new = self._factory.admit(self._params)
             except SpecError:
-                self._tell(name, None)
+                self._report(name, None)
                 continue
-            if new:
+            if is_new:
                 self._names[candidate.number] = name
                 return candidate
-            self._tell(name, self._ended.get(candidate.number))
+            self._report(name, self._ended.get(candidate.number))
         candidate = self._factory.candidate(lambda: ({}, ()), generation=0)
         self._study.enqueue_trial(dict(candidate.params))
         self._names[candidate.number] = self._ask()
         return candidate
 
     def update(self, trial: Trial) -> None:
-        """Tells the study."""
+        """Reports the result to the study."""
         self._ended[trial.candidate.number] = trial
-        self._tell(self._names[trial.candidate.number], trial)
+        self._report(self._names[trial.candidate.number], trial)
 
     def _ask(self) -> str:
-        """Starts a trial of the study, which calls `_define`; returns its name."""
+        """Starts a trial of the study, which calls `_define`, and returns its name."""
         self._asked += 1
         name = str(self._asked)
-        with warnings.catch_warnings():  # Ray's, if the first call, which loads modules, takes more than a second
+        with warnings.catch_warnings():  # Ray warns if the first call, which loads modules, takes more than a second
             warnings.simplefilter("ignore")
             self._search.suggest(name)
         return name
 
-    def _tell(self, name: str, trial: Trial | None) -> None:
+    def _report(self, name: str, trial: Trial | None) -> None:
         if trial is not None and trial.state == "stopped":
             self._search.on_trial_complete(name)
             return
@@ -112,7 +121,7 @@ class OptunaAlgorithm:
         self._search.on_trial_complete(name, dict(zip(self._metrics, numbers.tolist(), strict=True)))
 
     def _define(self, trial: "OptunaTrial") -> None:
-        """Suggests hyperparameters: all of them if flat, else those that the values before make active."""
+        """Suggests hyperparameters: all of them to NSGA-II, else those that the values before make active."""
         space = self._factory.space
         params: dict[str, Any] = {}
         self._params = params
@@ -151,5 +160,5 @@ def _suggested(trial: "OptunaTrial", address: str, param: Param) -> float:
     low, high = param.range
     if param.whole:
         return trial.suggest_int(address, int(low), int(high), log=param.log)
-    shown = float(f"{trial.suggest_float(address, low, high, log=param.log):.4g}")  # four digits, as drawn ones have
+    shown = float(f"{trial.suggest_float(address, low, high, log=param.log):.4g}")  # four digits, like drawn values
     return min(max(shown, low), high)

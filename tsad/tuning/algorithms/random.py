@@ -1,4 +1,4 @@
-"""Random search: the rival that every search algorithm has to beat."""
+"""Random search: the baseline that every other search algorithm is compared with."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -10,7 +10,7 @@ from tsad.tuning.space import Space
 
 
 class RandomSpec(Spec):
-    """Every hyperparameter drawn on its own."""
+    """Random search: each hyperparameter is drawn independently."""
 
     kind: Literal["random"]
 
@@ -20,7 +20,11 @@ class RandomSpec(Spec):
 
 
 class RandomSearch:
-    """Draws, and learns nothing."""
+    """Proposes independent random candidates and learns nothing from results.
+
+    Args:
+        factory: Factory of the candidates; its generator makes all random draws.
+    """
 
     def __init__(self, factory: CandidateFactory) -> None:
         self._factory = factory
