@@ -47,13 +47,13 @@ def test_a_line_that_a_kill_cut_off_is_no_event_and_does_not_spoil_the_next(jour
     assert journal.read() == [ProposedEvent(CANDIDATE), EndedEvent(TRIAL, None)]
 
 
-def test_who_glances_at_it_while_another_writes_leaves_half_a_line_alone(journal):
-    assert journal.glance() == []
+def test_who_peeks_while_another_writes_leaves_half_a_line_alone(journal):
+    assert journal.peek() == []
     journal.write(ProposedEvent(CANDIDATE))
     journal.write(EndedEvent(TRIAL, None))
     half = journal.path.read_bytes()[:-1]
     journal.path.write_bytes(half)
-    assert journal.glance() == [ProposedEvent(CANDIDATE)]
+    assert journal.peek() == [ProposedEvent(CANDIDATE)]
     assert journal.path.read_bytes() == half
 
 

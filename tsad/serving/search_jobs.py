@@ -14,7 +14,7 @@ from tsad.serving.jobs import OUTPUTS, Task
 from tsad.serving.requests import CSV, Body, read_rows, read_spec
 from tsad.serving.served_model import SYNTHETIC, Served
 from tsad.spec import Spec
-from tsad.tuning.quickstart import LEAST_ROWS, space_on
+from tsad.tuning.quickstart import LEAST_ROWS, quickstart_space
 
 ROWS = "rows.csv"
 
@@ -69,7 +69,7 @@ def _on_table(table: pd.DataFrame, trials: int) -> Task:
 
 
 def _task(data: Mapping[str, Any], trials: int, prepare: Callable[[Path], None]) -> Task:
-    return Task("search", space_on(data, trials), prepare, _conclude)
+    return Task("search", quickstart_space(data, trials), prepare, _conclude)
 
 
 def _conclude(folder: Path) -> dict[str, Any]:

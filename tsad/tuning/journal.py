@@ -1,4 +1,4 @@
-"""What has happened in a search, written down before anybody is told, so that a killed search can go on."""
+"""The journal of a search: every event is on the disk before it has any effect, so that an interrupted search can resume."""
 
 import json
 import os
@@ -14,14 +14,18 @@ from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 
 JOURNAL = "journal.jsonl"
-"""Its name in the folder of a search."""
+"""Name of the journal in the folder of a search."""
 
 _STRICT = ConfigDict(extra="forbid")
 
 
 @checked(frozen=True, config=_STRICT)
 class ProposedEvent:
-    """A search algorithm has proposed a candidate."""
+    """A search algorithm has proposed a candidate.
+
+    Attributes:
+        candidate: The proposed candidate.
+    """
 
     candidate: Candidate
     event: Literal["proposed"] = "proposed"
@@ -32,8 +36,8 @@ class EndedEvent:
     """A trial has ended.
 
     Attributes:
-        trial: With its candidate.
-        files: Folder of its files, None if it left none.
+        trial: The trial with its candidate.
+        files: Folder that holds the files of the trial, None if it left none.
     """
 
     trial: Trial
@@ -42,20 +46,25 @@ class EndedEvent:
 
 
 Event = ProposedEvent | EndedEvent
+"""An event of a search; a line of the journal."""
+
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
 @dataclass(frozen=True)
 class Journal:
-    """A file with a line for each event, on the disk (`fsync`) before `write` returns.
+    """A file with one line of JSON for each event, which is on the disk (`fsync`) before `write` returns.
 
-    A line that a kill cut off is no event: what it would have told did not happen.
+    A last line without an end was cut off by a kill. It is no event: nothing has happened because of it.
+
+    Attributes:
+        path: Path of the file; the first event creates it and its folder.
     """
 
     path: Path
 
     def write(self, event: Event) -> None:
-        """Adds an event."""
+        """Appends an event."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             file.write(json.dumps(_EVENT.dump_python(event, mode="json")).encode() + b"\n")
@@ -63,23 +72,23 @@ class Journal:
             os.fsync(file.fileno())
 
     def read(self) -> list[Event]:
-        """Returns the events in their order, none if there is no file; cuts off half a line at the end.
+        """Returns the events in their order, none if there is no file; removes an incomplete last line from the file.
 
         Raises:
-            TsadError: if a whole line is not an event.
+            TsadError: if a complete line is not an event.
         """
         if not self.path.is_file():
             return []
         content = self.path.read_bytes()
-        whole = _whole(content)
-        if len(whole) < len(content):
+        complete = _complete_lines(content)
+        if len(complete) < len(content):
             with self.path.open("r+b") as file:
-                file.truncate(len(whole))
-        return list(self._events(whole))
+                file.truncate(len(complete))
+        return list(self._events(complete))
 
-    def glance(self) -> list[Event]:
-        """Returns the events so far, as `read`, and leaves the file alone: for one who looks on while another writes."""
-        return list(self._events(_whole(self.path.read_bytes()))) if self.path.is_file() else []
+    def peek(self) -> list[Event]:
+        """Returns the events so far, as `read` does, and leaves the file as it is, for readers next to a running search."""
+        return list(self._events(_complete_lines(self.path.read_bytes()))) if self.path.is_file() else []
 
     def _events(self, content: bytes) -> Iterator[Event]:
         for number, line in enumerate(content.splitlines(), start=1):
@@ -92,6 +101,5 @@ class Journal:
                 ) from None
 
 
-def _whole(content: bytes) -> bytes:
-    """Returns the lines that have an end."""
+def _complete_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]

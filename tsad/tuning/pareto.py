@@ -1,4 +1,4 @@
-"""Trials under several objectives: `value` large, some metrics small (NSGA-II: Deb et al., IEEE TEC 6(2), 2002)."""
+"""Ranks of trials under several objectives: a value to maximize, costs to minimize (NSGA-II: Deb et al., IEEE TEC 6(2), 2002)."""
 
 from collections.abc import Sequence
 
@@ -9,51 +9,58 @@ from tsad.selection.trial import Trial
 
 
 def fronts(points: Floats) -> list[Indices]:
-    """Returns the places of the points by front, the best front first, each front ascending.
+    """Returns the indices of the points by Pareto front, the best front first, each front ascending.
 
-    A point is dominated if another is nowhere smaller and somewhere larger. Nothing dominates a point of the first front;
-    only points of earlier fronts dominate one of a later. Equal points share a front.
+    A point is dominated if another is smaller in no objective and larger in one. No point dominates a point of the first
+    front; only points of earlier fronts dominate a point of a later front. Equal points are in the same front.
+
+    >>> [front.tolist() for front in fronts(np.array([[1.0, 5], [4, 4], [3, 3]]))]
+    [[0, 1], [2]]
 
     Args:
-        points: Shape (points, objectives), all to be large, none NaN; no points have no fronts.
+        points: Shape (points, objectives), all to be maximized, none NaN; no points have no fronts.
     """
     nowhere_smaller = np.all(points[:, None] >= points[None], axis=2)
     dominates = nowhere_smaller & ~nowhere_smaller.T
-    rest, found = np.arange(len(points)), []
-    while rest.size:
-        first = ~dominates[np.ix_(rest, rest)].any(axis=0)
-        found.append(rest[first])
-        rest = rest[~first]
-    return found
+    remaining, result = np.arange(len(points)), []
+    while remaining.size:
+        first = ~dominates[np.ix_(remaining, remaining)].any(axis=0)
+        result.append(remaining[first])
+        remaining = remaining[~first]
+    return result
 
 
 def crowding(points: Floats) -> Floats:
-    """Returns how lonely each point of one front is: the distances between its two neighbors, summed over objectives.
+    """Returns the crowding distance of each point of one front: between its two neighbors, summed over objectives.
 
-    Each objective is in units of its spread over the front; one without spread adds nothing. The ends of the others are
-    infinitely lonely. Equal points are taken in their order.
+    Each objective is divided by its spread over the front; one without spread adds nothing. Points at an end of an
+    objective with spread have an infinite distance. Equal points are taken in their order.
 
     Args:
         points: Shape (points, objectives).
     """
-    lonely = np.zeros(len(points))
+    distances = np.zeros(len(points))
     for column in points.T:
         order = np.argsort(column, kind="stable")
         sorted_column = column[order]
         if len(points) and sorted_column[0] < sorted_column[-1]:
             spread = sorted_column[-1] - sorted_column[0]
-            lonely[order[1:-1]] += (sorted_column[2:] - sorted_column[:-2]) / spread
-            lonely[order[[0, -1]]] = np.inf
-    return lonely
+            distances[order[1:-1]] += (sorted_column[2:] - sorted_column[:-2]) / spread
+            distances[order[[0, -1]]] = np.inf
+    return distances
 
 
 def comparable(trial: Trial) -> bool:
-    """Returns whether a trial competes with others: finished, and worth a number."""
+    """Returns whether a trial competes with others: finished, with a finite value."""
     return trial.state == "finished" and trial.value is not None and bool(np.isfinite(trial.value))
 
 
 def objectives(trials: Sequence[Trial], minimize: Sequence[str]) -> Floats:
-    """Returns what comparable trials are worth, shape (trials, 1 + minimize), all to be large.
+    """Returns the objectives of comparable trials, shape (trials, 1 + costs), all to be maximized.
+
+    Args:
+        trials: Comparable trials.
+        minimize: Names of the metrics to minimize, whose negatives are returned.
 
     Raises:
         ValueError: if a trial lacks a metric of `minimize`, or has no finite number there.
@@ -73,17 +80,17 @@ def front(trials: Sequence[Trial], minimize: Sequence[str]) -> list[Trial]:
     """Returns the finished trials that no other dominates, the largest value first, the older among equals."""
     finished = [trial for trial in trials if comparable(trial)]
     best = fronts(objectives(finished, minimize))[:1]
-    return sorted((finished[place] for places in best for place in places), key=lambda trial: trial.rank)
+    return sorted((finished[index] for indices in best for index in indices), key=lambda trial: trial.rank)
 
 
 def best_first(trials: Sequence[Trial], minimize: Sequence[str]) -> list[Trial]:
-    """Returns comparable trials by front, the lonelier first within one; by value alone if nothing is to be small."""
+    """Returns comparable trials by front and, within a front, by descending crowding distance; by value if no cost counts."""
     if not minimize:
         return sorted(trials, key=lambda trial: trial.rank)
     points = objectives(trials, minimize)
     keys = [
-        (threshold, -lonely, *trials[place].rank, place)
-        for threshold, members in enumerate(fronts(points))
-        for place, lonely in zip(members, crowding(points[members]), strict=True)
+        (number, -distance, *trials[index].rank, index)
+        for number, members in enumerate(fronts(points))
+        for index, distance in zip(members, crowding(points[members]), strict=True)
     ]
     return [trials[key[-1]] for key in sorted(keys)]

@@ -1,4 +1,4 @@
-"""The small search that suits rows that nobody has seen: it reads no label, and takes any number of features."""
+"""The quickstart space: a small search that reads no label and suits data with any number of features."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 from tsad.spec import put, read_yaml
 
 LEAST_ROWS = 500
-"""Below them the validation rows have no room for the injected anomalies that the trials are judged by."""
+"""Smallest number of training rows: with fewer, the injected anomalies that rank the trials do not fit into the validation rows."""
 
 
-def space_on(data: Mapping[str, Any], trials: int) -> dict[str, Any]:
-    """Returns the values of a search space file on data of an experiment, with that many candidates to try."""
+def quickstart_space(data: Mapping[str, Any], trials: int) -> dict[str, Any]:
+    """Returns the values of a search space file for the section `data` of an experiment, with a number of trials."""
     return put(read_yaml(Path(__file__).with_suffix(".yaml")), {"data": data, "search.trials": trials})

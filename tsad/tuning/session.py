@@ -1,4 +1,4 @@
-"""The session of a search: what to try next, what has ended, and how it goes on after a kill."""
+"""The session of a search: what is tried next, what has ended, and how the search resumes after an interruption."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from tsad.tuning.journal import EndedEvent, Journal, ProposedEvent
 
 
 class TrialListener(Protocol):
-    """One who is told of trials, on the driver, in the order of events."""
+    """What follows the trials of a search, such as a recorder or a progress bar; called on the driver, in the order of events."""
 
     def on_started(self, candidate: Candidate) -> None:
-        """A trial begins; once more for one that was running when its search was killed."""
+        """Learns that a trial starts; once more for a trial that was running when its search was interrupted."""
 
     def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
-        """An epoch has ended."""
+        """Learns the losses of an epoch, from epoch 1 on."""
 
     def on_result(self, trial: Trial, folder: Path | None) -> None:
-        """A trial has ended; `folder` holds the files of its last evaluation, None if it had none."""
+        """Learns how a trial ended; `folder` holds the files of its last evaluation, None if it was never evaluated."""
 
 
 class TrialCache(Protocol):
@@ -40,13 +40,23 @@ class NoTrialCache:
 
 
 class SearchSession:
-    """Stands between a search algorithm and those who run its candidates.
+    """Connects a search algorithm with whatever runs its candidates.
 
-    Every proposal and every end is in the journal before it has any effect. To go on after a kill, the journal is replayed
-    into a fresh search algorithm, which proposes the same candidates again; those that had not ended come first.
+    Every proposal and every result is in the journal before it has any effect. An interrupted search is resumed by replaying
+    its journal into a new search algorithm, which proposes the same candidates again; those without a result come first.
+
+    Args:
+        algorithm: Search algorithm that has proposed nothing yet.
+        trials: Largest number of candidates, those of the journal included.
+        journal: Journal of the search; what it holds is replayed at once.
+        listener: Listener that follows the trials; it learns nothing of replayed events.
+        cache: Trial cache that is asked before a candidate is run.
 
     Attributes:
-        ended: Every trial, in the order of ending, with the folder of its files.
+        ended: Every trial that has ended, in the order of results, with the folder of its files.
+
+    Raises:
+        TsadError: if the algorithm does not propose the candidates of the journal again.
     """
 
     def __init__(
@@ -58,37 +68,37 @@ class SearchSession:
         self._listener = listener
         self._cache = cache
         self._proposed = 0
-        self._again: deque[Candidate] = deque()
+        self._interrupted: deque[Candidate] = deque()
         self.ended: list[tuple[Trial, Path | None]] = []
         self._replay()
 
     @property
     def elapsed(self) -> float:
-        """Seconds of searching before the last trial ended, over all sessions."""
+        """Seconds of searching until the last trial ended, summed over all sessions of the search."""
         return max((trial.elapsed for trial, _ in self.ended), default=0.0)
 
     def propose(self) -> Candidate | None:
-        """Returns what to try next, None if the algorithm waits.
+        """Returns the candidate to run next, None if the algorithm waits for results.
 
-        A candidate that an earlier search has tried is not returned: its trial counts as one of this search.
+        A candidate with a trial in the cache is not returned: that trial counts as a trial of this search.
 
         Raises:
-            SpaceExhaustedError: if all trials are out, or the search algorithm has nothing new.
+            SpaceExhaustedError: if all trials were proposed, or the search algorithm has nothing new.
         """
         while (candidate := self._next()) is not None:
-            known = self._cache.find(candidate)
-            if known is None:
+            cached = self._cache.find(candidate)
+            if cached is None:
                 break
-            trial, folder = known
+            trial, folder = cached
             self.on_started(candidate)
             self.on_result(replace(trial, elapsed=self.elapsed), folder)
         return candidate
 
     def _next(self) -> Candidate | None:
-        """Returns a candidate that was running when the search was killed, else a new one, None if the algorithm waits."""
-        if self._again:
-            return self._again.popleft()
-        if self._proposed >= self._trials:  # more, if a resumed search is to be shorter
+        """Returns a candidate that was running when the search was interrupted, else a new one or None."""
+        if self._interrupted:
+            return self._interrupted.popleft()
+        if self._proposed >= self._trials:  # larger if a search is resumed with fewer trials
             raise SpaceExhaustedError
         candidate = self._algorithm.suggest()
         if candidate is not None:
@@ -97,30 +107,30 @@ class SearchSession:
         return candidate
 
     def on_started(self, candidate: Candidate) -> None:
-        """Passes on that a trial begins."""
+        """Passes on that a trial starts."""
         self._listener.on_started(candidate)
 
     def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
-        """Passes on that an epoch has ended."""
+        """Passes on the losses of an epoch."""
         self._listener.on_epoch(candidate, epoch, losses)
 
     def on_result(self, trial: Trial, folder: Path | None) -> None:
-        """Keeps a trial that has ended; tells the search algorithm and the listener."""
+        """Stores the result of a trial, and passes it on to the search algorithm and the listener."""
         self._journal.write(EndedEvent(trial, folder))
-        self._keep(trial, folder)
+        self._store(trial, folder)
         self._listener.on_result(trial, folder)
 
-    def _keep(self, trial: Trial, folder: Path | None) -> None:
+    def _store(self, trial: Trial, folder: Path | None) -> None:
         self.ended.append((trial, folder))
         self._algorithm.update(trial)
 
     def _replay(self) -> None:
-        """Makes the calls of the journal again; the listener hears nothing of them."""
+        """Makes the calls of the journal again; the listener learns nothing of them."""
         running: dict[int, Candidate] = {}
         for event in self._journal.read():
             if isinstance(event, EndedEvent):
                 running.pop(event.trial.candidate.number)
-                self._keep(event.trial, event.files)
+                self._store(event.trial, event.files)
             else:
                 if self._algorithm.suggest() != event.candidate:
                     raise TsadError(
@@ -129,4 +139,4 @@ class SearchSession:
                     )
                 self._proposed += 1
                 running[event.candidate.number] = event.candidate
-        self._again.extend(running.values())
+        self._interrupted.extend(running.values())

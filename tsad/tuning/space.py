@@ -1,7 +1,7 @@
-"""The space: an experiment in which some values are hyperparameters.
+"""The search space: an experiment in which some values are hyperparameters.
 
-a hyperparameter stands where the value would stand: `{choice: [...]}`, or `{range: [low, high]}` with `log: true` if wanted.
-An option of a choice may itself be a section with hyperparameters; they exist only under that option. a hyperparameter with
+A hyperparameter replaces a value: `{choice: [...]}`, or `{range: [low, high]}` with `log: true` for a logarithmic scale. An
+option of a choice may itself be a section with hyperparameters, which exist only under that option. A hyperparameter with
 `when: {model.kind: [lstm_ae, tcn_ae]}` exists only if the resolved values at those paths are among those listed.
 """
 
@@ -17,7 +17,10 @@ from tsad.errors import SpecError
 from tsad.spec import Spec, flatten, parse, put
 
 Params = Mapping[str, Any]
-"""Value by address. The address of a hyperparameter inside the option `lstm_ae` of the choice `model` is `model:lstm_ae.hidden`."""
+"""Value of each hyperparameter by its address; of a choice, the index of the option.
+
+The address of a hyperparameter inside the option `lstm_ae` of the choice `model` is `model:lstm_ae.hidden`.
+"""
 
 
 class _Param(Spec):
@@ -25,36 +28,36 @@ class _Param(Spec):
 
 
 class ChoiceParam(_Param):
-    """One of several options.
+    """A hyperparameter whose value is one of several options.
 
     Attributes:
         choice: The options: plain values, or sections that may hold hyperparameters themselves.
-        when: Paths and the values under which the hyperparameter exists.
+        when: Values by path; the hyperparameter exists only if the experiment has one of the listed values at each path.
     """
 
     choice: tuple[Any, ...] = Field(min_length=1)
 
     @property
     def numbers(self) -> bool:
-        """Whether the options are numbers, which lie near each other or far apart; others are just different."""
+        """Whether all options are numbers, which have distances; other options are just different."""
         return all(isinstance(option, int | float) and not isinstance(option, bool) for option in self.choice)
 
     def draw(self, generator: Generator) -> int:
-        """Returns the place of an option, all equally likely."""
+        """Returns the index of an option, all with equal probability."""
         return int(generator.integers(len(self.choice)))
 
     def mutate(self, value: int, generator: Generator) -> int:
-        """Returns the place of another option, or the same if there is only one."""
+        """Returns the index of another option, or the same index if there is only one option."""
         return int((value + generator.integers(1, max(2, len(self.choice)))) % len(self.choice))
 
 
 class RangeParam(_Param):
-    """A number between two others; a whole number if both ends are written as such (`[8, 64]`, not `[8.0, 64.0]`).
+    """A hyperparameter whose value is a number between two others; an integer if both ends are (`[8, 64]`, not `[8.0, 64.0]`).
 
     Attributes:
-        range: Smallest and largest value, both reachable.
-        log: Uniform in the logarithm.
-        when: Paths and the values under which the hyperparameter exists.
+        range: Smallest and largest value, both included.
+        log: Whether values are uniform in the logarithm.
+        when: Values by path; the hyperparameter exists only if the experiment has one of the listed values at each path.
     """
 
     range: tuple[int | float, int | float]
@@ -64,56 +67,60 @@ class RangeParam(_Param):
     def _ordered(self) -> "RangeParam":
         low, high = self.range
         if not low < high or (self.log and low <= 0):
-            raise ValueError(f"range must ascend, and start above 0 if log, but got {list(self.range)}")
+            raise ValueError(
+                f"range must ascend, and start above 0 if log, but got {list(self.range)}; swap the ends, or set log: false"
+            )
         return self
 
     @property
     def whole(self) -> bool:
-        """Whether the value is a whole number."""
+        """Whether the value is an integer."""
         return all(isinstance(edge, int) for edge in self.range)
 
     def draw(self, generator: Generator) -> float:
-        """Returns a value, uniform (in the logarithm, if so)."""
+        """Returns a value, uniform on the scale of the range."""
         return self._at(generator.random())
 
     def mutate(self, value: float, generator: Generator) -> float:
-        """Returns another value near `value`: normal around it with a fifth of the range as deviation, kept inside."""
+        """Returns another value near `value`: normal around it with a fifth of the range as deviation, clipped to the range."""
         low, high = self._edges()
-        place = ((np.log(value) if self.log else value) - low) / (high - low)
+        position = ((np.log(value) if self.log else value) - low) / (high - low)
         for _ in range(100):
-            near = self._at(float(np.clip(place + 0.2 * generator.standard_normal(), 0, 1)))
+            near = self._at(float(np.clip(position + 0.2 * generator.standard_normal(), 0, 1)))
             if near != value:
                 return near
         return self.draw(generator)
 
     def points(self) -> list[float]:
-        """Returns what a grid takes: all whole numbers if they are at most 8, else 5 values at even distances, ends too."""
+        """Returns the values of a grid: all integers if there are at most 8, else 5 evenly spaced values that include the ends."""
         low, high = self.range
         if self.whole and high - low < 8:
             return list(range(int(low), int(high) + 1))
-        return list(dict.fromkeys(self._at(place) for place in np.linspace(0, 1, 5).tolist()))
+        return list(dict.fromkeys(self._at(position) for position in np.linspace(0, 1, 5).tolist()))
 
     def _edges(self) -> tuple[float, float]:
-        """Returns the ends on the scale that draws are uniform on; each whole number has the same room around it."""
+        """Returns the ends on the scale on which draws are uniform; every integer has an interval of the same width."""
         low, high = (self.range[0] - 0.5, self.range[1] + 0.5) if self.whole else self.range
         return (float(np.log(low)), float(np.log(high))) if self.log else (float(low), float(high))
 
-    def _at(self, place: float) -> float:
+    def _at(self, position: float) -> float:
+        """Returns the value at a position from 0, the lower end, to 1, the upper end."""
         low, high = self._edges()
-        value = low + place * (high - low)
+        value = low + position * (high - low)
         value = float(np.exp(value)) if self.log else value
-        shown = round(value) if self.whole else float(f"{value:.4g}")  # four digits: tables stay readable
-        return min(max(shown, self.range[0]), self.range[1])
+        rounded = round(value) if self.whole else float(f"{value:.4g}")  # four digits, so that tables stay readable
+        return min(max(rounded, self.range[0]), self.range[1])
 
 
 Param = ChoiceParam | RangeParam
+"""A hyperparameter of a search space."""
 
 
 class MissingParamError(ValueError):
     """An active hyperparameter has no value.
 
     Attributes:
-        address: Of the hyperparameter.
+        address: Address of the hyperparameter.
     """
 
     def __init__(self, address: str) -> None:
@@ -124,94 +131,110 @@ class MissingParamError(ValueError):
 
 
 class Space:
-    """A template of experiments, its hyperparameters found and checked once.
+    """A template of experiments whose hyperparameters are parsed and checked once.
+
+    Example:
+        >>> space = Space({"window": {"length": {"choice": [8, 16]}}, "seed": 3})
+        >>> list(space.params)
+        ['window.length']
+        >>> space.resolve({"window.length": 1})
+        ({'window': {'length': 16}, 'seed': 3}, {'window.length': 1})
+
+    Args:
+        template: Values of an experiment, some of them hyperparameters.
 
     Attributes:
-        template: As it was read.
-        hyperparameters: By address, in the order of the template.
+        template: The template as it was read.
+        params: Each hyperparameter by its address, in the order of the template.
+
+    Raises:
+        SpecError: if a hyperparameter is not written as a choice or a range.
     """
 
     def __init__(self, template: Mapping[str, Any]) -> None:
         self.template = template
-        self.params: dict[str, Param] = dict(_find(template, ""))
+        self.params: dict[str, Param] = dict(_params(template, ""))
 
     def resolve(self, params: Params, generator: Generator | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Returns the experiment's values, and the hyperparameters that are active in it.
+        """Returns the values of an experiment, and the hyperparameters that are active in it.
 
-        Values come from `params` where it has the address; the others are drawn. Hyperparameters that are not active are dropped.
+        Args:
+            params: Value of hyperparameters by address; those that are not active are dropped.
+            generator: Draws active hyperparameters that `params` lacks; None if it must lack none.
 
         Raises:
             MissingParamError: if an active hyperparameter has no value and there is no generator to draw it.
         """
-        walk = _Walk(self.params, params, generator)
-        values: dict[str, Any] = walk.fill(self.template, "", "")
-        while ready := [late for late in walk.late if _holds(self.params[late[0]].when, values)]:
-            walk.late = [late for late in walk.late if late not in ready]
-            for address, path in ready:  # which may fulfill the conditions of others, and bring more
-                values = put(values, {path: walk.express(address, path)})
-        return values, walk.active
+        resolution = _Resolution(self.params, params, generator)
+        values: dict[str, Any] = resolution.fill(self.template, "", "")
+        while ready := [item for item in resolution.conditional if _holds(self.params[item[0]].when, values)]:
+            resolution.conditional = [item for item in resolution.conditional if item not in ready]
+            for address, path in ready:  # which may fulfill the conditions of others, or add conditional ones
+                values = put(values, {path: resolution.value(address, path)})
+        return values, resolution.active
 
 
 @dataclass
-class _Walk:
-    """One walk through a template.
+class _Resolution:
+    """The state of filling a template.
 
     Attributes:
-        space: Hyperparameter by address.
-        given: Values that are known beforehand.
-        generator: Draws the others; None if there must be no others.
-        active: Values of the hyperparameters that were met.
-        late: Address and path of hyperparameters whose condition can only be judged when the rest stands.
+        params: Each hyperparameter of the space by address.
+        fixed: Values that are not drawn, by address.
+        generator: Draws the other values; None if there must be no others.
+        active: Value of each hyperparameter that was met, by address.
+        conditional: Address and path of each hyperparameter whose condition can be judged only when the rest is filled.
     """
 
-    space: Mapping[str, Param]
-    given: Params
+    params: Mapping[str, Param]
+    fixed: Params
     generator: Generator | None
     active: dict[str, Any] = field(default_factory=dict)
-    late: list[tuple[str, str]] = field(default_factory=list)
+    conditional: list[tuple[str, str]] = field(default_factory=list)
 
     def fill(self, node: Any, address: str, path: str) -> Any:
-        """Returns what stands at `path` of the experiment where the template has `node`."""
+        """Returns the value at `path` of the experiment where the template has `node`."""
         if not isinstance(node, Mapping):
             return node
         filled = {}
         for name, child in node.items():
-            below, there = f"{address}.{name}".lstrip("."), f"{path}.{name}".lstrip(".")
-            if below not in self.space:
-                filled[name] = self.fill(child, below, there)
-            elif self.space[below].when:
-                self.late.append((below, there))
+            child_address, child_path = f"{address}.{name}".lstrip("."), f"{path}.{name}".lstrip(".")
+            if child_address not in self.params:
+                filled[name] = self.fill(child, child_address, child_path)
+            elif self.params[child_address].when:
+                self.conditional.append((child_address, child_path))
             else:
-                filled[name] = self.express(below, there)
+                filled[name] = self.value(child_address, child_path)
         return filled
 
-    def express(self, address: str, path: str) -> Any:
-        """Returns the value of a hyperparameter, the hyperparameters inside a chosen section expressed too."""
-        param = self.space[address]
-        if address in self.given:
-            self.active[address] = self.given[address]
+    def value(self, address: str, path: str) -> Any:
+        """Returns the value of a hyperparameter; a chosen section is filled in turn."""
+        param = self.params[address]
+        if address in self.fixed:
+            self.active[address] = self.fixed[address]
         elif self.generator is not None:
             self.active[address] = param.draw(self.generator)
         else:
             raise MissingParamError(address)
         if isinstance(param, RangeParam):
             return self.active[address]
-        place = self.active[address]
-        return self.fill(param.choice[place], _inside(address, param, place), path)
+        option = self.active[address]
+        return self.fill(param.choice[option], _option_address(address, param, option), path)
 
 
-def _find(node: Any, address: str) -> Iterator[tuple[str, Param]]:
+def _params(node: Any, address: str) -> Iterator[tuple[str, Param]]:
+    """Yields address and hyperparameter of each hyperparameter below a node of a template."""
     if not isinstance(node, Mapping):
         return
     if not {"choice", "range"} & node.keys():
         for name, child in node.items():
-            yield from _find(child, f"{address}.{name}".lstrip("."))
+            yield from _params(child, f"{address}.{name}".lstrip("."))
         return
     param = _param(node, address)
     yield address, param
     if isinstance(param, ChoiceParam):
-        for place, option in enumerate(param.choice):
-            yield from _find(option, _inside(address, param, place))
+        for index, option in enumerate(param.choice):
+            yield from _params(option, _option_address(address, param, index))
 
 
 def _param(node: Mapping[str, Any], address: str) -> Param:
@@ -224,11 +247,11 @@ def _param(node: Mapping[str, Any], address: str) -> Param:
         ) from None
 
 
-def _inside(address: str, param: ChoiceParam, place: int) -> str:
-    """Returns the address of what is inside an option: `model:lstm_ae` if the kind names it, else `model:0`."""
+def _option_address(address: str, param: ChoiceParam, index: int) -> str:
+    """Returns the address of an option of a choice: `model:lstm_ae` if its kind is unique among the options, else `model:0`."""
     kinds = [option.get("kind") if isinstance(option, Mapping) else None for option in param.choice]
-    kind = kinds[place]
-    return f"{address}:{kind if kind is not None and kinds.count(kind) == 1 else place}"
+    kind = kinds[index]
+    return f"{address}:{kind if kind is not None and kinds.count(kind) == 1 else index}"
 
 
 def _holds(when: Mapping[str, tuple[Any, ...]], values: Mapping[str, Any]) -> bool:

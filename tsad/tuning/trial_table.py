@@ -1,4 +1,4 @@
-"""The table of trials that people read."""
+"""The table of the trials of a search, for people."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from tsad.spec import flatten
 
 
 def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
-    """Returns one row per trial, best first: how it ended, what it is worth, and every value in which trials differ."""
+    """Returns one row per trial, best first: state, value, headline metrics, cost, and every setting in which trials differ."""
     ordered = sorted(trials, key=lambda trial: trial.rank)
-    resolved = [flatten(trial.candidate.experiment_values) for trial in ordered]
-    paths = list(dict.fromkeys(path for values in resolved for path in values))
-    differing = [path for path in paths if len({str(values.get(path)) for values in resolved}) > 1]
+    settings = [flatten(trial.candidate.experiment_values) for trial in ordered]
+    paths = list(dict.fromkeys(path for values in settings for path in values))
+    differing = [path for path in paths if len({str(values.get(path)) for values in settings}) > 1]
     rows = [
         {
             "trial": trial.candidate.name,
@@ -27,7 +27,7 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
             **{path: values.get(path) for path in differing if path != "model.kind"},
             "reason": trial.reason,
         }
-        for trial, values in zip(ordered, resolved, strict=True)
+        for trial, values in zip(ordered, settings, strict=True)
     ]
     return pd.DataFrame(rows)
 

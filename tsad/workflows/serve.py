@@ -70,7 +70,7 @@ def serve(model: str, options: Options) -> None:
 
 def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
     """Returns the candidates of the search that a job's process runs, each with its trial if that has ended."""
-    events = [event for path in folder.glob(f"{OUTPUTS}/search/*/{JOURNAL}") for event in Journal(path).glance()]
+    events = [event for path in folder.glob(f"{OUTPUTS}/search/*/{JOURNAL}") for event in Journal(path).peek()]
     ended = {event.trial.candidate.number: event.trial for event in events if isinstance(event, EndedEvent)}
     proposed = [event.candidate for event in events if isinstance(event, ProposedEvent)]
     return [(candidate, ended.get(candidate.number)) for candidate in proposed]

@@ -9,7 +9,7 @@ from tsad.detector.scoring import lookback
 from tsad.errors import DataError, TsadError
 from tsad.experiment import ExperimentConfig
 from tsad.spec import parse, put
-from tsad.tuning.quickstart import LEAST_ROWS, space_on
+from tsad.tuning.quickstart import LEAST_ROWS, quickstart_space
 from tsad.windows import cut
 
 _LENGTHS = (32, 16, 8, 4, 2)
@@ -50,7 +50,7 @@ def search_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any]:
             f"a search needs at least {LEAST_ROWS} rows to learn from, but there are {len(data.train)}; give more, lower "
             f"data.test_ratio, or train one experiment"
         )
-    return put(space_on(values["data"], _TRIALS), {"window.stride": _stride(data)})
+    return put(quickstart_space(values["data"], _TRIALS), {"window.stride": _stride(data)})
 
 
 def _stride(data: DataSet) -> int:
