@@ -34,11 +34,11 @@ def test_the_head_says_what_was_searched_and_what_came_of_it():
         trial(3, 0.25, state="stopped", elapsed=7200.0),
     ]
     head = "\n".join(sections(trials)["Search quick"])
-    assert "hyperparameters: 5 of choice, 1 of range" in head
+    assert "hyperparameters: 5 choices, 1 ranges" in head
     assert "synthetic" in head
     assert "reads no label" in head
     assert "4: 2 finished, 1 stopped, 1 failed; 1 reused from an earlier search" in head
-    assert "7200.0 s, 2 side by side; 2 trainings an hour" in head  # three trainings in two hours
+    assert "7200.0 s, 2 in parallel; 2 trainings an hour" in head  # three trainings in two hours
     assert "g00-lstm_ae-001 with 0.750" in head
 
 
@@ -91,25 +91,25 @@ def test_with_costs_the_trials_that_nothing_beats_are_named():
     spec = parse(SearchSpec, {"minimize": ["cost/parameters"]}, "search")
     costs = {0: (0.5, 10.0), 1: (0.75, 20.0), 2: (0.5, 15.0), 3: (0.25, 5.0)}
     trials = [trial(n, value, metrics={"cost/parameters": cost}) for n, (value, cost) in costs.items()]
-    found = sections([*trials, trial(4, 0.9)], spec)["Not beaten in value and costs at once"]
+    found = sections([*trials, trial(4, 0.9)], spec)["Pareto front of value and costs"]
     assert [row[0] for row in cells(found)[1:]] == ["g00-lstm_ae-001", "g00-lstm_ae-000", "g00-lstm_ae-003"]
-    assert "Not beaten in value and costs at once" not in sections(trials)
+    assert "Pareto front of value and costs" not in sections(trials)
 
 
 def test_the_most_important_param_comes_first():
-    head, first, *_ = cells(sections(drawn(40))["What the hyperparameters decide"])
+    head, first, *_ = cells(sections(drawn(40))["Importance of hyperparameters"])
     assert head[:2] == ["param", "importance"]
     assert first[0] == "length"
     assert first[-1].strip("#") == ""
 
 
 def test_correlations_say_that_test_labels_chose_nothing():
-    lines = sections(drawn(30))["Does the maximized value mean anything?"]
+    lines = sections(drawn(30))["Rank correlation of the maximized value"]
     rows = {row[0]: row[1:] for row in cells(lines[:4])}
     assert rows["metric"] == ["correlation", "95", "%", "trials", "objective/validation_error"]
     assert rows["vus_pr"] == ["1.000", "1.000", "to", "1.000", "30", "-1.000"]
     assert rows["objective/validation_error"][:5] == ["-1.000", "-1.000", "to", "-1.000", "30"]
-    assert "read test labels, afterwards, and chose nothing" in " ".join(lines)
+    assert "were computed with test labels afterwards and chose nothing" in " ".join(lines)
 
 
 def test_random_stands_beside_the_search_at_as_many_trials():
@@ -117,35 +117,35 @@ def test_random_stands_beside_the_search_at_as_many_trials():
     trials = [trial(n, value) for n, value in values.items()] + [
         trial(3, 0.9, parents=(0, 1), generation=1, seconds=3.0)
     ]
-    lines = sections(trials)["Random at equal cost"]
+    lines = sections(trials)["Random search at equal cost"]
     assert cells(lines[1:4]) == [
         ["1", "0.500", "0.250", "to", "0.750", "0.250"],
         ["2", "0.667", "0.500", "to", "0.750", "0.750"],
         ["3", "0.750", "0.750", "to", "0.750", "0.750"],
     ]
-    told = " ".join(lines)
-    assert "from the 3 candidates of this search that were drawn at random, 3 of them finished" in told
-    assert "the 4 trials cost what 6.0 random ones cost" in told
+    text = " ".join(lines)
+    assert "from the 3 candidates of this search that were drawn at random, 3 of them finished" in text
+    assert "the 4 trials cost as much as 6.0 random ones" in text
 
 
 def test_what_was_taken_from_an_earlier_search_says_nothing_of_what_a_trial_takes():
     taken = [trial(n, 0.1 * n, reused="a run", seconds=0.0) for n in range(3)]
-    told = " ".join(
-        sections([*taken, trial(3, 0.9, seconds=12.0), trial(4, 0.8, seconds=24.0)])["Random at equal cost"]
+    text = " ".join(
+        sections([*taken, trial(3, 0.9, seconds=12.0), trial(4, 0.8, seconds=24.0)])["Random search at equal cost"]
     )
-    assert "the 5 trials cost what 2.0 random ones cost" in told
-    assert "random ones cost" not in " ".join(sections(taken)["Random at equal cost"])
+    assert "the 5 trials cost as much as 2.0 random ones" in text
+    assert "random ones" not in " ".join(sections(taken)["Random search at equal cost"])
 
 
 def test_a_random_trial_that_did_not_finish_cost_as_much_and_came_to_nothing():
-    lines = sections([trial(0, 0.25), trial(1, 0.9, state="stopped")])["Random at equal cost"]
+    lines = sections([trial(0, 0.25), trial(1, 0.9, state="stopped")])["Random search at equal cost"]
     assert cells(lines[1:3]) == [[size, "0.250", "0.250", "to", "0.250", "0.250"] for size in "12"]
     assert "from the 2 candidates of this search that were drawn at random, 1 of them finished" in " ".join(lines)
 
 
 def test_a_grid_says_nothing_of_random():
     grid = parse(SearchSpec, {"algorithm": {"kind": "grid"}}, "search")
-    assert sections(drawn(5), grid)["Random at equal cost"][0].startswith(
+    assert sections(drawn(5), grid)["Random search at equal cost"][0].startswith(
         "Unknown: no candidate that was drawn at random"
     )
 
@@ -191,7 +191,7 @@ def test_any_search_has_a_report_that_fits(trials, space):
     report = nas_report(trials, EVOLUTION, space, "x" * 200)
     assert max(map(len, report.splitlines())) <= WIDTH
     assert all(line == line.rstrip() for line in report.splitlines())
-    assert report.count("Search xxx") == report.count("Random at equal cost") == 1
+    assert report.count("Search xxx") == report.count("Random search at equal cost") == 1
     lines = report.split("active hyperparameters\n")[-1].splitlines()
-    told = [line for line in lines if line[:4].strip().isdecimal()]
-    assert len(told) == len(trials)
+    described = [line for line in lines if line[:4].strip().isdecimal()]
+    assert len(described) == len(trials)

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from tests.tuning.trials import SPACE, drawn, trial
 from tsad.spec import parse
 from tsad.tuning.analysis import (
-    FEWEST,
+    MIN_TRIALS,
     best_of,
     correlations,
     drawn_at_random,
@@ -184,7 +184,7 @@ def test_importance_is_the_same_twice():
 
 
 def test_few_trials_or_equal_ones_tell_nothing_of_params():
-    assert importance(drawn(FEWEST - 1), SPACE) == {}
+    assert importance(drawn(MIN_TRIALS - 1), SPACE) == {}
     assert importance([trial(n, 0.5, params={"window.length": n % 3}) for n in range(20)], SPACE) == {}
     assert importance([trial(n, n / 20, params={"window.length": 1}) for n in range(20)], SPACE) == {}
 

@@ -7,7 +7,7 @@ from typing import Any
 from tsad.spec import put, read_yaml
 
 LEAST_ROWS = 500
-"""Smallest number of training rows: with fewer, the injected anomalies that rank the trials do not fit into the validation rows."""
+"""Smallest number of training rows; with fewer, the injected anomalies do not fit into the validation rows."""
 
 
 def quickstart_space(data: Mapping[str, Any], trials: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The report of a search: plain text that says what was tried, what came of it, and how far to believe it."""
+"""The report of a search as plain text: what was tried, what resulted, and how reliable the result is."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +10,8 @@ from tsad.provenance import LabelsUsed
 from tsad.selection.trial import State, Trial
 from tsad.spec import flatten
 from tsad.tuning.analysis import (
-    FEWEST,
-    FEWEST_PAIRS,
+    MIN_PAIRS,
+    MIN_TRIALS,
     OBJECTIVES,
     best_of,
     correlations,
@@ -30,34 +30,39 @@ from tsad.tuning.space import ChoiceParam, Space
 from tsad.tuning.spec import SearchSpec
 
 WIDTH = 120
-"""Columns at most."""
-BEST, CELL, REASON = 10, 26, 300
-"""Trials in the table of the best; characters of a name in a table, and of a reason."""
+"""Largest number of columns of the report."""
+BEST = 10
+"""Largest number of trials in the table of the best."""
+NAME_LENGTH = 26
+"""Largest number of characters of a name in a table."""
+REASON_LENGTH = 300
+"""Largest number of characters of the reason why a trial did not finish."""
 _STATES: tuple[State, ...] = ("finished", "stopped", "failed")
 
 
 def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: str) -> str:
     """Returns the report of a search as text of at most `WIDTH` columns.
 
-    Head, generations, incumbents, the best, the front if costs are minimized, importance of hyperparameters, rank correlation with
-    test metrics and other objectives, random at equal cost, trials that did not finish, every configuration. A section that
-    the trials at hand do not fill says why, or is left out where there is nothing to miss (one generation, no failure).
+    The sections are: summary, generations, incumbents, the best trials, the Pareto front if costs are minimized, importance of
+    hyperparameters, rank correlation with test metrics and other objectives, random search at equal cost, trials that did
+    not finish, and every configuration. A section that the trials cannot fill says why, or is left out if it does not apply
+    (one generation, no failure).
 
     Args:
-        trials: All that ended, in any order; none is allowed.
-        spec: How they were chosen.
-        space: What they were chosen from.
-        name: Of the search.
+        trials: All trials that have ended, in any order; there may be none.
+        spec: Settings of the search.
+        space: Search space of the trials.
+        name: Name of the search.
     """
     sections = {
         f"Search {name}": _head(trials, spec, space),
         "Generations": _generations(trials),
         "Incumbents": _incumbents(trials, space),
         f"The best {BEST}": _best(trials),
-        "Not beaten in value and costs at once": _front(trials, spec),
-        "What the hyperparameters decide": _importance(trials, space),
-        "Does the maximized value mean anything?": _correlations(trials),
-        "Random at equal cost": _random(trials, spec),
+        "Pareto front of value and costs": _front(trials, spec),
+        "Importance of hyperparameters": _importance(trials, space),
+        "Rank correlation of the maximized value": _correlations(trials),
+        "Random search at equal cost": _random(trials, spec),
         "Trials that did not finish": _unfinished(trials),
         "Every configuration": _configurations(trials, space),
     }
@@ -79,14 +84,14 @@ def _head(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> str:
     rate = f"; {(len(trials) - reused) / wall * 3600:.0f} trainings an hour" if wall else ""
     best = min(valued(trials), key=lambda trial: trial.rank, default=None)
     rows = {
-        "space": f"hyperparameters: {choices} of choice, {len(space.params) - choices} of range",
+        "space": f"hyperparameters: {choices} choices, {len(space.params) - choices} ranges",
         "data": _listed(space.template.get("data", {})),
         "algorithm": f"{_listed(algorithm)}; seed {spec.seed}",
         "maximizes": f"{_listed(spec.maximize.model_dump(mode='json'))}; reads {_reads(spec.maximize.labels_used)}",
-        "minimizes": ", ".join(spec.minimize) or "nothing beside it",
+        "minimizes": ", ".join(spec.minimize) or "no costs",
         "trials": f"{len(trials)}{': ' if states else ''}{', '.join(states)}; {reused} reused from an earlier search",
-        "time": f"{wall:.1f} s, {spec.parallel} side by side{rate}",
-        "best": f"{best.candidate.name} with {_number(best.value)}" if best else "none, since no trial finished",
+        "time": f"{wall:.1f} s, {spec.parallel} in parallel{rate}",
+        "best": f"{best.candidate.name} with {_number(best.value)}" if best else "none, because no trial finished",
     }
     return "\n".join(_wrapped(f"{row:<11}{text}", 11) for row, text in rows.items())
 
@@ -96,7 +101,7 @@ def _reads(labels_used: LabelsUsed) -> str:
 
 
 def _generations(trials: Sequence[Trial]) -> str:
-    """Returns a row for each generation, nothing if there is but one."""
+    """Returns a row for each generation, an empty text if there is only one."""
     generations = sorted({trial.candidate.generation for trial in trials})
     if len(generations) < 2:
         return ""
@@ -113,15 +118,15 @@ def _generations(trials: Sequence[Trial]) -> str:
 
 
 def _incumbents(trials: Sequence[Trial], space: Space) -> str:
-    """Returns each incumbent with what is different in it from the one before it."""
-    found = incumbents(trials)
-    if not found:
+    """Returns each incumbent with the hyperparameters in which it differs from the one before it."""
+    best_so_far = incumbents(trials)
+    if not best_so_far:
         return "No trial finished with a value."
-    places = {trial.candidate.number: place for place, trial in enumerate(in_order(trials), start=1)}
+    positions = {trial.candidate.number: position for position, trial in enumerate(in_order(trials), start=1)}
     lines = []
-    for before, trial in pairwise([None, *found]):
+    for before, trial in pairwise([None, *best_so_far]):
         assert trial is not None  # noqa: S101
-        when = f"trial {places[trial.candidate.number]} to end, after {trial.elapsed:.1f} s"
+        when = f"trial {positions[trial.candidate.number]} to end, after {trial.elapsed:.1f} s"
         lines.append(_cut(f"{_number(trial.value):<9} {trial.candidate.name}  ({when})", WIDTH))
         now, then = param_values(trial, space), param_values(before, space) if before else {}
         changes = [
@@ -144,11 +149,12 @@ def _best(trials: Sequence[Trial]) -> str:
         for trial in finished
     ]
     table = _table(["trial", "value", *(column_name(name) for name in HEADLINES)], rows)
-    return f"{table}\nAll but the value are of the test rows; oracle/... read their labels for its threshold too."
+    note = "All metrics except the value are those of the test rows; the threshold of oracle/... was chosen with their labels."
+    return f"{table}\n{note}"
 
 
 def _front(trials: Sequence[Trial], spec: SearchSpec) -> str:
-    """Returns the trials that no other beats in value and all costs, nothing if no cost is minimized."""
+    """Returns the trials that no other beats in value and all costs, an empty text if no cost is minimized."""
     priced = [trial for trial in trials if all(name in trial.metrics for name in spec.minimize)]
     if not spec.minimize or not valued(priced):
         return ""
@@ -160,55 +166,58 @@ def _front(trials: Sequence[Trial], spec: SearchSpec) -> str:
 
 
 def _importance(trials: Sequence[Trial], space: Space) -> str:
-    found, names = importance(trials, space), param_names(space)
-    if not found:
-        return f"Unknown: it takes {FEWEST} finished trials of different worth, and there are {len(valued(trials))}."
-    ordered = sorted(found.items(), key=lambda item: -item[1].value)
+    explained, names = importance(trials, space), param_names(space)
+    if not explained:
+        count = len(valued(trials))
+        return (
+            f"Unknown: at least {MIN_TRIALS} finished trials with different values are needed, but there are {count}."
+        )
+    ordered = sorted(explained.items(), key=lambda item: -item[1].value)
     rows = [
         [
             _middle(names[address]),
-            share.value,
-            f"{share.low:.3f} to {share.high:.3f}",
-            "#" * round(40 * max(0, share.value)),
+            fraction.value,
+            f"{fraction.low:.3f} to {fraction.high:.3f}",
+            "#" * round(40 * max(0, fraction.value)),
         ]
-        for address, share in ordered
+        for address, fraction in ordered
     ]
     note = (
-        "Share of the variance of the value's ranks that goes with the hyperparameter: permutation importance of a random forest on "
-        "held-out trials (Breiman 2001), with the 95 % interval of a bootstrap over trials. An interval that reaches 0 or "
-        "below shows no effect. These trials alone speak: what the search left early is hardly seen."
+        "Fraction of the variance of the value's ranks that the hyperparameter explains: permutation importance of a random "
+        "forest on held-out trials (Breiman 2001), with the 95 % interval of a bootstrap over trials. An interval that "
+        "reaches 0 or below shows no effect. The result describes these trials: regions that the search left early have few."
     )
     return f"{_table(['param', 'importance', '95 %', ''], rows)}\n{_wrapped(note)}"
 
 
 def _correlations(trials: Sequence[Trial]) -> str:
-    found = correlations(trials)
-    if not found:
-        return (
-            f"Unknown: it takes {FEWEST_PAIRS} finished trials that have a test metric and differ in it and in value."
-        )
+    of_value = correlations(trials)
+    if not of_value:
+        return f"Unknown: at least {MIN_PAIRS} finished trials with a test metric, and different values of both, are needed."
     others = {name: of for name in OBJECTIVES if (of := correlations(trials, name))}
     rows = [
         [column_name(name), r.value, f"{r.low:.3f} to {r.high:.3f}", n]
         + [of[name][0].value if name in of else None for of in others.values()]
-        for name, (r, n) in found.items()
+        for name, (r, n) in of_value.items()
     ]
     note = (
-        "Spearman's rank correlation of the maximized value with what else was measured, over all finished trials, with a 95 % "
-        "bootstrap interval. The metrics of the test rows read test labels, afterwards, and chose nothing: a correlation "
-        "near 0 means that the search was led by something else than what counts. objective/... is what other searches "
-        "would maximize; its column is the correlation that it has itself."
+        "Spearman's rank correlation of the maximized value with other metrics, over all finished trials, with a 95 % bootstrap "
+        "interval. The metrics of the test rows were computed with test labels afterwards and chose nothing: a correlation near 0 "
+        "means that the maximized value is a poor guide. objective/... is what other searches would maximize; its column "
+        "shows the correlations of that objective."
     )
     return f"{_table(['metric', 'correlation', '95 %', 'trials', *others], rows)}\n{_wrapped(note)}"
 
 
 def _random(trials: Sequence[Trial], spec: SearchSpec) -> str:
-    """Returns random's expected best of n beside the best of this search's first n, for n up to all that were drawn."""
+    """Returns the expected best of n random trials and the best of the first n trials of this search, by n."""
     pool = drawn_at_random(trials, spec)
     values = [trial.value if comparable(trial) else None for trial in pool]
-    known = len([value for value in values if value is not None])
-    if not known:
-        return "Unknown: no candidate that was drawn at random (without parents) finished; run the random search algorithm beside it."
+    finished = len([value for value in values if value is not None])
+    if not finished:
+        return (
+            "Unknown: no candidate that was drawn at random finished; run the random search algorithm for comparison."
+        )
     sizes = sorted({2**power for power in range(len(pool).bit_length())} | {len(pool)})
     ended, rows = in_order(trials), []
     for size in sizes:
@@ -217,11 +226,11 @@ def _random(trials: Sequence[Trial], spec: SearchSpec) -> str:
         rows.append([size, best.value, f"{_number(best.low)} to {_number(best.high)}", own])
     total = sum(trial.seconds for trial in trials)
     mean = mean_seconds(pool)
-    cost = f" In seconds, the {len(trials)} trials cost what {total / mean:.1f} random ones cost." if mean else ""
+    cost = f" In seconds, the {len(trials)} trials cost as much as {total / mean:.1f} random ones." if mean else ""
     note = (
-        f"Estimated from the {len(pool)} candidates of this search that were drawn at random, {known} of them finished: the "
-        "exact expectation of the best of n of them, drawn without replacement, and where it lies 95 times of 100, which "
-        f"is a point where all are drawn. Of more than {len(pool)} they say nothing: run the random search algorithm as long.{cost}"
+        f"Estimated from the {len(pool)} candidates of this search that were drawn at random, {finished} of them finished: the "
+        "exact expectation of the best of n of them, drawn without replacement, and an interval that holds it in 95 % of the "
+        f"draws (a point where all are drawn). For more than {len(pool)}, run the random search algorithm as long.{cost}"
     )
     return f"{_table(['n', 'random', '95 %', 'this search'], rows)}\n{_wrapped(note)}"
 
@@ -231,7 +240,7 @@ def _unfinished(trials: Sequence[Trial]) -> str:
     groups: dict[tuple[State, str], list[int]] = {}
     for trial in sorted(trials, key=lambda trial: trial.candidate.number):
         if trial.state != "finished":
-            reason = _cut(" ".join(trial.reason.split()) or "no reason given", REASON)
+            reason = _cut(" ".join(trial.reason.split()) or "no reason given", REASON_LENGTH)
             groups.setdefault((trial.state, reason), []).append(trial.candidate.number)
     return "\n".join(
         _wrapped(f"{len(numbers):>4} {state}: {reason} ({_numbers(numbers)})", 5)
@@ -248,7 +257,7 @@ def _configurations(trials: Sequence[Trial], space: Space) -> str:
 
 
 def _described(trial: Trial, space: Space) -> Iterator[str]:
-    """Yields what there is to say of a trial: number, generation, how it ended, parents, hyperparameters."""
+    """Yields number, generation, state, value, seconds, parents and hyperparameters of a trial."""
     candidate = trial.candidate
     yield f"{candidate.number:>4}"
     yield f"g{candidate.generation:02d}"
@@ -269,10 +278,10 @@ def _described(trial: Trial, space: Space) -> Iterator[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns aligned columns: numbers and their heads to the right, text to the left."""
+    """Returns aligned columns: numbers and their headings to the right, text to the left."""
     cells = [list(head), *([_cell(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    text = [any(isinstance(row[place], str) for row in rows) for place in range(len(head))]
+    text = [any(isinstance(row[column], str) for row in rows) for column in range(len(head))]
     return "\n".join(
         "  ".join(
             f"{cell:<{width}}" if left else f"{cell:>{width}}"
@@ -314,5 +323,5 @@ def _cut(text: str, length: int) -> str:
 
 
 def _middle(name: str) -> str:
-    """Returns a name, its middle left out if it is too long for a table: its end tells it from others."""
-    return name if len(name) <= CELL else f"{name[: CELL // 2 - 1]}…{name[-CELL // 2 :]}"
+    """Returns a name, without its middle if it is too long for a table; its end distinguishes it from others."""
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH // 2 - 1]}…{name[-NAME_LENGTH // 2 :]}"

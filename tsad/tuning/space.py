@@ -52,7 +52,7 @@ class ChoiceParam(_Param):
 
 
 class RangeParam(_Param):
-    """A hyperparameter whose value is a number between two others; an integer if both ends are (`[8, 64]`, not `[8.0, 64.0]`).
+    """A hyperparameter whose value is a number in a range; an integer if both ends are (`[8, 64]`, not `[8.0, 64.0]`).
 
     Attributes:
         range: Smallest and largest value, both included.

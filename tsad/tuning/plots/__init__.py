@@ -1,4 +1,4 @@
-"""Pictures of a search."""
+"""Figures of the trials of a search."""
 
 from collections.abc import Sequence
 
@@ -23,25 +23,30 @@ __all__ = [
 
 
 def search_plots(trials: Sequence[Trial], spec: SearchSpec, space: Space) -> dict[str, Figure]:
-    """Returns the pictures that the trials at hand fill, by name; none of them is empty.
+    """Returns the figures that the trials can fill, by name; none of them is empty.
 
-    `incumbent` of one finished trial or more; `parallel_coordinates` and `pareto` of two; `lineage` if one has parents;
-    `importance` if it is known.
+    `incumbent` needs one finished trial, `parallel_coordinates` and `pareto` need two that differ, `lineage` one with
+    parents, `importance` as many as `tsad.tuning.analysis.importance` needs.
+
+    Args:
+        trials: All trials that have ended, in any order.
+        spec: Settings of the search.
+        space: Search space of the trials.
     """
     finished = valued(trials)
     what = f"{spec.maximize.kind}, {spec.algorithm.kind}"
-    found = {}
+    figures = {}
     if finished:
         random = drawn_at_random(trials, spec)
-        found["incumbent"] = draw_incumbent(trials, random, f"Best so far ({what})")
+        figures["incumbent"] = draw_incumbent(trials, random, f"Best so far ({what})")
     if len(finished) > 1 and differing(finished, space):
-        found["parallel_coordinates"] = draw_parallel_coordinates(
+        figures["parallel_coordinates"] = draw_parallel_coordinates(
             trials, space, f"Hyperparameters of finished trials ({what})"
         )
-    if shares := importance(trials, space):
-        found["importance"] = draw_importance(shares, space, f"What the hyperparameters decide ({what})")
+    if explained := importance(trials, space):
+        figures["importance"] = draw_importance(explained, space, f"Importance of hyperparameters ({what})")
     if names := costs(trials):
-        found["pareto"] = draw_pareto(trials, names, f"Value against cost ({what})")
+        figures["pareto"] = draw_pareto(trials, names, f"Value against cost ({what})")
     if any(trial.candidate.parents for trial in finished):
-        found["lineage"] = draw_lineage(trials, f"Generations and parents ({what})")
-    return found
+        figures["lineage"] = draw_lineage(trials, f"Generations and parents ({what})")
+    return figures

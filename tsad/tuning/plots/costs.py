@@ -1,4 +1,4 @@
-"""Pictures of what a value costs."""
+"""Figures of values against costs."""
 
 import math
 from collections.abc import Sequence
@@ -15,58 +15,60 @@ from tsad.tuning.pareto import front
 from tsad.tuning.plots.value_axis import draw_floor
 
 NAMED = 12
-"""Members of a front that are named."""
-_DECADES = 30
-"""Ratio of the largest to the smallest cost from which on their axis is logarithmic."""
+"""Largest number of members of a front that are named."""
+_LOG_RATIO = 30
+"""Ratio of the largest to the smallest cost from which the axis of costs is logarithmic."""
 
 
 def costs(trials: Sequence[Trial]) -> list[str]:
-    """Returns the metrics `cost/...` in which finished trials differ, in the order of their names."""
+    """Returns the names of the metrics `cost/...` in which finished trials differ, in alphabetical order."""
     names = sorted({name for trial in valued(trials) for name in trial.metrics if name.startswith("cost/")})
-    return [name for name in names if len({trial.metrics[name] for trial in _known(trials, name)}) > 1]
+    return [name for name in names if len({trial.metrics[name] for trial in _with_cost(trials, name)}) > 1]
 
 
 def draw_pareto(trials: Sequence[Trial], minimize: Sequence[str], title: str) -> Figure:
-    """Returns the value of finished trials over each cost, one panel a cost, the trials that no other beats in both joined.
+    """Returns a figure of the value of finished trials over each cost, one panel per cost, with the Pareto front.
 
-    Up and left is better. The stair bounds what was reached; its members are named at the right, the best on top, at most
-    `NAMED` of them, evenly taken. The axis is logarithmic if costs differ by a factor of 30, and linear next to 0.
+    Up and left is better. A stair joins the trials that no other beats in value and cost. They are named at the right, the
+    best at the top, at most `NAMED` of them, evenly chosen. The axis is logarithmic if the largest cost is 30 times the
+    smallest, and linear near 0.
 
     Args:
-        trials: Those without the metric are left out of its panel.
-        minimize: Names of metrics that should be small, such as `cost/parameters`.
-        title: Above the picture.
+        trials: Trials in any order; those without the metric are left out of its panel.
+        minimize: Names of the costs, such as `cost/parameters`.
+        title: Title of the figure.
     """
-    shown = [name for name in minimize if _known(trials, name)]
+    shown = [name for name in minimize if _with_cost(trials, name)]
     if not shown:
         return empty_figure(title, "no finished trial has these costs")
     figure = new_figure(0.8 + 3.2 * len(shown))
     for axes, name in zip(figure.subplots(len(shown), squeeze=False)[:, 0], shown, strict=True):
-        _draw_panel(axes, _known(trials, name), name)
+        _draw_panel(axes, _with_cost(trials, name), name)
     return finish(figure, title)
 
 
-def _known(trials: Sequence[Trial], name: str) -> list[Trial]:
+def _with_cost(trials: Sequence[Trial], name: str) -> list[Trial]:
+    """Returns the finished trials that have a value and the cost."""
     return [trial for trial in valued(trials) if math.isfinite(trial.metrics.get(name, math.nan))]
 
 
 def _draw_panel(axes: Axes, trials: Sequence[Trial], name: str) -> None:
     cost = np.array([trial.metrics[name] for trial in trials])
-    heights = draw_floor(axes, trials)
-    axes.scatter(cost, heights, s=24, color=INK, alpha=0.55, linewidth=0, label="finished trial")
+    values = draw_floor(axes, trials)
+    axes.scatter(cost, values, s=24, color=INK, alpha=0.55, linewidth=0, label="finished trial")
     members = [trials.index(trial) for trial in front(trials, [name])]  # the most expensive first
-    x, y = cost[members], heights[members]
+    x, y = cost[members], values[members]
     axes.plot([cost.max(), *x], [y[0], *y], drawstyle="steps-pre", color=ALARM, linewidth=1.6, label="front")
     axes.scatter(x, y, s=42, color=ALARM, zorder=3)
     _scale(axes, cost)
     axes.set(xlabel=name.removeprefix("cost/"), ylabel="value")
-    _write_names(axes, [trials[place].candidate.name for place in members], x, y)
+    _write_names(axes, [trials[index].candidate.name for index in members], x, y)
 
 
 def _scale(axes: Axes, cost: Floats) -> None:
-    """Makes the axis of costs over decades logarithmic; linear between 0 and the smallest above it, if 0 is among them."""
+    """Makes the axis of costs logarithmic if they differ much; linear between 0 and the smallest positive cost, if 0 occurs."""
     positive = cost[cost > 0]
-    if cost.min() < 0 or not len(positive) or positive.max() < _DECADES * positive.min():
+    if cost.min() < 0 or not len(positive) or positive.max() < _LOG_RATIO * positive.min():
         return
     if len(positive) == len(cost):
         axes.set_xscale("log")
@@ -76,15 +78,15 @@ def _scale(axes: Axes, cost: Floats) -> None:
 
 
 def _write_names(axes: Axes, names: Sequence[str], x: Floats, y: Floats) -> None:
-    """Writes names at the right, as high as their points but apart from each other, a thin line to each point."""
+    """Writes names at the right, each near the height of its point without overlap, with a thin line to the point."""
     low, high = axes.get_ylim()
-    picked = np.unique(np.linspace(0, len(names) - 1, NAMED).round().astype(int))
-    heights = _apart((y[picked] - low) / (high - low), 1 / NAMED)
-    for place, height in zip(picked, heights, strict=True):
+    chosen = np.unique(np.linspace(0, len(names) - 1, NAMED).round().astype(int))
+    positions = _spaced((y[chosen] - low) / (high - low), 1 / NAMED)
+    for index, position in zip(chosen, positions, strict=True):
         axes.annotate(
-            names[place],
-            (x[place], y[place]),
-            xytext=(1.03, height),
+            names[index],
+            (x[index], y[index]),
+            xytext=(1.03, position),
             textcoords="axes fraction",
             va="center",
             fontsize=9,
@@ -92,13 +94,13 @@ def _write_names(axes: Axes, names: Sequence[str], x: Floats, y: Floats) -> None
         )
 
 
-def _apart(heights: Floats, gap: float) -> list[float]:
-    """Returns descending heights, moved so that neighbors are `gap` apart or more, between 0 and 1 if they fit there."""
-    found: list[float] = heights.tolist()
-    for place in range(1, len(found)):
-        found[place] = min(found[place], found[place - 1] - gap)
-    if found and found[-1] < 0:
-        found[-1] = 0.0
-        for place in reversed(range(len(found) - 1)):
-            found[place] = max(found[place], found[place + 1] + gap)
-    return found
+def _spaced(positions: Floats, gap: float) -> list[float]:
+    """Returns descending positions, moved so that neighbors are at least `gap` apart, between 0 and 1 if they fit there."""
+    moved: list[float] = positions.tolist()
+    for index in range(1, len(moved)):
+        moved[index] = min(moved[index], moved[index - 1] - gap)
+    if moved and moved[-1] < 0:
+        moved[-1] = 0.0
+        for index in reversed(range(len(moved) - 1)):
+            moved[index] = max(moved[index], moved[index + 1] + gap)
+    return moved

@@ -1,4 +1,4 @@
-"""Pictures of hyperparameters: which values good trials have, and which hyperparameters matter."""
+"""Figures of hyperparameters: which values good trials have, and how important each hyperparameter is."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,10 +17,11 @@ from tsad.tuning.plots.value_axis import shown_values
 from tsad.tuning.space import ChoiceParam, Param, Space
 
 SHOWN = 14
-"""Hyperparameters at most."""
-_NOT_USED, _FIRST = 0.0, 0.13
-"""Where the lane of inactive hyperparameters lies, and where values begin; they end at 1."""
+"""Largest number of hyperparameters in a figure."""
+_INACTIVE, _START = 0.0, 0.13
+"""Horizontal position of inactive hyperparameters, and the position at which values start; they end at 1."""
 _BEST = (ALARM, AMBER, GREEN)
+"""Colors of the best trials."""
 
 
 def differing(trials: Sequence[Trial], space: Space) -> list[str]:
@@ -33,12 +34,17 @@ def differing(trials: Sequence[Trial], space: Space) -> list[str]:
 
 
 def draw_parallel_coordinates(trials: Sequence[Trial], space: Space, title: str) -> Figure:
-    """Returns a row for each hyperparameter and, at the bottom, one for the value; a line through them for each finished trial.
+    """Returns a figure with a row for each hyperparameter, one for the value, and a line through them for each finished trial.
 
-    Rows, not columns, so that names and options can be read. The darker a line, the better the trial; the best three are
-    thick and named. a hyperparameter that a trial does not have lies in a lane of its own at the left. Hyperparameters with one value are left
-    out, and beyond `SHOWN` those that come last in the space; lines are spread a little, so that equal values show. Values
-    far below the median share the low end of their row.
+    Hyperparameters are rows and not columns, so that names and options can be read. The darker a line, the better the trial;
+    the best three are thick and named. The line of a trial in which a hyperparameter is inactive passes at the left. At most
+    `SHOWN` hyperparameters with different values are shown, the first ones of the space. Lines are spread a little, so that equal
+    values can be seen. Values far below the median are drawn at the low end of the bottom row.
+
+    Args:
+        trials: Trials in any order; those that did not finish are left out.
+        space: Search space of the trials.
+        title: Title of the figure.
     """
     finished = sorted(valued(trials), key=lambda trial: trial.rank)
     shown = differing(finished, space)[:SHOWN]
@@ -52,18 +58,21 @@ def draw_parallel_coordinates(trials: Sequence[Trial], space: Space, title: str)
     for address, row in zip(shown, rows, strict=False):
         inactive = any(address not in trial.candidate.params for trial in finished)
         conditional |= inactive
-        axes.plot([_FIRST, 1], [row, row], color=QUIET, linewidth=0.8, zorder=1)
+        axes.plot([_START, 1], [row, row], color=QUIET, linewidth=0.8, zorder=1)
         _write_options(axes, space.params[address], row)
     values, lowest = shown_values(finished)
     _write_values(axes, values, lowest)
-    places = np.column_stack(
-        [*(_places(finished, address, space.params[address]) for address in shown), _scaled(np.maximum(values, lowest))]
+    positions = np.column_stack(
+        [
+            *(_positions(finished, address, space.params[address]) for address in shown),
+            _scaled(np.maximum(values, lowest)),
+        ]
     )
-    places[:, :-1] += np.random.default_rng(0).uniform(-0.012, 0.012, (len(finished), len(shown)))
-    _draw_lines(axes, finished, places, rows)
+    positions[:, :-1] += np.random.default_rng(0).uniform(-0.012, 0.012, (len(finished), len(shown)))
+    _draw_lines(axes, finished, positions, rows)
     if conditional:
-        axes.axvspan(_NOT_USED - 0.03, _NOT_USED + 0.03, color=QUIET, alpha=0.12, linewidth=0)
-        axes.text(_NOT_USED, len(shown) + 0.35, "not used", ha="center", va="bottom", fontsize=9, color=QUIET)
+        axes.axvspan(_INACTIVE - 0.03, _INACTIVE + 0.03, color=QUIET, alpha=0.12, linewidth=0)
+        axes.text(_INACTIVE, len(shown) + 0.35, "not used", ha="center", va="bottom", fontsize=9, color=QUIET)
     axes.set(yticks=rows, yticklabels=[*names, "value"], xticks=[], xlim=(-0.05 if conditional else 0.08, 1.05))
     axes.set_ylim(-0.6, len(shown) + 0.4)
     axes.tick_params(axis="y", length=0, labelsize=10)
@@ -73,26 +82,26 @@ def draw_parallel_coordinates(trials: Sequence[Trial], space: Space, title: str)
     return figure
 
 
-def draw_importance(shares: Mapping[str, Interval], space: Space, title: str) -> Figure:
-    """Returns a bar for each of the `SHOWN` most important hyperparameters, with its 95 % interval, the most important on top.
+def draw_importance(explained: Mapping[str, Interval], space: Space, title: str) -> Figure:
+    """Returns a figure with a bar for each of the `SHOWN` most important hyperparameters and its 95 % interval, largest on top.
 
     Args:
-        shares: What `importance` returns.
-        space: Whose hyperparameters they are.
-        title: Above the picture.
+        explained: Importance by address, as `tsad.tuning.analysis.importance` returns it.
+        space: Search space of the hyperparameters.
+        title: Title of the figure.
     """
-    if not shares:
+    if not explained:
         return empty_figure(title, "too few finished trials to tell")
     names = param_names(space)
-    ordered = sorted(shares.items(), key=lambda item: item[1].value)[-SHOWN:]
-    values, low, high = np.array([share for _, share in ordered]).T
+    ordered = sorted(explained.items(), key=lambda item: item[1].value)[-SHOWN:]
+    values, low, high = np.array([fraction for _, fraction in ordered]).T
     figure = new_figure(1.4 + 0.34 * len(ordered))
     axes = figure.subplots()
     bars = [_cut(names[address], 30) for address, _ in ordered]
     axes.barh(bars, values, color=INK, alpha=0.75, height=0.6)
     axes.hlines(bars, low, high, color="black", linewidth=1.4, label="95 % interval, over trials")
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("share of the variance of the value's ranks that goes with the hyperparameter")
+    axes.set_xlabel("fraction of the variance of the value's ranks that the hyperparameter explains")
     finish(figure, title)
     axes.grid(visible=False)
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
@@ -100,39 +109,37 @@ def draw_importance(shares: Mapping[str, Interval], space: Space, title: str) ->
     return figure
 
 
-def _draw_lines(axes: Axes, trials: Sequence[Trial], places: Floats, rows: Sequence[int]) -> None:
-    """Draws trials, best first in `places`, the best last."""
-    shade = (places[:, -1] - _FIRST) / (1 - _FIRST)
+def _draw_lines(axes: Axes, trials: Sequence[Trial], positions: Floats, rows: Sequence[int]) -> None:
+    """Draws the lines of trials, which are best first, in reverse order, so that the best is on top."""
+    shade = (positions[:, -1] - _START) / (1 - _START)
     colors = colormaps["YlGnBu"](0.2 + 0.8 * shade)
     alpha = float(np.clip(25 / len(trials), 0.25, 0.8))
-    for place in reversed(range(len(trials))):
-        best = place < len(_BEST)
+    for index in reversed(range(len(trials))):
+        best = index < len(_BEST)
         axes.plot(
-            places[place],
+            positions[index],
             rows,
-            color=_BEST[place] if best else colors[place],
+            color=_BEST[index] if best else colors[index],
             alpha=1.0 if best else alpha,
-            linewidth=2.6 - 0.4 * place if best else 1.1,
+            linewidth=2.6 - 0.4 * index if best else 1.1,
             zorder=3 if best else 2,
         )
-    for place, color in enumerate(_BEST[: len(trials)]):
-        axes.plot(
-            [], [], color=color, linewidth=2.6, label=f"{trials[place].value:.3f}  {trials[place].candidate.name}"
-        )
+    for trial, color in zip(trials, _BEST, strict=False):
+        axes.plot([], [], color=color, linewidth=2.6, label=f"{trial.value:.3f}  {trial.candidate.name}")
 
 
-def _places(trials: Sequence[Trial], address: str, param: Param) -> Floats:
-    """Returns where each trial crosses the row of a hyperparameter."""
-    return np.array([_place(param, trial.candidate.params.get(address)) for trial in trials])
+def _positions(trials: Sequence[Trial], address: str, param: Param) -> Floats:
+    """Returns the position at which each trial crosses the row of a hyperparameter."""
+    return np.array([_position(param, trial.candidate.params.get(address)) for trial in trials])
 
 
-def _place(param: Param, value: Any) -> float:
+def _position(param: Param, value: Any) -> float:
     if value is None:
-        return _NOT_USED
+        return _INACTIVE
     if isinstance(param, ChoiceParam):
-        return _FIRST + (1 - _FIRST) * float(value) / max(1, len(param.choice) - 1)
-    low, high, at = np.log([*param.range, value]) if param.log else np.array([*param.range, value], float)
-    return float(_FIRST + (1 - _FIRST) * (at - low) / (high - low))
+        return _START + (1 - _START) * float(value) / max(1, len(param.choice) - 1)
+    low, high, number = np.log([*param.range, value]) if param.log else np.array([*param.range, value], float)
+    return float(_START + (1 - _START) * (number - low) / (high - low))
 
 
 def _write_options(axes: Axes, param: Param, row: float) -> None:
@@ -143,15 +150,15 @@ def _write_options(axes: Axes, param: Param, row: float) -> None:
         low, high = param.range
         options = [low, float(f"{np.sqrt(low * high) if param.log else (low + high) / 2:.2g}"), high]
     for option in options:
-        _write(axes, _place(param, option), row, _cut(param_value(param, option), max(4, 84 // len(options))))
+        _write(axes, _position(param, option), row, _cut(param_value(param, option), max(4, 84 // len(options))))
 
 
 def _write_values(axes: Axes, values: Floats, lowest: float) -> None:
-    axes.plot([_FIRST, 1], [0, 0], color=QUIET, linewidth=0.8, zorder=1)
-    for place in (0, 0.5, 1):
-        text = f"{lowest + place * (values.max() - lowest):.3g}"
-        lower = place == 0 and values.min() < lowest
-        _write(axes, _FIRST + (1 - _FIRST) * place, 0, f"{text} or lower" if lower else text)
+    axes.plot([_START, 1], [0, 0], color=QUIET, linewidth=0.8, zorder=1)
+    for position in (0, 0.5, 1):
+        text = f"{lowest + position * (values.max() - lowest):.3g}"
+        lower = position == 0 and values.min() < lowest
+        _write(axes, _START + (1 - _START) * position, 0, f"{text} or lower" if lower else text)
 
 
 def _write(axes: Axes, x: float, row: float, text: str) -> None:
@@ -161,9 +168,9 @@ def _write(axes: Axes, x: float, row: float, text: str) -> None:
 
 
 def _scaled(values: Floats) -> Floats:
-    """Returns where values lie on their row; equal ones at its end."""
+    """Returns the positions of values on their row; equal values lie at its end."""
     spread = np.ptp(values)
-    return _FIRST + (1 - _FIRST) * ((values - values.min()) / spread if spread else np.ones(len(values)))
+    return _START + (1 - _START) * ((values - values.min()) / spread if spread else np.ones(len(values)))
 
 
 def _cut(text: str, length: int) -> str:

@@ -1,4 +1,4 @@
-"""How high a trial is drawn: one that diverged must not squeeze all others into a line."""
+"""The value axis of figures: a diverged trial must not compress all others into a line."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from tsad.tuning.pareto import comparable
 
 
 def shown_values(trials: Sequence[Trial]) -> tuple[Floats, float]:
-    """Returns the (N,) values, NaN where there is none, and the lowest that a picture shows as it is.
+    """Returns the (N,) values, NaN where there is none, and the lowest value that a figure shows as it is.
 
-    That is the lowest one inside Tukey's outer fence: three times the spread of the middle half of the finished trials below
-    that half. If half of them are worth the same, it is the lowest of all.
+    That is the lowest value inside Tukey's outer fence, which lies below the middle half of the finished trials by three
+    times the spread of that half. If half of them have equal values, it is the lowest of all.
 
     Args:
-        trials: N of them, of which one at least finished with a value.
+        trials: N trials, at least one of which finished with a value.
     """
     values = np.array([np.nan if value_of(trial) is None else trial.value for trial in trials], float)
     finished = np.array([trial.value for trial in trials if comparable(trial)], float)
@@ -29,12 +29,12 @@ def shown_values(trials: Sequence[Trial]) -> tuple[Floats, float]:
 
 
 def draw_floor(axes: Axes, trials: Sequence[Trial]) -> Floats:
-    """Returns the (N,) heights of trials; those without a value, or with a lower one, stand on a line that is drawn and named."""
+    """Returns the (N,) y coordinates of trials; those without a value, or with a lower one, lie on a line that is drawn."""
     values, lowest = shown_values(trials)
     floor = lowest - 0.08 * ((np.nanmax(values) - lowest) or abs(lowest) or 1)
-    heights = np.where(values >= lowest, values, floor)  # a comparison with NaN is False
-    if (heights == floor).any():
+    y = np.where(values >= lowest, values, floor)  # a comparison with NaN is False
+    if (y == floor).any():
         axes.axhline(floor, color=QUIET, linewidth=0.8, linestyle=":")
         where = axes.get_yaxis_transform()
         axes.text(1, floor, "lower, or no value", transform=where, ha="right", va="bottom", color=QUIET, fontsize=9)
-    return heights
+    return y
