@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
-from tsad.data.io.cells import EMPTY_TEXTS, numbers, typed_frame
+from tsad.data.io.cells import EMPTY_TEXTS, numbers, typed_cells
 from tsad.data.io.row_reader import read_csv_text
 from tsad.data.io.table_files import open_table
 from tsad.data.io.tables import read_table
@@ -82,6 +82,12 @@ def csv_text(column):
     return text.getvalue()
 
 
+def typed(*texts, **options):
+    """Returns the cells of one column as pandas holds them."""
+    cells = typed_cells(pa.chunked_array([pa.array(texts, pa.string())]), **options)
+    return pa.table([cells], ["a"]).to_pandas()["a"]
+
+
 def outcome(read):
     """Returns the values that a reader returns, or that it refuses the cells."""
     try:
@@ -149,15 +155,15 @@ def test_the_empty_texts_of_pandas_are_empty():
 
 @pytest.mark.parametrize("text", [*EMPTY_TEXTS, "NAN", "+nan", "nan(1)", " NA ", "\tnull"])
 def test_a_cell_that_says_nothing_is_empty_among_numbers_and_among_words(text):
-    for column in (["1.5", text], ["high", text]):
-        values, words = numbers(typed_frame({"a": column})["a"])
+    for other in ("1.5", "high"):
+        values, words = numbers(typed(other, text))
         assert np.isnan(values[1])
         assert not words[1]
 
 
 @pytest.mark.parametrize("text", [word for word in WORDS if word not in {"0", "true", "False", "TRUE"}])
 def test_a_cell_that_is_no_number_is_a_word(text):
-    values, words = numbers(typed_frame({"a": ["1.5", text]})["a"])
+    values, words = numbers(typed("1.5", text))
     assert words.tolist() == [False, True]
     assert values[0] == 1.5
 
@@ -165,24 +171,22 @@ def test_a_cell_that_is_no_number_is_a_word(text):
 @given(st.lists(st.floats(allow_nan=False, width=64), min_size=1))
 def test_numbers_are_read_to_the_last_bit_beside_words_too(values):
     texts = [*map(repr, values), "high"]
-    np.testing.assert_array_equal(numbers(typed_frame({"a": texts})["a"])[0][:-1], values)
+    np.testing.assert_array_equal(numbers(typed(*texts))[0][:-1], values)
     np.testing.assert_array_equal(numbers(pd.Series(texts, dtype=object))[0][:-1], values)
 
 
 def test_texts_that_mean_nothing_are_empty_where_the_settings_say_so():
-    frame = typed_frame({"a": ["1", "n/k", "-999"]}, empty=("n/k", "-999"))
-    np.testing.assert_array_equal(frame["a"], [1, np.nan, np.nan])
+    np.testing.assert_array_equal(typed("1", "n/k", "-999", empty=("n/k", "-999")), [1, np.nan, np.nan])
 
 
 def test_numbers_with_a_decimal_comma_are_read_and_those_with_a_point_are_words():
-    frame = typed_frame({"a": ["1,5", "-,5", "2", "3,5e2"], "b": ["1,5", "1.5", "2", "2"]}, decimal=",")
-    assert frame["a"].tolist() == [1.5, -0.5, 2.0, 350.0]
-    assert numbers(frame["b"])[1].tolist() == [False, True, False, False]
+    assert typed("1,5", "-,5", "2", "3,5e2", decimal=",").tolist() == [1.5, -0.5, 2.0, 350.0]
+    assert numbers(typed("1,5", "1.5", "2", decimal=","))[1].tolist() == [False, True, False]
 
 
 def test_truth_values_are_numbers_if_a_column_has_nothing_else():
-    assert typed_frame({"a": ["true", "FALSE", "1", ""]})["a"].tolist() == [True, False, True, None]
-    assert numbers(typed_frame({"a": ["true", "0.5"]})["a"])[1].tolist() == [True, False]
+    assert typed("true", "FALSE", "1", "").tolist() == [True, False, True, None]
+    assert numbers(typed("true", "0.5"))[1].tolist() == [True, False]
 
 
 def test_lists_and_moments_are_no_numbers():

@@ -1,6 +1,6 @@
 """The one rule from the text of a CSV cell to its value, used by training, by the scoring of files, and by the service."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,15 +49,6 @@ def typed_cells(texts: pa.ChunkedArray, decimal: str = ".", empty: Sequence[str]
     return cells if truth is None else truth
 
 
-def typed_frame(columns: Mapping[str, Sequence[str]], decimal: str = ".", empty: Sequence[str] = ()) -> pd.DataFrame:
-    """Returns columns of texts as `typed_cells` reads them; empty cells are NaN or None."""
-    cells = [
-        typed_cells(pa.chunked_array([pa.array(texts, pa.string())]), decimal, empty) for texts in columns.values()
-    ]
-    frame: pd.DataFrame = pa.table(cells, [str(place) for place in range(len(cells))]).to_pandas()
-    return frame.set_axis(list(columns), axis=1)
-
-
 def numbers(column: "pd.Series[Any]") -> tuple[Floats, Flags]:
     """Returns the (T,) numbers of a column, NaN where a cell holds none, and (T,) True where it is not empty either.
 
@@ -96,5 +87,7 @@ def _cast(cells: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray | None
 
 def _whole(digits: pa.ChunkedArray, numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     """Returns the numbers as int64 if all of them are written so and none is absent; large ones are then exact."""
-    whole = None if numbers.null_count or not len(numbers) else _cast(digits, pa.int64())
+    if numbers.null_count or not len(numbers) or not pc.all(pc.equal(pc.floor(numbers), numbers)).as_py():
+        return numbers
+    whole = _cast(digits, pa.int64())
     return numbers if whole is None else whole

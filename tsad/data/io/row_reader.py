@@ -5,8 +5,11 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
 
-from tsad.data.io.cells import typed_frame
+from tsad.data.io.cells import typed_cells
+from tsad.data.io.text import BLOCK
 from tsad.errors import DataError
 
 
@@ -62,6 +65,39 @@ def check_names(source: str, names: Sequence[str]) -> None:
         raise DataError(f"{source}: columns must differ in name, but two are called {twice[0]!r}; rename one of them")
 
 
+def typed_frame(
+    lines: Sequence[str],
+    names: Sequence[str],
+    selected: Sequence[str],
+    *,
+    separator: str = ",",
+    decimal: str = ".",
+    empty: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Returns some columns of CSV lines, their cells as `typed_cells` reads them; empty cells are NaN or None.
+
+    Args:
+        lines: One for each row, without its end, as `csv_records` yields them.
+        names: Names of all columns.
+        selected: Names of the columns to return, in this order.
+        separator: Character between two cells.
+        decimal: Decimal mark of numbers.
+        empty: Texts that mean that there is no value, besides those that always do.
+    """
+    if not lines or not selected:
+        return pd.DataFrame(index=range(len(lines)), columns=list(selected), dtype=float)
+    content = "\n".join([*lines, ""]).encode()
+    table = pyarrow.csv.read_csv(
+        io.BytesIO(content),
+        pyarrow.csv.ReadOptions(use_threads=False, block_size=max(BLOCK, len(content)), column_names=list(names)),
+        pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True, ignore_empty_lines=len(names) > 1),
+        pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(selected, pa.string()), include_columns=list(selected)),
+    )
+    columns = [typed_cells(column, decimal, empty) for column in table.columns]
+    frame: pd.DataFrame = pa.table(columns, [str(place) for place in range(len(columns))]).to_pandas()
+    return frame.set_axis(list(selected), axis=1)
+
+
 def read_csv_text(text: str, source: str, raw: Sequence[str] = ()) -> pd.DataFrame:
     """Returns the table of a CSV text with a header, commas, and decimal points; cells as `typed_cells` reads them.
 
@@ -79,13 +115,16 @@ def read_csv_text(text: str, source: str, raw: Sequence[str] = ()) -> pd.DataFra
         raise DataError(f"{source}: is empty; give a header row with the names of the columns, and rows below it")
     names = column_names(header[1])
     check_names(source, names)
-    rows = [cells for _, cells in records]
-    columns = dict(zip(names, map(list, zip(*rows, strict=True)) if rows else ([] for _ in names), strict=True))
-    typed = typed_frame({name: texts for name, texts in columns.items() if name.lower() not in raw})
-    for place, name in enumerate(names):
-        if name.lower() in raw:
-            typed.insert(place, name, pd.Series(columns[name], dtype=object))
-    return typed
+    lines: list[str] = []
+    texts: dict[int, list[str]] = {place: [] for place, name in enumerate(names) if name.lower() in raw}
+    for line, cells in records:
+        lines.append(line)
+        for place, column in texts.items():
+            column.append(cells[place])
+    table = typed_frame(lines, names, [name for name in names if name.lower() not in raw])
+    for place, column in texts.items():
+        table.insert(place, names[place], pd.Series(column, dtype=object))
+    return table
 
 
 def _copied(lines: Iterable[str], raw_lines: list[str]) -> Iterator[str]:

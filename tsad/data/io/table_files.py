@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tsad.data.io.cells import typed_frame
 from tsad.data.io.issues import FatalIssueError, Issues
-from tsad.data.io.row_reader import check_names, column_names, csv_records
+from tsad.data.io.row_reader import check_names, column_names, csv_records, typed_frame
 from tsad.data.io.text import Layout, TextOptions, made_names, sniff
 from tsad.errors import DataError
 
@@ -156,9 +155,15 @@ class CsvChunk(Chunk):
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Returns columns as `typed_cells` reads them."""
-        index = {name: place for place, name in enumerate(self._file.names)}
-        texts = {name: [cells[index[name]] for _, cells in self._records] for name in names}
-        table = typed_frame(texts, self._file.layout.decimal, self._file.options.empty)
+        layout = self._file.layout
+        table = typed_frame(
+            self.lines(),
+            self._file.names,
+            names,
+            separator=layout.separator,
+            decimal=layout.decimal,
+            empty=self._file.options.empty,
+        )
         return table.set_axis(range(self.first_row, self.first_row + len(self)))
 
     def texts(self, name: str) -> list[str]:
