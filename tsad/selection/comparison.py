@@ -1,4 +1,4 @@
-"""The gate: a challenger replaces the champion if it is worth more on the same rows, by a margin."""
+"""The comparison of the gate: a challenger replaces the champion if its value on the same rows is larger by a margin."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,19 +18,20 @@ from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import Spec
 
 RESAMPLES, SEED = 500, 0
+"""Number of bootstrap resamples of an interval, and their seed."""
 
 
 class GateSpec(Spec):
-    """What a challenger is asked before it becomes champion: the section `gate` of a search.
+    """The comparison that a challenger must pass to become champion: the section `gate` of a search.
 
     Attributes:
-        kind: `labeled` compares a metric of the reported test rows, and so reads their labels: what the winner's numbers on
-            them are worth from then on is the larger of two. `label_free` compares the mean average precision on validation
-            rows with injected anomalies, drawn anew, so that neither was chosen by them. `auto` is `labeled` where the
-            reported rows have anomalies and normal rows, as labeled, else `label_free`.
-        metric: Of the report, the larger the better; None of a label-free comparison, which has its own.
-        margin: By which the challenger must be above the champion. Another seed alone moves a detector by about the default,
-            and each change of champion changes what people are used to.
+        kind: What is compared. `labeled` compares a metric of the reported test rows with their labels. This is selection on
+            these rows: the winner's later metrics there are biased upwards. `label_free` compares the mean average precision
+            on validation rows with injected anomalies, which are drawn anew, so that neither detector was chosen by them.
+            `auto` is `labeled` if the reported rows have labels of both classes, else `label_free`.
+        metric: Name of the compared metric of the report, larger is better; null with `label_free`, which has its own.
+        margin: Margin by which the challenger must exceed the champion, at least 0 and below 1. Another seed alone moves a
+            detector by about the default, and each change of champion changes what its users are accustomed to.
     """
 
     kind: Literal["auto", "labeled", "label_free"] = "auto"
@@ -48,11 +49,11 @@ class GateSpec(Spec):
             "range/f1",
         ]
         | None
-    ) = Field(default_factory=lambda given: None if given.get("kind") == "label_free" else "ranking/pr_auc")
+    ) = Field(default_factory=lambda values: None if values.get("kind") == "label_free" else "ranking/pr_auc")
     margin: float = Field(0.02, ge=0, lt=1)
 
     @model_validator(mode="after")
-    def _metric_of_labels(self) -> "GateSpec":
+    def _check_metric(self) -> "GateSpec":
         if (self.kind == "label_free") != (self.metric is None):
             raise ValueError(
                 f"a label_free gate has no metric and any other has one, but got kind={self.kind} and metric={self.metric}; "
@@ -63,16 +64,16 @@ class GateSpec(Spec):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two detectors on the same rows.
+    """The result of comparing two detectors on the same rows.
 
     Attributes:
-        metric: What was compared.
-        rows: On which rows, for people.
-        champion: What the present one is worth.
-        challenger: What the new one is worth.
-        difference: Challenger minus champion with its interval; None where only the two values are known.
-        margin: That the challenger must be above the champion by.
-        labels_used: Whose labels were read.
+        metric: Name of the compared metric.
+        rows: Description of the rows, for people.
+        champion: Value of the champion.
+        challenger: Value of the challenger.
+        difference: Challenger minus champion with its 95 % interval; None for metrics without an interval.
+        margin: Margin by which the challenger must exceed the champion.
+        labels_used: Rows whose labels were read.
     """
 
     metric: str
@@ -90,7 +91,7 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What was compared, and what came out."""
+        """One sentence that states what was compared and the result."""
         difference = self.difference or f"{self.challenger - self.champion:.3f}"
         return (
             f"In {self.metric} on {self.rows}, the challenger has {self.challenger:.3f} and the champion "
@@ -106,27 +107,28 @@ def compare(
     gate: GateSpec,
     injection: LabelFreeSpec,
 ) -> Comparison:
-    """Returns how the two compare on rows that the split does not fit on.
+    """Returns the comparison of two detectors on rows that neither was fitted to.
 
     Args:
-        challenger: Says how far the split must look ahead.
-        champion: May look back farther; rows that either does not score count for neither.
-        rows: The data, and where they are cut.
-        gate: What is compared.
-        injection: What a label-free comparison injects; its `edge` grows to what either detector needs, and its seed is the
-            next one.
+        challenger: New detector; its lookback decides how the data is split.
+        champion: Detector to beat; rows without a score of either detector count for neither.
+        rows: Data and how they are split.
+        gate: Settings of the comparison.
+        injection: Injected anomalies of a label-free comparison; `edge` is increased to what either detector needs, and the
+            next seed is used.
 
     Raises:
-        DataError: if a detector has other features, or the rows do not define what is compared.
+        DataError: if a detector has other features than the data, or the rows do not define the metric.
     """
     data, cut = rows
     parts = split(data, cut, challenger.scorer.lookback + 1)
-    if gate.kind == "labeled" or (gate.kind == "auto" and _both_kinds(parts)):
+    if gate.kind == "labeled" or (gate.kind == "auto" and _has_both_classes(parts)):
         return _by_labels(challenger, champion, parts, data, gate)
     return _by_injection(challenger, champion, parts, data, gate, injection)
 
 
-def _both_kinds(parts: Parts) -> bool:
+def _has_both_classes(parts: Parts) -> bool:
+    """Returns whether the reported rows have labels, some of anomalies and some of normal rows."""
     labels = None if parts.test.labels is None else parts.test.labels[parts.reported]
     return labels is not None and bool(labels.any()) and not labels.all()
 
@@ -141,13 +143,13 @@ def _by_labels(challenger: Detector, champion: Detector, parts: Parts, data: Dat
     values = [scores.values[rows] for scores in scored]
     shared = ~np.isnan(values).any(axis=0)
     first, second = (
-        _metric(np.where(shared, each, np.nan), flagged, labels, detector, gate.metric)
-        for each, flagged, detector in zip(values, flags, detectors, strict=True)
+        _metric(np.where(shared, scores, np.nan), flagged, labels, detector, gate.metric)
+        for scores, flagged, detector in zip(values, flags, detectors, strict=True)
     )
     difference = None
     if gate.metric == "ranking/pr_auc":  # the only one that resamples cheaply
         weights = block_weights(len(labels), np.random.default_rng(SEED), RESAMPLES)[:, shared]
-        own, other = (resampled_pr_auc(each[shared], labels[shared], weights) for each in values)
+        own, other = (resampled_pr_auc(scores[shared], labels[shared], weights) for scores in values)
         difference = interval(first - second, own - other)
     return Comparison(
         metric=gate.metric,
@@ -161,19 +163,20 @@ def _by_labels(challenger: Detector, champion: Detector, parts: Parts, data: Dat
 
 
 def _metric(scores: Floats, flags: Flags, labels: Flags, detector: Detector, metric: str) -> float:
-    found = evaluate(scores, flags, labels, threshold_from=detector.provenance.worst)
-    if metric not in found.metrics:
-        reason = found.undefined.get(metric, "not computed")
+    report = evaluate(scores, flags, labels, threshold_from=detector.provenance.worst)
+    if metric not in report.metrics:
+        reason = report.undefined.get(metric, "not computed")
         raise DataError(f"the reported rows do not define {metric} ({reason}); set gate.kind: label_free")
-    return found.metrics[metric]
+    return report.metrics[metric]
 
 
 def _by_injection(
     challenger: Detector, champion: Detector, parts: Parts, data: DataSet, gate: GateSpec, injection: LabelFreeSpec
 ) -> Comparison:
-    reach = max(each.scorer.lookback + each.scorer.lookahead for each in (challenger, champion))
-    drawn = injection.model_copy(update={"edge": max(injection.edge, reach), "seed": injection.seed + 1})
-    first, second = (np.array(drawn.precisions(each, parts.validation)) for each in (challenger, champion))
+    detectors = (challenger, champion)
+    context = max(detector.scorer.lookback + detector.scorer.lookahead for detector in detectors)
+    drawn = injection.model_copy(update={"edge": max(injection.edge, context), "seed": injection.seed + 1})
+    first, second = (np.array(drawn.precisions(detector, parts.validation)) for detector in detectors)
     return Comparison(
         metric="average precision",
         rows=f"{drawn.draws} injections of anomalies into the {len(parts.validation)} validation rows of {data.name}",

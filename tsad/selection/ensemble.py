@@ -1,4 +1,4 @@
-"""An ensemble of a search's best trials, as one more that competes to be champion."""
+"""An ensemble of the best trials of a search, which competes with them to be champion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +21,11 @@ from tsad.spec import Spec, write_yaml
 
 
 class EnsembleSpec(Spec):
-    """Which trials make the ensemble that competes with them: the best, and then the next best that are unlike those before.
+    """Which trials form an ensemble: the best one, then the next best ones whose scores differ enough from those before.
 
     Attributes:
-        size: Members at most.
-        diversity: Rank correlation with each better member's validation scores that a member must stay below.
+        size: Largest number of members.
+        diversity: Rank correlation of validation scores with each better member that a member must stay below.
     """
 
     size: int = Field(3, ge=2)
@@ -33,7 +33,13 @@ class EnsembleSpec(Spec):
 
 
 class WeightedExperiment(Spec):
-    """One member of `ensemble.yaml`."""
+    """A member of an ensemble, as its YAML file lists it.
+
+    Attributes:
+        trial: Name of the trial.
+        weight: Weight of the member, above 0 and at most 1.
+        experiment: Experiment that trains the member again.
+    """
 
     trial: str
     weight: float = Field(gt=0, le=1)
@@ -41,7 +47,11 @@ class WeightedExperiment(Spec):
 
 
 class EnsembleRecord(Spec):
-    """What stands in `ensemble.yaml`, best first."""
+    """The content of the YAML file of an ensemble.
+
+    Attributes:
+        members: Members, best first; two or more.
+    """
 
     members: tuple[WeightedExperiment, ...] = Field(min_length=2)
 
@@ -70,87 +80,87 @@ class EnsembleMember:
 
 
 def choose_members(ended: EndedTrials, data: DataSet, spec: EnsembleSpec) -> list[EnsembleMember]:
-    """Returns the best finished trial, then each next best that is unlike all chosen before it, best first.
+    """Returns the best finished trial, then each next best one that differs from all members before it, best first.
 
-    Two are alike if Spearman's correlation of their scores on the validation rows that both score reaches
-    `spec.diversity`, or does not exist since all scores of one are equal. So fewer than two may be found, which make no
-    ensemble.
+    Two trials differ if Spearman's correlation of their scores, on the validation rows that both score, is below
+    `spec.diversity`; they do not if it is undefined because all scores of one are equal. Fewer than two members, which form
+    no ensemble, are possible.
 
     Args:
-        ended: Every trial with the folder of its files, or None if it has none.
-        data: Of the search.
-        spec: How many, how unlike.
+        ended: All trials with the folders of their files.
+        data: Data of the search.
+        spec: Number of members and how much they must differ.
 
     Raises:
         DataError: if trials were split differently, so that they do not share validation rows.
+        DetectorError: if the saved detector of a trial is damaged.
     """
-    chosen: list[EnsembleMember] = []
+    members: list[EnsembleMember] = []
     scores: list[Floats] = []
     for trial, folder in sorted(ended, key=lambda pair: pair[0].rank):
         if trial.state != "finished" or folder is None:
             continue
-        found = EnsembleMember.read(trial, folder)
-        _check_split([*chosen[:1], found])
-        parts = split(data, found.experiment.split, found.detector.scorer.lookback + 1)
-        values = found.detector.score(parts.validation).values  # noqa: PD011
+        member = EnsembleMember.read(trial, folder)
+        _check_split([*members[:1], member])
+        parts = split(data, member.experiment.split, member.detector.scorer.lookback + 1)
+        values = member.detector.score(parts.validation).values  # noqa: PD011
         if all(_correlation(values, other) < spec.diversity for other in scores):
-            chosen.append(found)
+            members.append(member)
             scores.append(values)
-        if len(chosen) == spec.size:
+        if len(members) == spec.size:
             break
-    return chosen
+    return members
 
 
-def build_ensemble(chosen: Sequence[EnsembleMember], data: DataSet) -> Outcome:
-    """Returns what the ensemble comes to, so that `maximize.value` judges it on the rows that its members were judged on.
+def build_ensemble(members: Sequence[EnsembleMember], data: DataSet) -> Outcome:
+    """Returns the outcome of the ensemble, so that `maximize.value` evaluates it on the rows on which it evaluated members.
 
-    Its threshold is the best member's, fitted anew; its `seconds` are those of all members; whose labels had a hand in any
-    of them had a hand in it.
+    The threshold of the best member is fitted to the scores of the ensemble; `seconds` is the sum over all members; labels
+    that were used for any member count as used for the ensemble.
 
     Args:
-        chosen: Two or more of `choose_members`, best first.
-        data: Of the search.
+        members: Two or more members, best first, as `choose_members` returns them.
+        data: Data of the search.
 
     Raises:
         DataError: if trials were split differently.
         DetectorError: if they are fewer than two, or one is an ensemble itself.
     """
-    _check_split(chosen)
-    best = chosen[0].experiment
-    scorers = [each.detector.scorer for each in chosen]
+    _check_split(members)
+    best = members[0].experiment
+    scorers = [member.detector.scorer for member in members]
     parts = split(data, best.split, max(scorer.lookback for scorer in scorers) + 1)
     ensemble = Ensemble.fit(scorers, parts.validation)
-    outcome = conclude(best, parts, ensemble, (), sum(each.trial.seconds for each in chosen))
-    detectors = [each.detector for each in chosen]
+    outcome = conclude(best, parts, ensemble, (), sum(member.trial.seconds for member in members))
+    detectors = [member.detector for member in members]
     detector = replace(
         outcome.detector,
-        training_labels=worst(*(each.training_labels for each in detectors)),
-        selection_labels=worst(*(each.selection_labels for each in detectors)),
+        training_labels=worst(*(member.training_labels for member in detectors)),
+        selection_labels=worst(*(member.selection_labels for member in detectors)),
     )
     return replace(outcome, detector=detector)
 
 
-def write_ensemble(chosen: Sequence[EnsembleMember], path: Path) -> None:
-    """Writes a YAML that lists the members' experiments and weights; each is one that `tsad train` takes."""
-    members = tuple(
-        WeightedExperiment(trial=each.trial.candidate.name, weight=1 / len(chosen), experiment=each.experiment)
-        for each in chosen
+def write_ensemble(members: Sequence[EnsembleMember], path: Path) -> None:
+    """Writes a YAML file that lists the experiments and weights of the members; `tsad train` takes each experiment."""
+    experiments = tuple(
+        WeightedExperiment(trial=member.trial.candidate.name, weight=1 / len(members), experiment=member.experiment)
+        for member in members
     )
-    write_yaml(
-        path, EnsembleRecord(members=members), "the members of an ensemble; each experiment can be trained alone"
-    )
+    heading = "the members of an ensemble; each experiment can be trained alone"
+    write_yaml(path, EnsembleRecord(members=experiments), heading)
 
 
-def _check_split(chosen: Sequence[EnsembleMember]) -> None:
-    for each in chosen[1:]:
-        if each.experiment.split != chosen[0].experiment.split:
+def _check_split(members: Sequence[EnsembleMember]) -> None:
+    for member in members[1:]:
+        if member.experiment.split != members[0].experiment.split:
             raise DataError(
-                f"members of an ensemble must be fitted and judged on the same rows, but {each.trial.candidate.name} has "
-                f"split {each.experiment.split} and {chosen[0].trial.candidate.name} {chosen[0].experiment.split}; take the "
+                f"members of an ensemble must be fitted and compared on the same rows, but {member.trial.candidate.name} has "
+                f"split {member.experiment.split} and {members[0].trial.candidate.name} {members[0].experiment.split}; take the "
                 f"hyperparameters out of split, or search without an ensemble"
             )
 
 
 def _correlation(first: Floats, second: Floats) -> float:
-    """Returns Spearman's correlation over the rows in which both have a score; NaN if there is none."""
+    """Returns Spearman's correlation over the rows that both score; NaN if it is undefined."""
     return float(pd.DataFrame({"first": first, "second": second}).corr(method="spearman").to_numpy()[0, 1])

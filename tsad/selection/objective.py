@@ -1,4 +1,4 @@
-"""What a search makes large; computed in the same way for every candidate, whatever its hyperparameters."""
+"""The objectives that a search maximizes, computed in the same way for every candidate, whatever its hyperparameters."""
 
 from contextlib import suppress
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ class LabeledSpec(Spec):
     """A metric on labeled rows that are set apart in time from the reported ones (`split.selection` above 0).
 
     Attributes:
-        metric: Name of a metric of the report.
+        metric: Name of the metric; larger is better.
     """
 
     kind: Literal["labeled"]
@@ -33,11 +33,11 @@ class LabeledSpec(Spec):
 
     @property
     def labels_used(self) -> LabelsUsed:
-        """Whose labels it reads."""
+        """Rows whose labels the objective reads: the selection rows."""
         return "selection"
 
     def value(self, outcome: Outcome) -> float:
-        """Returns the metric; raises `DataError` if the selection rows do not define it."""
+        """Returns the metric; raises `DataError` if there are no selection rows, or if they do not define it."""
         if outcome.selection is None:
             raise DataError(
                 "maximize: labeled needs rows to choose by; set split.selection above 0, to 0.4 for example"
@@ -49,22 +49,22 @@ class LabeledSpec(Spec):
 
 
 class ValidationErrorSpec(Spec):
-    """Minus the mean squared error of the last step on validation rows, in training deviations of each feature.
+    """Negative mean squared error of the last step on validation rows, in training deviations of each feature.
 
-    No label is read. It is the same number whatever the loss, the scale and the scoring of a candidate (a scaler's clip
-    bounds it, so give all candidates the same). But a model with a wide bottleneck copies its input and wins without
-    detecting anything: a weak guide.
+    No label is read. Losses, scales and scorings of candidates make no difference (the clip of a scaler bounds the error, so
+    give all candidates the same). It is a weak guide: a model with a wide bottleneck copies its input and wins without
+    detecting anything.
     """
 
     kind: Literal["validation_error"]
 
     @property
     def labels_used(self) -> LabelsUsed:
-        """Whose labels it reads."""
+        """Rows whose labels the objective reads: none."""
         return "nothing"
 
     def value(self, outcome: Outcome) -> float:
-        """Returns the negative mean, so that larger is better; raises `DataError` of an ensemble, which has no one error."""
+        """Returns the negative mean, so that larger is better; raises `DataError` for an ensemble, which has several errors."""
         scorer, parts = outcome.detector.scorer, outcome.parts
         if isinstance(scorer, Ensemble):
             raise DataError(
@@ -73,34 +73,35 @@ class ValidationErrorSpec(Spec):
             )
         scaled = row_errors(scorer.model, scorer.scaler.apply(parts.validation), scorer.window_length, ScoringSpec())
         deviation = parts.fit.values.std(axis=0, dtype=np.float64)
-        moving = deviation > 0
-        if not moving.any():
+        varying = deviation > 0
+        if not varying.any():
             raise DataError(
-                "maximize: validation_error needs a feature that varies in the rows of the fit, but all are constant"
+                f"maximize: validation_error needs a feature that varies in the fit rows, but all {len(deviation)} are constant; "
+                f"maximize label_free or labeled"
             )
-        return -float(np.nanmean((scaled * np.square(scorer.scaler.scale))[:, moving] / np.square(deviation[moving])))
+        return -float(np.nanmean((scaled * np.square(scorer.scaler.scale))[:, varying] / np.square(deviation[varying])))
 
 
 class LabelFreeSpec(Spec):
-    """Mean average precision on validation rows with injected anomalies: no label is read, and no test row.
+    """Mean average precision on validation rows with injected anomalies; no label and no test row is read.
 
-    Anomalies are put into the raw rows before any scaling and depend on the options here alone, so every candidate meets the
-    same ones, and all are judged on the same rows: `edge` or more from both ends of a segment (at most a third of it).
-    Each anomaly type counts the same in each draw: its rows against the normal ones, but for as many after an event as it has.
+    Anomalies are injected into the raw rows before any scaling and depend on these settings alone, so all candidates are
+    evaluated on the same anomalies and the same rows: those at least `edge` rows from both ends of a segment (at most a third
+    of it). Each anomaly type has equal weight in each draw: its rows are compared with the normal rows, except for as many rows
+    after an event as the event has.
 
-    A hint, no proof. Rank correlation with the test PR-AUC (VUS-PR) of 20 closed-form detectors, chance among them, on SMD
-    1-2, 2-1, 2-8, 3-4: 0.07, 0.50, 0.63, 0.40 (-0.13, 0.44, 0.41, 0.57); of the ten of them that `validation_error` can
-    rank: -0.32, 0.26, 0.30, 0.28, while `validation_error` itself has -0.45, -0.02, -0.06, 0.15. The injection was chosen
-    on these machines. It favors detectors of short memory: it picked a ridge forecaster on all four, at 0.27, 0.26, 0.96,
-    0.81 where the best had 0.51, 0.42, 0.97, 0.84. Where labeled rows can be set apart, `labeled` reads the labels
-    themselves.
+    The objective is a hint and no proof. Its rank correlation with the test PR-AUC (VUS-PR) of 20 closed-form detectors,
+    including chance, on SMD 1-2, 2-1, 2-8, 3-4 is 0.07, 0.50, 0.63, 0.40 (-0.13, 0.44, 0.41, 0.57). Over the ten that
+    `validation_error` can rank it is -0.32, 0.26, 0.30, 0.28, and that of `validation_error` is -0.45, -0.02, -0.06, 0.15.
+    The injection was chosen on these machines. It favors detectors of short memory: it chose a ridge forecaster on all four,
+    with 0.27, 0.26, 0.96, 0.81 where the best had 0.51, 0.42, 0.97, 0.84. If labeled rows can be set apart, prefer `labeled`.
 
     Attributes:
         anomaly_types: Anomaly types that are injected, in turn.
-        fraction: Fraction of the judged rows that become anomalous.
-        draws: Injections, each scored once.
-        seed: Of the first injection; the next ones have streams of their own.
-        edge: Rows that a score may look back or ahead, for every candidate; the default of `split.gap`.
+        fraction: Fraction of the evaluated rows that become anomalous, above 0 and at most 0.3.
+        draws: Number of injections, each of which is scored once.
+        seed: Seed of the injections; each has a random stream of its own.
+        edge: Number of rows that the score of any candidate may look back or ahead; the same default as `split.gap`.
     """
 
     kind: Literal["label_free"]
@@ -112,33 +113,39 @@ class LabelFreeSpec(Spec):
 
     @property
     def labels_used(self) -> LabelsUsed:
-        """Whose labels it reads."""
+        """Rows whose labels the objective reads: none."""
         return "nothing"
 
     def value(self, outcome: Outcome) -> float:
-        """Returns the mean; raises `DataError` if a judged row has no score, or the rows have no room for an event."""
+        """Returns the mean; raises `DataError` if an evaluated row has no score, or if the rows have no room for an event."""
         return float(np.mean(self.precisions(outcome.detector, outcome.parts.validation)))
 
     def precisions(self, detector: Detector, rows: Series) -> list[float]:
-        """Returns the average precision of each anomaly type in each draw, the same ones for every detector, in the same order.
+        """Returns the average precision of each anomaly type in each draw.
+
+        The anomalies and their order are the same for every detector, so that two detectors can be compared pair by pair.
+
+        Args:
+            detector: Detector that is evaluated.
+            rows: Rows without anomalies that the detector was not fitted to.
 
         Raises:
-            DataError: if a judged row has no score, or the rows have no room for an event.
+            DataError: if an evaluated row has no score, or if the rows have no room for an event.
         """
         return [value for draw in range(self.draws) for value in self._precisions(detector, rows, draw)]
 
     def _precisions(self, detector: Detector, rows: Series, draw: int) -> list[float]:
-        """Returns the average precision of each anomaly type of one draw, its events against the rows that nothing touched."""
+        """Returns the average precision of each anomaly type of one draw: its events against untouched rows."""
         generator = np.random.default_rng([self.seed, draw])
         injected = inject(rows, self.anomaly_types, self.fraction, generator, margin=self.edge)
         scores = detector.score(injected.series).values
-        silent = int(np.isnan(scores[injected.inner]).sum())
-        if silent:
-            reach = detector.scorer.lookback + detector.scorer.lookahead
+        unscored = int(np.isnan(scores[injected.inner]).sum())
+        if unscored:
+            context = detector.scorer.lookback + detector.scorer.lookahead
             raise DataError(
-                f"maximize: label_free judges every candidate on the same {int(injected.inner.sum())} validation rows, but "
-                f"this one has no score for {silent} of them, since it looks {reach} rows around; set "
-                f"search.maximize.edge={reach} or more and give segments of {3 * reach} rows, or take a shorter window"
+                f"maximize: label_free evaluates every candidate on the same {int(injected.inner.sum())} validation rows, but "
+                f"this one has no score for {unscored} of them, because a score depends on {context} other rows; set "
+                f"search.maximize.edge={context} or more and provide segments of {3 * context} rows, or use a shorter window"
             )
         normal = injected.inner & ~injected.touched
         anomaly_types = {event.anomaly_type for event in injected.events}
@@ -151,22 +158,26 @@ def _precision(scores: Floats, anomalous: Flags, normal: Flags) -> float:
 
 
 MaximizeSpec = Annotated[LabelFreeSpec | LabeledSpec | ValidationErrorSpec, Field(discriminator="kind")]
-"""Everything that a search can be asked to make large."""
+"""All objectives that a search can maximize."""
 
 
 def other_values(maximize: MaximizeSpec, outcome: Outcome) -> dict[str, float]:
-    """Returns what the objectives that were not chosen would have said: `objective/KIND` of each that is defined.
+    """Returns the values of the objectives that the search does not maximize, as metrics `objective/KIND`.
 
-    They choose nothing; a report compares all of them with the test metrics.
+    Undefined ones are left out. They choose nothing; the report of a search compares all objectives with test metrics.
+
+    Args:
+        maximize: Objective that the search maximizes.
+        outcome: Outcome of the run that is evaluated.
     """
-    kinds = (
+    objectives = (
         LabelFreeSpec(kind="label_free"),
         LabeledSpec(kind="labeled"),
         ValidationErrorSpec(kind="validation_error"),
     )
-    found = {}
-    for other in kinds:
+    values = {}
+    for other in objectives:
         if other.kind != maximize.kind:
-            with suppress(DataError):  # no rows to choose by, or too few around a score
-                found[f"objective/{other.kind}"] = other.value(outcome)
-    return found
+            with suppress(DataError):  # no selection rows, or too few rows for an event
+                values[f"objective/{other.kind}"] = other.value(outcome)
+    return values

@@ -1,1 +1,1 @@
-"""Tracking: what happened, as MLflow runs."""
+"""Tracking: commands, searches and trials as MLflow runs."""

@@ -1,4 +1,4 @@
-"""One MLflow run, written by one process: parameters, curves, metrics, files, data."""
+"""Writes to MLflow runs: parameters, metrics, tags, files, and links to data."""
 
 import os
 import time
@@ -21,11 +21,19 @@ from tsad.tracking.tags import Tag
 
 _NOTE = "mlflow.note.content"
 _BATCH = 1000
-"""Metrics in one request; MLflow takes no more."""
+"""Largest number of metrics in one request to MLflow."""
 
 
 class RunWriter:
-    """Writes to one run; every call is synchronous, because MLflow's asynchronous logging loses points under load."""
+    """Writes to one MLflow run; every call is synchronous, because MLflow's asynchronous logging loses points under load.
+
+    Args:
+        client: Client of the tracking store.
+        run_id: Id of the run.
+
+    Attributes:
+        run_id: Id of the run.
+    """
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self._client = client
@@ -33,43 +41,51 @@ class RunWriter:
 
     @classmethod
     def create(cls, store: Store, experiment: str, name: str, tags: Mapping[str, str], parent: str = "") -> "RunWriter":
-        """Returns the writer of a new run, a child of the run `parent` if that is given."""
+        """Returns the writer of a new run.
+
+        Args:
+            store: Tracking store that the run is added to.
+            experiment: Id of the MLflow experiment.
+            name: Name of the run.
+            tags: Tags of the run by name.
+            parent: Id of the run that it is a child of; empty for none.
+        """
         all_tags = {MLFLOW_RUN_NAME: name, **tags} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
         run = store.client.create_run(experiment, tags=all_tags, run_name=name)
         return cls(store.client, run.info.run_id)
 
     @classmethod
     def reopen(cls, store: Store, run_id: str) -> "RunWriter":
-        """Returns the writer of a run that was cut off, which is RUNNING again."""
+        """Returns the writer of an interrupted run, whose status becomes RUNNING again."""
         store.client.update_run(run_id, status="RUNNING")
         return cls(store.client, run_id)
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """Logs nested values under their paths.
+        """Logs nested values under their paths, such as `training.epochs`.
 
         A parameter that the run has already, because `mlflow run` logged what the user typed, stays as it is.
         """
-        there = self._client.get_run(self.run_id).data.params
-        shown = {path: _shown(value) for path, value in flatten(values).items() if path not in there}
-        self._client.log_batch(self.run_id, params=[Param(path, value) for path, value in shown.items()])
+        logged = self._client.get_run(self.run_id).data.params
+        texts = {path: _shown(value) for path, value in flatten(values).items() if path not in logged}
+        self._client.log_batch(self.run_id, params=[Param(path, text) for path, text in texts.items()])
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Logs metrics at a step, all in one request."""
+        """Logs metrics by name at a step, in as few requests as possible."""
         now = int(time.time() * 1000)
         logged = [Metric(name, float(value), now, step) for name, value in values.items()]
         for first in range(0, len(logged), _BATCH):
             self._client.log_batch(self.run_id, metrics=logged[first : first + _BATCH])
 
     def tags(self, values: Mapping[str, str]) -> None:
-        """Sets tags."""
+        """Sets tags by name (`tsad.tracking.tags.Tag`)."""
         self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in values.items()])
 
     def note(self, text: str) -> None:
-        """Sets the description that the UI shows (Markdown)."""
+        """Sets the description of the run, which the UI shows, as Markdown."""
         self.tags({_NOTE: text})
 
     def files(self, folder: Path, path: str | None = None) -> None:
-        """Logs a folder's files as artifacts, below `path` if given."""
+        """Logs the files of a folder as artifacts, below the artifact path `path` if it is given."""
         self._client.log_artifacts(self.run_id, str(folder), path)
 
     def file(self, path: Path) -> None:
@@ -77,16 +93,16 @@ class RunWriter:
         self._client.log_artifact(self.run_id, str(path))
 
     def inputs(self, data: DataSet) -> None:
-        """Links the run to its training and test rows (name, digest, schema and counts; the rows stay where they are)."""
+        """Links the run to its training and test rows by name, digest, schema and counts; the rows are not uploaded."""
         self._client.log_inputs(self.run_id, [_input(data, "train", data.train), _input(data, "test", data.test)])
 
     def end(self, status: str = "FINISHED") -> None:
-        """Ends the run as FINISHED, FAILED or KILLED."""
+        """Ends the run with the status FINISHED, FAILED or KILLED."""
         self._client.set_terminated(self.run_id, status)
 
 
 def _shown(value: object) -> str:
-    """Returns a parameter as people read it: floats to six digits, lists without the noise of their items' names."""
+    """Returns a parameter as text, floats with six digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
@@ -103,18 +119,22 @@ def _input(data: DataSet, context: str, series: Series) -> DatasetInput:
 
 @contextmanager
 def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str | None = None) -> Iterator[RunWriter]:
-    """Opens the run of this command and ends it whatever happens: FINISHED, FAILED (with the reason), or KILLED (Ctrl-C).
+    """Opens the run of a command and ends it in any case: FINISHED, FAILED (with the reason as a tag), or KILLED (Ctrl-C).
 
-    It is the run `resumed`, which was cut off, if that is given; under `mlflow run` the one that MLflow made for the
-    command, which is tagged with the one that it resumes; else a new one.
+    Args:
+        store: Tracking store of the run.
+        name: Name of the run.
+        tags: Tags of the run by name.
+        resumed: Id of an interrupted run that is resumed. If None, the run is the one that `mlflow run` created for the
+            command, else a new one. A run of `mlflow run` that resumes another one gets a tag with the id of the other.
     """
-    given = os.environ.get("MLFLOW_RUN_ID")
+    own = os.environ.get("MLFLOW_RUN_ID")
     if resumed is not None:
         writer = RunWriter.reopen(store, resumed)
-        if given and given != resumed:
-            RunWriter(store.client, given).tags({Tag.RESUMED: resumed})
-    elif given:
-        writer = RunWriter(store.client, given)
+        if own and own != resumed:
+            RunWriter(store.client, own).tags({Tag.RESUMED: resumed})
+    elif own:
+        writer = RunWriter(store.client, own)
         writer.tags({MLFLOW_RUN_NAME: name, **tags})
     else:
         writer = RunWriter.create(store, store.experiment(), name, tags)
@@ -122,8 +142,8 @@ def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str |
 
 
 @contextmanager
-def run_below(parent: RunWriter, store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
-    """Opens a child of a run of this command, and ends it as `leading_run` does."""
+def child_run(parent: RunWriter, store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
+    """Opens a child of a run, and ends it as `leading_run` does."""
     yield from _ended(RunWriter.create(store, store.experiment(), name, tags, parent.run_id))
 
 

@@ -1,4 +1,4 @@
-"""The runs of a search: a parent, and a child for each trial, all written here, on the driver."""
+"""The runs of a search: a parent, and a child for each trial, all written on the driver."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,12 +21,19 @@ _SEARCH = f"tags.`{Tag.KIND}` = 'search'"
 
 
 class TrialRecorder:
-    """Writes each trial as a child run: parameters at its start, losses as they come, metrics and files at its end.
+    """A trial listener that writes each trial as a child run: parameters at its start, losses, metrics and files at its end.
 
-    A trial has one run, however often its search was killed: runs are found again by parent and number.
+    A trial has one run, however often its search was interrupted: runs are found again by parent and number.
+
+    Args:
+        store: Tracking store of the search.
+        parent: Id of the run of the search.
+        data: Data of the search, which the runs are linked to.
+        labels_used: Rows whose labels the objective of the search reads.
+        result_fingerprint: Fingerprint by which later searches find the trials for reuse.
 
     Attributes:
-        runs: Run by number.
+        runs: Id of the run of each trial by the number of its candidate.
     """
 
     def __init__(
@@ -40,19 +47,19 @@ class TrialRecorder:
         self._result_fingerprint = result_fingerprint
         self._open: dict[int, RunWriter] = {}
         self._logged: dict[int, int] = {}
-        self.runs = {number: run.info.run_id for number, run in self._found().items()}
+        self.runs = {number: run.info.run_id for number, run in self._child_runs().items()}
 
     def catch_up(self, ended: EndedTrials) -> None:
-        """Writes what the store does not know yet of trials that ended before their search was killed."""
-        found = self._found()
+        """Writes what the store lacks of trials that ended before their search was interrupted."""
+        runs = self._child_runs()
         for trial, folder in ended:
             number = trial.candidate.number
-            if number not in found or found[number].info.status != _STATUS[trial.state]:
+            if number not in runs or runs[number].info.status != _STATUS[trial.state]:
                 self.on_started(trial.candidate)
                 self.on_result(trial, folder)
 
     def on_started(self, candidate: Candidate) -> None:
-        """Creates the child run, or opens the one that there is."""
+        """Creates the child run of a trial, or reopens it in a resumed search."""
         number = candidate.number
         if number in self.runs:
             writer = RunWriter.reopen(self._store, self.runs[number])
@@ -67,12 +74,12 @@ class TrialRecorder:
         writer.inputs(self._data)
 
     def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
-        """Logs the losses of an epoch in one request, unless the run has them from before its search was killed."""
+        """Logs the losses of an epoch in one request, unless the run has them from before an interruption."""
         if epoch > self._logged.get(candidate.number, 0):
             self._open[candidate.number].metrics(losses, step=epoch)
 
     def on_result(self, trial: Trial, folder: Path | None) -> None:
-        """Logs metrics and files, and ends the child run."""
+        """Logs metrics and files of a trial, and ends its run."""
         writer = self._open.pop(trial.candidate.number)
         writer.metrics(dict(trial.metrics) | ({} if trial.value is None else {"value": trial.value}))
         writer.tags({Tag.STATE: trial.state, Tag.REASON: trial.reason, Tag.EPOCHS: str(trial.epochs)})
@@ -85,11 +92,11 @@ class TrialRecorder:
         writer.end(_STATUS[trial.state])
 
     def close(self) -> None:
-        """Ends child runs whose trials were cut off, as KILLED."""
+        """Ends the runs of trials without a result, as KILLED."""
         for writer in self._open.values():
             _kill(writer)
         self._open.clear()
-        self._found()
+        self._child_runs()
 
     def _tags(self, candidate: Candidate) -> dict[str, str]:
         return {
@@ -102,29 +109,34 @@ class TrialRecorder:
             **provenance_tags(replace(candidate.experiment.provenance, selection=self._labels_used)),
         }
 
-    def _found(self) -> dict[int, Run]:
-        """Returns the child runs by number; of two with one number, made when an answer of the store was lost, the older."""
+    def _child_runs(self) -> dict[int, Run]:
+        """Returns the child runs by number; of two with one number, made because an answer of the store was lost, the older."""
         condition = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self._parent}'"
-        found: dict[int, Run] = {}
+        runs: dict[int, Run] = {}
         for run in self._store.search(self._experiment, condition):  # oldest first
             number = int(run.data.tags[Tag.TRIAL])
-            if number in found:
+            if number in runs:
                 self._store.client.delete_run(run.info.run_id)
             else:
-                found[number] = run
-        return found
+                runs[number] = run
+        return runs
 
 
 def unfinished(store: Store, search_fingerprint: str) -> list[str]:
-    """Returns the searches of a search fingerprint that did not come to their end, newest first."""
+    """Returns the ids of the runs of searches with a search fingerprint that have not finished, newest first."""
     runs = store.search(store.experiment(), f"{_SEARCH} and tags.`{Tag.SEARCH_FINGERPRINT}` = '{search_fingerprint}'")
     return [str(run.info.run_id) for run in reversed(runs) if run.info.status != "FINISHED"]
 
 
 def end_orphans(store: Store, is_dead: Callable[[str], bool]) -> None:
-    """Ends as KILLED what is still RUNNING in the store of searches whose process is gone: trials, then the searches.
+    """Ends runs as KILLED that are RUNNING although the process of their search is gone: trials first, then searches.
 
-    A search may have ended without its trials: `mlflow run` ends the run of a killed command itself, and knows no others.
+    The run of a search may have ended without those of its trials: `mlflow run` ends the run of a killed command itself, and
+    knows no others.
+
+    Args:
+        store: Tracking store of the searches.
+        is_dead: Returns whether the process of the search with a run id is gone.
     """
     owners = {
         run.info.run_id: run.data.tags.get(MLFLOW_PARENT_RUN_ID, run.info.run_id)

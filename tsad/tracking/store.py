@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from tsad.errors import TsadError
 
 EXPERIMENT = "tsad"
-"""MLflow experiment that runs go to, unless `mlflow run` or `MLFLOW_EXPERIMENT_ID` chose another."""
+"""Name of the MLflow experiment of all runs, unless `mlflow run` or `MLFLOW_EXPERIMENT_ID` chooses another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,39 +22,39 @@ class Store:
     """An open tracking store.
 
     Attributes:
-        client: MLflow's client of it.
-        uri: Where it is.
+        client: MLflow client of the store.
+        uri: URI of the store.
     """
 
     client: MlflowClient
     uri: str
 
     def experiment(self) -> str:
-        """Returns the id of the experiment to log to; makes `tsad` if needed, with artifacts beside a local database."""
-        given = os.environ.get("MLFLOW_EXPERIMENT_ID")
-        if given:
-            return given
-        found = self.client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            return str(found.experiment_id)
+        """Returns the id of the experiment to log to; creates `tsad` if needed, its artifacts next to a local database."""
+        chosen = os.environ.get("MLFLOW_EXPERIMENT_ID")
+        if chosen:
+            return chosen
+        existing = self.client.get_experiment_by_name(EXPERIMENT)
+        if existing is not None:
+            return str(existing.experiment_id)
         local = self.uri.startswith("sqlite:///")
         artifacts = Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts" if local else None
         return self.client.create_experiment(EXPERIMENT, artifact_location=artifacts.as_uri() if artifacts else None)
 
     def experiment_of(self, run_id: str) -> str:
-        """Returns the id of the experiment that a run is in."""
+        """Returns the id of the experiment that contains a run."""
         return str(self.client.get_run(run_id).info.experiment_id)
 
     def search(self, experiment: str, condition: str) -> list[Run]:
-        """Returns all runs of an experiment that fulfill a condition, in MLflow's language for it, the oldest first."""
-        found: list[Run] = []
+        """Returns all runs of an experiment, given by its id, that fulfill a filter string of MLflow, the oldest first."""
+        result: list[Run] = []
         page = None
         while True:
             runs = self.client.search_runs([experiment], condition, order_by=["attributes.start_time"], page_token=page)
-            found.extend(runs)
+            result.extend(runs)
             page = runs.token
             if not page:
-                return found
+                return result
 
     def last_step(self, run_id: str, metric: str) -> int:
         """Returns the last step at which a run has logged a metric, 0 if it has not."""
@@ -62,12 +62,15 @@ class Store:
 
 
 def open_store(uri: str) -> Store:
-    """Returns the store, its tables made; raises `TsadError` if it cannot be reached.
+    """Returns the tracking store at a URI, with its database tables created, and makes it the store of MLflow.
 
-    Called once by the process that leads, before any other can write: two processes that make the tables of one SQLite
+    Call it once in the leading process, before other processes write: two processes that create the tables of one SQLite
     file at the same time break it.
+
+    Raises:
+        TsadError: if the store cannot be reached or used.
     """
-    _knock(uri)
+    _check_server(uri)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
@@ -78,14 +81,14 @@ def open_store(uri: str) -> Store:
     return Store(client, uri)
 
 
-def _knock(uri: str) -> None:
-    """Raises `TsadError` if nobody answers at a server's address; MLflow itself would go on asking for minutes."""
+def _check_server(uri: str) -> None:
+    """Raises `TsadError` if a server does not answer at once; MLflow itself would retry for minutes."""
     if not uri.startswith(("http://", "https://")):
         return
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()  # noqa: S310 (http or https, see above)
     except urllib.error.HTTPError:
-        return  # somebody answers
+        return  # a server answers
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
         raise TsadError(
             f"tracking store {uri} cannot be reached ({error}); start it, or set TSAD_TRACKING_URI"

@@ -17,7 +17,7 @@ from tsad.data.sets.smd import SmdSpec
 from tsad.errors import SpecError
 from tsad.experiment import ExperimentConfig, Outcome, Progress, run
 from tsad.registry.models import log_detector
-from tsad.tracking.runs import RunWriter, leading_run, run_below
+from tsad.tracking.runs import RunWriter, child_run, leading_run
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.training.checkpoints import Backup
 from tsad.workflows.context import Place, device, load_data, open_place, read_experiment
@@ -63,7 +63,7 @@ def _train_each(path: Path, experiment: ExperimentConfig, place: Place, backup: 
         for machine in spec.machines(place.settings.data_dir):
             one = experiment.model_copy(update={"data": spec.model_copy(update={"machine": machine})})
             data = load_data(one.data, place.settings)
-            with run_below(parent, place.store, f"{path.stem}-{data.name}", tags) as writer:
+            with child_run(parent, place.store, f"{path.stem}-{data.name}", tags) as writer:
                 own = None if backup is None else replace(backup, folder=backup.folder / machine)
                 outcome, assessment = _trained(one, data, place, writer, own)
             rows[machine] = metrics(outcome) | assessed_metrics(assessment)
