@@ -30,7 +30,7 @@ import torch
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scoring import BATCH
 from tsad.experiment import run
-from tsad.registry.models import load_detector
+from tsad.registry.load import load_detector
 from tsad.serving.served_model import open_model
 from tsad.workflows.context import open_place, read_experiment
 

@@ -124,9 +124,9 @@ def test_an_extra_that_writes_or_reads_runs_brings_tracking(extra):
 
 
 def test_the_registered_model_requires_only_what_is_locked():
-    from tsad.registry.models import _REQUIRED
+    from tsad.registry.log import REQUIRED
 
-    assert {canonicalize_name(name) for name in _REQUIRED} <= LOCKED.keys()
+    assert {canonicalize_name(name) for name in REQUIRED} <= LOCKED.keys()
 
 
 def imported():

@@ -311,7 +311,7 @@ def test_volumes_exist_and_lie_where_the_image_expects_them(name):
 
 
 def test_the_registry_serves_the_champion():
-    from tsad.registry.models import MODEL
+    from tsad.registry.register import MODEL
 
     (served,) = [service_parsed(name) for name in SERVICES if words_of(name)[:2] == ["tsad", "serve"]]
     assert served["model"] == f"models:/{MODEL}@champion"

@@ -7,7 +7,15 @@ from mlflow import MlflowClient
 
 from tests.stores import clear_environment, opened
 from tsad.errors import DetectorError
-from tsad.registry.aliases import challenge, champion, decided, note, promote, rival, undo
+from tsad.registry.aliases import (
+    champion,
+    champion_to_beat,
+    promote,
+    read_decision,
+    set_challenger,
+    undo,
+    write_decision,
+)
 
 NAME = "tsad-promoted"
 
@@ -50,14 +58,14 @@ def undone():
 
 def test_without_a_champion_there_is_nobody_to_beat(client):
     assert champion(NAME) is None
-    assert rival(NAME, "1") is None
+    assert champion_to_beat(NAME, "1") is None
 
 
 def test_the_present_champion_is_who_must_be_beaten_and_of_the_champion_itself_the_one_before(client):
     champions("1", "2")
     assert champion(NAME) == "2"
-    assert rival(NAME, "3") == "2"
-    assert rival(NAME, "2") == "1"
+    assert champion_to_beat(NAME, "3") == "2"
+    assert champion_to_beat(NAME, "2") == "1"
 
 
 def test_each_undo_goes_one_champion_further_back(client):
@@ -103,7 +111,7 @@ def test_a_champion_that_somebody_made_in_the_ui_is_in_the_history(client):
 def test_where_somebody_took_the_alias_away_there_is_no_champion_to_undo(client):
     champions("1", "2")
     client.delete_registered_model_alias(NAME, "champion")
-    assert rival(NAME, "3") is None
+    assert champion_to_beat(NAME, "3") is None
     with pytest.raises(
         DetectorError, match=r"has none \(present: none, before: 1 2\); promote another version instead"
     ):
@@ -114,7 +122,7 @@ def test_where_somebody_took_the_alias_away_there_is_no_champion_to_undo(client)
 
 def test_a_challenger_that_is_promoted_is_no_challenger_any_more(client):
     champions("1")
-    challenge(NAME, "2")
+    set_challenger(NAME, "2")
     champions("3")
     aliases = client.get_registered_model(NAME).aliases
     assert {name: str(version) for name, version in aliases.items()} == {"champion": "3", "challenger": "2"}
@@ -145,12 +153,12 @@ def killed_at(call, monkeypatch):
 
 
 def test_nothing_is_decided_until_everything_is_written(client, monkeypatch):
-    assert decided(NAME, "1") is None
+    assert read_decision(NAME, "1") is None
     with killed_at("set_model_version_tag", monkeypatch):
-        note(NAME, "1", "rejected", {"tsad.gate_margin": "0.02"}, "Because.")
-    assert decided(NAME, "1") is None
-    note(NAME, "1", "rejected", {"tsad.gate_margin": "0.02"}, "Because.")
-    assert decided(NAME, "1") == ("rejected", "Because.")
+        write_decision(NAME, "1", "rejected", {"tsad.gate_margin": "0.02"}, "Because.")
+    assert read_decision(NAME, "1") is None
+    write_decision(NAME, "1", "rejected", {"tsad.gate_margin": "0.02"}, "Because.")
+    assert read_decision(NAME, "1") == ("rejected", "Because.")
     assert client.get_model_version(NAME, "1").tags == {"tsad.gate": "rejected", "tsad.gate_margin": "0.02"}
 
 

@@ -13,7 +13,7 @@ from tsad.assessment.artifacts import DETECTOR
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.experiment import ExperimentConfig, run
-from tsad.registry.aliases import challenge, champion, promote
+from tsad.registry.aliases import champion, promote, set_challenger
 from tsad.registry.gate import Contest
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
@@ -284,7 +284,7 @@ def three(client, trained, tmp_path):
         detector.save(tmp_path / str(number))
         client.create_model_version(NAME, (tmp_path / str(number)).as_uri())
     promote(NAME, "1")
-    challenge(NAME, "3")
+    set_challenger(NAME, "3")
 
 
 def test_promote_makes_a_version_champion_that_beats_it_and_undo_takes_it_back(client, store, three, tsad):

@@ -21,16 +21,9 @@ from tsad.detector.score_table import flag_table
 from tsad.errors import DetectorError
 from tsad.experiment import ExperimentConfig, run
 from tsad.registry.aliases import champion, promote
-from tsad.registry.models import (
-    load_detector,
-    log_detector,
-    model_folder,
-    register,
-    requirements,
-    resolve,
-    sample_of,
-    versions,
-)
+from tsad.registry.load import load_detector, model_folder
+from tsad.registry.log import log_detector, requirements, sample_of
+from tsad.registry.register import list_versions, register, resolve
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.store import Store
@@ -213,18 +206,18 @@ def test_a_registered_version_has_its_alias_run_and_tags(logged):
 
 def test_the_registry_lists_its_versions_the_newest_first(logged):
     name = "tsad-registered-twice"
-    assert versions(name) == []
+    assert list_versions(name) == []
     assert [register(logged.uri, name, {"which": which}) for which in ("first", "second")] == ["1", "2"]
     assert champion(name) is None
     promote(name, "1")
-    second, first = versions(name)
+    second, first = list_versions(name)
     assert (second.version, second.aliases, second.tags) == ("2", (), {"which": "second"})
     assert (first.version, first.aliases, first.tags) == ("1", ("champion",), {"which": "first"})
     assert first.run_id == logged.run_id
     assert first.metrics == {"ranking/pr_auc": 0.5}
     assert first.created.startswith("20")
     assert first.created.endswith("+00:00")
-    assert [each.version for each in versions(name, newest=1)] == ["2"]
+    assert [each.version for each in list_versions(name, newest=1)] == ["2"]
 
 
 def test_a_version_is_found_by_number_and_by_alias(logged):
@@ -235,7 +228,7 @@ def test_a_version_is_found_by_number_and_by_alias(logged):
     "model", ["models:/tsad", "runs:/abc/detector", "outputs/champion", "models:/a/b/1", "models:/a@"]
 )
 def test_what_is_no_version_of_the_registry_is_not_looked_for(model):
-    with pytest.raises(DetectorError, match=r"is models:/NAME/VERSION or models:/NAME@alias, but got "):
+    with pytest.raises(DetectorError, match=r"is models:/NAME/VERSION or models:/NAME@ALIAS, but got "):
         resolve(model)
 
 
@@ -414,3 +407,15 @@ def test_a_damaged_detector_is_refused_and_the_file_named(logged, tmp_path, dama
 
 def cut(path, share):
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def test_a_detector_in_a_folder_is_loaded_without_mlflow(fetched):
+    detector = next(path.parent for path in fetched.rglob(DESCRIPTION))
+    code = (
+        "import sys; from tsad.registry.load import load_detector; "
+        "load_detector(sys.argv[1]); print('mlflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(detector)], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    assert done.stdout == "False\n"

@@ -140,7 +140,7 @@ def test_a_request_may_ask_which_features_made_the_score(detector, series):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"color": 1}, r"params are threshold and explain, but got \['color'\]"),
+        ({"color": 1}, r"params must be among threshold and explain, but got \['color'\]"),
         ({"threshold": np.inf}, "threshold: value: input should be a finite number, but got inf"),
         ({"explain": -1}, "features as wanted explain a row, but not -1"),
     ],

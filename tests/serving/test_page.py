@@ -18,7 +18,8 @@ from tsad.assessment.artifacts import DETECTOR
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.drift import Profile
 from tsad.experiment import ExperimentConfig, run
-from tsad.registry.models import log_detector, register
+from tsad.registry.log import log_detector
+from tsad.registry.register import register
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 

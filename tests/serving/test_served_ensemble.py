@@ -16,7 +16,9 @@ from tsad.detector.scoring import MeanSmoothing, ScoringSpec
 from tsad.models.baselines.l2 import L2Spec
 from tsad.models.lstm_ae import LstmAutoencoderSpec
 from tsad.registry.aliases import promote
-from tsad.registry.models import load_detector, log_detector, register
+from tsad.registry.load import load_detector
+from tsad.registry.log import log_detector
+from tsad.registry.register import register
 from tsad.thresholds.percentile import PercentileSpec
 from tsad.tracking.runs import RunWriter
 

@@ -8,7 +8,7 @@ from tsad.detector.ensemble import Ensemble
 from tsad.detector.scorer import Scorer
 from tsad.errors import TsadError
 from tsad.experiment import ExperimentConfig, run
-from tsad.registry.models import versions
+from tsad.registry.register import list_versions
 from tsad.selection.trial import Candidate, Trial
 from tsad.settings import Settings
 from tsad.spec import parse, put, read_yaml
@@ -122,7 +122,7 @@ def crowned(chosen, small_data, tmp_path_factory, monkeypatch, capsys):
 
 def test_the_winner_becomes_the_first_champion_and_everybody_is_told_what_it_beats(crowned):
     found, tags, out = crowned("tsad-crowned")
-    (version,) = versions("tsad-crowned")
+    (version,) = list_versions("tsad-crowned")
     assert version.aliases == ("champion",)
     assert (tags["tsad.gate"], version.tags["tsad.gate"]) == ("first", "first")
     assert tags["tsad.beats_baselines"] == version.tags["tsad.beats_baselines"]

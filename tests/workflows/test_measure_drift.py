@@ -16,7 +16,8 @@ from tsad.data.sets.smd import SmdSpec
 from tsad.detector.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.drift import PROFILE, Profile, drift
 from tsad.experiment import ExperimentConfig, run
-from tsad.registry.models import log_detector, register
+from tsad.registry.log import log_detector
+from tsad.registry.register import register
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 from tsad.workflows.drift import compare

@@ -7,8 +7,8 @@ from tsad.data.dataset import DataSet
 from tsad.data.split import SplitSpec
 from tsad.detector.detector import Detector
 from tsad.errors import TsadError
-from tsad.registry.aliases import note, promote, rival
-from tsad.registry.models import load_detector
+from tsad.registry.aliases import champion_to_beat, promote, write_decision
+from tsad.registry.load import load_detector
 from tsad.selection.comparison import Comparison, GateSpec, compare
 from tsad.selection.objective import LabelFreeSpec
 from tsad.tracking.runs import RunWriter
@@ -61,7 +61,7 @@ def decide(name: str, version: str, challenger: Detector, contest: Contest) -> D
     Raises:
         TsadError: if the champion cannot be loaded, or the two cannot be compared on these rows.
     """
-    present = rival(name, version)
+    present = champion_to_beat(name, version)
     if present is None:
         return Decision("first", f"models:/{name} had no champion; version {version} is the first.")
     try:
@@ -72,7 +72,7 @@ def decide(name: str, version: str, challenger: Detector, contest: Contest) -> D
             f"version {version} cannot be compared with champion version {present} on these rows ({error}); without a "
             f"comparison: tsad promote models:/{name}/{version} --force"
         ) from None
-    if rival(name, version) != present:  # somebody else was promoted in the meantime
+    if champion_to_beat(name, version) != present:  # somebody else was promoted in the meantime
         return decide(name, version, challenger, contest)
     metrics = {"gate/champion": found.champion, "gate/challenger": found.challenger, "gate/margin": found.margin}
     return Decision(
@@ -92,7 +92,7 @@ def settle(name: str, version: str, decision: Decision, writer: RunWriter, folde
     writer.tags({Tag.GATE: decision.outcome, **decision.tags})
     if decision.outcome != "rejected":
         promote(name, version)
-    note(name, version, decision.outcome, decision.tags, decision.text)
+    write_decision(name, version, decision.outcome, decision.tags, decision.text)
 
 
 def _text(found: Comparison, version: str, present: str) -> str:

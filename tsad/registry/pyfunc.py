@@ -1,4 +1,4 @@
-"""The detector as MLflow serves it: code and safe files, nothing pickled. MLflow runs this file to load the model."""
+"""The detector as a model of MLflow: code and safe files, nothing pickled. MLflow runs this file to load the model."""
 
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,20 @@ from tsad.detector.score_table import flag_table, with_threshold
 from tsad.errors import DataError, TsadError
 
 PARAMETERS = ("threshold", "explain")
-"""What a request may set, beside its rows."""
+"""Names of the parameters that a request may set."""
 
 
 class ServedDetector(PythonModel):
-    """Rows in time order in, `score` and `flag` per row out.
+    """Takes rows in time order, and returns a score and a flag for each row.
 
     Attributes:
-        detector: What scores and flags.
+        detector: Detector that scores and flags.
     """
 
     detector: Detector
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Loads the detector that the artifact `detector` holds."""
+        """Loads the detector from the artifact `detector`."""
         self.detector = Detector.load(Path(context.artifacts["detector"]))
 
     def predict(
@@ -36,24 +36,26 @@ class ServedDetector(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Returns one row per row: `score` (None where the rows around it are too few) and `flag`.
+        """Returns one row per input row: `score` (None if too few rows surround it) and `flag`.
 
         Args:
-            context: Not needed.
-            model_input: Rows that have the detector's features as columns.
-            params: `threshold`, a threshold that flags instead of the detector's own; `explain`, how many features are named
-                that had most to do with each score, in columns `feature_1`, `share_1`, and so on.
+            context: Unused.
+            model_input: Rows with the features of the detector as columns.
+            params: Parameters by name. `threshold` replaces the threshold value of the detector. `explain` is the number of
+                features that contributed most to each score; they are added in columns `feature_1`, `share_1`, and so on.
 
         Raises:
-            MlflowException: INVALID_PARAMETER_VALUE, answered as status 400, naming the parameter, the column and row at
-                fault, or how many rows are needed.
+            MlflowException: with INVALID_PARAMETER_VALUE, which MLflow answers with status 400; the message names the
+                parameter, the column and row, or the required number of rows.
         """
-        given = params or {}
+        values = params or {}
         try:
-            if unknown := sorted(given.keys() - PARAMETERS):  # MLflow drops them before they come here; others do not
-                raise DataError(f"params are {' and '.join(PARAMETERS)}, but got {unknown}")
-            detector = with_threshold(self.detector, given.get("threshold"), "threshold")
-            return flag_table(detector, model_input, "input", top=given.get("explain") or 0)
+            if unknown := sorted(values.keys() - PARAMETERS):  # MLflow's own server drops them before
+                raise DataError(
+                    f"params must be among {' and '.join(PARAMETERS)}, but got {unknown}; leave the others out"
+                )
+            detector = with_threshold(self.detector, values.get("threshold"), "threshold")
+            return flag_table(detector, model_input, "input", top=values.get("explain") or 0)
         except TsadError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
 

@@ -18,8 +18,9 @@ from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scorer import Scorer
-from tsad.registry import models as registry
-from tsad.registry.models import ModelFolder
+from tsad.registry.load import ModelFolder, model_folder
+from tsad.registry.log import PYFUNC, requirements, signature
+from tsad.registry.register import list_versions, resolve
 from tsad.thresholds import FittedThreshold
 from tsad.thresholds.threshold import Threshold
 from tsad.tracking.tags import provenance_tags
@@ -88,7 +89,7 @@ class Served:
 
     def versions(self) -> list[dict[str, Any]]:
         """Returns what `/api/versions` answers: those of the registered model, newest first, without `baseline/`."""
-        found = [] if self.origin.name is None else registry.versions(self.origin.name)
+        found = [] if self.origin.name is None else list_versions(self.origin.name)
         return [
             {
                 "version": each.version,
@@ -137,10 +138,10 @@ def open_model(model: str, place: Path) -> Served:
     Raises:
         DetectorError: if there is no such thing, or it is not a detector of ours.
     """
-    name, version = registry.resolve(model) if model.startswith("models:/") else (None, None)
-    folder = registry.model_folder(model if name is None else f"models:/{name}/{version}")
+    name, version = resolve(model) if model.startswith("models:/") else (None, None)
+    folder = model_folder(model if name is None else f"models:/{name}/{version}")
     path = folder.path if folder.served else _packed(folder.detector, place / "model")
-    metrics = next((each.metrics for each in registry.versions(name) if each.version == version), {}) if name else {}
+    metrics = next((each.metrics for each in list_versions(name) if each.version == version), {}) if name else {}
     return Served(Origin(model, name, version, folder, metrics), mlflow.pyfunc.load_model(str(path)))
 
 
@@ -151,10 +152,10 @@ def _packed(detector: Path, target: Path) -> Path:
         warnings.simplefilter("ignore", UserWarning)  # that it has no input example, which would be scored
         mlflow.pyfunc.save_model(
             path=target,
-            python_model=str(registry.PYFUNC),
+            python_model=str(PYFUNC),
             artifacts={"detector": str(detector)},
-            signature=registry.signature(Detector.load(detector).scorer.features),
-            pip_requirements=registry.requirements(),
+            signature=signature(Detector.load(detector).scorer.features),
+            pip_requirements=requirements(),
         )
     return target
 

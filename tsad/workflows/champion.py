@@ -14,9 +14,10 @@ from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError, TsadError
 from tsad.experiment import ExperimentConfig, Outcome
-from tsad.registry.aliases import CHALLENGER, CHAMPION, challenge, decided
+from tsad.registry.aliases import CHALLENGER, CHAMPION, read_decision, set_challenger
 from tsad.registry.gate import Contest, Decision, decide, settle
-from tsad.registry.models import log_detector, register, version_of
+from tsad.registry.log import log_detector
+from tsad.registry.register import register, version_of
 from tsad.selection.ensemble import EnsembleMember, build_ensemble, choose_members, write_ensemble
 from tsad.selection.objective import LabelFreeSpec
 from tsad.selection.trial import EndedTrials
@@ -166,10 +167,10 @@ def enter(writer: RunWriter, contest: Contest, folder: Path, name: str, tags: di
     if version is None:
         model = log_detector(writer.run_id, saved, contest.data.test, tags)
         version = register(model, name, {Tag.RUN: writer.run_id} | tags)
-    before = decided(name, version)
+    before = read_decision(name, version)
     if before is not None:
         return Registered(name, version, Decision(*before))
-    challenge(name, version)
+    set_challenger(name, version)
     try:
         decision = decide(name, version, Detector.load(saved), contest)
     except TsadError as error:

@@ -12,7 +12,7 @@ from tsad.assessment.artifacts import write_assessment, write_scores
 from tsad.assessment.assessment import Assessment, assess, assess_scores
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.errors import DataError
-from tsad.registry.models import load_detector
+from tsad.registry.load import load_detector
 from tsad.workflows.context import load_data, open_place, read_experiment, read_settings
 
 

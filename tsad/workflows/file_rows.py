@@ -16,7 +16,7 @@ from tsad.data.io.table_files import Chunk, TableFile, open_table
 from tsad.data.io.times import to_times
 from tsad.data.io.values import to_values
 from tsad.errors import DataError
-from tsad.registry.models import model_folder
+from tsad.registry.load import model_folder
 from tsad.spec import Spec, parse, put
 from tsad.workflows.context import open_place, read_settings
 

@@ -8,7 +8,8 @@ import click
 
 from tsad.registry.aliases import CHAMPION, champion, undo
 from tsad.registry.gate import Contest, Decision, decide, settle
-from tsad.registry.models import load_detector, resolve
+from tsad.registry.load import load_detector
+from tsad.registry.register import resolve
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse

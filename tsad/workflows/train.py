@@ -16,7 +16,7 @@ from tsad.data.dataset import DataSet
 from tsad.data.sets.smd import SmdSpec
 from tsad.errors import SpecError
 from tsad.experiment import ExperimentConfig, Outcome, Progress, run
-from tsad.registry.models import log_detector
+from tsad.registry.log import log_detector
 from tsad.tracking.runs import RunWriter, child_run, leading_run
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.training.checkpoints import Backup

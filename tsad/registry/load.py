@@ -1,0 +1,69 @@
+"""Loads detectors from the registry, from a run, or from a folder. MLflow is imported only for URIs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsad.detector.detector import DESCRIPTION, Detector
+from tsad.errors import DetectorError
+
+SAMPLE = "sample.csv"
+"""Name of the table of test rows that is logged with a detector."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on the disk of this machine.
+
+    Attributes:
+        path: Folder that was fetched or named; MLflow can load it if `served` is true.
+        detector: Folder inside `path` that `Detector.save` wrote.
+        sample: Path of the table of test rows; None if there is none.
+        served: Whether MLflow can load `path` as a model.
+    """
+
+    path: Path
+    detector: Path
+    sample: Path | None
+    served: bool
+
+
+def load_detector(model: str) -> Detector:
+    """Returns the detector of a model, as `model_folder` locates it.
+
+    Raises:
+        DetectorError: if there is no such model, or its detector is damaged or was written by another program.
+    """
+    return Detector.load(model_folder(model).detector)
+
+
+def model_folder(model: str) -> ModelFolder:
+    """Returns the folder of a model; models behind a URI are downloaded.
+
+    Args:
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the path of a folder.
+
+    Raises:
+        DetectorError: if there is no such model, or it holds no detector.
+    """
+    is_uri = "://" in model or model.startswith(("models:/", "runs:/"))
+    path = _downloaded(model) if is_uri else Path(model)
+    artifacts = path / "artifacts"
+    sample = artifacts / SAMPLE
+    for detector in (path, path / "detector", artifacts / "detector"):
+        if (detector / DESCRIPTION).is_file():
+            served = (path / "MLmodel").is_file()
+            return ModelFolder(path, detector, sample if sample.is_file() else None, served)
+    raise DetectorError(
+        f"{model}: must hold {DESCRIPTION}, but does not; give a models:/ or runs:/ URI or a saved detector"
+    )
+
+
+def _downloaded(uri: str) -> Path:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(uri))
+    except (MlflowException, OSError) as error:
+        message = error.message if isinstance(error, MlflowException) else str(error)
+        raise DetectorError(f"{uri}: cannot be fetched ({message}); check the name, and TSAD_TRACKING_URI") from None
