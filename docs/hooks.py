@@ -27,6 +27,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "cli": reference_tables.command_line,
     "configuration": reference_tables.configuration,
     "environment": reference_tables.environment,
+    "published data": reference_tables.published_data,
 }
 
 

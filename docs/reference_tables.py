@@ -253,6 +253,17 @@ def environment() -> str:
     return "\n".join(rows)
 
 
+def published_data() -> str:
+    """Returns the published data sets that `tsad download` knows."""
+    from tsad.data.sets.published import PUBLICATIONS
+
+    rows = [
+        f"| `{one.name}` | {cell(one.title)} | <{one.page}> | {'archive' if one.url else 'form'} |"
+        for one in PUBLICATIONS.values()
+    ]
+    return "\n".join(["| name | data set | published at | given out as |", "|---|---|---|---|", *rows])
+
+
 def command_line() -> str:
     """Returns usage, help and options of every command."""
     from tsad.cli import cli

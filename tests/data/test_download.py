@@ -4,16 +4,20 @@ import os
 import threading
 import zipfile
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
 from tests.data.flow_files import flow, text, write
 from tests.data.test_smd import lay_out, machine_files
+from tsad.cli import cli
 from tsad.data.sets import download as download_module
 from tsad.data.sets import fetch as fetch_module
-from tsad.data.sets.download import SETS, download
+from tsad.data.sets import smd
+from tsad.data.sets.download import download
 from tsad.data.sets.fetch import fetch
-from tsad.data.sets.smd import SmdSpec
+from tsad.data.sets.published import PUBLICATIONS, PublishedSpec
+from tsad.data.sets.smd import PARTS, SmdSpec
 from tsad.data.sets.smd_published import BLOBS, blob_hash
 from tsad.errors import DataError
 
@@ -180,8 +184,8 @@ def published(monkeypatch):
             strict=True,
         )
     }
-    hashes = tuple(blob_hash(files[f"{part}/machine-1-2.txt"].encode()) for part in download_module.smd.PARTS)
-    monkeypatch.setattr(download_module, "BLOBS", {"1-2": hashes})
+    hashes = tuple(blob_hash(files[f"{part}/machine-1-2.txt"].encode()) for part in PARTS)
+    monkeypatch.setattr(smd, "BLOBS", {"1-2": hashes})
     return files
 
 
@@ -209,11 +213,26 @@ def test_smd_is_taken_from_an_archive_or_a_folder(tmp_path, published, layout):
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["ServerMachineDataset"]
 
 
+def test_every_published_data_set_is_downloaded_and_read_by_one_name():
+    names = [get_args(spec.model_fields["kind"].annotation)[0] for spec in get_args(PublishedSpec)]
+    assert names == list(PUBLICATIONS) == [spec.publication.name for spec in get_args(PublishedSpec)]
+    for publication in PUBLICATIONS.values():
+        assert publication.page.startswith("https://")
+        assert publication.title[-1] != "."
+        assert publication.member.groups == 1
+
+
+def test_the_command_line_offers_every_published_data_set(capsys):
+    with pytest.raises(SystemExit):
+        cli(["download", "mnist"])
+    assert "'mnist' is not one of 'smd', 'cicddos2019'" in capsys.readouterr().err
+
+
 def test_smd_comes_from_where_it_is_published_or_from_a_mirror(tmp_path, published, server, monkeypatch):
-    assert SETS["smd"].url == "https://github.com/NetManAIOps/OmniAnomaly/archive/refs/heads/master.zip"
+    assert PUBLICATIONS["smd"].url == "https://github.com/NetManAIOps/OmniAnomaly/archive/refs/heads/master.zip"
     server.content = lay_out(tmp_path, published, "zip").read_bytes()
     assert bring(server.url, tmp_path / "mirror") == FOUND
-    monkeypatch.setitem(SETS, "smd", dataclasses.replace(SETS["smd"], url=server.url))
+    monkeypatch.setitem(PUBLICATIONS, "smd", dataclasses.replace(PUBLICATIONS["smd"], url=server.url))
     assert bring(None, tmp_path / "home") == FOUND
     assert [path.name for path in (tmp_path / "home/data").iterdir()] == ["ServerMachineDataset"]
 

@@ -1,6 +1,6 @@
 """Types and options that verbs share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,19 @@ class Auto(click.ParamType[int | float | None]):
             return self._kind(value)
         except ValueError:
             self.fail(f"must be {self.name}, but got {value!r}", param, ctx)
+
+
+class NameIn(click.ParamType[str]):
+    """A name of a registry, which is imported when the command runs, since help must not wait for it."""
+
+    name = "name"
+
+    def __init__(self, registry: Callable[[], Iterable[str]]) -> None:
+        self._registry = registry
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the name; ends the command with 2 if the registry does not have it."""
+        return str(click.Choice(tuple(self._registry())).convert(value, param, ctx))
 
 
 overrides = click.option("--set", "assignments", multiple=True, metavar="A.B.C=VALUE", help="Put a value at a path.")

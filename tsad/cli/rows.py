@@ -1,12 +1,19 @@
 """Verbs about data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
-from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, changes_of, extra_words, overrides
+from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, NameIn, changes_of, extra_words, overrides
+
+
+def published_names() -> Iterable[str]:
+    """Returns the names of the published data sets."""
+    from tsad.data.sets.published import PUBLICATIONS
+
+    return PUBLICATIONS
 
 
 @click.group(context_settings=PLAIN)
@@ -66,11 +73,11 @@ def generate(
 
 
 @click.command(context_settings=PLAIN)
-@click.argument("name", type=click.Choice(["smd", "cicddos2019"]))
+@click.argument("name", type=NameIn(published_names))
 @click.option("--from", "origin", help="Archive (.zip), folder, or address to take it from.")
 @click.option("--to", "target", type=FOLDER, help="Default: TSAD_DATA_DIR.")
-def download(name: Literal["smd", "cicddos2019"], origin: str | None, target: Path | None) -> None:
-    """Bring a published data set into the data folder, checked."""
+def download(name: str, origin: str | None, target: Path | None) -> None:
+    """Download a published data set, such as smd, into the data folder and check its files."""
     from tsad.workflows.download import download as command
 
     command(name, origin, target)

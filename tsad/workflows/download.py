@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from tsad.data.sets.download import SETS, Name
 from tsad.data.sets.download import download as fetched
+from tsad.data.sets.published import PUBLICATIONS
 from tsad.workflows.context import read_settings
 
 
-def download(name: Name, origin: str | None, target: Path | None) -> None:
+def download(name: str, origin: str | None, target: Path | None) -> None:
     """Downloads, checks and places a data set, and says where it is.
 
     Args:
-        name: Which.
+        name: Name of a data set in `PUBLICATIONS`.
         origin: Archive, folder or address to take it from; where it is published if None.
         target: Data folder; `TSAD_DATA_DIR` if None.
     """
@@ -28,6 +28,6 @@ def download(name: Name, origin: str | None, target: Path | None) -> None:
 
         found = fetched(name, origin, folder, progress)
     click.echo(found)
-    click.echo(f"files: {folder / SETS[name].folder}")
+    click.echo(f"files: {folder / PUBLICATIONS[name].folder}")
     if target is not None:
         click.echo(f"look there with TSAD_DATA_DIR={target}")

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from tsad.data.dataset import DataSet, TypedEvent
 from tsad.data.sets.flow_bins import FlowBins, Rows, flow_rows
-from tsad.data.sets.flows import BENIGN, NUMERIC, Flows, read_flows
+from tsad.data.sets.flows import BENIGN, NUMERIC, Flows, read_flows, read_header
+from tsad.data.sets.publication import Publication
 from tsad.errors import DataError, shown
 from tsad.series import Series, runs
 from tsad.spec import Spec
@@ -29,6 +30,16 @@ _MEANS = (
     *("Flow Duration", "Flow Packets/s", "Flow IAT Mean", "Packet Length Mean", "Packet Length Std", "Down/Up Ratio"),
     "Init_Win_bytes_forward",
 )
+
+
+def _check_files(folder: Path) -> str:
+    """Returns the files whose header is the published one, which is all of them."""
+    paths: Sequence[Path] = sorted(folder.rglob("*.csv"))
+    for path in paths:
+        with path.open("rb") as file:
+            read_header(file, path.relative_to(folder))
+    names = ", ".join(path.relative_to(folder).as_posix() for path in paths)
+    return f"{len(paths)} files have the published columns (no hashes are published): {names}"
 
 
 class CicDdos2019Spec(Spec):
@@ -52,6 +63,16 @@ class CicDdos2019Spec(Spec):
         sums: Columns that are summed over a bin.
         means: Columns that are averaged over a bin.
     """
+
+    publication: ClassVar[Publication] = Publication(
+        name="cicddos2019",
+        title="CIC-DDoS2019 (Sharafaldin et al., ICCST 2019): network flows of two days, with attacks by name",
+        folder=FOLDER,
+        url=None,
+        page="https://www.unb.ca/cic/datasets/ddos-2019.html",
+        member=re.compile(r"/((?:\d\d-\d\d/)?[^/.][^/]*\.csv)$", re.ASCII),
+        check=_check_files,
+    )
 
     kind: Literal["cicddos2019"]
     files: str | tuple[str, ...] | None = None

@@ -8,41 +8,18 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal, NamedTuple
+from typing import IO, NamedTuple
 
-from tsad.data.sets import cicddos2019, smd
 from tsad.data.sets.fetch import Progress, fetch, writing
-from tsad.data.sets.flows import read_header
-from tsad.data.sets.smd import SmdSpec
-from tsad.data.sets.smd_published import BLOBS, blob_hash
+from tsad.data.sets.publication import Publication
+from tsad.data.sets.published import PUBLICATIONS
 from tsad.errors import DataError
 
-Name = Literal["smd", "cicddos2019"]
 _WORK = ".download"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A data set that others give out.
-
-    Attributes:
-        folder: Its name in the data folder.
-        url: Of its archive; None if it is given out through a form.
-        page: Where people read about it.
-        member: Fits the end of the paths of its files, wherever they lie; its group is the path below `folder`.
-        check: Takes the folder with the files; returns what is known of them, and raises `DataError` if one is wrong.
-    """
-
-    folder: str
-    url: str | None
-    page: str
-    member: re.Pattern[str]
-    check: Callable[[Path], str]
 
 
 class _File(NamedTuple):
@@ -51,14 +28,14 @@ class _File(NamedTuple):
     open: Callable[[], IO[bytes]]
 
 
-def download(name: Name, origin: str | None, data_dir: Path, progress: Progress) -> str:
+def download(name: str, origin: str | None, data_dir: Path, progress: Progress) -> str:
     """Puts a data set into the data folder, and returns what is known of its files.
 
     Everything is unpacked beside its place and checked there, then moved, so that a loader never meets half of it. A
     folder that is there gets the files that it lacks.
 
     Args:
-        name: Which.
+        name: Name of a data set in `PUBLICATIONS`.
         origin: An archive (.zip) or a folder that holds the files somewhere, or the address of an archive; where it is
             published if None.
         data_dir: Made if absent.
@@ -68,7 +45,7 @@ def download(name: Name, origin: str | None, data_dir: Path, progress: Progress)
         DataError: if there is no such origin, it does not hold the files as they were published, a file that is there is
             another one, or the folder cannot be written.
     """
-    published = SETS[name]
+    published = PUBLICATIONS[name]
     if origin is None and published.url is None:
         raise DataError(
             f"{name} is given out through a form: fill it in at {published.page}, then give what you got: "
@@ -93,7 +70,7 @@ def download(name: Name, origin: str | None, data_dir: Path, progress: Progress)
     return found
 
 
-def _copy(origin: Path, published: Published, target: Path, progress: Progress) -> None:
+def _copy(origin: Path, published: Publication, target: Path, progress: Progress) -> None:
     with ExitStack() as stack:
         files = _in_folder(origin, published) if origin.is_dir() else _in_archive(origin, published, stack)
         if not files:
@@ -127,7 +104,7 @@ def _read(source: IO[bytes], origin: Path) -> bytes:
         raise DataError(f"{origin}: must be a whole zip archive, but {error}; download it again") from None
 
 
-def _in_folder(origin: Path, published: Published) -> list[_File]:
+def _in_folder(origin: Path, published: Publication) -> list[_File]:
     found = []
     for path in sorted(origin.rglob("*")):
         match = published.member.search(f"/{path.relative_to(origin).as_posix()}")
@@ -140,7 +117,7 @@ def _opened(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _in_archive(origin: Path, published: Published, stack: ExitStack) -> list[_File]:
+def _in_archive(origin: Path, published: Publication, stack: ExitStack) -> list[_File]:
     if not origin.is_file():
         raise DataError(f"{origin}: no such file or folder; give an archive, a folder or an address by --from")
     try:
@@ -185,61 +162,3 @@ def _place(staged: Path, target: Path) -> None:
 def _remove_if_empty(folder: Path) -> None:
     if not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _check_smd(folder: Path) -> str:
-    """Returns how the machines were checked: by Git's hashes of their published files, or else by loading them."""
-    machines = SmdSpec(kind="smd", machine="all").machines(folder.parent)
-    for machine in machines:
-        if machine not in BLOBS:
-            SmdSpec(kind="smd", machine=machine).load(folder.parent)
-            continue
-        for part, published in zip(smd.PARTS, BLOBS[machine], strict=True):
-            path = folder / part / f"machine-{machine}.txt"
-            found = blob_hash(path.read_bytes()) if path.is_file() else "not there"
-            if found != published:
-                raise DataError(
-                    f"{part}/{path.name}: must be the published file (Git blob {published}), but is {found}; download it again, "
-                    f"or take another mirror"
-                )
-    if not machines:
-        raise DataError(f"{folder.name}: holds no machine; take the published archive")
-    hashed = [machine for machine in machines if machine in BLOBS]
-    others = [machine for machine in machines if machine not in BLOBS]
-    return "; ".join(
-        f"{len(those)} machines {how}: {', '.join(those)}"
-        for those, how in (
-            (hashed, "are the published files by their hashes"),
-            (others, "have the published layout (their hashes are not known)"),
-        )
-        if those
-    )
-
-
-def _check_flows(folder: Path) -> str:
-    """Returns the files whose header is the published one, which is all of them."""
-    paths: Sequence[Path] = sorted(folder.rglob("*.csv"))
-    for path in paths:
-        with path.open("rb") as file:
-            read_header(file, path.relative_to(folder))
-    names = ", ".join(path.relative_to(folder).as_posix() for path in paths)
-    return f"{len(paths)} files have the published columns (no hashes are published): {names}"
-
-
-SETS: dict[Name, Published] = {
-    "smd": Published(
-        folder="ServerMachineDataset",
-        url="https://github.com/NetManAIOps/OmniAnomaly/archive/refs/heads/master.zip",
-        page="https://github.com/NetManAIOps/OmniAnomaly",
-        member=re.compile(rf"/((?:{'|'.join(smd.PARTS)})/machine-\d+-\d+\.txt)$", re.ASCII),
-        check=_check_smd,
-    ),
-    "cicddos2019": Published(
-        folder=cicddos2019.FOLDER,
-        url=None,
-        page="https://www.unb.ca/cic/datasets/ddos-2019.html",
-        member=re.compile(r"/((?:\d\d-\d\d/)?[^/.][^/]*\.csv)$", re.ASCII),
-        check=_check_flows,
-    ),
-}
-"""What `tsad download` knows, by name."""

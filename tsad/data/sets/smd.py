@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ from tsad.data.average import averaged
 from tsad.data.dataset import DataSet, RootCause
 from tsad.data.joined import joined
 from tsad.data.scale import StandardScalerSpec
+from tsad.data.sets.publication import Publication
+from tsad.data.sets.smd_published import BLOBS, blob_hash
 from tsad.errors import DataError, shown
 from tsad.series import Series, runs
 from tsad.spec import Spec
@@ -34,6 +36,35 @@ FEATURES = tuple(f"f{column:02d}" for column in range(1, 39))
 """Names of the 38 columns; the published files have none. Column numbers start at 1, as in the interpretation labels."""
 
 
+def _check_files(folder: Path) -> str:
+    """Returns how the machines were checked: by Git's hashes of their published files, or else by loading them."""
+    machines = SmdSpec(kind="smd", machine="all").machines(folder.parent)
+    for machine in machines:
+        if machine not in BLOBS:
+            SmdSpec(kind="smd", machine=machine).load(folder.parent)
+            continue
+        for part, published in zip(PARTS, BLOBS[machine], strict=True):
+            path = folder / part / f"machine-{machine}.txt"
+            digest = blob_hash(path.read_bytes()) if path.is_file() else "not there"
+            if digest != published:
+                raise DataError(
+                    f"{part}/{path.name}: must be the published file (Git blob {published}), but is {digest}; download it again, "
+                    f"or take another mirror"
+                )
+    if not machines:
+        raise DataError(f"{folder.name}: holds no machine; take the published archive")
+    hashed = [machine for machine in machines if machine in BLOBS]
+    others = [machine for machine in machines if machine not in BLOBS]
+    return "; ".join(
+        f"{len(those)} machines {how}: {', '.join(those)}"
+        for those, how in (
+            (hashed, "are the published files by their hashes"),
+            (others, "have the published layout (their hashes are not known)"),
+        )
+        if those
+    )
+
+
 class SmdSpec(Spec):
     """One machine of SMD, or several for one detector.
 
@@ -46,6 +77,16 @@ class SmdSpec(Spec):
         scale_each: Scale each machine to mean 0 and deviation 1 of its own training rows, clipped at 50. A detector of
             such rows scores rows that were scaled likewise; set `scaler: {kind: none}` to scale them once only.
     """
+
+    publication: ClassVar[Publication] = Publication(
+        name="smd",
+        title="Server Machine Dataset (Su et al., KDD 2019): 28 machines, 38 features, one row a minute",
+        folder=_FOLDER,
+        url="https://github.com/NetManAIOps/OmniAnomaly/archive/refs/heads/master.zip",
+        page="https://github.com/NetManAIOps/OmniAnomaly",
+        member=re.compile(rf"/((?:{'|'.join(PARTS)})/machine-\d+-\d+\.txt)$", re.ASCII),
+        check=_check_files,
+    )
 
     kind: Literal["smd"]
     machine: str | tuple[str, ...]
