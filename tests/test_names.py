@@ -13,7 +13,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BANNED = {"place", "places", "found", "each", "told", "known", "wanted", "kept", "made", "given"}
 """Names that say nothing of what they hold."""
 
-CLEAN = ("arrays", "errors")
+CLEAN = (
+    "arrays",
+    "errors",
+    "selection",
+    "tracking",
+    "tuning",
+)
 """Rooms that hold none of them."""
 
 

@@ -38,7 +38,7 @@ from tsad.tuning.trial_report import EPOCH, RUNG_VALUE, Evaluation, TrialReport
 _TRIAL = "trial"
 """Key in the configuration of a Ray Tune trial, of the candidate and its name.
 
-The name stands beside the candidate because Ray Tune asks for it when it has put a placeholder for the candidate.
+The name is next to the candidate because Ray Tune asks for it while a placeholder stands for the candidate.
 """
 
 
@@ -267,7 +267,12 @@ class _SessionSearcher(Searcher):
             return str(Searcher.FINISHED)
         return None if candidate is None else {_TRIAL: _trial(candidate)}
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: FBT001, FBT002
+    def on_trial_complete(
+        self,
+        trial_id: str,
+        result: dict[str, Any] | None = None,
+        error: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
         """Does nothing, because the callback takes the results of all trials."""
 
     def save(self, checkpoint_path: str) -> None:

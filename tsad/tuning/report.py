@@ -193,7 +193,7 @@ def _importance(trials: Sequence[Trial], space: Space) -> str:
 def _correlations(trials: Sequence[Trial]) -> str:
     of_value = correlations(trials)
     if not of_value:
-        return f"Unknown: at least {MIN_PAIRS} finished trials with a test metric, and different values of both, are needed."
+        return f"Unknown: at least {MIN_PAIRS} finished trials with different values and test metrics are needed."
     others = {name: of for name in OBJECTIVES if (of := correlations(trials, name))}
     rows = [
         [column_name(name), r.value, f"{r.low:.3f} to {r.high:.3f}", n]

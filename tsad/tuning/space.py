@@ -92,7 +92,7 @@ class RangeParam(_Param):
         return self.draw(generator)
 
     def points(self) -> list[float]:
-        """Returns the values of a grid: all integers if there are at most 8, else 5 evenly spaced values that include the ends."""
+        """Returns the values of a grid: all integers if there are at most 8, else 5 evenly spaced values from end to end."""
         low, high = self.range
         if self.whole and high - low < 8:
             return list(range(int(low), int(high) + 1))
