@@ -205,11 +205,11 @@ def test_a_param_is_called_by_the_shortest_end_that_no_other_has():
 
 def test_values_are_told_as_they_were_written():
     params = {"scoring.smooth": 1, "training.learning_rate": 0.0123, "model:tcn_ae.hidden": 0, "model": 1}
-    found = param_values(trial(0, params=params), SPACE)
+    found = param_values(trial(0, params=params).candidate, SPACE)
     assert found == {"model": "tcn_ae", "tcn_ae.hidden": "16", "learning_rate": "0.0123", "smooth": "mean"}
 
 
 def test_options_of_one_kind_are_told_apart_by_their_place():
     space = Space({"mask": {"choice": [{"kind": "a", "size": 1}, {"kind": "a", "size": 2}, {"size": 3}]}})
-    told = [param_values(trial(0, params={"mask": place}), space)["mask"] for place in range(3)]
-    assert told == ["a#0", "a#1", "option"]
+    texts = [param_values(trial(0, params={"mask": option}).candidate, space)["mask"] for option in range(3)]
+    assert texts == ["a#0", "a#1", "option"]

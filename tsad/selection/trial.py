@@ -102,5 +102,9 @@ EndedTrials = Sequence[tuple[Trial, Path | None]]
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 hash of plain values, in hexadecimal digits; the order of the keys makes no difference."""
+    """Returns the SHA-256 hash of plain values, in hexadecimal digits; the order of the keys makes no difference.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold
 from tsad.arrays import Floats
 from tsad.assessment.artifacts import HEADLINES
 from tsad.evaluation.intervals import Interval, interval
-from tsad.selection.trial import Trial
+from tsad.selection.trial import Candidate, Trial
 from tsad.tuning.pareto import comparable
 from tsad.tuning.space import ChoiceParam, Param, Space
 from tsad.tuning.spec import SearchSpec
@@ -92,6 +92,10 @@ def best_of(values: Sequence[float | None], size: int) -> Interval:
 
     Raises:
         ValueError: if there is no value, or not as many as are to be drawn.
+
+    Example:
+        >>> round(best_of([0.25, 0.75, 0.5], size=2).value, 3)
+        0.667
     """
     finite = np.sort([value for value in values if value is not None])
     if not len(finite) or not 1 <= size <= len(values):
@@ -265,9 +269,9 @@ def param_value(param: Param, value: Any) -> str:
     return str(kinds[value]) if kinds.count(kinds[value]) == 1 else f"{kinds[value]}#{value}"
 
 
-def param_values(trial: Trial, space: Space) -> dict[str, str]:
-    """Returns the values of the active hyperparameters of a trial by short name, in the order of the space."""
-    names, params = param_names(space), trial.candidate.params
+def param_values(candidate: Candidate, space: Space) -> dict[str, str]:
+    """Returns the values of the active hyperparameters of a candidate for people, by short name, in the order of the space."""
+    names, params = param_names(space), candidate.params
     return {
         names[address]: param_value(param, params[address])
         for address, param in space.params.items()

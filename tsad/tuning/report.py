@@ -128,7 +128,7 @@ def _incumbents(trials: Sequence[Trial], space: Space) -> str:
         assert trial is not None  # noqa: S101
         when = f"trial {positions[trial.candidate.number]} to end, after {trial.elapsed:.1f} s"
         lines.append(_cut(f"{_number(trial.value):<9} {trial.candidate.name}  ({when})", WIDTH))
-        now, then = param_values(trial, space), param_values(before, space) if before else {}
+        now, then = param_values(trial.candidate, space), param_values(before.candidate, space) if before else {}
         changes = [
             f"{param} {then.get(param, 'not used')} -> {now.get(param, 'not used')}"
             if before
@@ -268,7 +268,7 @@ def _described(trial: Trial, space: Space) -> Iterator[str]:
         yield "reused"
     if candidate.parents:
         yield f"of {' and '.join(map(str, candidate.parents))}:"
-    params = param_values(trial, space)
+    params = param_values(candidate, space)
     yield from (f"{name}={value}" for name, value in params.items())
     if not params:
         yield candidate.family

@@ -218,7 +218,13 @@ def parse_search(values: Mapping[str, Any], name: str, source: str) -> SearchCon
         source: Where the values come from; error messages begin with it.
 
     Raises:
-        SpecError: if a value is not valid, or a random sample of the candidates contains no valid experiment.
+        SpecError: if a value is not valid, or a random sample of the candidates contains an invalid experiment.
+
+    Example:
+        >>> values = {"data": {"kind": "synthetic"}, "model": {"kind": "l2"}, "window": {"length": {"choice": [4, 8]}}}
+        >>> search = parse_search(values, "lengths", "a test")
+        >>> list(search.space.params), search.spec.algorithm.kind
+        (['window.length'], 'evolution')
     """
     template = dict(values)
     spec = parse(SearchSpec, template.pop("search", {}), f"{source}: search")

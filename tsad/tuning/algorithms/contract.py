@@ -50,6 +50,15 @@ class CandidateFactory:
     Attributes:
         space: Search space of the hyperparameters.
         generator: Random generator for all draws of a search algorithm.
+
+    Example:
+        >>> values = {"data": {"kind": "synthetic"}, "model": {"kind": "l2"}, "window": {"length": {"choice": [4, 8]}}}
+        >>> factory = CandidateFactory(Space(values), seed=0)
+        >>> candidate, is_new = factory.admit({"window.length": 1})
+        >>> candidate.name, candidate.experiment.window.length, is_new
+        ('g00-l2-000', 8, True)
+        >>> factory.new({"window.length": 1}) is None
+        True
     """
 
     def __init__(self, space: Space, seed: int) -> None:
