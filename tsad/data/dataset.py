@@ -1,4 +1,4 @@
-"""What every kind of data comes to: rows to learn from and rows to prove it on."""
+"""The data set: rows to train on and rows to test on, whatever they come from."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from tsad.series import Series
 
 
 class RootCause(NamedTuple):
-    """Which features an anomaly of the test rows moved, as whoever labeled it says.
+    """The features that a labeled anomaly of the test rows began in, according to those who labeled it.
 
     Attributes:
-        start: Its first row.
-        stop: The row after its last.
-        features: Their names.
+        start: First test row of the anomaly.
+        stop: Test row after its last one.
+        features: Names of the features that caused it.
     """
 
     start: int
@@ -24,12 +24,12 @@ class RootCause(NamedTuple):
 
 
 class TypedEvent(NamedTuple):
-    """What sort of anomaly some of the test rows are, such as an attack by its name.
+    """A stretch of anomalous test rows whose anomaly type is known, such as an attack by its name.
 
     Attributes:
-        start: Its first row.
-        stop: The row after its last.
-        name: As whoever labeled it calls it.
+        start: First test row of the event.
+        stop: Test row after its last one.
+        name: Anomaly type, as those who labeled it call it.
     """
 
     start: int
@@ -38,11 +38,11 @@ class TypedEvent(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """One of several things whose segments lie one after the other in a data set, such as a machine.
+    """One of several things whose segments follow each other in a data set, such as one of many machines.
 
     Attributes:
-        name: Of the machine.
-        train: Its first training row; its last is before the first of the next entity.
+        name: Name of the entity.
+        train: Its first training row; its last one is right before the first of the next entity.
         test: Its first test row, likewise.
     """
 
@@ -53,21 +53,21 @@ class Entity(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """A training series and a test series of the same features.
+    """A training series and a test series of the same features; every data spec returns one from `load`.
 
     Attributes:
-        name: Short name for tables and MLflow, such as `smd-1-2`.
-        source: Where it came from: a path, or the generator and its seed.
-        train: Rows to learn from; their labels, if any, are never read.
-        test: Rows after the training rows; labels, if any, are for reports.
-        continuous: Whether the first test row follows the last training row as rows follow each other.
-        root_causes: Of labeled anomalies of the test rows, as far as they are known; every row of a cause is labeled.
+        name: Short name for tables and for MLflow, such as `smd-1-2`.
+        source: Where the rows came from: a path, or a generator and its seed.
+        train: Rows to learn from, (T, F); their labels are never read.
+        test: Rows to test on, (T, F), later than the training rows; labels, if there are any, are for reports.
+        continuous: Whether the first test row follows the last training row at the usual step.
+        root_causes: Root causes of labeled anomalies of the test rows, as far as they are known; all their rows are labeled.
         typed_events: Stretches of test rows whose anomaly type is known, by first row; two of them may share rows.
-        entities: Entities that the rows belong to, in order, such as machines; empty for a single one. Each is cut in time by itself.
-        step_seconds: From one row to the next; None where nobody knows or it varies.
-        missing: What was done with empty cells, such as `ffill`; None where the source cannot have any.
-        defects: What is known to be wrong with the data and was not mended, one sentence each.
-        read_options: How rows of more such files are read; None where they come from no file of somebody's own.
+        entities: Entities that the rows belong to, in their order; empty for a single one. Each is split in time by itself.
+        step_seconds: Seconds from one row to the next; None where they are unknown or vary.
+        missing: How empty cells were filled, such as `ffill`; None where the source cannot have any.
+        defects: Known faults of the data that were not repaired, one sentence each.
+        read_options: How rows of more files like this one are read; None if the rows come from no file of the user.
     """
 
     name: str
@@ -85,10 +85,10 @@ class DataSet:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of features, values, boundaries, entities and labels, wherever they came from."""
-        found = hashlib.sha256(f"{self.continuous}{self.entities or ''}".encode())
+        """SHA-256 of features, values, boundaries, entities and labels in hexadecimal, wherever the rows came from."""
+        sha256 = hashlib.sha256(f"{self.continuous}{self.entities or ''}".encode())
         for series in (self.train, self.test):
-            found.update(repr((series.features, series.boundaries, series.values.shape)).encode())
-            found.update(series.values.tobytes())
-            found.update(b"" if series.labels is None else series.labels.tobytes())
-        return found.hexdigest()
+            sha256.update(repr((series.features, series.boundaries, series.values.shape)).encode())
+            sha256.update(series.values.tobytes())
+            sha256.update(b"" if series.labels is None else series.labels.tobytes())
+        return sha256.hexdigest()

@@ -1,32 +1,32 @@
-"""Scalers: each feature shifted and divided by what its training rows say."""
+"""Scalers: each feature is shifted and divided by statistics of its training rows."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from tsad.arrays import Floats
 from tsad.series import Series
 from tsad.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """Scaled = clip((value - center) / scale).
+    """Scales a value to clip((value - center) / scale).
 
     Attributes:
-        center: (F,) float64.
-        scale: (F,) float64, above 0.
-        clip: Largest absolute value that comes out, or None.
+        center: (F,) what is subtracted from each feature.
+        scale: (F,) what each feature is divided by, above 0.
+        clip: Largest absolute value of a scaled cell; None leaves them unlimited.
     """
 
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    center: Floats
+    scale: Floats
     clip: float | None
 
     def apply(self, series: Series) -> Series:
-        """Returns `series` with scaled values (a copy, float32)."""
+        """Returns the series with scaled values, a copy in float32."""
         values = (series.values - self.center) / self.scale
         if self.clip is not None:
             np.clip(values, -self.clip, self.clip, out=values)
@@ -34,20 +34,21 @@ class Scaler:
 
 
 class StandardScalerSpec(Spec):
-    """Mean 0 and deviation 1 on the fitted rows.
+    """Scales each feature to mean 0 and standard deviation 1 on the fit rows.
 
-    A feature that is constant there is only shifted (scale 1, scikit-learn's convention).
+    Use it unless the features already share a scale. A feature that is constant there is only shifted (scale 1, as
+    scikit-learn does).
 
     Attributes:
-        clip: Largest absolute z-score. A feature that was almost constant in training and moves later would otherwise
-            outweigh all others by orders of magnitude.
+        clip: Largest absolute z-score, above 0; null leaves it unlimited. Without it, a feature that was almost constant in
+            training and moves later outweighs all others by orders of magnitude.
     """
 
     kind: Literal["standard"] = "standard"
     clip: float | None = Field(50.0, gt=0)
 
     def fit(self, series: Series) -> Scaler:
-        """Returns the scaler of these rows."""
+        """Returns the scaler with mean and standard deviation of these rows."""
         values = series.values.astype(np.float64)
         center, scale = values.mean(axis=0), values.std(axis=0)
         constant = scale <= 1e-7 * np.maximum(np.abs(center), 1e-30)
@@ -55,7 +56,7 @@ class StandardScalerSpec(Spec):
 
 
 class NoScalerSpec(Spec):
-    """Values as they are."""
+    """Leaves values as they are."""
 
     kind: Literal["none"]
 
@@ -66,4 +67,4 @@ class NoScalerSpec(Spec):
 
 
 ScalerSpec = Annotated[StandardScalerSpec | NoScalerSpec, Field(discriminator="kind")]
-"""Every scaler that a YAML can name."""
+"""Every scaler that an experiment can name."""

@@ -1,30 +1,30 @@
-"""Cuts in time: rows to fit on, rows to validate on, rows that choose, rows that are reported."""
+"""Cuts in time: rows to fit on, rows to validate on, rows that may choose, and rows that are reported."""
 
 from dataclasses import dataclass
 from itertools import pairwise
 
 from pydantic import Field, model_validator
 
+from tsad.data.combine import concatenate
 from tsad.data.contamination import contaminate
 from tsad.data.dataset import DataSet
 from tsad.data.io.read_options import ReadOptions
-from tsad.data.joined import end_to_end
 from tsad.errors import DataError
 from tsad.series import Series
 from tsad.spec import Spec
 
 
 class SplitSpec(Spec):
-    """Where the cuts are.
+    """Where a data set is cut into fit, validation, selection and reported rows.
 
     Attributes:
-        validation: Share of the training rows, the last ones, that fits thresholds and stops training.
-        selection: Share of the test rows, the first ones, whose labels may choose among candidates. They are not
+        validation: Fraction of the training rows, the last ones, on which thresholds are fitted and training is stopped.
+        selection: Fraction of the test rows, the first ones, whose labels may choose among candidates. They are not
             reported. 0 reports all test rows.
-        gap: Rows left out at each cut, at least those that one score looks at, so that none looks across.
-        contamination: Share of anomalous rows among the fit rows, taken by their labels from the selection rows, which
-            are never reported: how a detector bears dirty training rows is then measured on rows that it has not seen,
-            the same ones for every share. Needs `selection`.
+        gap: Rows left out at each cut, at least as many as one score depends on, so that no score crosses a cut.
+        contamination: Fraction of anomalous rows among the fit rows, below 0.5, taken by their labels from the selection
+            rows, which are never reported. It measures how well a detector tolerates anomalies in its training rows on
+            test rows that it has not seen, the same ones for every fraction. Needs `selection`.
     """
 
     validation: float = Field(0.25, gt=0, lt=1)
@@ -43,7 +43,7 @@ class SplitSpec(Spec):
 
     @property
     def reads_labels(self) -> bool:
-        """Whether labels of the selection rows have a hand in the fit rows."""
+        """Whether labels of the selection rows decide which rows are fit rows."""
         return self.contamination > 0
 
 
@@ -52,14 +52,14 @@ class Parts:
     """A data set after the cuts.
 
     Attributes:
-        fit: Rows that parameters and scalers are fitted on.
-        validation: Later rows of the same kind.
-        test: All test rows, so that a reported row may have the rows before it in its window.
-        selection: Rows of `test` that may choose, or None.
-        reported: Rows of `test` that chose nothing.
-        past: Rows right before the test rows, where the two are continuous.
-        step_seconds: From one row to the next; None where nobody knows.
-        read_options: How rows of more such files are read, if they come from one.
+        fit: Rows that models and scalers are fitted on, (T, F).
+        validation: Later training rows, on which thresholds are fitted and training is stopped.
+        test: All test rows, so that the window of a reported row may contain the rows before it.
+        selection: Rows of `test` whose labels may choose among candidates; None if there are none.
+        reported: Rows of `test` that metrics are reported for.
+        past: Rows right before the test rows; None unless the test rows follow them at the usual step.
+        step_seconds: Seconds from one row to the next; None where they are unknown or vary.
+        read_options: How rows of more files like the one of the data set are read; None if it came from no such file.
     """
 
     fit: Series
@@ -73,15 +73,15 @@ class Parts:
 
 
 def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
-    """Returns the parts.
+    """Returns the parts of a data set.
 
     Args:
-        data: What to cut.
-        spec: Where.
-        reach: Rows that one score looks at, window and smoothing together.
+        data: Data set to cut; each of its entities is cut by itself.
+        spec: Where to cut.
+        reach: Rows that one score depends on, window and smoothing together.
 
     Raises:
-        DataError: if the gap is shorter than that, so that a score would look across a cut, or a part is.
+        DataError: if the gap or a part has fewer rows than that, or rows are to be selected from several entities.
     """
     if spec.gap < reach:
         raise DataError(
@@ -107,12 +107,12 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
                 f"{data.name}: the {name} part must hold the {reach} rows of one score, but has {max(rows, 0)} "
                 f"(train {len(data.train)}, test {len(data.test)}, gap {spec.gap}); give more rows or change split"
             )
-    clean = end_to_end(fit)
+    clean = concatenate(fit)
     if spec.contamination:
         clean = contaminate(clean, data.test.part(0, selected), spec.contamination, reach - 1)
     return Parts(
         fit=clean,
-        validation=end_to_end(validation),
+        validation=concatenate(validation),
         test=data.test,
         selection=slice(0, selected) if selected else None,
         reported=slice(reported, len(data.test)),
@@ -123,7 +123,7 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
 
 
 def _trained(data: DataSet, spec: SplitSpec) -> tuple[list[Series], list[Series]]:
-    """Returns the fit rows and the validation rows of each entity; a part for which there are no rows is empty."""
+    """Returns the fit rows and the validation rows of each entity; a part without rows is empty."""
     edges = [*([entity.train for entity in data.entities] or [0]), len(data.train)]
     fit, validation = [], []
     for first, after in pairwise(edges):

@@ -15,9 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from tsad.data.average import averaged
+from tsad.data.combine import average_rows, join
 from tsad.data.dataset import DataSet, RootCause
-from tsad.data.joined import joined
 from tsad.data.scale import StandardScalerSpec
 from tsad.data.sets.publication import Publication
 from tsad.data.sets.smd_published import BLOBS, blob_hash
@@ -130,10 +129,10 @@ class SmdSpec(Spec):
         Raises:
             DataError: if the files are missing, or are not what was published (columns, numbers, labels, lengths).
         """
-        loaded = [averaged(_machine(folder, name), self.every) for name in self.machines(folder)]
+        loaded = [average_rows(_machine(folder, name), self.every) for name in self.machines(folder)]
         if not loaded:
             raise DataError(f"{folder}: must hold machines of SMD, but holds none; see `tsad download smd --help`")
-        data = joined([_scaled(each) for each in loaded] if self.scale_each else loaded, "smd")
+        data = join([_scaled(machine) for machine in loaded] if self.scale_each else loaded, "smd")
         return data if self.every == 1 else replace(data, name=f"{data.name}-every-{self.every}")
 
 
