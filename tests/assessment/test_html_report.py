@@ -205,7 +205,7 @@ def test_kinds_are_told_beside_the_best_baseline_detector(known, read):
 
 def test_the_data_are_told_with_their_defects(known, read):
     _, train, test = read.sections["The data"]
-    assert train[1:6] == ["400", "1", "not known", "nobody labeled", "-"]
+    assert train[1:6] == ["400", "1", "unknown", "not labeled", "-"]
     assert test[4:6] == ["25 (6.25 %) in 2 events", "5 / 12.5 / 20"]
     assert test[6] == known.card.test.values_sha256[:12]
     for sentence in (

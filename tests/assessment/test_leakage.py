@@ -206,7 +206,7 @@ def test_windows_of_the_test_rows_that_occur_in_train_by_hand(length, windows, f
 
 @pytest.mark.parametrize(("train", "test", "found"), [((2,), (), 0), ((), (1,), 0), ((3,), (2,), 1), ((), (), 1)])
 def test_no_window_reaches_across_a_break(train, test, found):
-    assert overlap(letters("xabz", train), letters("ab", tuple(row for row in test if row < 2)), 2).found == found
+    assert overlap(letters("xabz", train), letters("ab", tuple(row for row in test if row < 2)), 2).repeated == found
 
 
 def test_a_test_that_contains_its_train_is_caught():
@@ -214,9 +214,9 @@ def test_a_test_that_contains_its_train_is_caught():
     test = dataclasses.replace(train, values=np.concatenate([strange.values, train.values]))
     for length in (1, 16, 100, 300):
         found = overlap(train, test, length)
-        assert found.found == 300 - length + 1
-        assert found.places == ((60, 0),)
-    assert overlap(train, strange, 1).share == 0
+        assert found.repeated == 300 - length + 1
+        assert found.starts == ((60, 0),)
+    assert overlap(train, strange, 1).ratio == 0
     assert str(overlap(train, test)) == (
         "300 of 360 test rows (83.3%) occur in train; stretches begin at test row 60 (training row 0)"
     )
@@ -227,15 +227,15 @@ def test_one_differing_bit_makes_another_row():
     train = sensors(50)
     values = train.values.copy()
     values[20, 3] = np.nextafter(values[20, 3], np.float32(9))
-    assert overlap(train, dataclasses.replace(train, values=values)).found == 49
+    assert overlap(train, dataclasses.replace(train, values=values)).repeated == 49
 
 
 @given(st.text("ab", min_size=1, max_size=30), st.text("ab", min_size=1, max_size=30), st.integers(1, 9))
 def test_windows_are_found_as_texts_are(train, test, length):
     texts = [test[start : start + length] for start in range(len(test) - length + 1)]
     found = overlap(letters(train), letters(test), length)
-    assert (found.windows, found.found) == (len(texts), sum(text in train for text in texts))
-    for here, there in found.places:
+    assert (found.windows, found.repeated) == (len(texts), sum(text in train for text in texts))
+    for here, there in found.starts:
         assert test[here : here + length] == train[there : there + length]
 
 

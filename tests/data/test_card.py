@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.examples import sensors
-from tsad.data.card import STRETCH, DataCard, data_card
+from tsad.data.card import COPIED_ROWS, DataCard, data_card
 from tsad.data.dataset import DataSet, RootCause, TypedEvent
 from tsad.data.overlap import Overlap
 from tsad.data.sets.csv import CsvSpec
@@ -58,9 +58,9 @@ def test_a_card_by_hand():
         "median": 1.5,
         "longest": 2,
     }
-    assert (card.constant, card.moving) == (("stuck", "idle"), ("stuck",))
-    assert card.rows_in_train == Overlap(length=1, windows=5, found=1, places=((0, 1),))
-    assert card.windows_in_train == Overlap(length=STRETCH, windows=0, found=0, places=())
+    assert (card.constant, card.changing) == (("stuck", "idle"), ("stuck",))
+    assert card.rows_in_train == Overlap(length=1, windows=5, repeated=1, starts=((0, 1),))
+    assert card.windows_in_train == Overlap(length=COPIED_ROWS, windows=0, repeated=0, starts=())
     assert card.defects == ("the clock was wrong",)
 
 
@@ -110,10 +110,10 @@ def test_the_page_of_a_card_tells_both_parts_facts_and_defects():
     for line in (
         "# Data card: small",
         "| rows | 4 | 5 |",
-        "| anomalous rows | nobody labeled | 3 (60.00%) in 2 events |",
+        "| anomalous rows | not labeled | 3 (60.00%) in 2 events |",
         "| rows in an event, shortest / median / longest |  | 1 / 1.5 / 2 |",
         "- Time from row to row: 60 seconds",
-        "- Constant in train: stuck, idle; of these move in test: stuck",
+        "- Constant in train: stuck, idle; of these change in test: stuck",
         "- 1 of 5 test rows (20.0%) occur in train; stretches begin at test row 0 (training row 1)",
         "- the clock was wrong",
     ):
@@ -229,16 +229,16 @@ def test_the_card_of_the_published_machine_1_3(smd_folder):
     assert (card.train.rows, card.test.rows, card.step_seconds) == (23702, 23703, 60.0)
     assert (card.test.events.count, card.test.events.rows, card.root_causes) == (12, 817, 11)
     assert card.constant == ("f08", "f27", "f37", "f38")
-    assert card.rows_in_train.found == card.windows_in_train.found == 0
+    assert card.rows_in_train.repeated == card.windows_in_train.repeated == 0
     assert "over train and test together, it seems: all 34 features" in card.defects[0]
     assert len(card.defects) == 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("machine", "moving"), [("2-8", ("f17", "f18", "f29")), ("1-6", ("f37",)), ("3-7", ())])
-def test_constant_columns_of_published_machines_that_move_in_test(smd_folder, machine, moving):
+@pytest.mark.parametrize(("machine", "changing"), [("2-8", ("f17", "f18", "f29")), ("1-6", ("f37",)), ("3-7", ())])
+def test_constant_columns_of_published_machines_that_move_in_test(smd_folder, machine, changing):
     card = data_card(SmdSpec(kind="smd", machine=machine).load(smd_folder))
-    assert card.moving == moving
+    assert card.changing == changing
     assert "over train and test together" in card.defects[0]
 
 
@@ -248,4 +248,4 @@ def test_rows_of_sensors_are_found_where_they_were_copied_to():
     values[100:150] = train.values[20:70]
     card = data_card(DataSet("copied", "made here", train, dataclasses.replace(test, values=values)))
     assert card.rows_in_train == Overlap(1, 200, 50, ((100, 20),))
-    assert card.windows_in_train == Overlap(STRETCH, 200 - STRETCH + 1, 50 - STRETCH + 1, ((100, 20),))
+    assert card.windows_in_train == Overlap(COPIED_ROWS, 200 - COPIED_ROWS + 1, 50 - COPIED_ROWS + 1, ((100, 20),))

@@ -11,9 +11,9 @@ from tsad.data.injection import (
     ANOMALY_TYPES,
     CHANGES,
     LONGEST,
+    ContextWindow,
     Event,
     Injected,
-    Site,
     contextual,
     decoupling,
     deviations,
@@ -40,16 +40,16 @@ def rows(count=900, boundaries=BREAKS):
     return Series(np.hstack([series.values, still]), (*series.features, "still"), boundaries=boundaries)
 
 
-def injected(anomaly_types=ANOMALY_TYPES, share=0.1, seed=0, margin=20, series=None):
-    return inject(series or rows(), anomaly_types, share, np.random.default_rng(seed), margin=margin)
+def injected(anomaly_types=ANOMALY_TYPES, anomaly_ratio=0.1, seed=0, margin=20, series=None):
+    return inject(series or rows(), anomaly_types, anomaly_ratio, np.random.default_rng(seed), margin=margin)
 
 
 def column(*values):
     return np.array(values, float)[:, None]
 
 
-def site(segment, start, length, height):
-    return Site(column(*segment), start, length, np.array([float(height)]))
+def context(segment, start, length, amplitude):
+    return ContextWindow(column(*segment), start, length, np.array([float(amplitude)]))
 
 
 # --- every kind ---
@@ -99,7 +99,7 @@ def test_a_feature_that_never_moves_is_left_alone(kind):
 
 @pytest.mark.parametrize("kind", ["point", "level_shift", "trend"])
 def test_the_largest_change_lies_in_the_stated_range_of_deviations(kind):
-    before, after = rows(), injected([kind], share=0.3)
+    before, after = rows(), injected([kind], anomaly_ratio=0.3)
     sizes = np.abs(after.series.values - before.values)[:, :-1] / deviations(before.values)[:-1]
     largest = [sizes[event.start : event.stop].max() for event in after.events]
     assert len(largest) > 5
@@ -117,47 +117,47 @@ def test_some_kinds_bring_no_value_that_is_new(kind):
 # --- by hand ---
 
 
-def test_a_shift_adds_its_height():
-    np.testing.assert_array_equal(shift(site([1, 2, 3, 4], 1, 2, -5), NOTHING), column(-3, -2))
+def test_a_shift_adds_its_amplitude():
+    np.testing.assert_array_equal(shift(context([1, 2, 3, 4], 1, 2, -5), NOTHING), column(-3, -2))
 
 
 def test_a_contextual_change_moves_towards_the_farther_end_and_not_past_it():
     segment = [0, 10, 2, 9, 6]  # from 2 up, from 9 and 6 down
-    np.testing.assert_array_equal(contextual(site(segment, 2, 3, -4), NOTHING), column(6, 5, 2))
-    np.testing.assert_array_equal(contextual(site(segment, 2, 3, 50), NOTHING), column(10, 0, 0))
+    np.testing.assert_array_equal(contextual(context(segment, 2, 3, -4), NOTHING), column(6, 5, 2))
+    np.testing.assert_array_equal(contextual(context(segment, 2, 3, 50), NOTHING), column(10, 0, 0))
 
 
-def test_a_trend_ends_at_its_height():
-    np.testing.assert_array_equal(trend(site([1, 1, 1, 1, 7], 0, 4, 2), NOTHING), column(1.5, 2, 2.5, 3))
+def test_a_trend_ends_at_its_amplitude():
+    np.testing.assert_array_equal(trend(context([1, 1, 1, 1, 7], 0, 4, 2), NOTHING), column(1.5, 2, 2.5, 3))
 
 
 def test_a_seasonal_change_of_three_rows_is_one_period():
     wave = np.sqrt(3) / 2  # sin(2 pi / 3)
     np.testing.assert_allclose(
-        seasonal(site([1, 1, 1], 0, 3, 2), NOTHING), column(1 + 2 * wave, 1 - 2 * wave, 1), atol=1e-12
+        seasonal(context([1, 1, 1], 0, 3, 2), NOTHING), column(1 + 2 * wave, 1 - 2 * wave, 1), atol=1e-12
     )
 
 
 def test_a_seasonal_change_has_a_period_between_three_rows_and_its_length():
-    found = [seasonal(site([0] * 60, 0, 60, 1), np.random.default_rng(seed))[:, 0] for seed in range(40)]
+    found = [seasonal(context([0] * 60, 0, 60, 1), np.random.default_rng(seed))[:, 0] for seed in range(40)]
     crossings = [int((np.diff(np.sign(wave)) != 0).sum()) for wave in found]  # two in a period
     assert 1 <= min(crossings) <= 4
     assert 20 < max(crossings) <= 40
 
 
-def test_a_noise_burst_adds_normal_noise_times_its_height():
+def test_a_noise_burst_adds_normal_noise_times_its_amplitude():
     noise = np.random.default_rng(5).standard_normal((3, 1))
-    found = noise_burst(site([1, 2, 3, 4], 1, 3, 2), np.random.default_rng(5))
+    found = noise_burst(context([1, 2, 3, 4], 1, 3, 2), np.random.default_rng(5))
     np.testing.assert_array_equal(found, column(2, 3, 4) + 2 * noise)
 
 
 def test_a_flat_line_repeats_its_first_row():
-    np.testing.assert_array_equal(flat_line(site([1, 2, 3, 4], 1, 3, 9), NOTHING), column(2, 2, 2))
+    np.testing.assert_array_equal(flat_line(context([1, 2, 3, 4], 1, 3, 9), NOTHING), column(2, 2, 2))
 
 
 def test_a_decoupled_feature_shows_rows_from_its_own_length_away_or_farther():
     found = {
-        tuple(decoupling(site(range(9), 3, 3, 9), np.random.default_rng(seed))[:, 0].tolist()) for seed in range(20)
+        tuple(decoupling(context(range(9), 3, 3, 9), np.random.default_rng(seed))[:, 0].tolist()) for seed in range(20)
     }
     assert found == {(0, 1, 2), (6, 7, 8)}
 
@@ -179,14 +179,14 @@ def test_a_detector_with_a_memory_is_excused_for_as_many_rows_as_the_event_has()
 
 @given(
     count=st.integers(150, 1500),
-    share=st.floats(0.02, 0.2),
+    anomaly_ratio=st.floats(0.02, 0.2),
     margin=st.integers(0, 40),
     cut=st.floats(0.3, 0.7),
     seed=st.integers(0, 1000),
 )
-def test_events_lie_apart_inside_their_segment_and_make_about_the_share(count, share, margin, cut, seed):
+def test_events_lie_apart_inside_their_segment_and_make_about_the_ratio(count, anomaly_ratio, margin, cut, seed):
     series = rows(count, (round(cut * count),))
-    found = injected(share=share, seed=seed, margin=margin, series=series)
+    found = injected(anomaly_ratio=anomaly_ratio, seed=seed, margin=margin, series=series)
     longest = 0
     for first, after in series.segments():
         inner = found.inner[first:after]
@@ -201,19 +201,19 @@ def test_events_lie_apart_inside_their_segment_and_make_about_the_share(count, s
         assert event.stop - event.start == 1 or event.anomaly_type != "point"
         longest = max(longest, event.stop - event.start)
     assert longest <= LONGEST
-    wanted = share * found.inner.sum()
+    wanted = anomaly_ratio * found.inner.sum()
     assert wanted <= found.series.labels.sum() < wanted + longest
 
 
 def test_no_event_reaches_across_a_break_without_margins():
     series = rows(1200, tuple(range(40, 1200, 40)))
-    events = injected(["level_shift"], share=0.3, margin=0, series=series).events
+    events = injected(["level_shift"], anomaly_ratio=0.3, margin=0, series=series).events
     assert len(events) > 20
     assert all(event.start // 40 == (event.stop - 1) // 40 for event in events)
 
 
 def test_kinds_come_in_turn():
-    anomaly_types = [event.anomaly_type for event in injected(share=0.25, series=rows(4000, ())).events]
+    anomaly_types = [event.anomaly_type for event in injected(anomaly_ratio=0.25, series=rows(4000, ())).events]
     counts = [anomaly_types.count(kind) for kind in ANOMALY_TYPES]
     assert min(counts) >= 1
     assert max(counts) - min(counts) <= 1
@@ -221,7 +221,7 @@ def test_kinds_come_in_turn():
 
 def test_an_event_touches_one_feature_in_five_or_more():
     series = sensors(6000, features=20)
-    counts = [len(event.features) for event in injected(["level_shift"], share=0.3, series=series).events]
+    counts = [len(event.features) for event in injected(["level_shift"], anomaly_ratio=0.3, series=series).events]
     assert 4 <= min(counts) < 8
     assert 12 < max(counts) <= 20
 
@@ -237,31 +237,31 @@ def test_labels_of_the_rows_are_not_read():
 
 
 @pytest.mark.parametrize(
-    ("anomaly_types", "share", "message"),
+    ("anomaly_types", "anomaly_ratio", "message"),
     [
         (
             [],
             0.1,
-            r"needs an anomaly type and a share above 0 and up to 0\.3, but got anomaly_types=\[\] and share=0\.1; take some of point",
+            r"needs an anomaly type and a ratio above 0 and up to 0\.3, but got anomaly_types=\[\] and anomaly_ratio=0\.1; take some of point",
         ),
-        (["point"], 0.0, r"but got anomaly_types=\['point'\] and share=0\.0; .* a share such as 0\.1"),
-        (["point"], 0.4, r"but got anomaly_types=\['point'\] and share=0\.4"),
+        (["point"], 0.0, r"but got anomaly_types=\['point'\] and anomaly_ratio=0\.0; .* a ratio such as 0\.1"),
+        (["point"], 0.4, r"but got anomaly_types=\['point'\] and anomaly_ratio=0\.4"),
     ],
 )
-def test_no_kind_or_an_impossible_share_is_refused(anomaly_types, share, message):
+def test_no_anomaly_type_or_an_impossible_ratio_is_refused(anomaly_types, anomaly_ratio, message):
     with pytest.raises(ValueError, match=message):
-        injected(anomaly_types, share)
+        injected(anomaly_types, anomaly_ratio)
 
 
 def test_rows_in_which_nothing_moves_are_refused():
     still = Series(np.ones((50, 2), np.float32), ("a", "b"))
-    with pytest.raises(DataError, match="all 2 features are constant in these 50 rows; give rows in which one moves"):
+    with pytest.raises(DataError, match="all 2 features are constant in these 50 rows; give rows in which one varies"):
         injected(series=still)
 
 
 def test_rows_without_room_are_refused():
     with pytest.raises(
-        DataError, match=r"none of \['trend'\] finds room in 5 rows, or changes anything there; give more"
+        DataError, match=r"none of \['trend'\] has room in 5 rows, or changes anything there; give more"
     ):
         injected(["trend"], series=sensors(5))
 
@@ -269,5 +269,5 @@ def test_rows_without_room_are_refused():
 def test_a_flat_line_that_would_change_nothing_is_not_made():
     values = np.zeros((400, 1), np.float32)
     values[5] = 1  # in the margin
-    with pytest.raises(DataError, match=r"none of \['flat_line'\] finds room in 400 rows, or changes anything there"):
+    with pytest.raises(DataError, match=r"none of \['flat_line'\] has room in 400 rows, or changes anything there"):
         injected(["flat_line"], series=Series(values, ("a",)))

@@ -1,4 +1,4 @@
-"""The data card: what a data set is, and what is known to be wrong with it."""
+"""The data card: what a data set contains, and which faults of it are known."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from tsad.errors import DataError
 from tsad.series import Series, runs
 from tsad.spec import Spec
 
-STRETCH = 32
-"""Rows in the windows that are looked for in both parts."""
+COPIED_ROWS = 32
+"""Rows in the windows of test rows that are searched for in the training rows."""
 
 
 class EventsCard(Spec):
-    """Labeled anomalies of one part.
+    """Labeled anomalies of the training or the test rows.
 
     Attributes:
-        count: Unbroken stretches of anomalous rows.
-        rows: Anomalous rows.
-        ratio: Their share of all rows.
-        shortest: Rows of the shortest stretch; 0 if there is none, like those below.
-        median: The middle length.
-        longest: Rows of the longest.
+        count: Number of events, which are unbroken stretches of anomalous rows.
+        rows: Number of anomalous rows.
+        ratio: Fraction of all rows that are anomalous.
+        shortest: Rows of the shortest event; 0 if there is no event.
+        median: Median number of rows of an event; 0 if there is no event.
+        longest: Rows of the longest event; 0 if there is no event.
     """
 
     count: int
@@ -41,8 +41,8 @@ class AnomalyTypeCard(Spec):
 
     Attributes:
         name: Name of the anomaly type.
-        events: How many there are.
-        rows: In them.
+        events: Number of events of this type.
+        rows: Number of rows in these events.
     """
 
     name: str
@@ -51,16 +51,16 @@ class AnomalyTypeCard(Spec):
 
 
 class PartCard(Spec):
-    """Training or test rows.
+    """The training rows or the test rows.
 
     Attributes:
-        rows: T.
-        segments: Stretches of rows without a boundary.
-        values_sha256: Of the (T, F) values as little-endian float32, row by row.
-        labels_sha256: Of the (T,) labels as one byte each, 0 or 1; None where nobody labeled.
-        first_time: Of the first row, ISO 8601 to the second; None without times.
-        last_time: Of the last row.
-        events: Labeled anomalies; None where nobody labeled.
+        rows: Number of rows, T.
+        segments: Number of stretches of rows without a boundary.
+        values_sha256: SHA-256 of the (T, F) values as little-endian float32, row by row.
+        labels_sha256: SHA-256 of the (T,) labels as one byte each, 0 or 1; None without labels.
+        first_time: Time of the first row, ISO 8601 to the second; None without times.
+        last_time: Time of the last row, likewise.
+        events: Labeled anomalies; None without labels.
     """
 
     rows: int
@@ -73,23 +73,25 @@ class PartCard(Spec):
 
 
 class DataCard(Spec):
-    """A data set described for whoever has to trust a number made with it; `model_dump_json` is `data_card.json`.
+    """A description of a data set for everyone who has to trust a number that was computed on it.
+
+    `data_card` makes one; `model_dump_json` is the content of `data_card.json`, `to_markdown` a page for people.
 
     Attributes:
-        name: Of the data set.
-        source: Where it came from.
-        features: The F names.
-        step_seconds: From one row to the next; None where nobody knows or it varies.
-        missing: What was done with empty cells; None where the source cannot have any.
-        train: Its rows.
-        test: Its rows.
-        root_causes: Anomalies of the test rows whose features are known.
-        anomaly_types: Anomaly types of the test rows, the one with the most rows first; a row may be of several, or of none.
+        name: Name of the data set.
+        source: Where the rows came from.
+        features: Names of the F features.
+        step_seconds: Seconds from one row to the next; None where they are unknown or vary.
+        missing: How empty cells were filled; None where the source cannot have any.
+        train: The training rows.
+        test: The test rows.
+        root_causes: Number of anomalies of the test rows whose root causes are known.
+        anomaly_types: Anomaly types of the test rows, the one with the most rows first; a row may have several types, or none.
         constant: Features that never change in the training rows.
-        moving: Those of them that take another value in the test rows.
-        rows_in_train: Test rows that occur in the training rows.
-        windows_in_train: Windows of `STRETCH` test rows that do.
-        defects: What is wrong with the data and cannot be mended here, one sentence each.
+        changing: Constant features that have another value in the test rows.
+        rows_in_train: Test rows that occur in the training rows too.
+        windows_in_train: Windows of `COPIED_ROWS` test rows that occur in the training rows too.
+        defects: Known faults of the data that were not repaired, one sentence each.
     """
 
     name: str
@@ -102,15 +104,15 @@ class DataCard(Spec):
     root_causes: int
     anomaly_types: tuple[AnomalyTypeCard, ...] = ()
     constant: tuple[str, ...]
-    moving: tuple[str, ...]
+    changing: tuple[str, ...]
     rows_in_train: Overlap
     windows_in_train: Overlap
     defects: tuple[str, ...]
 
     def to_markdown(self) -> str:
-        """Returns the card as a page for people: a table of both parts, a list of facts, the known defects."""
-        step = "not known" if self.step_seconds is None else f"{self.step_seconds:g} seconds"
-        constant, moving = (", ".join(names) or "none" for names in (self.constant, self.moving))
+        """Returns the card as Markdown: a table of both parts, a list of facts, and the known defects."""
+        step = "unknown" if self.step_seconds is None else f"{self.step_seconds:g} seconds"
+        constant, changing = (", ".join(names) or "none" for names in (self.constant, self.changing))
         columns = zip(_lines(self.train), _lines(self.test), strict=True)
         return "\n".join(
             [
@@ -125,8 +127,8 @@ class DataCard(Spec):
                 f"- Time from row to row: {step}",
                 f"- Policy for empty cells: {self.missing or 'none needed'}",
                 f"- Root causes are known for {self.root_causes} anomalies",
-                f"- Anomaly types: {'; '.join(map(_sentence, self.anomaly_types)) or 'not known'}",
-                f"- Constant in train: {constant}; of these move in test: {moving}",
+                f"- Anomaly types: {'; '.join(map(_sentence, self.anomaly_types)) or 'unknown'}",
+                f"- Constant in train: {constant}; of these change in test: {changing}",
                 f"- {self.rows_in_train}",
                 f"- {self.windows_in_train}",
                 "",
@@ -139,7 +141,7 @@ class DataCard(Spec):
 
 
 def data_card(data: DataSet) -> DataCard:
-    """Returns the card of a data set, the defects that its values show before those that its loader knows.
+    """Returns the card of a data set; defects that its values show come before those that its loader reported.
 
     Raises:
         DataError: if there are no training rows or no test rows.
@@ -151,7 +153,7 @@ def data_card(data: DataSet) -> DataCard:
         )
     train, test = data.train.values, data.test.values
     constant = (train == train[:1]).all(axis=0)
-    moving = constant & (test != train[:1]).any(axis=0)
+    changing = constant & (test != train[:1]).any(axis=0)
     return DataCard(
         name=data.name,
         source=data.source,
@@ -163,9 +165,9 @@ def data_card(data: DataSet) -> DataCard:
         root_causes=len(data.root_causes),
         anomaly_types=_anomaly_types(data.typed_events),
         constant=_named(data.train.features, constant),
-        moving=_named(data.train.features, moving),
+        changing=_named(data.train.features, changing),
         rows_in_train=overlap(data.train, data.test),
-        windows_in_train=overlap(data.train, data.test, STRETCH),
+        windows_in_train=overlap(data.train, data.test, COPIED_ROWS),
         defects=(*_joint_scaling(train, test), *data.defects),
     )
 
@@ -218,7 +220,7 @@ def _joint_scaling(train: NDArray[np.float32], test: NDArray[np.float32]) -> lis
     return [
         f"values are scaled by minimum and maximum over train and test together, it seems: all {int(ranged.sum())} features "
         f"with more than two values reach exactly 0 and 1, {int(late.sum())} of them only with the test rows; training rows "
-        f"then tell the range of the test rows"
+        f"then reveal the range of the test rows"
     ]
 
 
@@ -229,13 +231,13 @@ def _named(features: tuple[str, ...], which: NDArray[np.bool_]) -> tuple[str, ..
 def _lines(part: PartCard) -> list[tuple[str, str]]:
     """Returns name and value of each line of the table."""
     events = part.events
-    found = "nobody labeled" if events is None else f"{events.rows} ({events.ratio:.2%}) in {events.count} events"
+    anomalous = "not labeled" if events is None else f"{events.rows} ({events.ratio:.2%}) in {events.count} events"
     lengths = "" if not events else f"{events.shortest} / {events.median:g} / {events.longest}"
     return [
         ("rows", str(part.rows)),
         ("segments", str(part.segments)),
-        ("time", f"{part.first_time} to {part.last_time}" if part.first_time else "not known"),
-        ("anomalous rows", found),
+        ("time", f"{part.first_time} to {part.last_time}" if part.first_time else "unknown"),
+        ("anomalous rows", anomalous),
         ("rows in an event, shortest / median / longest", lengths),
         ("sha256 of values", part.values_sha256),
         ("sha256 of labels", part.labels_sha256 or ""),

@@ -1,4 +1,4 @@
-"""What a test series has word for word from its training series."""
+"""Rows and windows of a test series that occur in its training series too, every value the same."""
 
 from dataclasses import dataclass
 
@@ -15,65 +15,67 @@ class Overlap:
 
     Attributes:
         length: Rows in a window, L.
-        windows: Windows of the test rows, each start counted.
-        found: Those that occur in the training rows.
-        places: (test row, training row) where each of the first five unbroken stretches of them begins.
+        windows: Number of windows of the test rows, one for each possible first row.
+        repeated: Number of those that occur in the training rows.
+        starts: First (test row, training row) of each of the first five unbroken runs of repeated windows.
     """
 
     length: int
     windows: int
-    found: int
-    places: tuple[tuple[int, int], ...]
+    repeated: int
+    starts: tuple[tuple[int, int], ...]
 
     @property
-    def share(self) -> float:
-        """Of the windows, 0 if there is none."""
-        return self.found / self.windows if self.windows else 0.0
+    def ratio(self) -> float:
+        """Fraction of the windows that occur in the training rows; 0 if there are no windows."""
+        return self.repeated / self.windows if self.windows else 0.0
 
     def __str__(self) -> str:
         what = "test rows" if self.length == 1 else f"windows of {self.length} test rows"
-        places = ", ".join(f"{test} (training row {train})" for test, train in self.places)
-        return f"{self.found} of {self.windows} {what} ({self.share:.1%}) occur in train" + (
-            f"; stretches begin at test row {places}" if places else ""
+        starts = ", ".join(f"{test} (training row {train})" for test, train in self.starts)
+        return f"{self.repeated} of {self.windows} {what} ({self.ratio:.1%}) occur in train" + (
+            f"; stretches begin at test row {starts}" if starts else ""
         )
 
 
 def overlap(train: Series, test: Series, length: int = 1) -> Overlap:
-    """Returns which windows of the test rows occur in the training rows, every value the same to the bit.
+    """Returns which windows of the test rows occur in the training rows, every value equal to the bit.
 
-    A single row may recur by chance where features have few values or stand still; a long window that recurs was copied.
-    A window reaches across no break.
+    Use it to find copied rows. A single row may recur by chance where features have few values or are constant; a long window
+    that recurs was copied. No window crosses a boundary.
 
     Args:
-        train: Rows to look in.
-        test: Rows of the same features to look for.
+        train: (T, F) rows to look in.
+        test: (T', F) rows of the same features to look for.
         length: Rows in a window, L, at least 1.
     """
-    names = _names(np.concatenate([train.values, test.values]), length)
-    there, here = _starts(train, length), _starts(test, length)
-    known, first = np.unique(names[there], return_index=True)
-    sought = names[len(train) + here]
-    found = np.isin(sought, known)
-    begins = [begin for begin, _ in runs(found)[:5]]
-    twins = there[first[np.searchsorted(known, sought[begins])]]
-    places = tuple((int(test_row), int(train_row)) for test_row, train_row in zip(here[begins], twins, strict=True))
-    return Overlap(length, len(here), int(found.sum()), places)
+    numbers = _window_numbers(np.concatenate([train.values, test.values]), length)
+    train_starts, test_starts = _starts(train, length), _starts(test, length)
+    train_numbers, first = np.unique(numbers[train_starts], return_index=True)
+    test_numbers = numbers[len(train) + test_starts]
+    repeated = np.isin(test_numbers, train_numbers)
+    begins = [begin for begin, _ in runs(repeated)[:5]]
+    twins = train_starts[first[np.searchsorted(train_numbers, test_numbers[begins])]]
+    starts = zip(test_starts[begins], twins, strict=True)
+    return Overlap(
+        length, len(test_starts), int(repeated.sum()), tuple((int(row), int(train_row)) for row, train_row in starts)
+    )
 
 
-def _names(values: NDArray[np.float32], length: int) -> Integers:
-    """Returns a number for the window that starts at each row, the same for the same windows.
+def _window_numbers(values: NDArray[np.float32], length: int) -> Integers:
+    """Returns a number for the window that starts at each row; equal windows have equal numbers, and others differ.
 
-    A window is named by its first and its last part, which may share rows, and parts double until they are long enough:
-    exact as a comparison, and log2(L) sorts instead of L comparisons for each pair of rows.
+    A window is numbered by its first and its last part, which may share rows, and parts double until they are long enough:
+    as exact as a comparison, with log2(L) sorts instead of L comparisons for each pair of rows.
     """
     rows = np.ascontiguousarray(values)
-    names: Integers = np.unique(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_inverse=True)[1]
+    numbers: Integers = np.unique(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_inverse=True)[1]
     part = 1
     while part < length:
         ahead = min(part, length - part)
-        names = np.unique(names[:-ahead] * len(rows) + names[ahead:], return_inverse=True)[1]
+        numbers = np.unique(numbers[:-ahead] * len(rows) + numbers[ahead:], return_inverse=True)[1]
         part += ahead
-    return names
+    return numbers
 
 
 def _starts(series: Series, length: int) -> Integers:

@@ -9,7 +9,7 @@ from numpy.random import Generator
 from pydantic import Field, model_validator
 
 from tsad.data.dataset import DataSet, RootCause, TypedEvent
-from tsad.data.injection import CHANGES, AnomalyType, Site
+from tsad.data.injection import CHANGES, AnomalyType, ContextWindow
 from tsad.data.sets.synthetic.sensors import Values, sensor_names, sensors
 from tsad.series import Series
 from tsad.spec import Spec
@@ -80,13 +80,15 @@ class SyntheticSpec(Spec):
             if anomaly_type == "decoupling":
                 values[rows, moved] = _elsewhere(values[rows, moved], drivers[:, moved], start, generator)
             else:
-                height = _heights(anomaly_type, len(moved), generator)
-                values[rows, moved] = CHANGES[anomaly_type](Site(values[:, moved], start, length, height), generator)
+                amplitude = _amplitudes(anomaly_type, len(moved), generator)
+                values[rows, moved] = CHANGES[anomaly_type](
+                    ContextWindow(values[:, moved], start, length, amplitude), generator
+                )
             causes.append(RootCause(start, start + length, tuple(names[sensor] for sensor in sorted(moved))))
         return values, causes
 
 
-def _heights(anomaly_type: AnomalyType, count: int, generator: Generator) -> Values:
+def _amplitudes(anomaly_type: AnomalyType, count: int, generator: Generator) -> Values:
     """Returns the (count,) size of a change; points and shifts go up or down, each sensor by itself."""
     signs = generator.choice([-1.0, 1.0], size=count) if anomaly_type in {"point", "level_shift"} else np.ones(count)
     return {"point": 3.0, "level_shift": 1.5, "noise_burst": 0.8}.get(anomaly_type, 0.0) * signs
