@@ -1,101 +1,28 @@
-import os
+"""Detectors are logged, registered and loaded again."""
+
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from mlflow.exceptions import MlflowException
 
 from tests.examples import sensors
-from tests.stores import clear_environment, opened
+from tests.registry.logged import BEFORE, NAME, table
 from tsad.assessment.artifacts import DETECTOR
-from tsad.data.dataset import DataSet
-from tsad.detector.detector import DESCRIPTION, WEIGHTS, Detector
-from tsad.detector.score_table import flag_table
+from tsad.detector.detector import DESCRIPTION, WEIGHTS
 from tsad.errors import DetectorError
-from tsad.experiment import ExperimentConfig, run
 from tsad.registry.aliases import champion, promote
 from tsad.registry.load import load_detector, model_folder
-from tsad.registry.log import log_detector, requirements, sample_of
+from tsad.registry.log import requirements, sample_of
 from tsad.registry.register import list_versions, register, resolve
-from tsad.spec import parse
-from tsad.tracking.runs import RunWriter
-from tsad.tracking.store import Store
 
 # MLflow's look at the input example, under pandas 3.1
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated:pandas.errors.Pandas4Warning")
-
-NAME = "tsad-under-test"
-EXPERIMENT = {
-    "data": {"kind": "synthetic", "rows": 400, "features": 4, "events": 8},
-    "split": {"gap": 12},
-    "window": {"length": 8},
-    "model": {"kind": "lstm_ae", "hidden": 4, "latent": 2},
-    "training": {"epochs": 1},
-    "scoring": {"over": "window", "smooth": {"kind": "mean", "length": 3}},
-    "threshold": {"kind": "percentile", "percentile": 80},
-}
-BEFORE = 7 + 2
-"""Rows before the first score: a window of 8, then the mean of 3."""
-
-
-@dataclass(frozen=True)
-class Logged:
-    """A detector that was logged and registered once."""
-
-    store: Store
-    run_id: str
-    uri: str
-    version: str
-    folder: Path
-    data: DataSet
-    detector: Detector
-
-    @property
-    def rows(self):
-        return table(self.data.test)
-
-
-def table(series):
-    return pd.DataFrame(series.values.astype(np.float64), columns=list(series.features))
-
-
-@pytest.fixture(scope="module")
-def logged(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        clear_environment(patch)
-        patch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-        store = opened(tmp_path_factory.getbasetemp() / "store")
-        experiment = parse(ExperimentConfig, EXPERIMENT, "experiment")
-        data, folder = experiment.data.load(Path()), tmp_path_factory.mktemp("saved") / DETECTOR
-        detector = run(experiment, data).detector
-        detector.save(folder)
-        writer = RunWriter.create(store, store.experiment(), "logs a detector", {})
-        writer.files(folder, DETECTOR)
-        uri = log_detector(writer.run_id, folder, data.test, {"tsad.champion_trials": "g00-lstm_ae-000"})
-        writer.metrics({"ranking/pr_auc": 0.5})
-        version = register(uri, NAME, {"tsad.run": writer.run_id})
-        promote(NAME, version)
-        writer.end()
-        yield Logged(store, writer.run_id, uri, version, folder, data, detector)
-
-
-@pytest.fixture(scope="module")
-def fetched(logged, tmp_path_factory):
-    """The registered model as a folder."""
-    target = tmp_path_factory.mktemp("fetched")
-    return Path(mlflow.artifacts.download_artifacts(f"models:/{NAME}@champion", dst_path=str(target)))
-
-
-@pytest.fixture(scope="module")
-def loaded(logged):
-    return mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
 
 
 # --- what lies in the registry ---
@@ -230,106 +157,6 @@ def test_a_version_is_found_by_number_and_by_alias(logged):
 def test_what_is_no_version_of_the_registry_is_not_looked_for(model):
     with pytest.raises(DetectorError, match=r"is models:/NAME/VERSION or models:/NAME@ALIAS, but got "):
         resolve(model)
-
-
-# --- what it says ---
-
-
-def test_the_served_model_says_what_the_detector_says(logged, loaded):
-    served = loaded.predict(logged.rows)
-    expected = flag_table(logged.detector, logged.rows, "input")
-    pd.testing.assert_frame_equal(served, expected)
-    scores = logged.detector.score(logged.data.test)
-    np.testing.assert_array_equal(served["score"].astype(float), scores.values)
-    np.testing.assert_array_equal(served["flag"], logged.detector.flag(scores))
-    assert served["score"].isna().sum() == BEFORE
-    assert 0 < served["flag"].sum() < len(served) - BEFORE
-
-
-def test_overlapping_chunks_get_the_scores_of_the_whole(logged, loaded):
-    whole = loaded.predict(logged.rows)
-    chunks = [loaded.predict(logged.rows[max(0, start - BEFORE) : start + 90]) for start in range(0, 400, 90)]
-    joined = pd.concat([chunks[0], *(chunk.iloc[BEFORE:] for chunk in chunks[1:])])
-    pd.testing.assert_frame_equal(joined, whole)
-
-
-def test_order_and_number_of_columns_do_not_matter(logged, loaded):
-    first, *rest = logged.rows.columns
-    turned = logged.rows[[*rest, first]].assign(comment=1.0)
-    pd.testing.assert_frame_equal(loaded.predict(turned), loaded.predict(logged.rows))
-
-
-def test_a_request_may_set_the_threshold_and_ask_for_an_explanation(logged, loaded):
-    threshold = float(np.nanmedian(logged.detector.score(logged.data.test).values))
-    found = loaded.predict(logged.rows, params={"threshold": threshold, "explain": 2})
-    expected = flag_table(logged.detector, logged.rows, "input", top=2, threshold=threshold)
-    pd.testing.assert_frame_equal(found, expected)
-    assert list(found.columns) == ["score", "flag", "feature_1", "share_1", "feature_2", "share_2"]
-    assert found["flag"].sum() == (len(found) - BEFORE) // 2
-    assert found["feature_1"].isna().sum() == BEFORE
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        {"threshold": "high"},
-        {"threshold": [1.0]},
-        {"threshold": np.nan},
-        {"explain": 1.5},
-        {"explain": -1},
-        {"explain": "all"},
-    ],
-    ids=str,
-)
-def test_parameters_that_mean_nothing_are_answered_with_400(logged, loaded, params):
-    with pytest.raises(MlflowException, match=next(iter(params))) as caught:
-        loaded.predict(logged.rows, params=params)
-    assert caught.value.get_http_status_code() == 400
-
-
-def test_a_column_that_comes_twice_is_answered_with_400(logged, loaded):
-    twice = pd.concat([logged.rows, logged.rows[["sensor_01"]]], axis=1)
-    with pytest.raises(MlflowException, match="sensor_01") as caught:
-        loaded.predict(twice)
-    assert caught.value.get_http_status_code() == 400
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda rows: rows.drop(columns="sensor_01"), "sensor_01"),
-        (lambda rows: rows.head(BEFORE), r"at least 10 consecutive rows .*but got 9"),
-        (
-            lambda rows: rows.assign(sensor_00=rows["sensor_00"].where(rows.index != 17)),
-            r"'sensor_00' has 1 empty cells, first at row 17",
-        ),
-        (lambda rows: rows.astype({"sensor_02": str}).assign(sensor_02="high"), "sensor_02"),
-        (lambda rows: rows.assign(sensor_03=np.inf), r"'sensor_03' has 400 infinite cells, first at row 0"),
-    ],
-    ids=["missing column", "too few rows", "empty cell", "text", "infinite"],
-)
-def test_rows_that_cannot_be_scored_are_answered_with_400_and_the_fault(logged, loaded, change, message):
-    with pytest.raises(MlflowException, match=message) as caught:
-        loaded.predict(change(logged.rows))
-    assert caught.value.get_http_status_code() == 400
-
-
-@pytest.mark.slow
-def test_a_model_needs_no_code_but_its_own(logged, fetched, tmp_path):
-    logged.rows.to_parquet(tmp_path / "rows.parquet")
-    code = (
-        "import mlflow, pandas, sys\n"
-        f"model = mlflow.pyfunc.load_model({str(fetched)!r})\n"
-        "model.predict(pandas.read_parquet('rows.parquet')).astype({'score': float}).to_parquet('scored.parquet')\n"
-        "import tsad; print(tsad.__file__)\n"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    assert str(fetched / "code") in done.stdout
-    scored = pd.read_parquet(tmp_path / "scored.parquet")
-    np.testing.assert_array_equal(scored["score"], logged.detector.score(logged.data.test).values)
 
 
 # --- out of the registry ---
