@@ -129,6 +129,11 @@ def test_another_content_is_another_entry_and_an_old_one_is_found_again(tmp_path
     assert len(loads) == 2
 
 
+def test_an_entry_depends_on_the_code_of_every_folder_of_the_room():
+    names = {"/".join(path.parts[-3:]) for path in cache_module._code_files()}
+    assert {"data/io/cells.py", "data/sets/smd.py", "tsad/data/split.py"} <= names
+
+
 def test_another_spec_or_other_code_is_another_entry(smd, kept, monkeypatch):
     kept.load(SPEC, smd)
     assert len(kept.load(SmdSpec(kind="smd", machine="1-2", every=2), smd).train) == 6

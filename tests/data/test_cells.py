@@ -204,8 +204,8 @@ def test_lists_and_moments_are_no_numbers():
         ("", "body: is empty; give a header row"),
         ("\n \n", "body: is empty; give a header row"),
         ("a,a\n1,2\n", "body: columns must differ in name, but two are called 'a'; rename one of them"),
-        ("a,b\n1\n", "body: every line must have 2 cells, as the header has, but line 2 has 1; mend that line"),
-        ('a,b\n1,2\n"3,4\n', "body: line 3 is not CSV .*; mend its quotes"),
+        ("a,b\n1\n", "body: every line must have 2 cells, as the header has, but line 2 has 1; correct that line"),
+        ('a,b\n1,2\n"3,4\n', "body: line 3 is not CSV .*; correct its quotes"),
     ],
 )
 def test_a_text_that_is_no_table_is_refused_with_its_line(text, message):

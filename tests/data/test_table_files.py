@@ -120,10 +120,10 @@ def test_of_one_column_a_blank_line_is_an_empty_cell(file):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n\n3\n", "every line must have 2 cells, as the header has, but line 4 has 1; mend that line"),
-        ('a,b\n"x\ny",2\n1,2,3\n', ".*but line 4 has 3; mend that line, or quote the cell that holds a ','"),
+        ("a,b\n1,2\n\n3\n", "every line must have 2 cells, as the header has, but line 4 has 1; correct that line"),
+        ('a,b\n"x\ny",2\n1,2,3\n', ".*but line 4 has 3; correct that line, or quote the cell that holds a ','"),
         ('a,b\n1,2\n"x\ny",2,3\n', ".*but line 3 has 3"),
-        ('a,b\n1,2\n3,"4\n', r"line 3 is not CSV \(unexpected end of data\); mend its quotes"),
+        ('a,b\n1,2\n3,"4\n', r"line 3 is not CSV \(unexpected end of data\); correct its quotes"),
         ('a,b\n1,"2"2\n', "line 2 is not CSV"),
     ],
     ids=["too few", "too many", "over two lines", "open quote", "quote inside"],

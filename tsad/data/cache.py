@@ -1,4 +1,4 @@
-"""The cache: loaded data by what it was made of, so that the second load is a read."""
+"""The cache: data sets that were loaded before, so that the second load of one is a single read."""
 
 import hashlib
 import json
@@ -26,51 +26,52 @@ _logger = logging.getLogger(__name__)
 
 _ENTRY, _PARTS = ".data", ("train", "test")
 _DIGEST = hashlib.sha256().digest_size
-_ABANDONED = 3600.0
-"""Seconds after which an unfinished file must be that of a process that was killed."""
+_STALE_SECONDS = 3600.0
+"""Age from which an unfinished file is taken for that of a process that was killed."""
 
 
 class Loadable(Protocol):
-    """What a YAML says of data."""
+    """A data spec, which can load the data set that it describes."""
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the rows."""
+        """Returns the data set; `folder` is the data folder."""
         ...
 
     def model_dump_json(self) -> str:
-        """Returns everything that decides them, but for the content of files."""
+        """Returns the settings of the spec, which together with the content of its files decide the data set."""
         ...
 
 
 @runtime_checkable
 class FromFiles(Protocol):
-    """Data that takes long enough to read from files."""
+    """A data spec that reads files, and whose data sets are therefore cached."""
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
-        """Returns the files that are read; raises `DataError` if they are not there."""
+        """Returns the files that `load` reads; raises `DataError` if they do not exist."""
         ...
 
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of loaded data, shared by any number of processes.
+    """A folder of loaded data sets, which any number of processes may share.
 
-    An entry is named by a hash of the spec, the content of its source files and the code of `tsad/data`, so nothing in it
-    is ever out of date. It begins with a hash of its own content, and is written under another name and then renamed, so a
-    reader sees all of it or nothing, whoever was killed. Nothing in it is unpickled.
+    An entry is named by a hash of the spec, the content of its source files and the code of `tsad/data`, so no entry is ever out
+    of date. It begins with a hash of its own content, and is written under a temporary name and then renamed, so a reader sees
+    all of it or nothing even if the writer is killed. Nothing in it is unpickled.
 
     Attributes:
-        folder: Made when it is first written to.
-        size: Bytes that entries may take together; those not used for longest go first. 0 turns the cache off.
+        folder: Folder of the entries, created when the first one is written.
+        size: Bytes that all entries may take together; the least recently used ones are removed. 0 turns the cache off.
     """
 
     folder: Path
     size: int
 
     def load(self, spec: Loadable, data_dir: Path) -> DataSet:
-        """Returns what `spec.load(data_dir)` returns, from the cache if it is there; says so if an entry is damaged.
+        """Returns what `spec.load(data_dir)` returns, from the cache if it has an entry for it.
 
-        Data that is made, not read, is not kept. A cache that cannot be written is a warning.
+        Data sets that are generated, not read from files, are not cached. A damaged entry and a cache that cannot be written
+        are logged as warnings.
         """
         if not self.size or not isinstance(spec, FromFiles):
             return spec.load(data_dir)
@@ -78,27 +79,27 @@ class Cache:
         if not all(source.is_file() for source in sources):
             return spec.load(data_dir)  # which says what is missing
         path = self._entry(spec, sources)
-        found = _read(path)
-        if found is not None:
-            for defect in found.defects:  # as the loader does
-                named = defect.startswith(f"{found.source}: ")
-                _logger.warning("%s", defect if named else f"{found.source}: {defect}")
-            return found
-        found = spec.load(data_dir)
+        cached = _read(path)
+        if cached is not None:
+            for defect in cached.defects:  # as the loader does
+                named = defect.startswith(f"{cached.source}: ")
+                _logger.warning("%s", defect if named else f"{cached.source}: {defect}")
+            return cached
+        data = spec.load(data_dir)
         if self._entry(spec, sources) == path:  # no file changed meanwhile
-            self._write(path, _packed(found))
-        return found
+            self._write(path, _packed(data))
+        return data
 
     def entries(self) -> list[tuple[Path, os.stat_result]]:
-        """Returns the files of the cache, those not used for longest first."""
+        """Returns the files of the cache with their status, the least recently used first."""
         return sorted(_files(self.folder), key=lambda file: file[1].st_mtime_ns)
 
     def clear(self) -> tuple[int, int]:
-        """Removes all that the cache holds; returns the number of files and their bytes."""
-        found = self.entries()
-        for path, _ in found:
+        """Removes every file of the cache; returns the number of files and their bytes."""
+        entries = self.entries()
+        for path, _ in entries:
             path.unlink(missing_ok=True)
-        return len(found), sum(stat.st_size for _, stat in found)
+        return len(entries), sum(stat.st_size for _, stat in entries)
 
     def _entry(self, spec: Loadable, sources: tuple[Path, ...]) -> Path:
         content = [(str(path), self._content(path)) for path in sources]
@@ -106,21 +107,21 @@ class Cache:
         return self.folder / f"{hashlib.sha256(json.dumps(described).encode()).hexdigest()}{_ENTRY}"
 
     def _content(self, path: Path) -> str:
-        """Returns the hash of a file's content, which is read only if path, size or time of change are new."""
+        """Returns the hash of a file's content; the file is read only if its path, size or time of change are new."""
         try:
             stat = path.stat()
-            seen = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
-            note = self.folder / f"{hashlib.sha256(json.dumps(seen).encode()).hexdigest()}.hash"
-            if (known := _noted(note)) is not None:
-                return known
+            version = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+            hash_file = self.folder / f"{hashlib.sha256(json.dumps(version).encode()).hexdigest()}.hash"
+            if (stored := _stored_hash(hash_file)) is not None:
+                return stored
             with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be read ({error.strerror}); see that it is there and may be read"
             ) from None
-        self._write(note, found.encode())
-        return found
+        self._write(hash_file, digest.encode())
+        return digest
 
     def _write(self, path: Path, content: bytes) -> None:
         if len(content) > self.size:
@@ -135,11 +136,11 @@ class Cache:
             _logger.warning("%s: cannot be written (%s), so the data will be read anew next time", path, error.strerror)
 
     def _make_room(self) -> None:
-        held = self.entries()
-        total = sum(stat.st_size for _, stat in held)
-        for path, stat in held:
-            abandoned = path.suffix == ".unfinished" and time.time() - stat.st_mtime > _ABANDONED
-            if total > self.size or abandoned:
+        entries = self.entries()
+        total = sum(stat.st_size for _, stat in entries)
+        for path, stat in entries:
+            is_stale = path.suffix == ".unfinished" and time.time() - stat.st_mtime > _STALE_SECONDS
+            if total > self.size or is_stale:
                 path.unlink(missing_ok=True)
                 total -= stat.st_size
 
@@ -155,23 +156,26 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 @cache
 def _code() -> str:
-    """Returns a hash of the code that makes data of files."""
-    paths = [*sorted(Path(__file__).parent.glob("*.py")), Path(str(series_module.__file__))]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+    """Returns a hash of the code that makes data sets of files: all of `tsad/data`, and the series."""
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in _code_files())).hexdigest()
 
 
-def _noted(note: Path) -> str | None:
+def _code_files() -> list[Path]:
+    return [*sorted(Path(__file__).parent.rglob("*.py")), Path(str(series_module.__file__))]
+
+
+def _stored_hash(path: Path) -> str | None:
     try:
-        known = note.read_text(encoding="ascii")
+        text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):  # not there, or not any more: another process may clear at any moment
         return None
-    if len(known) != 2 * _DIGEST:
+    if len(text) != 2 * _DIGEST:
         return None
-    _use(note)
-    return known
+    _mark_used(path)
+    return text
 
 
-def _use(path: Path) -> None:
+def _mark_used(path: Path) -> None:
     try:
         os.utime(path)
     except OSError:
@@ -187,53 +191,53 @@ def _read(path: Path) -> DataSet | None:
     if hashlib.sha256(body).digest() != digest:
         _logger.warning("%s: this entry of the cache is damaged; the data is read anew", path)
         return None
-    _use(path)
+    _mark_used(path)
     return _unpacked(body)
 
 
 def _packed(data: DataSet) -> bytes:
     """Returns the data as one file: its hash, then safetensors, in which everything but arrays is one array of JSON."""
     arrays: dict[str, NDArray[Any]] = {}
-    about: dict[str, Any] = {}
-    for place, value in _leaves(data):
+    metadata: dict[str, Any] = {}
+    for field, value in _fields(data):
         if isinstance(value, np.ndarray):
-            dated = value.dtype.kind == "M"  # which safetensors does not know
-            about |= {place: str(value.dtype)} if dated else {}
-            arrays[place] = np.ascontiguousarray(value.view(np.int64) if dated else value)
+            dated = value.dtype.kind == "M"  # which safetensors does not support
+            metadata |= {field: str(value.dtype)} if dated else {}
+            arrays[field] = np.ascontiguousarray(value.view(np.int64) if dated else value)
         else:
-            about[place] = _adapter(place).dump_python(value, mode="json")
-    body = save({**arrays, "about": np.frombuffer(json.dumps(about).encode(), np.uint8)})
+            metadata[field] = _adapter(field).dump_python(value, mode="json")
+    body = save({**arrays, "about": np.frombuffer(json.dumps(metadata).encode(), np.uint8)})
     return hashlib.sha256(body).digest() + body
 
 
 def _unpacked(body: bytes) -> DataSet:
     arrays = load(body)
-    about = json.loads(arrays.pop("about").tobytes())
-    held: dict[str, Any] = {}
-    for place in {*arrays, *about}:
-        if place not in arrays:
-            held[place] = _adapter(place).validate_json(json.dumps(about[place]))
+    metadata = json.loads(arrays.pop("about").tobytes())
+    values: dict[str, Any] = {}
+    for field in {*arrays, *metadata}:
+        if field not in arrays:
+            values[field] = _adapter(field).validate_json(json.dumps(metadata[field]))
         else:
-            held[place] = arrays[place].view(about[place]) if place in about else arrays[place]
+            values[field] = arrays[field].view(metadata[field]) if field in metadata else arrays[field]
     series: dict[str, Any] = {
-        part: Series(**{name: held.pop(f"{part}.{name}") for name in _names(Series)}) for part in _PARTS
+        part: Series(**{name: values.pop(f"{part}.{name}") for name in _names(Series)}) for part in _PARTS
     }
-    return DataSet(**series, **held)
+    return DataSet(**series, **values)
 
 
-def _leaves(data: DataSet) -> Iterator[tuple[str, Any]]:
+def _fields(data: DataSet) -> Iterator[tuple[str, Any]]:
     for part in _PARTS:
         yield from ((f"{part}.{name}", getattr(getattr(data, part), name)) for name in _names(Series))
     yield from ((name, getattr(data, name)) for name in _names(DataSet) if name not in _PARTS)
 
 
-def _names(kind: type[Series] | type[DataSet]) -> list[str]:
-    return [field.name for field in fields(kind)]
+def _names(cls: type[Series] | type[DataSet]) -> list[str]:
+    return [field.name for field in fields(cls)]
 
 
 @cache
-def _adapter(place: str) -> TypeAdapter[Any]:
-    """Returns what turns the field at a place to JSON and back."""
-    part, _, name = place.rpartition(".")
+def _adapter(path: str) -> TypeAdapter[Any]:
+    """Returns the adapter that turns a field, such as `name` or `train.features`, to JSON and back."""
+    part, _, name = path.rpartition(".")
     hint = get_type_hints(Series if part else DataSet)[name]
     return TypeAdapter(type(None) if name in {"labels", "times"} else hint)

@@ -1,4 +1,4 @@
-"""How rows of files are read, kept beside the detector that learned from one, so that others of its form are read alike."""
+"""Options by which the rows of a file are read, stored with a detector so that more files like its own are read alike."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,42 +13,47 @@ from tsad.errors import DetectorError
 from tsad.spec import Spec
 
 READ_OPTIONS = "read_options.json"
-"""Stands beside `detector.json`."""
+"""Name of the file in the folder of a detector, next to `detector.json`."""
 
 
 class ReadOptions(EmptyCellOptions, TimeOptions, TextOptions):
-    """The settings of `CsvSpec` that a row needs to be read as those of the training were, and the step between those.
+    """The settings of `CsvSpec` by which a row is read as the training rows were, and the step between those.
 
-    Features and their order are the detector's own. What the training found out by itself (separator, decimal mark, unit of
-    times) is left open, to be found out of each file anew; whether the day comes first is not, since a short file may not tell.
+    Features and their order are stored in the detector. What training inferred about its file (separator, decimal mark, unit of
+    times) is left open and inferred anew for each file; whether the day comes first is stored, because a short file may not
+    show it.
 
     Attributes:
-        format: Of the file that it is kept in.
-        step_seconds: From one row to the next; None where nobody knows or it varies.
+        format: Version of the file that these options are stored in.
+        step_seconds: Seconds from one row to the next; None where they are unknown or vary.
     """
 
     format: Literal["tsad-read-options-1"] = "tsad-read-options-1"
     step_seconds: float | None = Field(None, ge=1e-9)
 
     @classmethod
-    def of(cls, spec: Spec, settled: Mapping[str, Any], step_seconds: float | None) -> Self:
-        """Returns how a file was read.
+    def of(cls, spec: Spec, inferred: Mapping[str, Any], step_seconds: float | None) -> Self:
+        """Returns the options by which a file was read.
 
         Args:
-            spec: Has the settings, and may have others.
-            settled: Those that were left open and that the file decided.
-            step_seconds: From one row to the next.
+            spec: Spec with these settings, and possibly others.
+            inferred: Settings that the spec left open and that the file decided, by name.
+            step_seconds: Seconds from one row to the next.
         """
-        told = {name: getattr(spec, name) for name in cls.model_fields if name in type(spec).model_fields}
-        return cls.model_validate({**told, **settled, "step_seconds": step_seconds})
+        settings = {name: getattr(spec, name) for name in cls.model_fields if name in type(spec).model_fields}
+        return cls.model_validate({**settings, **inferred, "step_seconds": step_seconds})
 
     def save(self, folder: Path) -> None:
-        """Writes `read_options.json`."""
+        """Writes `read_options.json` into the folder of a detector."""
         (folder / READ_OPTIONS).write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Returns what `save` wrote, one that leaves all open if there is nothing; raises `DetectorError` if it is damaged."""
+        """Returns the options that `save` wrote, or ones that leave everything open if there are none.
+
+        Raises:
+            DetectorError: if the file cannot be read, or is damaged.
+        """
         path = folder / READ_OPTIONS
         if not path.exists():
             return cls()

@@ -37,7 +37,7 @@ def csv_records(
             cells = next(reader, None)
         except csv.Error as error:
             line_number = first_line + reader.line_num - 1
-            raise DataError(f"{source}: line {line_number} is not CSV ({error}); mend its quotes") from None
+            raise DataError(f"{source}: line {line_number} is not CSV ({error}); correct its quotes") from None
         if cells is None:
             return
         text, line_number = "".join(raw_lines).rstrip("\r\n"), first_line + reader.line_num - len(raw_lines)
@@ -48,19 +48,19 @@ def csv_records(
         if len(cells) != width:
             raise DataError(
                 f"{source}: every line must have {width} cells, as the header has, but line {line_number} has {len(cells)}; "
-                f"mend that line, or quote the cell that holds a {separator!r}"
+                f"correct that line, or quote the cell that holds a {separator!r}"
             )
         yield text, cells
 
 
 def column_names(header: Sequence[str]) -> list[str]:
     """Returns the names in a header without the blanks around them; a column without a name is `unnamed_` and its number."""
-    return [cell.strip() or f"unnamed_{place}" for place, cell in enumerate(header)]
+    return [cell.strip() or f"unnamed_{number}" for number, cell in enumerate(header)]
 
 
 def check_names(source: str, names: Sequence[str]) -> None:
     """Raises `DataError` unless all columns differ in name."""
-    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    twice = [name for number, name in enumerate(names) if name in names[:number]]
     if twice:
         raise DataError(f"{source}: columns must differ in name, but two are called {twice[0]!r}; rename one of them")
 
@@ -94,7 +94,7 @@ def typed_frame(
         pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(selected, pa.string()), include_columns=list(selected)),
     )
     columns = [typed_cells(column, decimal, empty) for column in table.columns]
-    frame: pd.DataFrame = pa.table(columns, [str(place) for place in range(len(columns))]).to_pandas()
+    frame: pd.DataFrame = pa.table(columns, [str(number) for number in range(len(columns))]).to_pandas()
     return frame.set_axis(list(selected), axis=1)
 
 
@@ -116,14 +116,14 @@ def read_csv_text(text: str, source: str, raw: Sequence[str] = ()) -> pd.DataFra
     names = column_names(header[1])
     check_names(source, names)
     lines: list[str] = []
-    texts: dict[int, list[str]] = {place: [] for place, name in enumerate(names) if name.lower() in raw}
+    texts: dict[int, list[str]] = {number: [] for number, name in enumerate(names) if name.lower() in raw}
     for line, cells in records:
         lines.append(line)
-        for place, column in texts.items():
-            column.append(cells[place])
+        for number, column in texts.items():
+            column.append(cells[number])
     table = typed_frame(lines, names, [name for name in names if name.lower() not in raw])
-    for place, column in texts.items():
-        table.insert(place, names[place], pd.Series(column, dtype=object))
+    for number, column in texts.items():
+        table.insert(number, names[number], pd.Series(column, dtype=object))
     return table
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.row_reader import check_names, column_names, csv_records, typed_frame
-from tsad.data.io.text import Layout, TextOptions, made_names, sniff
+from tsad.data.io.text import Layout, TextOptions, default_names, sniff
 from tsad.errors import DataError
 
 _BUFFER = 1 << 16
@@ -114,7 +114,7 @@ class CsvFile(TableFile):
             self.header, cells = next(self._records(file))
         self.names = column_names(cells)
         if not options.header:
-            self.names = made_names(len(cells))
+            self.names = default_names(len(cells))
             self.header = csv_line(self.names, self.layout.separator)
         check_names(str(path), self.names)
 

@@ -13,14 +13,22 @@ import pyarrow.parquet
 
 from tsad.data.io.cells import typed_cells
 from tsad.data.io.issues import FatalIssueError, Issues
-from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, is_number, made_names, sniff
+from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, default_names, is_number, sniff
 from tsad.errors import shown
 
 _PLAIN = TextOptions()
 
 
 def read_table(path: Path, options: TextOptions = _PLAIN) -> pd.DataFrame:
-    """Returns the columns of a `.csv` or `.parquet` file; raises `DataError` if it cannot be read as one."""
+    """Returns the columns of a `.csv` or `.parquet` file, its rows numbered from 0.
+
+    Args:
+        path: Path of the file.
+        options: How the text of a CSV is written; ignored for Parquet.
+
+    Raises:
+        DataError: if the file cannot be read, or has an issue; for all issues at once see `CsvSpec.inspect`.
+    """
     issues = Issues(str(path))
     table = read(path, options, issues)
     if issues.items:
@@ -29,13 +37,12 @@ def read_table(path: Path, options: TextOptions = _PLAIN) -> pd.DataFrame:
 
 
 def read(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
-    """Returns the columns of a file, numbered in the index as the rows are in the file.
+    """Returns the columns of a file; the index numbers the rows as the file does, dropped lines included.
 
-    Columns of a CSV are whole numbers, numbers, truth values or text, whichever comes first; blanks around cells and
-    blank lines are nothing.
+    Cells of a CSV are typed by `typed_cells`. Blank lines are ignored, unless there is one column.
 
     Raises:
-        FatalIssueError: if it is no table; lesser problems go to `issues`.
+        FatalIssueError: if the file is no table; lesser issues are added to `issues`.
     """
     if not path.is_file():
         issues.fail("cannot be read (No such file)", advice="give the path of a .csv or .parquet file")
@@ -60,12 +67,12 @@ def _read_csv(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
     layout = sniff(path, options, issues)
     bad: list[pyarrow.csv.InvalidRow] = []
 
-    def note(row: pyarrow.csv.InvalidRow) -> str:
+    def skip_row(row: pyarrow.csv.InvalidRow) -> str:
         bad.append(row)
         return "skip"
 
-    names = [f"f{place}" for place in range(len(layout.first))]
-    cells = pyarrow.csv.read_csv(path, *_options(layout, names, note))
+    names = [f"f{number}" for number in range(len(layout.first))]
+    cells = pyarrow.csv.read_csv(path, *_options(layout, names, skip_row))
     above = 1 + options.header + layout.skip  # records are counted from 1, lines above them too
     wrong = [row.number - above for row in bad]
     _judge_lines(bad, wrong, options, issues)
@@ -77,13 +84,13 @@ def _read_csv(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
     table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers)
     if len(names) == 1 and table["f0"].notna().any():
         table = table.loc[: table["f0"].last_valid_index()]  # blank lines at the end
-    return table.set_axis(list(layout.first) if options.header else made_names(len(names)), axis=1)
+    return table.set_axis(list(layout.first) if options.header else default_names(len(names)), axis=1)
 
 
 def _options(
-    layout: Layout, names: list[str], note: Callable[[pyarrow.csv.InvalidRow], str]
+    layout: Layout, names: list[str], on_invalid_row: Callable[[pyarrow.csv.InvalidRow], str]
 ) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
-    """Returns how pyarrow reads such a text: every cell as text, `note` told of rows that it skips."""
+    """Returns options by which pyarrow reads every cell as text, and calls `on_invalid_row` for rows of another width."""
     return (
         pyarrow.csv.ReadOptions(
             use_threads=False, block_size=BLOCK, column_names=names, encoding=layout.encoding, skip_rows=layout.skip
@@ -92,7 +99,7 @@ def _options(
             delimiter=layout.separator,
             newlines_in_values=True,
             ignore_empty_lines=len(names) > 1,
-            invalid_row_handler=note,
+            invalid_row_handler=on_invalid_row,
         ),
         pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
     )
@@ -112,16 +119,16 @@ def _judge_lines(bad: list[pyarrow.csv.InvalidRow], rows: list[int], options: Te
             f"is not a csv table ({text})", advice="close the quote in that row, which takes in the rows below it"
         )
     else:
-        issues.add(f"is not a csv table ({text})", {"bad_lines": "drop"}, "mend those lines")
+        issues.add(f"is not a csv table ({text})", {"bad_lines": "drop"}, "correct those lines")
 
 
 def _judge_layout(layout: Layout, options: TextOptions, issues: Issues) -> None:
-    """Notes what is odd about the first line, and what the reader took for granted."""
+    """Adds issues about the first line, and as a repair what was assumed about the numbers."""
     numbers = [cell for cell in layout.first if is_number(cell)]
     if (
         options.header
         and len(numbers) == len(layout.first)
-        and numbers != [str(place) for place in range(len(numbers))]
+        and numbers != [str(number) for number in range(len(numbers))]
     ):
         issues.add(
             f"the first line must name the columns, but holds numbers ({shown(', '.join(numbers))})",
@@ -140,15 +147,17 @@ def _judge_layout(layout: Layout, options: TextOptions, issues: Issues) -> None:
 
 
 def _named(table: pd.DataFrame, issues: Issues) -> pd.DataFrame:
-    """Returns the table with a name for each column; notes names that come twice and those that had to be made up."""
+    """Returns the table with a name for each column; adds issues for repeated names, and repairs for invented ones."""
     names = [str(name).strip() for name in table.columns]
-    bare = [place for place, name in enumerate(names) if not name or name.startswith("__index_level_")]
-    for place in bare:
-        names[place] = f"unnamed_{place}"
-    if bare:
-        issues.add_repair(f"columns {bare} have no name and are called {', '.join(names[place] for place in bare)}")
+    unnamed = [column for column, name in enumerate(names) if not name or name.startswith("__index_level_")]
+    for column in unnamed:
+        names[column] = f"unnamed_{column}"
+    if unnamed:
+        invented = ", ".join(names[column] for column in unnamed)
+        issues.add_repair(f"columns {unnamed} have no name and are called {invented}")
     for name in [name for name, count in Counter(names).items() if count > 1]:
-        places = [place for place, other in enumerate(names) if other == name]
-        issues.add(f"columns must differ in name, but {places} are all called {name!r}", advice="rename all but one")
-    kept = pd.Index(names).duplicated()
-    return table.loc[:, ~kept].set_axis([name for name, again in zip(names, kept, strict=True) if not again], axis=1)
+        columns = [column for column, other in enumerate(names) if other == name]
+        issues.add(f"columns must differ in name, but {columns} are all called {name!r}", advice="rename all but one")
+    repeated = pd.Index(names).duplicated()
+    unique = [name for name, again in zip(names, repeated, strict=True) if not again]
+    return table.loc[:, ~repeated].set_axis(unique, axis=1)

@@ -1,4 +1,4 @@
-"""What a text file is written in: encoding, separator, decimal mark, and where its table begins."""
+"""The layout of a text file: encoding, separator, decimal mark, and the line in which its table begins."""
 
 import codecs
 import csv
@@ -15,9 +15,14 @@ from tsad.errors import shown
 from tsad.spec import Spec
 
 _HEAD = 1 << 18
+"""Bytes at the start of a file that its layout is inferred from."""
+
 BLOCK = 1 << 24
-"""Bytes of a file that are looked at together; a line may not be longer."""
+"""Bytes of a file that are parsed together; no line may be longer."""
+
 _SAMPLE = 200
+"""Lines at the start of a file that its layout is inferred from, at most."""
+
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SEPARATORS = ("\t", ";", "|", ",")
 Separator = Literal[",", ";", "\t", "|", " "]
@@ -25,15 +30,15 @@ Encoding = Literal["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp12
 
 
 class TextOptions(Spec):
-    """How a CSV file is written; a Parquet file says so itself.
+    """How the text of a CSV file is written; a Parquet file contains that itself.
 
     Attributes:
-        separator: Between cells; if not given, that of tab, ; | and comma which most lines have equally often.
-        decimal: Mark in numbers; if not given, a comma where the first lines have numbers with a comma and none with a point.
-        encoding: If not given, what the file's byte order mark says, or UTF-8; another one is never guessed.
-        skip: Lines above the table, such as a title; blank ones count too.
-        header: Whether the first line names the columns; if not, they are f00, f01, ...
-        bad_lines: Lines with more or fewer cells than the first one: `error`, or `drop` them.
+        separator: Character between two cells; if null, the one of tab, ; | and comma that most lines have equally often.
+        decimal: Decimal mark of numbers; if null, a comma where the first lines have numbers with a comma and none with a point.
+        encoding: Encoding of the text; if null, that of the byte order mark, or UTF-8. Other encodings are never guessed.
+        skip: Number of lines above the table, such as a title; blank lines count too.
+        header: Whether the first line of the table names the columns; if not, they are called f00, f01, ...
+        bad_lines: Lines with more or fewer cells than the first one: `error`, or `drop` to leave them out.
         empty: Texts of cells that mean that there is no value, besides those that always do (`tsad.data.io.cells.EMPTY_TEXTS`:
             nothing, NA, NaN, null and their like).
     """
@@ -49,14 +54,14 @@ class TextOptions(Spec):
 
 @dataclass(frozen=True)
 class Layout:
-    """What a text file turned out to be written in.
+    """How the text of one file is written, with nothing left open.
 
     Attributes:
-        encoding: As Python names it.
-        separator: Between cells.
-        decimal: In numbers.
-        first: Cells of the first line.
-        skip: Lines above it.
+        encoding: Name of the encoding in Python.
+        separator: Character between two cells.
+        decimal: Decimal mark of numbers.
+        first: Cells of the first line of the table.
+        skip: Number of lines above the table.
     """
 
     encoding: str
@@ -67,10 +72,10 @@ class Layout:
 
 
 def sniff(path: Path, options: TextOptions, issues: Issues) -> Layout:
-    """Returns what a text file is written in, from its first lines and what `options` says.
+    """Returns the layout of a text file, inferred from its first lines where `options` leaves it open.
 
     Raises:
-        FatalIssueError: if it is no text, or empty.
+        FatalIssueError: if the file is no text in its encoding, or empty.
     """
     with path.open("rb") as opened:
         head = opened.read(_HEAD)
@@ -94,13 +99,13 @@ def sniff(path: Path, options: TextOptions, issues: Issues) -> Layout:
 
 
 def _titles(lines: list[str], options: TextOptions, separator: str, issues: Issues) -> int:
-    """Returns how many lines are above the table; notes those that nobody mentioned.
+    """Returns how many lines are above the table; adds an issue if there are some that `skip` does not mention.
 
-    They have other numbers of cells than most lines, and the line after them has none that is a number.
+    Such lines have other numbers of cells than most lines, and the line after them has no cell that is a number.
     """
     rows = list(csv.reader([*lines[options.skip :], ""], delimiter=separator))
     usual = Counter(len(row) for row in rows if row).most_common(1)[0][0]
-    first = next(place for place, row in enumerate(rows) if len(row) == usual)
+    first = next(number for number, row in enumerate(rows) if len(row) == usual)
     titles = [line for line in lines[options.skip : options.skip + first] if line.strip()]
     if not titles or any(is_number(cell) for cell in rows[first]):
         return options.skip
@@ -114,7 +119,7 @@ def _titles(lines: list[str], options: TextOptions, separator: str, issues: Issu
 
 
 def _scan(path: Path, encoding: str, issues: Issues) -> None:
-    """Raises `FatalIssueError` at the first byte that is no text in this encoding."""
+    """Raises `FatalIssueError` at the first byte that is not valid in this encoding."""
     decoder, lines, wide = codecs.getincrementaldecoder(encoding)(), 1, encoding.startswith("utf-16")
     with path.open("rb") as opened:
         while block := opened.read(BLOCK):
@@ -137,14 +142,14 @@ def _scan(path: Path, encoding: str, issues: Issues) -> None:
 
 
 def _separator(lines: list[str]) -> str:
-    """Returns the separator that most lines have equally often, at least once; the comma if there is none."""
-    shares = {}
+    """Returns the separator that most lines have equally often, at least once; a comma if there is none."""
+    fractions = {}
     for separator in SEPARATORS:
         counts = Counter(len(row) for row in csv.reader(lines, delimiter=separator))
         usual, often = counts.most_common(1)[0]
-        shares[separator] = often / counts.total() if usual > 1 else 0.0
-    best = max(SEPARATORS, key=lambda separator: shares[separator])  # of equals the first
-    return best if shares[best] > 0 else ","
+        fractions[separator] = often / counts.total() if usual > 1 else 0.0
+    best = max(SEPARATORS, key=lambda separator: fractions[separator])  # of equals the first
+    return best if fractions[best] > 0 else ","
 
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
@@ -155,14 +160,14 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
     return "," if commas and not points and separator != "," else "."
 
 
-def made_names(count: int) -> list[str]:
-    """Returns names for the columns of a table that has none: f00, f01, ..."""
+def default_names(count: int) -> list[str]:
+    """Returns names for the columns of a table without a header: f00, f01, ..."""
     width = max(2, len(str(count - 1)))
-    return [f"f{place:0{width}d}" for place in range(count)]
+    return [f"f{number:0{width}d}" for number in range(count)]
 
 
 def is_number(cell: str) -> bool:
-    """Returns whether a cell is a number, with a decimal point or a comma."""
+    """Returns whether a cell looks like a number, with a decimal point or a comma."""
     try:
         float(cell.replace(",", "."))
     except ValueError:
