@@ -320,7 +320,7 @@ def test_bins_without_a_row_are_filled_up_to_the_gap_and_a_break_beyond_it(tmp_p
     data = load(path, resample={"step": "1min"}, missing="ffill", test_ratio=0.1)
     assert data.train.boundaries == (7,)
     assert data.train.values[:, 0].tolist() == [0, 0.25, 0.25, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
-    assert "2 empty rows were put where 1 gaps were" in "".join(data.defects)
+    assert "2 empty rows were inserted in 1 gaps" in "".join(data.defects)
 
 
 # --- one feature as five ---

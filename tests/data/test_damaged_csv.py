@@ -327,16 +327,16 @@ REFUSED = {
         True,
     ),
     "a time twice": (cell(9, "at", "2024-03-01 00:08:00"), TIMED, "first row 9; set data.duplicates=mean", True),
-    "a clock put back, its zone not named": (
+    "a clock set back, its zone not named": (
         at(shown(AUTUMN_CLOCK)),
         TIMED,
-        "must ascend.*if the clock was put back there, name its zone",
+        "must ascend.*if the clock was set back there, name its zone",
         True,
     ),
     "times that the clock left out": (
         at(shown(SPRING)),
         BERLIN,
-        r"12 times do not exist in Europe/Berlin, where the clock was put forward, .* row 12 .*set data.time_zone=UTC\+01:00",
+        r"12 times do not exist in Europe/Berlin, where the clock was set forward, .* row 12 .*set data.time_zone=UTC\+01:00",
         True,
     ),
     "day or month first": (
@@ -520,7 +520,7 @@ REPAIRED = {
     "a row that is missing": (
         lines(row9=None),
         {"gaps": "fill", "missing": "interpolate", **TIMED},
-        "(?:1 empty rows were put where 1 gaps were|filled by interpolate)",
+        "(?:1 empty rows were inserted in 1 gaps|filled by interpolate)",
         CPU,
     ),
     "rows of five minutes": (text(), {"resample": {"step": "5min", "how": "max"}, **TIMED}, None, CPU[4::5]),
@@ -530,7 +530,7 @@ REPAIRED = {
         r"1 gaps are longer than 10 steps of 60 s, first after row 9 .*a new segment",
         CPU[:10] + CPU[25:],
     ),
-    "a clock put back": (
+    "a clock set back": (
         at(shown(AUTUMN_CLOCK)),
         BERLIN,
         "24 times occur twice in Europe/Berlin.* first at row 12; 12 of them, after a step back, are the second",

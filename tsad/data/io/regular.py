@@ -1,64 +1,64 @@
-"""Rows in the order of their times, at one step, with boundaries where time is missing."""
+"""Rows in the order of their times, at one step, with boundaries where rows are missing."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
-from tsad.arrays import Floats
+from tsad.arrays import Flags, Floats, Integers, Times
 from tsad.data.io.issues import Issues
 from tsad.spec import Spec
 
-_LONGER = 1.5
-"""Times the median step from which on a row is missing."""
+_GAP_RATIO = 1.5
+"""Step in median steps above which at least one row is missing."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of a file on their way to a series.
+    """Rows of a file before they become a series.
 
     Attributes:
-        cells: (T, F), NaN where one is empty.
-        numbers: (T,) of the rows in the file; of rows that were made, that of the row above.
-        labels: (T,) bool, or None.
-        times: (T,) datetime64[ns], or None.
+        cells: (T, F) values, NaN where a cell is empty.
+        numbers: (T,) numbers of the rows in the file; an inserted row has the number of the row above it.
+        labels: (T,) True where a row is anomalous; None without labels.
+        times: (T,) datetime64[ns]; None without times.
         boundaries: Rows at which a new segment begins.
     """
 
     cells: Floats
-    numbers: NDArray[np.int64]
-    labels: NDArray[np.bool_] | None = None
-    times: NDArray[np.datetime64] | None = None
+    numbers: Integers
+    labels: Flags | None = None
+    times: Times | None = None
     boundaries: tuple[int, ...] = ()
 
     @property
-    def moments(self) -> NDArray[np.int64]:
-        """(T,) times in nanoseconds since 1970; only of rows that have times."""
+    def nanoseconds(self) -> Integers:
+        """(T,) times in nanoseconds since 1970, for rows that have times."""
         return np.asarray(self.times, "datetime64[ns]").astype(np.int64)
 
     @property
     def steps(self) -> Floats:
-        """(T - 1,) seconds from each row to the next; only of rows that have times."""
-        return np.diff(self.moments) / 1e9
+        """(T - 1,) seconds from each row to the next, for rows that have times."""
+        return np.diff(self.nanoseconds) / 1e9
 
-    def taken(self, places: NDArray[np.int64]) -> "Rows":
-        """Returns some of the rows, in the order of `places`; their boundaries are gone."""
-        labels = None if self.labels is None else self.labels[places]
-        times = None if self.times is None else self.times[places]
-        return Rows(self.cells[places], self.numbers[places], labels, times)
+    def select(self, indices: Integers) -> "Rows":
+        """Returns the rows at these indices, in their order, without boundaries."""
+        labels = None if self.labels is None else self.labels[indices]
+        times = None if self.times is None else self.times[indices]
+        return Rows(self.cells[indices], self.numbers[indices], labels, times)
 
 
 class ResampleSpec(Spec):
-    """Several rows made into one.
+    """Combines all rows of a time step into one row.
 
-    A row stands for the times from its own up to, not including, the next. It is anomalous if a row in it is.
+    A row covers the times from its own up to, but not including, that of the next row. It is anomalous if one of the rows
+    combined in it is.
 
     Attributes:
-        step: From one row to the next, such as `60s`, `5min`, `1h`; steps begin at midnight, UTC.
-        how: The value of a feature: `mean`, `last` or `max` of those that are not empty.
+        step: Time from one row to the next, such as `60s`, `5min`, `1h`; steps begin at midnight, UTC.
+        how: Value of a feature: the `mean`, the `last` or the `max` of its cells that are not empty.
     """
 
     step: str = Field(pattern=r"^[1-9]\d*(ms|s|min|h|D)$")
@@ -66,21 +66,21 @@ class ResampleSpec(Spec):
 
     @property
     def nanoseconds(self) -> int:
-        """The step."""
+        """Length of the step in nanoseconds."""
         return int(pd.Timedelta(self.step).value)
 
 
 class OrderOptions(Spec):
-    """What is done where times do not go on step by step.
+    """How rows are treated whose times do not ascend step by step.
 
     Attributes:
-        unsorted: Rows before the row above: `error`, or `sort` all rows.
-        duplicates: Rows of one time: `error`, `first` or `last` of them, their `mean` (anomalous if one of them is), or
-            `keep` all.
-        resample: Make a regular series of rows that come as they like; none as they are, if not given.
-        gaps: `break`, rows more than `gap` steps apart are of two segments, and no window reaches across; `fill`, put empty
-            rows wherever one or more are missing, for `missing` to fill; `error`.
-        gap: In median steps (steps of `resample`, if given).
+        unsorted: Treatment of rows earlier than the row above: `error`, or `sort` all rows.
+        duplicates: Treatment of rows of equal time: `error`, the `first` or the `last` of them, their `mean` (anomalous if one
+            of them is), or `keep` all.
+        resample: How to make a regular series of irregular rows; null leaves the rows as they are.
+        gaps: Treatment of rows more than `gap` steps apart: `break` puts them into two segments, which no window crosses;
+            `fill` inserts empty rows wherever rows are missing, for `missing` to fill; `error`.
+        gap: Length of a gap in median steps (in steps of `resample`, if given), at least 1.5.
     """
 
     unsorted: Literal["error", "sort"] = "error"
@@ -91,7 +91,7 @@ class OrderOptions(Spec):
 
 
 def in_time(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
-    """Returns rows whose times ascend, at a regular step if asked for; without times they stay as they are."""
+    """Returns rows whose times ascend, at a regular step if `resample` asks for it; rows without times stay as they are."""
     if rows.times is None or not len(rows.cells):
         if options.resample is not None:
             issues.add("rows without times cannot be resampled", {"resample": None}, "name the column in data.time")
@@ -112,7 +112,7 @@ def _sorted(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
         issues.add_repair(f"{len(back)} rows were before the row above, first row {row}; rows were sorted")
     else:
         clock = (
-            "" if (-steps[back] > 3600).any() else "if the clock was put back there, name its zone in data.time_zone"
+            "" if (-steps[back] > 3600).any() else "if the clock was set back there, name its zone in data.time_zone"
         )
         issues.add(
             f"times must ascend, but row {row} is before the row above"
@@ -120,7 +120,7 @@ def _sorted(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
             {"unsorted": "sort"},
             clock or "sort the file",
         )
-    return rows.taken(np.argsort(rows.moments, kind="stable"))
+    return rows.select(np.argsort(rows.nanoseconds, kind="stable"))
 
 
 def _unique(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
@@ -140,18 +140,18 @@ def _unique(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
 
 def _resampled(rows: Rows, spec: ResampleSpec) -> Rows:
     step = spec.nanoseconds
-    bins = rows.moments // step * step
+    bins = rows.nanoseconds // step * step
     starts = np.flatnonzero(np.concatenate([[True], np.diff(bins) > 0]))
     return replace(_merged(rows, starts, spec.how), times=bins[starts].astype("datetime64[ns]"))
 
 
-def _merged(rows: Rows, starts: NDArray[np.int64], how: str) -> Rows:
+def _merged(rows: Rows, starts: Integers, how: str) -> Rows:
     """Returns one row for each group of rows that begins at one of `starts`."""
     groups = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(rows.cells))))
     grouped = pd.DataFrame(rows.cells).groupby(groups)
     cells = grouped.agg(how).to_numpy()
     labels = None if rows.labels is None else np.logical_or.reduceat(rows.labels, starts)
-    return replace(rows.taken(starts), cells=cells, labels=labels)
+    return replace(rows.select(starts), cells=cells, labels=labels)
 
 
 def _without_gaps(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
@@ -173,7 +173,7 @@ def _without_gaps(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
         else:
             issues.add_repair(f"{text}; a new segment begins after each")
     absent = np.round(steps / step).astype(np.int64) - 1
-    fill = (steps > _LONGER * step) & (options.gaps == "fill" or (options.resample is not None and ~wide))
+    fill = (steps > _GAP_RATIO * step) & (options.gaps == "fill" or (options.resample is not None and ~wide))
     counts = np.where(fill, absent, 0)
     if counts.sum() > 10 * len(rows.cells):
         issues.add(
@@ -182,32 +182,32 @@ def _without_gaps(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
         )
         return rows
     if counts.any():
-        issues.add_repair(f"{int(counts.sum())} empty rows were put where {int(fill.sum())} gaps were")
-    kept = replace(
+        issues.add_repair(f"{int(counts.sum())} empty rows were inserted in {int(fill.sum())} gaps")
+    segmented = replace(
         rows, boundaries=() if options.gaps != "break" else tuple(int(row) + 1 for row in np.flatnonzero(wide))
     )
-    return _widened(kept, counts, step) if counts.any() else kept
+    return _widened(segmented, counts, step) if counts.any() else segmented
 
 
-def _widened(rows: Rows, counts: NDArray[np.int64], step: float) -> Rows:
-    """Returns the rows with as many empty ones after each as `counts` says, a step apart."""
+def _widened(rows: Rows, counts: Integers, step: float) -> Rows:
+    """Returns the rows with as many empty rows inserted after each as `counts` says, one step apart."""
     repeats = np.append(counts, 0) + 1
-    places = np.repeat(np.arange(len(repeats)), repeats)
+    sources = np.repeat(np.arange(len(repeats)), repeats)
     first = np.cumsum(repeats) - repeats
-    later = np.arange(len(places)) - first[places]
-    made = later > 0
-    wide = rows.taken(places)
+    later = np.arange(len(sources)) - first[sources]
+    inserted = later > 0
+    wide = rows.select(sources)
     return Rows(
-        cells=np.where(made[:, None], np.nan, wide.cells),
+        cells=np.where(inserted[:, None], np.nan, wide.cells),
         numbers=wide.numbers,
-        labels=None if wide.labels is None else wide.labels & ~made,
-        times=(rows.moments[places] + later * round(step * 1e9)).astype("datetime64[ns]"),
+        labels=None if wide.labels is None else wide.labels & ~inserted,
+        times=(rows.nanoseconds[sources] + later * round(step * 1e9)).astype("datetime64[ns]"),
         boundaries=tuple(int(first[row]) for row in rows.boundaries),
     )
 
 
 def step_seconds(*parts: Rows) -> float | None:
-    """Returns the median time between rows of a segment, None without times or if one departs from it by more than 1 %."""
+    """Returns the median seconds between rows of a segment; None without times, or if a step differs by more than 1 %."""
     steps = []
     for part in parts:
         if part.times is not None and len(part.times) > 1:

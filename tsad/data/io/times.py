@@ -1,4 +1,4 @@
-"""Moments out of a time column, in UTC: texts, numbers since 1970, local times of a zone."""
+"""Times of rows in UTC, read from texts, from numbers since 1970, or from local times of a zone."""
 
 import re
 from typing import Any
@@ -15,25 +15,25 @@ from tsad.spec import Spec
 
 _UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _EARLY, _LATE = 3e17, 7e18
-"""Nanoseconds since 1970 of a date in 1979 and of one in 2191: between them a number is taken for a moment."""
+"""Nanoseconds since 1970 of a date in 1979 and of one in 2191; a number between them can be a time."""
 _SLASHED = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})"
 _YEAR_FIRST = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})(?!\d)"
 _OFFSET = r"(?:Z|UTC|[+-]\d\d:?\d\d)$"
 
 
 class TimeOptions(Spec):
-    """How moments are written.
+    """How the times of rows are written.
 
     Attributes:
-        time: Column of moments, ascending.
-        time_format: `s`, `ms`, `us` or `ns` for numbers since 1970, or a strptime format such as `%d.%m.%y %H:%M`. If
-            not given, texts are read as ISO 8601, as year/month/day, or as day, month and year (see `day_first`), and
-            numbers as that of the four units which makes them a date from 1979 to 2191.
-        day_first: Whether `03/04/2024` is the third of April. If not given, the cells decide, where one of them can be read
-            in one way only; otherwise it has to be told.
-        time_zone: Where the clock stood, such as `Europe/Berlin`, if times have no offset of their own; they are taken as
-            UTC if not given. A time that occurs twice, when the clock is put back, is the earlier moment until the
-            times of the file step back, and the later one after that. A time that the clock left out is an error.
+        time: Name of the column of times, which must ascend; null for rows without times.
+        time_format: `s`, `ms`, `us` or `ns` for numbers since 1970, or a strptime format such as `%d.%m.%y %H:%M`. If null,
+            texts are read as ISO 8601, as year/month/day, or as day, month and year (see `day_first`), and numbers in the one
+            of the four units that makes them dates from 1979 to 2191.
+        day_first: Whether `03/04/2024` is the third of April. If null, the cells decide, provided that one of them can be read
+            in one way only; otherwise it is an error.
+        time_zone: Zone of the clock, such as `Europe/Berlin`, if times have no offset of their own; null takes them as UTC.
+            A time that occurs twice, when the clock is set back, is the earlier moment until the times of the file step back,
+            and the later moment after that. A time that the clock skipped is an error.
     """
 
     time: str | None = None
@@ -43,7 +43,7 @@ class TimeOptions(Spec):
 
     @field_validator("time_zone")
     @classmethod
-    def _known(cls, zone: str | None) -> str | None:
+    def _existing_zone(cls, zone: str | None) -> str | None:
         try:
             pd.Timestamp(0, tz=zone)
         except (KeyError, ValueError):
@@ -64,15 +64,15 @@ _PLAIN = TimeOptions()
 
 
 def read_times(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> Times | None:
-    """Returns a moment for each cell, datetime64[ns] in UTC, or None after noting what is wrong with some."""
+    """Returns the (T,) times of the cells, datetime64[ns] in UTC, or None after adding an issue about some of them."""
     times = _parsed(column, options, issues)
     if times is None:
         return None
     wrong = times.isna().to_numpy()
     if wrong.any():
-        place = int(wrong.argmax())
+        row = int(wrong.argmax())
         issues.add(
-            f"time column {column.name!r} must hold timestamps, but row {column.index[place]} has {shown(column.iloc[place])}"
+            f"time column {column.name!r} must hold timestamps, but row {column.index[row]} has {shown(column.iloc[row])}"
             + (f" and {int(wrong.sum()) - 1} others are none either" if wrong.sum() > 1 else ""),
             {"time": None, "ignore": [column.name]} if wrong.all() else None,
             "set data.time_format"
@@ -91,7 +91,7 @@ def read_times(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -
 
 
 def to_times(column: "pd.Series[Any]", source: str, options: TimeOptions = _PLAIN) -> Times:
-    """Returns a moment for each cell, as `read_times` does; raises `DataError` at the first that is none."""
+    """Returns the times of the cells as `read_times` does; raises `DataError` at the first issue."""
     issues = Issues(source)
     times = read_times(column, options, issues)
     if times is None or issues.items:
@@ -100,7 +100,7 @@ def to_times(column: "pd.Series[Any]", source: str, options: TimeOptions = _PLAI
 
 
 def _parsed(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "pd.Series[Any] | None":
-    """Returns the moments, NaT where a cell is none; with a zone if the cells have offsets."""
+    """Returns the times, NaT where a cell is none; with a zone if the cells have offsets."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return column
     if pd.api.types.is_numeric_dtype(column) and (options.time_format is None or options.time_format in _UNITS):
@@ -117,8 +117,8 @@ def _parsed(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "
             advice="write all of them in one way",
         )
         return None
-    found: pd.Series[Any] = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(offsets.any()))
-    return found
+    times: pd.Series[Any] = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(offsets.any()))
+    return times
 
 
 def _since_1970(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "pd.Series[Any] | None":
@@ -134,20 +134,20 @@ def _since_1970(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) 
             "data.time_format=%Y%m%d if that is what they say",
         )
         return None
-    inside = numbers.where(numbers.abs() * _UNITS[unit] < 2**63)  # what nanoseconds can say
-    found = pd.Series(pd.to_datetime(inside, unit=unit), index=column.index)
+    inside = numbers.where(numbers.abs() * _UNITS[unit] < 2**63)  # the range of nanoseconds in 64 bits
+    times = pd.Series(pd.to_datetime(inside, unit=unit), index=column.index)
     if options.time_format is None:
         issues.add_repair(f"times of column {column.name!r} are numbers and were read as {unit} since 1970")
-    return found
+    return times
 
 
 def _year_first(texts: "pd.Series[str]") -> "pd.Series[str]":
     """Returns dates such as 2024/4/3 as 2024-04-03; other texts as they are."""
 
-    def turned(found: "re.Match[str]") -> str:
-        return f"{found[1]}-{int(found[2]):02d}-{int(found[3]):02d}"
+    def iso_date(match: "re.Match[str]") -> str:
+        return f"{match[1]}-{int(match[2]):02d}-{int(match[3]):02d}"
 
-    return texts.str.replace(_YEAR_FIRST, turned, regex=True)
+    return texts.str.replace(_YEAR_FIRST, iso_date, regex=True)
 
 
 def _day_first(texts: "pd.Series[str]", options: TimeOptions, issues: Issues) -> "pd.Series[str]":
@@ -155,13 +155,13 @@ def _day_first(texts: "pd.Series[str]", options: TimeOptions, issues: Issues) ->
     parts = texts.str.extract(_SLASHED)
     if parts[0].isna().all():
         return texts
-    first, second = (pd.to_numeric(parts[place]) for place in (0, 1))
+    first, second = (pd.to_numeric(parts[group]) for group in (0, 1))
     day_first = options.day_first
     if day_first is None:
         if (first > 12).any() == (second > 12).any():
-            place = int(parts[0].notna().to_numpy().argmax())
+            row = int(parts[0].notna().to_numpy().argmax())
             issues.add(
-                f"dates such as {shown(texts.iloc[place])} in row {texts.index[place]} can be read in two ways",
+                f"dates such as {shown(texts.iloc[row])} in row {texts.index[row]} can be read in two ways",
                 {"day_first": True},
                 "data.day_first=false if the month comes first",
             )
@@ -172,10 +172,10 @@ def _day_first(texts: "pd.Series[str]", options: TimeOptions, issues: Issues) ->
     pattern = re.compile(_SLASHED)
     day, month = (1, 2) if day_first else (2, 1)
 
-    def turned(found: "re.Match[str]") -> str:
-        return f"{found[3]}-{int(found[month]):02d}-{int(found[day]):02d}"
+    def iso_date(match: "re.Match[str]") -> str:
+        return f"{match[3]}-{int(match[month]):02d}-{int(match[day]):02d}"
 
-    return texts.map(lambda text: pattern.sub(turned, text), na_action="ignore")
+    return texts.map(lambda text: pattern.sub(iso_date, text), na_action="ignore")
 
 
 def _utc(times: "pd.Series[Any]", zone: str, issues: Issues) -> Times | None:
@@ -184,13 +184,13 @@ def _utc(times: "pd.Series[Any]", zone: str, issues: Issues) -> Times | None:
     early, late = (
         local.tz_localize(zone, ambiguous=np.full(len(local), first), nonexistent="NaT") for first in (True, False)
     )
-    absent = np.asarray(early.isna())
-    if absent.any():
-        place = int(absent.argmax())
-        offset = (local[place] - pd.Timedelta(days=1)).tz_localize(zone).strftime("%z")
+    skipped = np.asarray(early.isna())
+    if skipped.any():
+        row = int(skipped.argmax())
+        offset = (local[row] - pd.Timedelta(days=1)).tz_localize(zone).strftime("%z")
         issues.add(
-            f"{int(absent.sum())} times do not exist in {zone}, where the clock was put forward, first at row "
-            f"{times.index[place]} ({local[place]})",
+            f"{int(skipped.sum())} times do not exist in {zone}, where the clock was set forward, first at row "
+            f"{times.index[row]} ({local[row]})",
             {"time_zone": f"UTC{offset[:3]}:{offset[3:]}"},
             "another zone",
         )
@@ -203,7 +203,7 @@ def _utc(times: "pd.Series[Any]", zone: str, issues: Issues) -> Times | None:
             after[start + int(back[0]) + 1 : stop] = True
     if twice.any():
         issues.add_repair(
-            f"{int(twice.sum())} times occur twice in {zone}, where the clock was put back, first at row "
+            f"{int(twice.sum())} times occur twice in {zone}, where the clock was set back, first at row "
             f"{times.index[int(twice.argmax())]}; {int(after.sum())} of them, after a step back, are the second"
         )
     chosen = np.where(after, late.tz_convert(None).to_numpy(), early.tz_convert(None).to_numpy())
