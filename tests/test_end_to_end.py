@@ -206,7 +206,7 @@ def test_the_champion_is_the_best_finished_trial(searched):
     finished = [child for child in searched.children if child.data.tags["tsad.state"] == "finished"]
     best = max(finished, key=lambda child: child.data.metrics["value"])
     assert version.tags["tsad.champion_trials"] == best.info.run_name
-    assert version.tags["run"] == searched.parent.info.run_id
+    assert version.tags["tsad.run"] == searched.parent.info.run_id
     for metric in ("ranking/pr_auc", "oracle/best_f1", "point/f1"):
         assert searched.parent.data.metrics[metric] == best.data.metrics[metric]
 

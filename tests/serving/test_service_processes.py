@@ -155,7 +155,7 @@ def test_a_small_search_answers_registers_and_is_seen_in_the_store(tmp_path, fol
     assert job["state"] == "finished", job
     assert job["progress"]["done"] == job["progress"]["total"] == 2
     client = MlflowClient(uri := f"sqlite:///{tmp_path / 'mlflow.db'}", uri)
-    assert client.get_model_version_by_alias("tsad", "champion").tags["run"] == job["result"]["run_id"]
+    assert client.get_model_version_by_alias("tsad", "champion").tags["tsad.run"] == job["result"]["run_id"]
     run = found["report_path"].removeprefix("runs:/").split("/")[0]
     assert "nas_report.txt" in {artifact.path for artifact in client.list_artifacts(run)}
     with started(tmp_path) as (served, _):

@@ -47,10 +47,10 @@ def children(store, parent):
 
 
 def test_a_trial_is_a_child_run_from_its_start_on(store, parent, recorder, candidate, run):
-    bred = candidate(17, generation=3, parents=(4, 9))
-    recorder.on_started(bred)
+    child_candidate = candidate(17, generation=3, parents=(4, 9))
+    recorder.on_started(child_candidate)
     (child,) = children(store, parent)
-    assert child.info.run_id == run(bred).info.run_id
+    assert child.info.run_id == run(child_candidate).info.run_id
     assert child.info.run_name == "g03-lstm_ae-017"
     assert child.info.status == "RUNNING"
     wanted = {

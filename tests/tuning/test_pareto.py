@@ -41,7 +41,11 @@ def test_a_point_is_in_the_front_after_that_of_the_best_point_that_dominates_it(
     level = {int(place): number for number, places in enumerate(fronts(points)) for place in places}
     assert sorted(level) == [*range(len(points))]
     for place, point in enumerate(points):
-        above = [level[other] for other, rival in enumerate(points) if (rival >= point).all() and (rival > point).any()]
+        above = [
+            level[other]
+            for other, other_point in enumerate(points)
+            if (other_point >= point).all() and (other_point > point).any()
+        ]
         assert level[place] == max(above, default=-1) + 1
 
 

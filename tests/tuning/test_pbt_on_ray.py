@@ -40,7 +40,7 @@ RATES = (1e-7, 1e-6, 3e-3, 1e-5)  # three that learn next to nothing
 
 
 class Script:
-    """a search algorithm with one candidate for each rate."""
+    """A search algorithm with one candidate for each rate."""
 
     def __init__(self):
         space = Space(POPULATION)

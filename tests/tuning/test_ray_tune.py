@@ -49,7 +49,7 @@ def experiment(changes):
 
 
 class Script:
-    """a search algorithm that proposes what is written down; the last one only when the others have ended."""
+    """A search algorithm that proposes what is written down; the last one only when the others have ended."""
 
     def __init__(self, changes):
         self.candidates = [Candidate(number, 0, {}, experiment(change)) for number, change in enumerate(changes)]

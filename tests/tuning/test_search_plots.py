@@ -63,7 +63,7 @@ def priced(costs):
         ([trial(n, 0.5, params={"window.length": n % 3}) for n in range(3)], {"incumbent", "parallel_coordinates"}),
         (drawn(300, population=50), None),
     ],
-    ids=["none", "failed", "one", "four", "bred", "many", "timeless", "equal", "hundreds"],
+    ids=["none", "failed", "one", "four", "children", "many", "timeless", "equal", "hundreds"],
 )
 def test_a_search_has_the_pictures_that_its_trials_fill(trials, names):
     found = search_plots(trials, SPEC, SPACE)

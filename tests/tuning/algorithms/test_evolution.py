@@ -177,12 +177,12 @@ def test_children_of_two_parents_mix_them():
 @pytest.mark.slow
 def test_the_surrogate_finds_better_candidates_than_breeding_alone_and_that_better_than_random():
     specs = (EvolutionSpec(), EvolutionSpec(surrogate="none"), RandomSpec(kind="random"))
-    guided, bred, drawn = (
+    guided, plain, drawn = (
         np.array([max(trial.value for trial in drive(spec.build(SPACE, seed), 32)) for seed in range(10)])
         for spec in specs
     )
-    assert guided.mean() > bred.mean() + 0.1
-    assert bred.mean() > drawn.mean() + 0.1
+    assert guided.mean() > plain.mean() + 0.1
+    assert plain.mean() > drawn.mean() + 0.1
     assert (guided > drawn).sum() >= 9
 
 
