@@ -194,7 +194,7 @@ REFUSED = {
     "nothing but times": (
         text([line.split(",")[0] for line in LINES], "at"),
         TIMED,
-        "must have a column beside time, label",
+        "must have a column besides time, label",
         False,
     ),
     # --- cells ---
@@ -574,7 +574,7 @@ def test_all_problems_are_found_at_once(tmp_path):
 
 def test_the_error_says_how_many_more_there_are(tmp_path):
     spec, _ = read(tmp_path, cell(6, "cpu", "").replace("00:08:00", "00:07:00"), TIMED)
-    with pytest.raises(DataError, match=r"1 more problems: tsad data check .*load\.csv\)"):
+    with pytest.raises(DataError, match=r"1 more issues: tsad data check .*load\.csv\)"):
         spec.load(tmp_path)
 
 
@@ -588,7 +588,7 @@ def test_ten_thousand_columns_are_a_table_like_any_other(tmp_path):
 
 def test_one_row_cannot_be_cut_in_two(tmp_path):
     spec, _ = read(tmp_path, text(LINES[:1]), TIMED)
-    with pytest.raises(DataError, match=r"load\.csv: must hold rows to learn from and rows to be proved on, but has 1"):
+    with pytest.raises(DataError, match=r"load\.csv: must hold training rows and test rows, but has 1"):
         spec.load(tmp_path)
 
 

@@ -342,7 +342,7 @@ def test_the_archive_of_smd_is_the_published_one(tmp_path, smd_folder):
 
 def test_a_set_behind_a_form_says_where_the_form_is(tmp_path):
     with pytest.raises(
-        DataError, match=r"fill it in at https://www\.unb\.ca/cic/datasets/ddos-2019\.html, then give .* --from"
+        DataError, match=r"fill it in at https://www\.unb\.ca/cic/datasets/ddos-2019\.html, then name .* --from"
     ):
         bring(None, tmp_path, "cicddos2019")
     assert not (tmp_path / "data").exists()

@@ -231,7 +231,7 @@ def test_added_cells_stand_beside_rows_that_waited_for_them(file, tmp_path, deci
     added = pd.DataFrame({"score": [np.nan, 0.1, 2.0], "flag": [False, False, True], "who": ["p,q", None, "r;s"]})
     with CsvWriter(tmp_path / "out.csv", table) as writer:
         for chunk, ready in zip(table.chunks(1), (added[:0], added[:1], added[1:1]), strict=True):
-            writer.keep(chunk)
+            writer.append(chunk)
             writer.write(ready)
         writer.write(added[1:])
     expected = {
@@ -246,7 +246,7 @@ def test_a_parquet_file_gets_added_columns_with_one_type(file, tmp_path):
     added = pd.DataFrame({"score": [np.nan, 0.5], "who": pd.array([None, "a"], dtype="string")})
     with ParquetWriter(tmp_path / "out.parquet", ["a"]) as writer:
         for place, chunk in enumerate(table.chunks(1)):
-            writer.keep(chunk)
+            writer.append(chunk)
             writer.write(added[place : place + 1])
     assert pq.read_table(tmp_path / "out.parquet").to_pylist() == [
         {"a": 1.0, "b": "007", "score": None, "who": None},

@@ -127,7 +127,7 @@ def _write(
         _tell(events.close(), file, table.layout, header=True)
         for chunk, scored in judged_chunks:
             if chunk is not None:
-                writer.keep(chunk)
+                writer.append(chunk)
                 times += [] if time is None else chunk.texts(time)
             final = len(scored.rows)
             found = (scored.scores, scored.flags, scored.by_feature)

@@ -1,4 +1,4 @@
-"""Tables of any size: CSV and Parquet files that are read chunk by chunk, every cell as it stands."""
+"""Tables of any size: CSV and Parquet files that are read in chunks, with every cell as it is written."""
 
 import csv
 import io
@@ -20,15 +20,15 @@ from tsad.data.io.text import Layout, TextOptions, default_names, sniff
 from tsad.errors import DataError
 
 _BUFFER = 1 << 16
-"""Bytes of a Parquet column that are read ahead; without it a whole row group would be."""
+"""Bytes of a Parquet column that are buffered; without this limit a whole row group is read at once."""
 
 
 class Chunk(ABC):
-    """Some rows of a file, one after the other.
+    """Consecutive rows of a file.
 
     Attributes:
-        first_row: Number of the first of them in the file, from 0.
-        size: How much of the file they are, in the file's unit.
+        first_row: Number of the first row in the file, from 0.
+        size: Part of the file that the rows take up, in the unit of the file.
     """
 
     first_row: int
@@ -36,35 +36,35 @@ class Chunk(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Returns how many rows there are."""
+        """Returns the number of rows."""
 
     @abstractmethod
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
-        """Returns some columns as `read_table` reads them, the rows numbered as they are in the file."""
+        """Returns some columns with cells as `read_table` reads them; the index numbers the rows as the file does."""
 
     @abstractmethod
     def texts(self, name: str) -> list[str]:
-        """Returns the cells of a column as they stand in a CSV; empty ones are ""."""
+        """Returns the cells of a column as texts of a CSV; empty cells are ""."""
 
     @abstractmethod
     def lines(self) -> list[str]:
-        """Returns the rows as lines of a CSV, without their ends; those of a CSV are as they were, to the letter."""
+        """Returns the rows as lines of a CSV without line ends; the lines of a CSV file are unchanged."""
 
     @abstractmethod
     def table(self, numbers: Sequence[str]) -> pa.Table:
-        """Returns the rows as Arrow; a CSV has no types, so its columns become float64 if `numbers` names them, else text."""
+        """Returns the rows as Arrow; a CSV has no types, so columns in `numbers` become float64 and all others text."""
 
 
 class TableFile(ABC):
-    """A file of rows.
+    """A CSV or Parquet file of rows; `open_table` returns one.
 
     Attributes:
-        path: Of the file.
-        names: Of its columns, each once.
+        path: Path of the file.
+        names: Names of its columns, which differ.
         header: The names as the first line of a CSV.
-        layout: What its lines are written in; those of a Parquet file, in UTF-8 with commas and points.
-        size: Of all rows, in `unit`s.
-        unit: "B" (bytes) or "row".
+        layout: How lines of the file are written; those of a Parquet file in UTF-8 with commas and decimal points.
+        size: Size of all rows, in units of `unit`.
+        unit: Unit of sizes, "B" (bytes) or "row".
     """
 
     path: Path
@@ -76,14 +76,22 @@ class TableFile(ABC):
 
     @abstractmethod
     def chunks(self, rows: int) -> Iterator[Chunk]:
-        """Yields all rows, at most `rows` at a time; raises `DataError` naming the line that cannot be read."""
+        """Yields all rows in chunks of at most `rows`; raises `DataError` naming the line that cannot be read."""
 
 
 _PLAIN = TextOptions()
 
 
 def open_table(path: Path, options: TextOptions = _PLAIN) -> TableFile:
-    """Returns the file behind a path; raises `DataError` if it is no CSV of that form, and no Parquet file."""
+    """Returns the file at a path, opened for reading in chunks.
+
+    Args:
+        path: Path that ends in `.csv` or `.parquet`.
+        options: How the text of a CSV is written; ignored for Parquet.
+
+    Raises:
+        DataError: if the file cannot be read, or is no CSV of this layout and no Parquet file.
+    """
     if path.suffix not in {".csv", ".parquet"}:
         raise DataError(f"{path}: a table must be a .csv or .parquet file; rename or convert it")
     if not path.is_file():
@@ -98,9 +106,9 @@ def open_table(path: Path, options: TextOptions = _PLAIN) -> TableFile:
 
 
 class CsvFile(TableFile):
-    """A CSV; what its form leaves open of separator, decimal mark and encoding is found out as for training.
+    """A CSV file; separator, decimal mark and encoding are inferred as for training where the options leave them open.
 
-    Lines with another number of cells are never left out, whatever `options.bad_lines` says, since all rows come back.
+    Lines with another number of cells are never dropped, whatever `options.bad_lines` says, since each row must get a score.
     """
 
     unit = "B"
@@ -142,7 +150,7 @@ class CsvFile(TableFile):
 
 
 class CsvChunk(Chunk):
-    """Rows of a CSV, each as its line and as its cells."""
+    """Rows of a CSV, each with its line and its cells."""
 
     def __init__(self, file: CsvFile, first_row: int, size: int, records: Sequence[tuple[str, list[str]]]) -> None:
         self.first_row = first_row
@@ -168,15 +176,15 @@ class CsvChunk(Chunk):
 
     def texts(self, name: str) -> list[str]:
         """Returns the cells without the quotes around them."""
-        place = self._file.names.index(name)
-        return [cells[place] for _, cells in self._records]
+        column = self._file.names.index(name)
+        return [cells[column] for _, cells in self._records]
 
     def lines(self) -> list[str]:
-        """Returns the lines as they are; a quoted cell may reach over several."""
+        """Returns the unchanged lines; a quoted cell may span several of them."""
         return [line for line, _ in self._records]
 
     def table(self, numbers: Sequence[str]) -> pa.Table:
-        """Returns columns of float64 and of text."""
+        """Returns columns of float64 and of text as Arrow."""
         parsed = self.columns(numbers).astype(float)
         columns = {
             name: pa.array(parsed[name]) if name in parsed else pa.array(self.texts(name), pa.string())
@@ -197,7 +205,7 @@ def _layout(path: Path, options: TextOptions) -> Layout:
 
 
 class ParquetFile(TableFile):
-    """A Parquet file; an index that pandas wrote is a column like any other."""
+    """A Parquet file; an index written by pandas is a column like any other."""
 
     unit = "row"
 
@@ -249,15 +257,15 @@ class ParquetChunk(Chunk):
         return len(self._table)
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
-        """Returns columns as pandas makes them of theirs."""
+        """Returns columns as pandas converts them from Arrow."""
         table: pd.DataFrame = self._table.select(list(names)).to_pandas(ignore_metadata=True)
         return table.set_axis(range(self.first_row, self.first_row + len(self)))
 
     def texts(self, name: str) -> list[str]:
-        """Returns the cells as text; a time without its fraction if that is 0.
+        """Returns the cells as text; times have no fraction if it is 0.
 
         Raises:
-            DataError: if cells of this type cannot be written so, as lists.
+            DataError: if cells of this type cannot be written as text, such as lists.
         """
         column = self._table[name]
         try:
@@ -271,16 +279,16 @@ class ParquetChunk(Chunk):
         return ["" if cell is None else cell for cell in text.to_pylist()]
 
     def lines(self) -> list[str]:
-        """Returns the cells separated by commas, quoted where they must be."""
+        """Returns the cells separated by commas, quoted where necessary."""
         return [csv_line(cells) for cells in zip(*map(self.texts, self._table.column_names), strict=True)]
 
     def table(self, numbers: Sequence[str]) -> pa.Table:
-        """Returns the columns with their own types."""
+        """Returns the columns with the types of the file."""
         return self._table
 
 
 def csv_line(cells: Sequence[str], separator: str = ",") -> str:
-    """Returns cells as a line of a CSV without its end, quoted where they must be."""
+    """Returns cells as a line of a CSV without line end, quoted where necessary."""
     text = io.StringIO()
     csv.writer(text, delimiter=separator, lineterminator="").writerow(cells)
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""Tables of any size, written chunk by chunk, whole or not at all."""
+"""Tables of any size, written in chunks, completely or not at all."""
 
 import os
 from abc import ABC, abstractmethod
@@ -18,10 +18,13 @@ from tsad.errors import DataError
 
 @contextmanager
 def atomic_write(*targets: Path) -> Iterator[tuple[Path, ...]]:
-    """Yields a name for each target to write under; the files get their own names at the end, or are removed after an error.
+    """Yields a temporary path for each target; the files are renamed to their targets at the end, or removed after an error.
+
+    Args:
+        targets: Paths of the files to write; existing files are replaced.
 
     Raises:
-        DataError: if one cannot be written.
+        DataError: if a file cannot be written.
     """
     temporary_paths = tuple(target.with_name(f".{os.getpid()}.{target.name}") for target in targets)
     try:
@@ -37,35 +40,35 @@ def atomic_write(*targets: Path) -> Iterator[tuple[Path, ...]]:
 
 
 class TableWriter(ABC):
-    """Writes rows beside columns that become known later than they; the rows that wait are kept."""
+    """Writes rows together with columns that are computed later; rows are buffered until their columns are there."""
 
     @abstractmethod
-    def keep(self, chunk: Chunk) -> None:
-        """Takes the next rows."""
+    def append(self, chunk: Chunk) -> None:
+        """Buffers the next rows."""
 
     @abstractmethod
     def write(self, added: pd.DataFrame) -> None:
-        """Writes as many of the oldest waiting rows as `added` has, with its columns on their right; NaN is an empty cell."""
+        """Writes as many of the oldest buffered rows as `added` has, with its columns on their right; NaN is an empty cell."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
 
 class CsvWriter(TableWriter):
-    """Writes a CSV.
+    """Writes a CSV file.
 
     Args:
-        path: Of the file.
-        source: Whose rows they are: the added cells have its separator and its decimal mark.
+        path: Path of the file.
+        source: File that the rows come from; added cells have its separator and its decimal mark.
     """
 
     def __init__(self, path: Path, source: TableFile) -> None:
@@ -74,12 +77,12 @@ class CsvWriter(TableWriter):
         self._header: str | None = source.header
         self._lines: list[str] = []
 
-    def keep(self, chunk: Chunk) -> None:
-        """Takes the next rows."""
+    def append(self, chunk: Chunk) -> None:
+        """Buffers the next rows."""
         self._lines += chunk.lines()
 
     def write(self, added: pd.DataFrame) -> None:
-        """Writes waiting rows: each line to the letter, then the added cells."""
+        """Writes buffered rows: each line unchanged, then the added cells."""
         separator = self._layout.separator
         if self._header is not None:
             self._file.write(separator.join([self._header, *map(self._quoted, added.columns)]) + "\n")
@@ -90,7 +93,7 @@ class CsvWriter(TableWriter):
         del self._lines[: len(added)]
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         self._file.close()
 
     def _texts(self, column: pa.Array) -> list[str]:
@@ -105,28 +108,28 @@ class CsvWriter(TableWriter):
 
 
 class ParquetWriter(TableWriter):
-    """Writes a Parquet file, one row group a call.
+    """Writes a Parquet file, one row group for each call of `write`.
 
     Args:
-        path: Of the file.
-        numbers: Columns of a CSV that are numbers, as `Chunk.table` takes them.
+        path: Path of the file.
+        numbers: Names of the columns of a CSV that become float64, as for `Chunk.table`.
     """
 
     def __init__(self, path: Path, numbers: Sequence[str]) -> None:
         self._path = path
         self._numbers = tuple(numbers)
         self._file: pq.ParquetWriter | None = None
-        self._kept: list[pa.Table] = []
+        self._buffer: list[pa.Table] = []
 
-    def keep(self, chunk: Chunk) -> None:
-        """Takes the next rows."""
-        self._kept.append(chunk.table(self._numbers))
+    def append(self, chunk: Chunk) -> None:
+        """Buffers the next rows."""
+        self._buffer.append(chunk.table(self._numbers))
 
     def write(self, added: pd.DataFrame) -> None:
-        """Writes waiting rows, their types as they were."""
-        kept = pa.concat_tables(self._kept)
-        table = kept.slice(0, len(added))
-        self._kept = [kept.slice(len(added))]
+        """Writes buffered rows with their own types."""
+        rows = pa.concat_tables(self._buffer)
+        table = rows.slice(0, len(added))
+        self._buffer = [rows.slice(len(added))]
         for name, column in added.items():
             table = table.append_column(str(name), pa.array(column, from_pandas=True))
         if self._file is None:
@@ -135,6 +138,6 @@ class ParquetWriter(TableWriter):
             self._file.write_table(table)
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         if self._file is not None:
             self._file.close()

@@ -1,4 +1,4 @@
-"""Anybody's CSV or Parquet file."""
+"""CSV and Parquet files of the user."""
 
 import logging
 from dataclasses import dataclass
@@ -26,24 +26,25 @@ from tsad.spec import Spec
 
 _logger = logging.getLogger(__name__)
 
-_LABELS = {
+_LABEL_NAMES = {
     *("label", "labels", "anomaly", "is_anomaly", "anomalous", "outlier", "is_outlier"),
     *("attack", "is_attack", "fault", "failure", "class", "target"),
 }
 
 
 class ColumnOptions(Spec):
-    """Which column is what.
+    """The roles of the columns of a file.
 
     Attributes:
-        features: Columns to use, in this order; all others than `time`, `label` and `ignore` if not given.
-        ignore: Columns that are left alone, such as texts: a text has no natural number, so none is made up.
-        label: Column of 0 (normal) and 1 (anomalous), or false and true.
-        normal: What the label column holds where a row is normal, such as `BENIGN`; everything else is then an anomaly.
-        univariate: What becomes of a single feature: `as_is`, or the `five_features` base, trend, seasonality, momentum,
-            volatility of `tsad.data.five_features`. They are the detector's columns then, for whoever scores rows too;
-            that is why it has to be asked for.
-        period: Rows of a season, for the five features.
+        features: Columns to use, in this order; if null, all columns except `time`, `label` and those in `ignore`.
+        ignore: Columns that are not used, such as texts, which are never turned into numbers.
+        label: Name of the column of labels: 0 or false is normal, 1 or true anomalous; null for unlabeled rows.
+        normal: Text of the label column in normal rows, such as `BENIGN`; every other text is an anomaly. If null, labels are
+            0 and 1.
+        univariate: Treatment of a single feature: `as_is`, or the `five_features` base, trend, seasonality, momentum and
+            volatility of `tsad.data.five_features`. The detector then has these five columns, also for rows to score, so
+            they must be requested.
+        period: Rows of a season, for the five features, at least 2.
     """
 
     features: tuple[str, ...] | None = Field(None, min_length=1)
@@ -56,7 +57,7 @@ class ColumnOptions(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What reading came to.
+    """The result of inspecting a file: a data set, or the issues that prevent one.
 
     Attributes:
         issues: Everything that must be fixed before the file can be used; empty if there is a data set.
@@ -70,16 +71,16 @@ class Inspection:
 
 
 class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
-    """One file cut in time into training and test rows, or one file for each.
+    """One CSV or Parquet file split in time into training and test rows, or one file for each.
 
-    What is read is mended only as it says here; every repair is counted, logged as a warning, and kept among the data set's
-    `defects`. Rows are counted from 0 below the header. The order of repairs: lines, cells, times, sorting, rows of one
+    Rows are repaired only as the settings say; each repair is counted, logged as a warning, and listed among the `defects` of the
+    data set. Row numbers count from 0 below the header. Repairs run in this order: lines, cells, times, sorting, rows of equal
     time, resampling, gaps, empty cells.
 
     Attributes:
-        path: CSV or Parquet file, relative to the working folder.
-        test_path: File of the test rows; without one, the last `test_ratio` of `path` is the test.
-        test_ratio: Share of the rows of `path` that become the test if there is no `test_path`.
+        path: Path of the CSV or Parquet file, relative to the working folder.
+        test_path: Path of the file of the test rows; if null, the last `test_ratio` of the rows of `path` are the test rows.
+        test_ratio: Fraction of the rows of `path` that become test rows if there is no `test_path`, between 0 and 1.
     """
 
     kind: Literal["csv"]
@@ -88,22 +89,22 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
     test_ratio: float = Field(0.5, gt=0, lt=1)
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the rows of the file or files; raises `DataError` naming file, column, row and the way out."""
-        found = self.inspect()
-        if found.data is None:
-            issue, *others = found.issues
-            more = f" ({len(others)} more problems: tsad data check {self.path})" if others else ""
+        """Returns the rows of the file or files; raises `DataError` naming file, column, row, and how to fix the first issue."""
+        inspection = self.inspect()
+        if inspection.data is None:
+            issue, *others = inspection.issues
+            more = f" ({len(others)} more issues: tsad data check {self.path})" if others else ""
             raise DataError(f"{issue}{more}")
-        for repair in found.repairs:
+        for repair in inspection.repairs:
             _logger.warning("%s", repair)
-        return found.data
+        return inspection.data
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
-        """Returns the file or files."""
+        """Returns the file, or the training file and the test file."""
         return (self.path,) if self.test_path is None else (self.path, self.test_path)
 
     def inspect(self) -> Inspection:
-        """Returns the rows, or every problem that stands in their way."""
+        """Returns the data set, or every issue that prevents one, where `load` raises the first."""
         issues = Issues(str(self.path))
         try:
             rows, features = self._rows(issues)
@@ -114,7 +115,7 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
         return Inspection(tuple(issues.items), tuple(issues.repairs), None if issues.items else data)
 
     def _rows(self, issues: Issues) -> tuple[Rows, tuple[str, ...]]:
-        """Returns the rows of the file that the issues are about, mended, and the names of their features."""
+        """Returns the repaired rows of the file that `issues` reports about, and the names of their features."""
         table = read(Path(issues.source), self, issues)
         if not len(table):
             issues.fail("has no rows below its first line", advice="give a file with rows")
@@ -128,11 +129,12 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
         return filled(in_time(rows, self, issues), features, self, issues)
 
     def _test_rows(self, features: tuple[str, ...], issues: Issues) -> Rows:
-        kept = self if self.missing != "drop_column" else self.model_copy(update={"features": features})
-        rows, found = kept._rows(issues.of(str(self.test_path)))
-        if found != features:
+        spec = self if self.missing != "drop_column" else self.model_copy(update={"features": features})
+        rows, test_features = spec._rows(issues.of(str(self.test_path)))
+        if test_features != features:
             issues.of(str(self.test_path)).add(
-                f"must have the features {features}, but has {found}", advice="name those of both in data.features"
+                f"must have the features {features}, but has {test_features}",
+                advice="name those of both in data.features",
             )
         return rows
 
@@ -152,18 +154,18 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
             )
         if not features:
             issues.fail(
-                "must have a column beside time, label and ignored ones, but has none", advice="name fewer of them"
+                "must have a column besides time, label and ignored ones, but has none", advice="name fewer of them"
             )
         if self.features is None:
             self._judge_names(table, features, issues)
         return features
 
     def _judge_names(self, table: pd.DataFrame, features: tuple[str, ...], issues: Issues) -> None:
-        """Notes columns that nobody named and that tell what they must not: the answer, or the number of the row."""
+        """Adds issues about columns that are features only by default: labels, and numbers of rows."""
         for name in features:
-            if self.label is None and name.lower() in _LABELS and np.isin(numbers(table[name])[0], (0, 1)).all():
+            if self.label is None and name.lower() in _LABEL_NAMES and np.isin(numbers(table[name])[0], (0, 1)).all():
                 issues.add(
-                    f"column {name!r} holds 0 and 1 and is called like a label; as a feature it would tell the answer",
+                    f"column {name!r} holds 0 and 1 and is called like a label; as a feature it would reveal the answer",
                     {"label": name},
                     "name the features in data.features",
                 )
@@ -179,7 +181,7 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
         edge = len(series) if test is not None else len(series) - round(len(series) * self.test_ratio)
         if test is None and edge in {0, len(series)}:
             issues.fail(
-                f"must hold rows to learn from and rows to be proved on, but has {len(series)} for both at test_ratio "
+                f"must hold training rows and test rows, but has {len(series)} for both at test_ratio "
                 f"{self.test_ratio:g}",
                 advice="give more rows",
             )

@@ -1,4 +1,4 @@
-"""Published data sets brought into the data folder: whole, checked, or not at all."""
+"""Downloads of published data sets into the data folder: complete and checked, or not at all."""
 
 import filecmp
 import os
@@ -29,26 +29,25 @@ class _File(NamedTuple):
 
 
 def download(name: str, origin: str | None, data_dir: Path, progress: Progress) -> str:
-    """Puts a data set into the data folder, and returns what is known of its files.
+    """Puts a published data set into the data folder, and returns a sentence about how its files were checked.
 
-    Everything is unpacked beside its place and checked there, then moved, so that a loader never meets half of it. A
-    folder that is there gets the files that it lacks.
+    Everything is unpacked into a temporary folder, checked there, and then moved, so a loader never sees half of a data set.
+    Files that are missing in an existing folder are added to it.
 
     Args:
         name: Name of a data set in `PUBLICATIONS`.
-        origin: An archive (.zip) or a folder that holds the files somewhere, or the address of an archive; where it is
-            published if None.
-        data_dir: Made if absent.
-        progress: Told of bytes.
+        origin: Path of an archive (.zip) or of a folder with the files, or address of an archive; None for the published one.
+        data_dir: Data folder, created if it does not exist.
+        progress: Callback that takes the step, the bytes done, and all bytes.
 
     Raises:
-        DataError: if there is no such origin, it does not hold the files as they were published, a file that is there is
-            another one, or the folder cannot be written.
+        DataError: if the origin does not exist or does not contain the published files, if an existing file differs from
+            them, or if the folder cannot be written.
     """
     published = PUBLICATIONS[name]
     if origin is None and published.url is None:
         raise DataError(
-            f"{name} is given out through a form: fill it in at {published.page}, then give what you got: "
+            f"{name} is given out through a form: fill it in at {published.page}, then name the file that you received: "
             f"tsad download {name} --from ARCHIVE_OR_FOLDER_OR_ADDRESS"
         )
     origin = origin or str(published.url)
@@ -62,12 +61,12 @@ def download(name: str, origin: str | None, data_dir: Path, progress: Progress) 
     try:
         with tempfile.TemporaryDirectory(dir=work) as staged:
             _copy(archive if fetched else Path(origin), published, Path(staged, published.folder), progress)
-            found = published.check(Path(staged, published.folder))
-            _place(Path(staged, published.folder), data_dir / published.folder)
+            checked = published.check(Path(staged, published.folder))
+            _move(Path(staged, published.folder), data_dir / published.folder)
     finally:
         archive.unlink(missing_ok=True)
     _remove_if_empty(work)
-    return found
+    return checked
 
 
 def _copy(origin: Path, published: Publication, target: Path, progress: Progress) -> None:
@@ -105,12 +104,12 @@ def _read(source: IO[bytes], origin: Path) -> bytes:
 
 
 def _in_folder(origin: Path, published: Publication) -> list[_File]:
-    found = []
+    files = []
     for path in sorted(origin.rglob("*")):
         match = published.member.search(f"/{path.relative_to(origin).as_posix()}")
         if match and path.is_file():
-            found.append(_File(match[1], path.stat().st_size, partial(_opened, path)))
-    return found
+            files.append(_File(match[1], path.stat().st_size, partial(_opened, path)))
+    return files
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -124,12 +123,12 @@ def _in_archive(origin: Path, published: Publication, stack: ExitStack) -> list[
         archive = stack.enter_context(zipfile.ZipFile(origin))
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{origin}: must be a whole zip archive, but {error}; download it again") from None
-    found = []
+    files = []
     for member in archive.infolist():
         _refuse_tricks(member, origin)
         if match := published.member.search(f"/{member.filename}"):
-            found.append(_File(match[1], member.file_size, partial(archive.open, member)))
-    return found
+            files.append(_File(match[1], member.file_size, partial(archive.open, member)))
+    return files
 
 
 def _refuse_tricks(member: zipfile.ZipInfo, origin: Path) -> None:
@@ -142,21 +141,23 @@ def _refuse_tricks(member: zipfile.ZipInfo, origin: Path) -> None:
         )
 
 
-def _place(staged: Path, target: Path) -> None:
-    """Moves the folder to its place, or into it the files that it lacks."""
+def _move(staged: Path, target: Path) -> None:
+    """Moves the folder to its target, or only the files that an existing target lacks."""
     with writing(target):
         if not target.exists():
             os.rename(staged, target)  # noqa: PTH104 (one step)
             return
         paths = sorted(path for path in staged.rglob("*") if path.is_file())
         for path in paths:
-            there = target / path.relative_to(staged)
-            if there.exists() and not filecmp.cmp(path, there, shallow=False):
-                raise DataError(f"{there}: another file is there already; remove it, or give another folder by --to")
+            destination = target / path.relative_to(staged)
+            if destination.exists() and not filecmp.cmp(path, destination, shallow=False):
+                raise DataError(
+                    f"{destination}: another file is there already; remove it, or give another folder by --to"
+                )
         for path in paths:
-            there = target / path.relative_to(staged)
-            there.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, there)  # noqa: PTH105
+            destination = target / path.relative_to(staged)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, destination)  # noqa: PTH105
 
 
 def _remove_if_empty(folder: Path) -> None:

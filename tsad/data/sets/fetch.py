@@ -1,4 +1,4 @@
-"""One file over HTTP, gone on with where it was cut off."""
+"""Download of one file over HTTP, resumed after an interruption."""
 
 import http.client
 import os
@@ -12,29 +12,33 @@ from pathlib import Path
 from tsad.errors import DataError
 
 Progress = Callable[[str, int, int | None], None]
-"""Takes what is being done, the bytes that are done, and those that there are (None if nobody knows)."""
+"""Takes the current step, the bytes done, and all bytes (None if unknown)."""
 
 TRIES = 5
-"""Tries in a row that bring nothing before it is given up."""
+"""Consecutive tries without a new byte after which the download fails."""
+
 _TIMEOUT = 60.0
+"""Seconds without an answer after which a try fails."""
+
 _CHUNK = 2**18
+"""Bytes that are read at once."""
 
 
 def fetch(url: str, target: Path, progress: Progress, *, pause: float = 1.0) -> None:
-    """Downloads `url` to `target`, which is there when all of it is.
+    """Downloads `url` to `target`, which exists only once it is complete.
 
-    What came so far stands beside it as `.part`, with what the server calls this version of the file as `.version`, so that
-    the next try, or the next call, goes on from there if the server can (HTTP Range) and still has that version. If it
-    cannot, it begins anew.
+    The bytes so far are stored next to it as `.part`, and the name that the server gives to this version of the file as
+    `.version`, so that the next try or the next call resumes if the server supports it (HTTP Range) and still has that version.
+    Otherwise the download restarts.
 
     Args:
-        url: Of http or https.
-        target: In a folder that exists.
-        progress: Told of every chunk.
-        pause: Seconds before the second try; twice as long before each that follows.
+        url: Address that begins with http:// or https://.
+        target: Path of the file, in a folder that exists.
+        progress: Callback for every chunk.
+        pause: Seconds before the second try; each further pause is twice as long.
 
     Raises:
-        DataError: if the server refuses, cannot be reached, breaks off again and again, or the file cannot be written.
+        DataError: if the server refuses, cannot be reached, or breaks off repeatedly, or if the file cannot be written.
     """
     if not url.startswith(("http://", "https://")):
         raise DataError(f"{url}: must begin with http:// or https://; give a path for a file that is here")
@@ -42,7 +46,7 @@ def fetch(url: str, target: Path, progress: Progress, *, pause: float = 1.0) -> 
     while True:
         before = _size(part)
         try:
-            _go_on(url, part, progress)
+            _resume(url, part, progress)
             os.replace(part, target)  # noqa: PTH105 (over a file that is there)
             _version(part).unlink(missing_ok=True)
         except (OSError, http.client.HTTPException) as error:
@@ -53,7 +57,7 @@ def fetch(url: str, target: Path, progress: Progress, *, pause: float = 1.0) -> 
             if refused or idle == TRIES:
                 raise DataError(
                     f"{url}: cannot be downloaded ({_reason(error)}); {_size(part):,} bytes are there, and the same command "
-                    f"goes on with them; or give --from another address or an archive"
+                    f"resumes after them; or give --from another address or an archive"
                 ) from None
             if idle:
                 time.sleep(pause * 2 ** (idle - 1))
@@ -61,16 +65,16 @@ def fetch(url: str, target: Path, progress: Progress, *, pause: float = 1.0) -> 
             return
 
 
-def _go_on(url: str, part: Path, progress: Progress) -> None:
-    """Gets the rest of a file, or all of it; raises `OSError` or `HTTPException` if the connection ends too early."""
+def _resume(url: str, part: Path, progress: Progress) -> None:
+    """Downloads the rest of a file, or all of it; raises `OSError` or `HTTPException` if the connection ends too early."""
     start, version = _size(part), _version(part)
-    known = version.read_text(encoding="utf-8") if start and version.is_file() else ""
+    resumed_version = version.read_text(encoding="utf-8") if start and version.is_file() else ""
     headers = {"Accept-Encoding": "identity", "User-Agent": "tsad"}
-    request = urllib.request.Request(url, headers=headers | _from(start, known))  # noqa: S310 (http or https, see above)
+    request = urllib.request.Request(url, headers=headers | _range_headers(start, resumed_version))  # noqa: S310 (http or https, see above)
     try:
         answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # what we have is longer than what there is
+        if error.code == 416:  # the part is longer than the file of the server
             part.unlink(missing_ok=True)
         raise
     with answer:
@@ -92,14 +96,14 @@ def _go_on(url: str, part: Path, progress: Progress) -> None:
         raise http.client.IncompleteRead(b"", total - done)
 
 
-def _from(start: int, version: str) -> dict[str, str]:
-    """Returns the headers that ask for the bytes from `start` on, if they still are of that version."""
+def _range_headers(start: int, version: str) -> dict[str, str]:
+    """Returns headers that ask for the bytes from `start` on, provided that the server still has that version."""
     return {"Range": f"bytes={start}-", "If-Range": version} if start and version else {}
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raises `DataError` if what is inside cannot write a file: no room, no permission."""
+    """Turns an `OSError` of the block into a `DataError` about the path: no room, or no permission."""
     try:
         yield
     except OSError as error:

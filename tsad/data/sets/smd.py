@@ -29,14 +29,14 @@ _logger = logging.getLogger(__name__)
 _FOLDER = "ServerMachineDataset"
 _ARCHIVE = "OmniAnomaly-master"
 PARTS = ("train", "test", "test_label", "interpretation_label")
-"""Folders of the published set; each has a file for every machine."""
+"""Folders of the published data set, each with one file for every machine."""
 _NAME = re.compile(r"\d+-\d+", re.ASCII)
 FEATURES = tuple(f"f{column:02d}" for column in range(1, 39))
 """Names of the 38 columns; the published files have none. Column numbers start at 1, as in the interpretation labels."""
 
 
 def _check_files(folder: Path) -> str:
-    """Returns how the machines were checked: by Git's hashes of their published files, or else by loading them."""
+    """Returns how the machines were checked: by the Git hashes of their published files, or by loading them."""
     machines = SmdSpec(kind="smd", machine="all").machines(folder.parent)
     for machine in machines:
         if machine not in BLOBS:
@@ -65,16 +65,17 @@ def _check_files(folder: Path) -> str:
 
 
 class SmdSpec(Spec):
-    """One machine of SMD, or several for one detector.
+    """One machine of the Server Machine Dataset, or several machines for one detector.
 
-    The rows of several machines lie one after the other, with a boundary between them, and each machine is cut in time by
-    itself. One scaler is fitted on the training rows of all, unless each machine is scaled here.
+    The rows of several machines follow each other with a boundary between them, and each machine is split in time by itself.
+    One scaler is fitted on the training rows of all machines, unless `scale_each` is set.
 
     Attributes:
-        machine: Group and number as in the file names, such as "1-2"; a list of them; or "all" that are there.
-        every: Rows, minutes, that are averaged into one; 1 takes them as they were published.
-        scale_each: Scale each machine to mean 0 and deviation 1 of its own training rows, clipped at 50. A detector of
-            such rows scores rows that were scaled likewise; set `scaler: {kind: none}` to scale them once only.
+        machine: Group and number of a machine as in the file names, such as "1-2"; a list of them; or "all" in the folder.
+        every: Number of rows, which are minutes, that are averaged into one; 1 keeps the published rows.
+        scale_each: Whether each machine is scaled to mean 0 and deviation 1 of its own training rows, clipped at 50. A
+            detector of such rows scores rows that were scaled likewise; set `scaler: {kind: none}` to scale them only once.
+        publication: Where the data set is published and how its files are checked.
     """
 
     publication: ClassVar[Publication] = Publication(
@@ -102,32 +103,33 @@ class SmdSpec(Spec):
         return machine
 
     def machines(self, folder: Path) -> tuple[str, ...]:
-        """Returns the machines by name, those that are in the folder for "all"."""
+        """Returns the names of the machines; for "all", of those in the data folder."""
         if self.machine == "all":
             return tuple(_machines(_open(folder)[1]))
         return (self.machine,) if isinstance(self.machine, str) else self.machine
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
-        """Returns the archive, or the files of the machines; raises `DataError` if neither is there."""
-        place = _open(folder)[1]
-        if place.is_file():
-            return (place,)
-        paths = [place / part / f"machine-{name}.txt" for name in self.machines(folder) for part in PARTS]
+        """Returns the archive, or the files of the machines; raises `DataError` if neither exists."""
+        root = _open(folder)[1]
+        if root.is_file():
+            return (root,)
+        paths = [root / part / f"machine-{name}.txt" for name in self.machines(folder) for part in PARTS]
         return tuple(path for path in paths if path.is_file())
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the published train and test rows, and what its labellers say caused each anomaly.
+        """Returns the published training and test rows, and the root cause of each anomaly according to its labelers.
 
-        A cause has labeled rows only. A line of `interpretation_label/` whose rows are not exactly a labeled segment keeps
-        those of its rows that are labeled; without one, or if it cannot be read or names a column that is none, it is left
-        out. Each such line, and labeled segments without a line, are logged as warnings and kept as `defects`.
+        All rows of a root cause are labeled. A line of `interpretation_label/` whose rows are not exactly one labeled segment
+        is cut to those of its rows that are labeled; a line without such rows, one that cannot be read, and one that names a
+        column that does not exist is left out. Each of these lines, and each labeled segment without a line, is logged as a
+        warning and listed among the `defects`.
 
         Args:
-            folder: Holds `ServerMachineDataset/`, `OmniAnomaly-master/ServerMachineDataset/`, or the published archive
-                `OmniAnomaly-master.zip`; the first of these that exists is read.
+            folder: Data folder with `ServerMachineDataset/`, `OmniAnomaly-master/ServerMachineDataset/`, or the published
+                archive `OmniAnomaly-master.zip`; the first of these that exists is read.
 
         Raises:
-            DataError: if the files are missing, or are not what was published (columns, numbers, labels, lengths).
+            DataError: if files are missing, or differ from the published ones (columns, numbers, labels, lengths).
         """
         loaded = [average_rows(_machine(folder, name), self.every) for name in self.machines(folder)]
         if not loaded:
@@ -137,20 +139,20 @@ class SmdSpec(Spec):
 
 
 def _machine(folder: Path, machine: str) -> DataSet:
-    read, place = _open(folder)
+    read, root = _open(folder)
     name = f"machine-{machine}.txt"
     if read(f"train/{name}") is None:
-        found = ", ".join(_machines(place)) or "none"
-        raise DataError(f"{place}: has no train/{name}; machines found there: {found}")
-    train = _rows(read(f"train/{name}"), f"{place}/train/{name}")
-    test = _rows(read(f"test/{name}"), f"{place}/test/{name}")
-    labels = _labels(read(f"test_label/{name}"), f"{place}/test_label/{name}", len(test))
+        existing = ", ".join(_machines(root)) or "none"
+        raise DataError(f"{root}: has no train/{name}; machines found there: {existing}")
+    train = _rows(read(f"train/{name}"), f"{root}/train/{name}")
+    test = _rows(read(f"test/{name}"), f"{root}/test/{name}")
+    labels = _labels(read(f"test_label/{name}"), f"{root}/test_label/{name}", len(test))
     causes, defects = _causes(read(f"interpretation_label/{name}"), f"interpretation_label/{name}", labels)
     for defect in defects:
-        _logger.warning("%s/%s", place, defect)
+        _logger.warning("%s/%s", root, defect)
     return DataSet(
         name=f"smd-{machine}",
-        source=str(place),
+        source=str(root),
         train=Series(values=train, features=FEATURES),
         test=Series(values=test, features=FEATURES, labels=labels),
         continuous=True,  # the two halves of one segment
@@ -169,10 +171,10 @@ def _scaled(data: DataSet) -> DataSet:
 
 
 def _open(folder: Path) -> tuple[Callable[[str], bytes | None], Path]:
-    """Returns a reader of files below `ServerMachineDataset/` (None where there is no such file), and where that is."""
-    for place in (folder / _FOLDER, folder / _ARCHIVE / _FOLDER):
-        if place.is_dir():
-            return lambda name, place=place: (place / name).read_bytes() if (place / name).is_file() else None, place
+    """Returns a reader of the files in `ServerMachineDataset/` (None for a file that does not exist), and its path."""
+    for root in (folder / _FOLDER, folder / _ARCHIVE / _FOLDER):
+        if root.is_dir():
+            return lambda name, root=root: (root / name).read_bytes() if (root / name).is_file() else None, root
     archive = folder / f"{_ARCHIVE}.zip"
     if not archive.is_file():
         raise DataError(
@@ -192,14 +194,14 @@ def _from_archive(archive: Path, name: str) -> bytes | None:
         raise DataError(f"{archive}: must be a zip archive, but {error}; download it again") from None
 
 
-def _machines(place: Path) -> list[str]:
-    if place.is_dir():
-        names = [path.name for path in (place / "train").glob("machine-*.txt")]
+def _machines(root: Path) -> list[str]:
+    if root.is_dir():
+        names = [path.name for path in (root / "train").glob("machine-*.txt")]
     else:
-        with zipfile.ZipFile(place) as opened:
+        with zipfile.ZipFile(root) as opened:
             names = [Path(name).name for name in opened.namelist() if "/train/machine-" in name]
-    found = [re.fullmatch(r"machine-(\d+)-(\d+)\.txt", name) for name in names]
-    return [f"{group}-{number}" for group, number in sorted((int(each[1]), int(each[2])) for each in found if each)]
+    matches = [re.fullmatch(r"machine-(\d+)-(\d+)\.txt", name) for name in names]
+    return [f"{group}-{number}" for group, number in sorted((int(it[1]), int(it[2])) for it in matches if it)]
 
 
 def _rows(content: bytes | None, name: str) -> NDArray[np.float32]:
@@ -233,14 +235,14 @@ def _labels(content: bytes | None, name: str, rows: int) -> NDArray[np.bool_]:
 def _causes(
     content: bytes | None, name: str, labels: NDArray[np.bool_]
 ) -> tuple[tuple[RootCause, ...], tuple[str, ...]]:
-    """Returns the causes in the order of the file, and a sentence for each thing in it that is not as it should be."""
+    """Returns the root causes in the order of the file, and a sentence for each fault of the file."""
     if content is None:
         return (), (f"{name}: no such file; the anomalies have no causes",)
     causes: list[RootCause] = []
     defects = []
     for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
-        found, defect = _cause(line, labels)
-        causes += found
+        line_causes, defect = _cause(line, labels)
+        causes += line_causes
         defects += [f"{name}: line {number}: {defect}"] if defect else []
     bare = [segment for segment in runs(labels) if not any(_overlap(segment, cause[:2]) for cause in causes)]
     if bare:
@@ -252,7 +254,7 @@ _LINE = re.compile(r"\s*(\d{1,9})-(\d{1,9}):(\d{1,9}(?:,\d{1,9})*)\s*", re.ASCII
 
 
 def _cause(line: str, labels: NDArray[np.bool_]) -> tuple[list[RootCause], str]:
-    """Returns the causes of one line, several if its rows take in several labeled segments, and what is wrong, if anything."""
+    """Returns the root causes of one line, several if its rows overlap several labeled segments, and its fault or ""."""
     match = _LINE.fullmatch(line)
     if match is None:
         return [], f"{shown(line)} is not rows and columns (first-end:column,column); left out"
@@ -263,12 +265,12 @@ def _cause(line: str, labels: NDArray[np.bool_]) -> tuple[list[RootCause], str]:
     segments = [segment for segment in runs(labels) if _overlap(segment, (start, stop))]
     if not segments:
         return [], f"none of its rows {start}-{stop} (end exclusive) is labeled; left out"
-    kept = [(max(start, first), min(stop, end)) for first, end in segments]
-    causes = [RootCause(*rows, tuple(FEATURES[column - 1] for column in columns)) for rows in kept]
+    labeled = [(max(start, first), min(stop, end)) for first, end in segments]
+    causes = [RootCause(*rows, tuple(FEATURES[column - 1] for column in columns)) for rows in labeled]
     if segments == [(start, stop)]:
         return causes, ""
     differ = f"its rows {start}-{stop} (end exclusive) are not the labeled {_shown(segments)}"
-    return causes, f"{differ}; {_shown(kept)} kept"
+    return causes, f"{differ}; {_shown(labeled)} kept"
 
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:

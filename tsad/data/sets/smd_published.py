@@ -1,4 +1,4 @@
-"""What the published files of SMD hash to."""
+"""Git blob hashes of the published files of SMD."""
 
 import hashlib
 
@@ -76,10 +76,10 @@ BLOBS = {
         "d0746beb2a227a927b3df8c265a15326947495f5",
     ),
 }
-"""Git blob hashes by machine, of its file in each of `tsad.data.sets.smd.PARTS`, as they stand in the tree of the published
-repository. They were taken from files known to be the published ones; those of the other sixteen machines are not known."""
+"""Git blob hashes by machine, of its file in each folder of `tsad.data.sets.smd.PARTS`, as in the tree of the published
+repository. They were computed from the published files; those of the other sixteen machines are unknown."""
 
 
 def blob_hash(content: bytes) -> str:
-    """Returns the name that Git gives to a file of this content."""
+    """Returns the Git blob hash of a file with this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
