@@ -201,10 +201,10 @@ def _correlations(trials: Sequence[Trial]) -> str:
         for name, (r, n) in of_value.items()
     ]
     note = (
-        "Spearman's rank correlation of the maximized value with other metrics, over all finished trials, with a 95 % bootstrap "
-        "interval. The metrics of the test rows were computed with test labels afterwards and chose nothing: a correlation near 0 "
-        "means that the maximized value is a poor guide. objective/... is what other searches would maximize; its column "
-        "shows the correlations of that objective."
+        "Spearman's rank correlation of the maximized value with other metrics, over all finished trials, with a 95 % "
+        "bootstrap interval. The metrics of the test rows were computed with test labels afterwards and chose nothing: a "
+        "correlation near 0 means that the maximized value is a poor guide. objective/... is what other searches would "
+        "maximize; its column shows the correlations of that objective."
     )
     return f"{_table(['metric', 'correlation', '95 %', 'trials', *others], rows)}\n{_wrapped(note)}"
 
