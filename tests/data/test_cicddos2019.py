@@ -147,7 +147,7 @@ def test_days_can_be_named_for_train_and_test(tmp_path):
     data = load(tmp_path, train_files="01-12", test_files=["03-11/S*.csv", "03-11/UDPLag.csv"])
     assert (len(data.train), len(data.test), data.continuous) == (5, 42, False)
     later = load(tmp_path, train_files="03-11/UDPLag.csv", test_files="03-11/Syn.csv")
-    assert later.defects[-1] == "training rows are later than test rows, as the authors have it"
+    assert later.defects[-1] == "training rows are later than test rows, as in the paper"
 
 
 def test_a_file_that_begins_as_another_does_is_read_once(tmp_path):
@@ -165,7 +165,10 @@ def test_a_file_that_begins_as_another_does_is_read_once(tmp_path):
     ("keys", "message"),
     [
         ({"files": "Syn.csv"}, r"no file fits 'Syn\.csv'; CSV files found there: DrDoS_DNS\.csv; set TSAD_DATA_DIR"),
-        ({"train_files": "*.csv", "test_files": "*.csv"}, r"DrDoS_DNS\.csv: must not be to train on and to test on"),
+        (
+            {"train_files": "*.csv", "test_files": "*.csv"},
+            r"DrDoS_DNS\.csv: must not be among the training files and the test files",
+        ),
         ({"train_files": "*.csv"}, "files are either files, cut in time, or train_files with test_files"),
         ({"sums": ["Source Port"]}, r"identities and copies are no values\), but got \['Source Port'\]"),
         ({"level": "flow", "sums": ["Idle Max"], "means": ["Idle Max"]}, r"but got \['Idle Max'\]"),

@@ -1,4 +1,4 @@
-"""CIC-DDoS2019 (Sharafaldin et al., ICCST 2019): flows of two days, with attacks by name, as a regular series or one by one."""
+"""CIC-DDoS2019 (Sharafaldin et al., ICCST 2019): flows of two days with named attacks, in time bins or one by one."""
 
 import logging
 import re
@@ -33,7 +33,7 @@ _MEANS = (
 
 
 def _check_files(folder: Path) -> str:
-    """Returns the files whose header is the published one, which is all of them."""
+    """Returns the names of the files; raises `DataError` unless all of them have the published columns."""
     paths: Sequence[Path] = sorted(folder.rglob("*.csv"))
     for path in paths:
         with path.open("rb") as file:
@@ -43,25 +43,26 @@ def _check_files(folder: Path) -> str:
 
 
 class CicDdos2019Spec(Spec):
-    """Flows of some of the published CSV files, in bins of time or one by one.
+    """Flows of the published CSV files of CIC-DDoS2019, in time bins or one by one.
 
     Files are named by their path below `cicddos2019/` in the data folder: a file, a folder, or a pattern such as
-    `03-11/*.csv`. Rows to train on and to test on are either of files of their own, or cut in time. The authors train on
-    their second day (1 December) and test on the first (3 November): `train_files: 01-12`, `test_files: 03-11`.
+    `03-11/*.csv`. Training and test rows come either from different files, or from the same files split in time. The authors
+    train on their second day (1 December) and test on the first (3 November): `train_files: 01-12`, `test_files: 03-11`.
 
     Attributes:
-        files: One or a list; all CSV files that are there if nothing is named.
+        files: One name of files or a list of names; null reads all CSV files.
         train_files: Files of the training rows, in place of `files`; needs `test_files`.
-        test_files: Files of the test rows.
-        test_ratio: Share of the rows, the last ones, that become the test if no files are named for it.
-        level: `bin`: a row is a bin of time. `flow`: a row is a flow, in the order of time (memory grows with the flows).
-        bin_seconds: Length of a bin. An attack lasts minutes, a window of some dozen bins of a second lies well inside
-            one, and a day has some 25,000 of them, as many as a machine of SMD has rows.
-        silence_seconds: A bin without flows is a row of zeros, but a longer time without any flow is a boundary: nobody can
-            tell a silent network from one that was not recorded.
-        train: `benign` leaves training rows with an attack out, with a boundary where they were; `all` keeps them.
+        test_files: Files of the test rows; needs `train_files`.
+        test_ratio: Fraction of the rows, the last ones, that become test rows if no `test_files` are named.
+        level: `bin`: a row is a time bin. `flow`: a row is a flow, in the order of time (memory grows with the flows).
+        bin_seconds: Length of a time bin in seconds, 0.001 to 86,400. An attack lasts minutes, so a window of a few dozen bins
+            of one second lies well inside it, and a day has about 25,000 bins, as many as a machine of SMD has rows.
+        silence_seconds: Longest time without flows that becomes bins of zeros; a longer one is a boundary, because a silent
+            network cannot be told from one that was not recorded.
+        train: `benign` leaves out training rows with an attack, with a boundary in their place; `all` uses them too.
         sums: Columns that are summed over a bin.
         means: Columns that are averaged over a bin.
+        publication: Where the data set is published and how its files are checked.
     """
 
     publication: ClassVar[Publication] = Publication(
@@ -104,54 +105,56 @@ class CicDdos2019Spec(Spec):
         return self
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
-        """Returns the files that are read; raises `DataError` if a name fits none, or a file is to train and to test on."""
+        """Returns the files that are read; raises `DataError` if a name fits none, or a file is for training and test alike."""
         return tuple(path for side in self._sides(folder) for path in side)
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the rows; every repair is counted, logged as a warning, and kept among the `defects`.
+        """Returns the data set; each repair is counted, logged as a warning, and listed among the `defects`.
 
         Args:
-            folder: Holds `cicddos2019/`.
+            folder: Data folder with the folder `cicddos2019/`.
 
         Raises:
-            DataError: if files are missing or are none of the published ones, or no training row is left.
+            DataError: if files are missing or differ from the published ones, or no training row remains.
         """
         repairs: Counter[str] = Counter()
         sides = [self._rows(paths, repairs) for paths in self._sides(folder)]
         train, test = sides if len(sides) == 2 else sides[0].cut(self.test_ratio)
-        kept: NDArray[np.bool_] = np.asarray(~train.attacks.any(axis=1) | (self.train == "all"))
-        if not kept.any() or not len(test.numbers):
+        selected: NDArray[np.bool_] = np.asarray(~train.attacks.any(axis=1) | (self.train == "all"))
+        if not selected.any() or not len(test.numbers):
             raise DataError(
-                f"{folder / FOLDER}: there must be training rows without an attack and test rows, but {int(kept.sum())} of "
-                f"{len(kept)} and {len(test.numbers)} are there; name other files, or set train: all"
+                f"{folder / FOLDER}: there must be training rows without an attack and test rows, but {int(selected.sum())} of "
+                f"{len(selected)} and {len(test.numbers)} are there; name other files, or set train: all"
             )
-        repairs["training rows with an attack are left out"] += int((~kept).sum())
+        repairs["training rows with an attack are left out"] += int((~selected).sum())
         defects = [f"{what} ({count:,})" for what, count in (+repairs).items()]
         if train.times[0] > test.times[-1]:
-            defects.append("training rows are later than test rows, as the authors have it")
+            defects.append("training rows are later than test rows, as in the paper")
         for defect in defects:
             _logger.warning("%s: %s", folder / FOLDER, defect)
         series = _series(test, np.full(len(test.numbers), fill_value=True))
         return DataSet(
             name=FOLDER if self.level == "bin" else f"{FOLDER}-flows",
             source=str(folder / FOLDER),
-            train=_series(train, kept),
+            train=_series(train, selected),
             test=series,
-            continuous=bool(kept[-1] and train.numbers[-1] + 1 == test.numbers[0]),
-            typed_events=_kinds(test, series),
+            continuous=bool(selected[-1] and train.numbers[-1] + 1 == test.numbers[0]),
+            typed_events=_typed_events(test, series),
             step_seconds=self.bin_seconds if self.level == "bin" else None,
             missing="0 for a sum or mean of no flow" if self.level == "bin" else "0 for what cannot be true",
             defects=tuple(defects),
         )
 
     def _sides(self, folder: Path) -> list[list[Path]]:
-        """Returns all files, or those to train on and those to test on."""
+        """Returns the files of all rows, or those of the training rows and those of the test rows."""
         root = folder / FOLDER
         if self.train_files is None or self.test_files is None:
-            return [_found(root, self.files)]
-        train, test = (_found(root, files) for files in (self.train_files, self.test_files))
+            return [_matching_files(root, self.files)]
+        train, test = (_matching_files(root, files) for files in (self.train_files, self.test_files))
         if shared := set(train) & set(test):
-            raise DataError(f"{min(shared)}: must not be to train on and to test on; name it in one of them")
+            raise DataError(
+                f"{min(shared)}: must not be among the training files and the test files; name it in one of them"
+            )
         return [train, test]
 
     def _rows(self, paths: Sequence[Path], repairs: Counter[str]) -> Rows:
@@ -165,26 +168,26 @@ class CicDdos2019Spec(Spec):
         return bins.rows(int(self.silence_seconds / self.bin_seconds))
 
 
-def _found(root: Path, files: str | tuple[str, ...] | None) -> list[Path]:
-    """Returns the files below `root` that are named, each once, by path."""
-    found: set[Path] = set()
+def _matching_files(root: Path, files: str | tuple[str, ...] | None) -> list[Path]:
+    """Returns the files below `root` that a name fits, each once, sorted by path."""
+    matching: set[Path] = set()
     for name in ("**/*.csv",) if files is None else (files,) if isinstance(files, str) else files:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise DataError(f"{root}: files lie below {FOLDER}/, but got {name!r}; give their path below it")
-        those = (root / name).rglob("*.csv") if (root / name).is_dir() else root.glob(name)
-        fitting = [path for path in those if path.is_file()]
+        candidates = (root / name).rglob("*.csv") if (root / name).is_dir() else root.glob(name)
+        fitting = [path for path in candidates if path.is_file()]
         if not fitting:
-            there = ", ".join(sorted(str(path.relative_to(root)) for path in root.rglob("*.csv"))) or "none"
+            existing = ", ".join(sorted(str(path.relative_to(root)) for path in root.rglob("*.csv"))) or "none"
             raise DataError(
-                f"{root}: no file fits {name!r}; CSV files found there: {there}; set TSAD_DATA_DIR to the folder that holds "
+                f"{root}: no file fits {name!r}; CSV files found there: {existing}; set TSAD_DATA_DIR to the folder that holds "
                 f"{FOLDER}/, or see `tsad download {FOLDER} --help`"
             )
-        found.update(fitting)
-    return sorted(found)
+        matching.update(fitting)
+    return sorted(matching)
 
 
 def _flows(paths: Sequence[Path], columns: Sequence[str], repairs: Counter[str]) -> Iterator[Flows]:
-    """Yields the flows of all files but those that begin as another does; notes what is odd about a file as a whole."""
+    """Yields the flows of all files except copies, which begin as another file does; counts repairs of whole files."""
     heads: dict[bytes, Path] = {}
     for path in paths:
         with path.open("rb") as file:
@@ -212,22 +215,22 @@ def _plain(name: str) -> str:
     return re.sub(r"drdos|[^a-z0-9]", "", name.lower())
 
 
-def _series(rows: Rows, kept: NDArray[np.bool_]) -> Series:
-    numbers = rows.numbers[kept]
+def _series(rows: Rows, selected: NDArray[np.bool_]) -> Series:
+    numbers = rows.numbers[selected]
     return Series(
-        values=rows.values[kept].astype(np.float32),
+        values=rows.values[selected].astype(np.float32),
         features=rows.features,
-        labels=np.asarray(rows.attacks[kept].any(axis=1)),
+        labels=np.asarray(rows.attacks[selected].any(axis=1)),
         boundaries=tuple(int(row) + 1 for row in np.flatnonzero(np.diff(numbers) != 1)),
-        times=rows.times[kept],
+        times=rows.times[selected],
     )
 
 
-def _kinds(rows: Rows, series: Series) -> tuple[TypedEvent, ...]:
-    found = [
+def _typed_events(rows: Rows, series: Series) -> tuple[TypedEvent, ...]:
+    events = [
         TypedEvent(first + start, first + stop, name)
         for first, after in series.segments()
-        for name, held in zip(rows.names, rows.attacks[first:after].T, strict=True)
-        for start, stop in runs(held)
+        for name, attacked in zip(rows.names, rows.attacks[first:after].T, strict=True)
+        for start, stop in runs(attacked)
     ]
-    return tuple(sorted(found))
+    return tuple(sorted(events))

@@ -1,4 +1,4 @@
-"""Flows of CIC-DDoS2019: its CSV files in chunks of bounded size, cleaned of their known dirt."""
+"""Flows of CIC-DDoS2019: its CSV files in chunks of bounded size, with known faults removed."""
 
 import io
 import re
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow
 from numpy.typing import NDArray
 
+from tsad.arrays import Flags, Floats, Integers
 from tsad.errors import DataError, shown
 
 NUMERIC = tuple(
@@ -30,24 +31,26 @@ Subflow Fwd Packets,Subflow Fwd Bytes,Subflow Bwd Packets,Subflow Bwd Bytes,Init
 Init_Win_bytes_backward,act_data_pkt_fwd,min_seg_size_forward,Active Mean,Active Std,Active Max,Active Min,Idle Mean,\
 Idle Std,Idle Max,Idle Min,Inbound""".split(",")  # noqa: SIM905 (77 names as a table)
 )
-"""Columns that measure a flow. None can be below 0. `Unnamed: 0`, `Fwd Header Length.1` (a copy) and `SimillarHTTP` (0 mixed
-with addresses) measure nothing; identities are never values."""
+"""Columns that measure a flow; no true value is below 0. `Unnamed: 0`, `Fwd Header Length.1` (a copy) and `SimillarHTTP` (0 mixed
+with addresses) measure nothing, and identities are never values."""
 
 CROWDS = ("Source IP", "Source Port", "Destination IP", "Destination Port")
-"""Identities of which a bin only knows how many there are, and how evenly."""
+"""Identities of which a bin only counts how many are distinct, and how evenly they occur."""
 
 BUCKETS = 128
-"""Counters of one of `CROWDS` in one bin: identities are counted by a hash of 7 bits, so that memory does not grow with them."""
+"""Counters of one of `CROWDS` in one bin; identities are counted by a hash of 7 bits, so memory does not grow with them."""
 
 BENIGN = "BENIGN"
+"""Label of flows without an attack."""
+
 NEEDED = (*CROWDS, "Protocol", "Timestamp", *NUMERIC, "Label")
-"""Columns without which a file is none of the published ones."""
+"""Columns that every published file has."""
 
 BLOCK = 2 * 2**20
-"""Bytes of a file that are read at once."""
+"""Bytes of a file that are parsed at once."""
 
 _HEADER_BYTES = 60
-"""The longest header of a packet (TCP with all its options); longer ones are overflows."""
+"""Bytes of the longest header of a packet (TCP with all options); larger values are overflows."""
 _PACKETS = {"Fwd Header Length": "Total Fwd Packets", "Bwd Header Length": "Total Backward Packets"}
 
 
@@ -56,54 +59,54 @@ class Flows:
     """N flows in the order of their file.
 
     Attributes:
-        times: (N,) microseconds since 1970, of the first packet.
-        labels: (N,) places in `names`.
-        names: What the labels are called.
-        protocols: (N,) numbers: 6 is TCP, 17 UDP.
+        times: (N,) microseconds since 1970 of the first packet.
+        labels: (N,) indices into `names`.
+        names: Texts of the labels.
+        protocols: (N,) protocol numbers; 6 is TCP, 17 is UDP.
         crowds: (N, 4) hashes of `CROWDS`, from 0 to `BUCKETS` - 1.
-        values: (N, C) float64 of the columns asked for, NaN where a cell holds nothing that can be true.
+        values: (N, C) values of the selected columns, NaN where a cell is not credible.
     """
 
-    times: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    times: Integers
+    labels: Integers
     names: tuple[str, ...]
-    protocols: NDArray[np.int64]
-    crowds: NDArray[np.int64]
-    values: NDArray[np.float64]
+    protocols: Integers
+    crowds: Integers
+    values: Floats
 
 
 def read_header(file: BinaryIO, path: Path) -> list[str]:
-    """Returns the names of the columns without the spaces around them; the file stands at its first flow then.
+    """Returns the names of the columns without the blanks around them, and leaves the file at its first flow.
 
-    A name that comes again gets `.1`, as pandas does it.
+    A repeated name gets the suffix `.1`, as in pandas.
 
     Raises:
         DataError: if the first line does not name every column of the published files.
     """
-    found: list[str] = []
+    names: list[str] = []
     for cell in file.readline().decode("utf-8-sig", errors="replace").split(","):
         name = cell.strip().strip('"').strip()
-        found.append(name if name not in found else f"{name}.{found.count(name)}")
-    missing = [name for name in NEEDED if name not in found]
+        names.append(name if name not in names else f"{name}.{names.count(name)}")
+    missing = [name for name in NEEDED if name not in names]
     if missing:
         raise DataError(
             f"{path}: the first line must name the {len(NEEDED)} columns that are used of CIC-DDoS2019, but {len(missing)} "
-            f"are missing, first {missing[0]!r}; it reads {shown(','.join(found))}; take the published file"
+            f"are missing, first {missing[0]!r}; it reads {shown(','.join(names))}; take the published file"
         )
-    return found
+    return names
 
 
 def read_flows(path: Path, columns: Sequence[str], repairs: Counter[str]) -> Iterator[Flows]:
-    """Yields the flows of a file, at most those of `BLOCK` bytes at once.
+    """Yields the flows of a file, those of at most `BLOCK` bytes at once.
 
-    Left out are: a last line without an end, because the file was cut there; lines with another number of cells than
-    the header; flows without a time or a label. Made NaN are: empty and infinite cells (rates of flows that took no time),
-    cells below 0 (sentinels, overflows), and header lengths of more than 60 bytes a packet (overflows).
+    Left out are a last line without an end, where the file was cut; lines with another number of cells than the header; and
+    flows without a time or a label. NaN replaces empty and infinite cells (rates of flows that took no time), cells below 0
+    (sentinels, overflows), and header lengths of more than 60 bytes a packet (overflows).
 
     Args:
-        path: One of the published CSV files.
-        columns: Names of C of `NUMERIC`.
-        repairs: Counts each repair under what it was.
+        path: Path of one of the published CSV files.
+        columns: Names of C columns of `NUMERIC`.
+        repairs: Counter to which each repair is added under its description.
 
     Raises:
         DataError: if the file cannot be read, or a cell that must be a number or a time is neither.
@@ -119,16 +122,16 @@ def read_flows(path: Path, columns: Sequence[str], repairs: Counter[str]) -> Ite
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); see that it is there and may be read") from None
     except pa.ArrowInvalid as error:
-        place = re.sub(
+        location = re.sub(
             r"In CSV column #(\d+): Row #(\d+)", lambda it: f"{names[int(it[1])]!r}, flow {it[2]}", str(error)
         )
         raise DataError(
-            f"{path}: cannot be read as flows ({' '.join(place.split())}); mend or drop that line"
+            f"{path}: cannot be read as flows ({' '.join(location.split())}); correct or drop that line"
         ) from None
 
 
 class _WholeLines(io.RawIOBase):
-    """The rest of a file up to the end of its last whole line; `cut` says whether something comes after that."""
+    """The rest of a file up to the end of its last complete line; `cut` says whether the file continues after it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, start = file, file.tell()
@@ -177,41 +180,39 @@ def _batches(
 def _cleaned(batch: pa.RecordBatch, columns: Sequence[str], repairs: Counter[str]) -> Flows:
     column = {name: batch.column(name) for name in batch.schema.names}
     names = np.array([str(name).strip() for name in column["Label"].dictionary.to_pylist()], dtype=object)
-    kept = ~(column["Timestamp"].is_null().to_numpy(zero_copy_only=False) | _unnamed(column["Label"], names))
-    repairs["flows have no time or no label; left out"] += int((~kept).sum())
-    unique, places = np.unique(names.astype(str), return_inverse=True)
-    values = np.stack([_credible(name, column, repairs, kept) for name in columns], axis=1) if columns else None
+    complete = ~(column["Timestamp"].is_null().to_numpy(zero_copy_only=False) | _unnamed(column["Label"], names))
+    repairs["flows have no time or no label; left out"] += int((~complete).sum())
+    unique, indices = np.unique(names.astype(str), return_inverse=True)
+    values = np.stack([_credible(name, column, repairs, complete) for name in columns], axis=1) if columns else None
     return Flows(
-        times=column["Timestamp"].cast(pa.int64()).fill_null(0).to_numpy()[kept],
-        labels=places[column["Label"].indices.fill_null(0).to_numpy()[kept]].astype(np.int64),
+        times=column["Timestamp"].cast(pa.int64()).fill_null(0).to_numpy()[complete],
+        labels=indices[column["Label"].indices.fill_null(0).to_numpy()[complete]].astype(np.int64),
         names=tuple(str(name) for name in unique),
-        protocols=_whole(column["Protocol"])[kept],
-        crowds=np.stack([_buckets(column[name]) for name in CROWDS], axis=1)[kept],
-        values=np.empty((int(kept.sum()), 0)) if values is None else values,
+        protocols=_whole(column["Protocol"])[complete],
+        crowds=np.stack([_buckets(column[name]) for name in CROWDS], axis=1)[complete],
+        values=np.empty((int(complete.sum()), 0)) if values is None else values,
     )
 
 
-def _unnamed(labels: pa.DictionaryArray, names: NDArray[np.object_]) -> NDArray[np.bool_]:
-    empty = np.append(names == "", True)  # the last for a cell without a place in the dictionary
-    found: NDArray[np.bool_] = empty[labels.indices.fill_null(len(names)).to_numpy()]
-    return found
+def _unnamed(labels: pa.DictionaryArray, names: NDArray[np.object_]) -> Flags:
+    empty = np.append(names == "", True)  # the last is for a cell that is not in the dictionary
+    unnamed: Flags = empty[labels.indices.fill_null(len(names)).to_numpy()]
+    return unnamed
 
 
-def _credible(
-    name: str, column: dict[str, pa.Array], repairs: Counter[str], kept: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = column[name].to_numpy(zero_copy_only=False)[kept]
+def _credible(name: str, column: dict[str, pa.Array], repairs: Counter[str], selected: Flags) -> Floats:
+    values: Floats = column[name].to_numpy(zero_copy_only=False)[selected]
     unknown, negative = ~np.isfinite(values), values < 0
     wrong = {"empty or infinite": unknown, "below 0": negative & ~unknown}
     if name in _PACKETS:
-        packets = column[_PACKETS[name]].to_numpy(zero_copy_only=False)[kept]
+        packets = column[_PACKETS[name]].to_numpy(zero_copy_only=False)[selected]
         wrong[f"more than {_HEADER_BYTES} bytes a packet"] = ~(unknown | negative) & (values > _HEADER_BYTES * packets)
     for what, cells in wrong.items():
         repairs[f"cells of {name!r} are {what}; not counted"] += int(cells.sum())
     return np.where(np.any(list(wrong.values()), axis=0), np.nan, values)
 
 
-def _buckets(cells: pa.Array) -> NDArray[np.int64]:
+def _buckets(cells: pa.Array) -> Integers:
     if isinstance(cells, pa.DictionaryArray):
         hashes = [zlib.crc32(str(text).encode()) % BUCKETS for text in cells.dictionary.to_pylist()]
         return np.asarray(np.array([*hashes, 0])[cells.indices.fill_null(len(hashes)).to_numpy()])
@@ -220,6 +221,6 @@ def _buckets(cells: pa.Array) -> NDArray[np.int64]:
     ) >> 9  # Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4) to 7 bits
 
 
-def _whole(cells: pa.Array) -> NDArray[np.int64]:
-    numbers: NDArray[np.float64] = cells.to_numpy(zero_copy_only=False)
+def _whole(cells: pa.Array) -> Integers:
+    numbers: Floats = cells.to_numpy(zero_copy_only=False)
     return np.where(np.isfinite(numbers), numbers, 0.0).astype(np.int64)

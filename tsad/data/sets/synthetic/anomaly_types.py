@@ -1,4 +1,4 @@
-"""Generator (c): coupled sensors with anomalies of every type, each labeled by its type."""
+"""Generator `anomaly_types`: coupled sensors with anomalies of every type, labeled by type."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,24 +8,24 @@ from pydantic import Field
 
 from tsad.data.dataset import DataSet
 from tsad.data.injection import ANOMALY_TYPES, AnomalyType, inject
-from tsad.data.sets.synthetic.sensors import described, sensor_names, sensors
+from tsad.data.sets.synthetic.sensors import labeled_data_set, sensor_names, sensors
 from tsad.series import Series
 from tsad.spec import Spec
 
 
 class AnomalyTypesSpec(Spec):
-    """Coupled sensors; the training rows are clean, the test rows hold the anomalies of `tsad.data.injection`.
+    """Coupled sensors with clean training rows, and test rows with the anomalies of `tsad.data.injection`.
 
-    Sizes and features vary as they do there.
+    Use it to see which anomaly types a detector finds. Sizes and changed features vary as `inject` describes.
 
     Attributes:
-        rows: Rows of train and of test, each.
-        features: Sensors, F.
-        anomaly_types: Which anomalies.
-        ratio: Share of anomalous test rows, reached or passed by less than one event.
-        longest: Rows of the longest event; the shortest, but for points, has a seventh of that.
-        noise: Standard deviation of a sensor's own noise.
-        seed: Makes the series; independent of the experiment's seed.
+        rows: Number of training rows, and of test rows.
+        features: Number of sensors, F.
+        anomaly_types: Anomaly types to inject, at least one; all of them by default.
+        ratio: Fraction of anomalous test rows, reached or exceeded by less than one event.
+        longest: Rows of the longest event; all others but points have at least a seventh of that.
+        noise: Standard deviation of the noise of each sensor.
+        seed: Seed of the series, independent of the seed of the experiment.
     """
 
     kind: Literal["synthetic_anomaly_types"]
@@ -38,11 +38,13 @@ class AnomalyTypesSpec(Spec):
     seed: int = Field(0, ge=0)
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the series; the same spec gives the same rows on every machine."""
+        """Returns the data set; equal settings give equal rows on every machine. `folder` is not used."""
         generator = np.random.default_rng(self.seed)
         values, _ = sensors(2 * self.rows, self.features, self.noise, generator)
         whole = Series(values.astype(np.float32), sensor_names(self.features))
         test = inject(
             whole.part(self.rows, 2 * self.rows), self.anomaly_types, self.ratio, generator, longest=self.longest
         )
-        return described("synthetic-anomaly-types", self.seed, whole.part(0, self.rows), test.series, test.events)
+        return labeled_data_set(
+            "synthetic-anomaly-types", self.seed, whole.part(0, self.rows), test.series, test.events
+        )

@@ -1,4 +1,4 @@
-"""A built-in series that needs no download: coupled sensors with labeled anomalies of several types."""
+"""The built-in series, which needs no download: coupled sensors with labeled anomalies of several types."""
 
 from itertools import cycle
 from pathlib import Path
@@ -16,18 +16,18 @@ from tsad.spec import Spec
 
 
 class SyntheticSpec(Spec):
-    """Sensors that share slow seasonal drivers, each with a phase and noise of its own.
+    """Sensors that share slow seasonal drivers, each with its own phase and noise.
 
-    The training rows are clean. The test rows hold `events` anomalies, the types in turn: point, level shift, noise
+    The training rows are clean. The test rows contain `events` anomalies, whose types alternate: point, level shift, noise
     burst, flat line, and decoupling (a sensor follows the drivers of another time). A decoupled or flat sensor stays in its
-    normal range, so that no threshold on single values finds it.
+    normal range, so no threshold on single values detects it.
 
     Attributes:
-        rows: Rows of train and of test, each.
-        features: Sensors, F.
-        events: Anomalous stretches in the test rows, evenly spread.
-        noise: Standard deviation of a sensor's own noise; the drivers have amplitude 1.
-        seed: Makes the series; independent of the experiment's seed.
+        rows: Number of training rows, and of test rows.
+        features: Number of sensors, F.
+        events: Number of anomalous stretches in the test rows, evenly spread; each needs 50 rows.
+        noise: Standard deviation of the noise of each sensor; the drivers have amplitude 1.
+        seed: Seed of the series, independent of the seed of the experiment.
     """
 
     kind: Literal["synthetic"]
@@ -47,7 +47,7 @@ class SyntheticSpec(Spec):
         return self
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the series; the same spec gives the same rows on every machine."""
+        """Returns the data set; equal settings give equal rows on every machine. `folder` is not used."""
         generator = np.random.default_rng(self.seed)
         values, drivers = sensors(2 * self.rows, self.features, self.noise, generator)
         names = sensor_names(self.features)
@@ -76,26 +76,28 @@ class SyntheticSpec(Spec):
             length = 1 if anomaly_type == "point" else int(generator.integers(8, max(9, min(40, room // 2))))
             start = event * room + int(generator.integers(room // 8, max(room // 8 + 1, room - length)))
             rows = slice(start, start + length)
-            moved = generator.choice(self.features, size=max(1, self.features // 4), replace=False)
+            changed_sensors = generator.choice(self.features, size=max(1, self.features // 4), replace=False)
             if anomaly_type == "decoupling":
-                values[rows, moved] = _elsewhere(values[rows, moved], drivers[:, moved], start, generator)
-            else:
-                amplitude = _amplitudes(anomaly_type, len(moved), generator)
-                values[rows, moved] = CHANGES[anomaly_type](
-                    ContextWindow(values[:, moved], start, length, amplitude), generator
+                values[rows, changed_sensors] = _elsewhere(
+                    values[rows, changed_sensors], drivers[:, changed_sensors], start, generator
                 )
-            causes.append(RootCause(start, start + length, tuple(names[sensor] for sensor in sorted(moved))))
+            else:
+                amplitude = _amplitudes(anomaly_type, len(changed_sensors), generator)
+                values[rows, changed_sensors] = CHANGES[anomaly_type](
+                    ContextWindow(values[:, changed_sensors], start, length, amplitude), generator
+                )
+            causes.append(RootCause(start, start + length, tuple(names[sensor] for sensor in sorted(changed_sensors))))
         return values, causes
 
 
 def _amplitudes(anomaly_type: AnomalyType, count: int, generator: Generator) -> Values:
-    """Returns the (count,) size of a change; points and shifts go up or down, each sensor by itself."""
+    """Returns the (count,) amplitudes of a change; points and shifts have a random sign for each sensor."""
     signs = generator.choice([-1.0, 1.0], size=count) if anomaly_type in {"point", "level_shift"} else np.ones(count)
     return {"point": 3.0, "level_shift": 1.5, "noise_burst": 0.8}.get(anomaly_type, 0.0) * signs
 
 
 def _elsewhere(rows: Values, drivers: Values, start: int, generator: Generator) -> Values:
-    """Returns rows that follow the drivers of another time, at least 12 rows away from `start`; the noise stays."""
+    """Returns rows that follow the drivers of another time, at least 12 rows from `start`, with unchanged noise."""
     sources = np.arange(len(drivers) - len(rows) + 1)
     source = int(generator.choice(sources[np.abs(sources - start) >= 12]))
     return rows - drivers[start : start + len(rows)] + drivers[source : source + len(rows)]

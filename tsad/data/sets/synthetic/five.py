@@ -1,4 +1,4 @@
-"""Generator (b): one seasonal series as five features, with anomalies at a given ratio."""
+"""Generator `five`: one seasonal series as five features, with anomalies at a given ratio."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic import Field
 from tsad.data.dataset import DataSet
 from tsad.data.five_features import FIVE, five_features
 from tsad.data.injection import AnomalyType, inject
-from tsad.data.sets.synthetic.sensors import Values, described
+from tsad.data.sets.synthetic.sensors import Values, labeled_data_set
 from tsad.series import Series
 from tsad.spec import Spec
 
@@ -27,18 +27,18 @@ _TYPES: tuple[AnomalyType, ...] = (
 
 
 class FiveFeaturesSpec(Spec):
-    """A random walk with a season, its anomalies, and the five features of what came of it.
+    """A random walk with a season and with anomalies, as the five features of `tsad.data.five_features`.
 
-    The anomalies are in the base, so the other features show them as they would in production, some for `period` rows more;
-    labeled are the rows of the anomaly alone. The training rows are clean.
+    The anomalies are injected into the base, so the other features show them as they would in production, some for `period`
+    more rows; only the rows of the anomaly itself are labeled. The training rows are clean.
 
     Attributes:
-        rows: Rows of train and of test, each.
-        ratio: Share of anomalous test rows, reached or passed by less than one event.
-        period: Rows of a season.
-        longest: Rows of the longest event; the shortest, but for points, has a seventh of that.
+        rows: Number of training rows, and of test rows.
+        ratio: Fraction of anomalous test rows, reached or exceeded by less than one event.
+        period: Rows of a season, at least 2.
+        longest: Rows of the longest event; all others but points have at least a seventh of that.
         noise: Standard deviation of the noise; the season has amplitude 1.
-        seed: Makes the series; independent of the experiment's seed.
+        seed: Seed of the series, independent of the seed of the experiment.
     """
 
     kind: Literal["synthetic_five"]
@@ -50,14 +50,14 @@ class FiveFeaturesSpec(Spec):
     seed: int = Field(0, ge=0)
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the series; the same spec gives the same rows on every machine."""
+        """Returns the data set; equal settings give equal rows on every machine. `folder` is not used."""
         generator = np.random.default_rng(self.seed)
         base = Series(self._base(generator)[:, None].astype(np.float32), FIVE[:1])
         train = base.part(0, self.rows)
         test = inject(base.part(self.rows, 2 * self.rows), _TYPES, self.ratio, generator, longest=self.longest)
         joined = np.concatenate([train.values, test.series.values])[:, 0].astype(np.float64)
         values = five_features(joined, self.period).astype(np.float32)
-        return described(
+        return labeled_data_set(
             "synthetic-five",
             self.seed,
             Series(values[: self.rows], FIVE),
@@ -66,7 +66,7 @@ class FiveFeaturesSpec(Spec):
         )
 
     def _base(self, generator: Generator) -> Values:
-        """Returns (2 rows,) values: a level that wanders and is drawn back to 0, a season with its overtone, noise."""
+        """Returns (2 rows,) values: a level that wanders around 0, a season with its overtone, and noise."""
         time = np.arange(2 * self.rows)
         steps = 0.05 * generator.standard_normal(len(time))
         level = np.zeros(len(time))

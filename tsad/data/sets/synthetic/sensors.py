@@ -1,4 +1,4 @@
-"""Sensors that share slow seasonal drivers, and what an anomaly among them is described by."""
+"""Sensors that share slow seasonal drivers, and data sets that describe the anomalies among them."""
 
 import numpy as np
 from numpy.random import Generator
@@ -9,16 +9,17 @@ from tsad.data.injection import Event
 from tsad.series import Series
 
 Values = NDArray[np.float64]
+"""Cells of a series, in double precision."""
 
 
 def sensors(rows: int, features: int, noise: float, generator: Generator) -> tuple[Values, Values]:
-    """Returns (rows, F) values and the (rows, F) noiseless part of them: three waves, for each sensor at a phase of its own.
+    """Returns (rows, F) values and their (rows, F) part without noise: three waves with a different phase for each sensor.
 
     Args:
-        rows: How many.
-        features: Sensors, F.
-        noise: Standard deviation of a sensor's own noise; a wave has an amplitude of .3 to 1.
-        generator: Draws everything.
+        rows: Number of rows.
+        features: Number of sensors, F.
+        noise: Standard deviation of the noise of each sensor; a wave has an amplitude of 0.3 to 1.
+        generator: Draws everything that is random.
     """
     time = np.arange(rows)[:, None]
     periods = np.array([24.0, 59.3, 143.7])  # without a common multiple, so that no other time looks the same
@@ -30,11 +31,11 @@ def sensors(rows: int, features: int, noise: float, generator: Generator) -> tup
 
 
 def sensor_names(features: int) -> tuple[str, ...]:
-    """Returns sensor_00, sensor_01, ..."""
-    return tuple(f"sensor_{place:02d}" for place in range(features))
+    """Returns the names sensor_00, sensor_01, ..."""
+    return tuple(f"sensor_{number:02d}" for number in range(features))
 
 
-def described(name: str, seed: int, train: Series, test: Series, events: tuple[Event, ...]) -> DataSet:
+def labeled_data_set(name: str, seed: int, train: Series, test: Series, events: tuple[Event, ...]) -> DataSet:
     """Returns a data set whose labels, root causes and anomaly types are those of the events in its test rows."""
     return DataSet(
         name=f"{name}-{seed}",

@@ -1,4 +1,4 @@
-"""Generator (a): sensors with one anomaly where and as large as it is asked for."""
+"""Generator `sensors`: sensors with one anomaly of a chosen position, length and magnitude."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,22 +9,22 @@ from pydantic import Field, model_validator
 
 from tsad.data.dataset import DataSet
 from tsad.data.injection import Event
-from tsad.data.sets.synthetic.sensors import described, sensor_names, sensors
+from tsad.data.sets.synthetic.sensors import labeled_data_set, sensor_names, sensors
 from tsad.series import Series
 from tsad.spec import Spec
 
 
 class SingleAnomalySpec(Spec):
-    """Sensors of which half, rounded up, rise by the same height for a while; the training rows before them are clean.
+    """Sensors of which half, rounded up, shift by the same number of deviations for a while; the training rows are clean.
 
     Attributes:
-        rows: Rows of train and of test, each.
-        features: Sensors, F.
-        start: First anomalous test row; after 70 % of them if not given.
-        length: Anomalous rows; 5 % of the rows if not given.
-        magnitude: Height of the rise in standard deviations of the sensor; a negative one is a fall.
-        noise: Standard deviation of a sensor's own noise.
-        seed: Makes the series; independent of the experiment's seed.
+        rows: Number of training rows, and of test rows.
+        features: Number of sensors, F.
+        start: First anomalous test row; null for the row after 70 % of them.
+        length: Number of anomalous rows; null for 5 % of the test rows.
+        magnitude: Size of the shift in standard deviations of the sensor; negative for a downward shift.
+        noise: Standard deviation of the noise of each sensor.
+        seed: Seed of the series, independent of the seed of the experiment.
     """
 
     kind: Literal["synthetic_sensors"]
@@ -48,20 +48,20 @@ class SingleAnomalySpec(Spec):
 
     @property
     def edges(self) -> tuple[int, int]:
-        """The first anomalous test row and the row after the last."""
+        """First anomalous test row, and the row after the last one."""
         start = self.rows * 7 // 10 if self.start is None else self.start
         return start, start + (max(1, self.rows // 20) if self.length is None else self.length)
 
     def load(self, folder: Path) -> DataSet:
-        """Returns the series; the same spec gives the same rows on every machine."""
+        """Returns the data set; equal settings give equal rows on every machine. `folder` is not used."""
         generator = np.random.default_rng(self.seed)
         values, _ = sensors(2 * self.rows, self.features, self.noise, generator)
         names = sensor_names(self.features)
-        moved = np.sort(generator.choice(self.features, -(-self.features // 2), replace=False))
-        event = Event("level_shift", *self.edges, tuple(names[sensor] for sensor in moved))
-        values[self.rows :][slice(*self.edges), moved] += self.magnitude * values[: self.rows, moved].std(axis=0)
+        shifted = np.sort(generator.choice(self.features, -(-self.features // 2), replace=False))
+        event = Event("level_shift", *self.edges, tuple(names[sensor] for sensor in shifted))
+        values[self.rows :][slice(*self.edges), shifted] += self.magnitude * values[: self.rows, shifted].std(axis=0)
         whole = Series(values.astype(np.float32), names)
         labels = np.zeros(self.rows, bool)
         labels[event.start : event.stop] = True
         test = replace(whole.part(self.rows, 2 * self.rows), labels=labels)
-        return described("synthetic-sensors", self.seed, whole.part(0, self.rows), test, (event,))
+        return labeled_data_set("synthetic-sensors", self.seed, whole.part(0, self.rows), test, (event,))
