@@ -15,6 +15,7 @@ BANNED = {"place", "places", "found", "each", "told", "known", "wanted", "kept",
 
 CLEAN = (
     "arrays",
+    "data",
     "errors",
     "selection",
     "tracking",
