@@ -15,8 +15,6 @@ from tsad.tuning.analysis import (
     drawn_at_random,
     importance,
     incumbents,
-    param_names,
-    param_values,
     rank_correlation,
     valued,
 )
@@ -187,29 +185,3 @@ def test_few_trials_or_equal_ones_tell_nothing_of_params():
     assert importance(drawn(MIN_TRIALS - 1), SPACE) == {}
     assert importance([trial(n, 0.5, params={"window.length": n % 3}) for n in range(20)], SPACE) == {}
     assert importance([trial(n, n / 20, params={"window.length": 1}) for n in range(20)], SPACE) == {}
-
-
-# --- names ---
-
-
-def test_a_param_is_called_by_the_shortest_end_that_no_other_has():
-    assert param_names(SPACE) == {
-        "window.length": "length",
-        "model": "model",
-        "model:lstm_ae.hidden": "lstm_ae.hidden",
-        "model:tcn_ae.hidden": "tcn_ae.hidden",
-        "training.learning_rate": "learning_rate",
-        "scoring.smooth": "smooth",
-    }
-
-
-def test_values_are_told_as_they_were_written():
-    params = {"scoring.smooth": 1, "training.learning_rate": 0.0123, "model:tcn_ae.hidden": 0, "model": 1}
-    found = param_values(trial(0, params=params).candidate, SPACE)
-    assert found == {"model": "tcn_ae", "tcn_ae.hidden": "16", "learning_rate": "0.0123", "smooth": "mean"}
-
-
-def test_options_of_one_kind_are_told_apart_by_their_place():
-    space = Space({"mask": {"choice": [{"kind": "a", "size": 1}, {"kind": "a", "size": 2}, {"size": 3}]}})
-    texts = [param_values(trial(0, params={"mask": option}).candidate, space)["mask"] for option in range(3)]
-    assert texts == ["a#0", "a#1", "option"]

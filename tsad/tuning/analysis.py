@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold
 from tsad.arrays import Floats
 from tsad.assessment.artifacts import HEADLINES
 from tsad.evaluation.intervals import Interval, interval
-from tsad.selection.trial import Candidate, Trial
+from tsad.selection.trial import Trial
 from tsad.tuning.pareto import comparable
 from tsad.tuning.space import ChoiceParam, Param, Space
 from tsad.tuning.spec import SearchSpec
@@ -239,41 +239,3 @@ def _error_increases(columns: Mapping[str, tuple[Floats, NDArray[np.bool_]]], ta
             after = (predicted.reshape(len(columns), _PERMUTATIONS, len(held)) - target[held]) ** 2
             rises[:, held] += (after.mean(axis=1) - before) / _REPEATS
     return rises
-
-
-# --- how hyperparameters are named ---
-
-
-def param_names(space: Space) -> dict[str, str]:
-    """Returns a short name of each hyperparameter: the shortest end of its address that no other address has.
-
-    Such as `hidden`, or `lstm_ae.hidden` if there is a `tcn_ae.hidden`.
-    """
-    parts = {address: address.replace(":", ".").split(".") for address in space.params}
-    ends = {address: [".".join(words[-size:]) for size in range(1, len(words) + 1)] for address, words in parts.items()}
-    all_ends = [end for own in ends.values() for end in own]
-    return {address: next((end for end in own if all_ends.count(end) == 1), own[-1]) for address, own in ends.items()}
-
-
-def param_value(param: Param, value: Any) -> str:
-    """Returns the value of a hyperparameter for people: a number, an option, or the kind of a section.
-
-    The index of the option follows if several sections have the kind.
-    """
-    if not isinstance(param, ChoiceParam):
-        return f"{value:g}"
-    option = param.choice[value]
-    if not isinstance(option, Mapping):
-        return str(option)
-    kinds = [section.get("kind", "option") if isinstance(section, Mapping) else None for section in param.choice]
-    return str(kinds[value]) if kinds.count(kinds[value]) == 1 else f"{kinds[value]}#{value}"
-
-
-def param_values(candidate: Candidate, space: Space) -> dict[str, str]:
-    """Returns the values of the active hyperparameters of a candidate for people, by short name, in the order of the space."""
-    names, params = param_names(space), candidate.params
-    return {
-        names[address]: param_value(param, params[address])
-        for address, param in space.params.items()
-        if address in params
-    }

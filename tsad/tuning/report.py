@@ -20,13 +20,11 @@ from tsad.tuning.analysis import (
     in_order,
     incumbents,
     mean_seconds,
-    param_names,
-    param_values,
     value_of,
     valued,
 )
 from tsad.tuning.pareto import comparable, front
-from tsad.tuning.space import ChoiceParam, Space
+from tsad.tuning.space import ChoiceParam, Space, param_names, param_values
 from tsad.tuning.spec import SearchSpec
 
 WIDTH = 120
@@ -128,7 +126,10 @@ def _incumbents(trials: Sequence[Trial], space: Space) -> str:
         assert trial is not None  # noqa: S101
         when = f"trial {positions[trial.candidate.number]} to end, after {trial.elapsed:.1f} s"
         lines.append(_cut(f"{_number(trial.value):<9} {trial.candidate.name}  ({when})", WIDTH))
-        now, then = param_values(trial.candidate, space), param_values(before.candidate, space) if before else {}
+        now, then = (
+            param_values(trial.candidate.params, space),
+            param_values(before.candidate.params, space) if before else {},
+        )
         changes = [
             f"{param} {then.get(param, 'not used')} -> {now.get(param, 'not used')}"
             if before
@@ -268,7 +269,7 @@ def _described(trial: Trial, space: Space) -> Iterator[str]:
         yield "reused"
     if candidate.parents:
         yield f"of {' and '.join(map(str, candidate.parents))}:"
-    params = param_values(candidate, space)
+    params = param_values(candidate.params, space)
     yield from (f"{name}={value}" for name, value in params.items())
     if not params:
         yield candidate.family

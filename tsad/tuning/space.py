@@ -257,3 +257,41 @@ def _option_address(address: str, param: ChoiceParam, index: int) -> str:
 def _holds(when: Mapping[str, tuple[Any, ...]], values: Mapping[str, Any]) -> bool:
     leaves = flatten(values)
     return all(leaves.get(path) in allowed for path, allowed in when.items())
+
+
+# --- how hyperparameters are named ---
+
+
+def param_names(space: Space) -> dict[str, str]:
+    """Returns a short name of each hyperparameter: the shortest end of its address that no other address has.
+
+    Such as `hidden`, or `lstm_ae.hidden` if there is a `tcn_ae.hidden`.
+    """
+    parts = {address: address.replace(":", ".").split(".") for address in space.params}
+    ends = {address: [".".join(words[-size:]) for size in range(1, len(words) + 1)] for address, words in parts.items()}
+    all_ends = [end for own in ends.values() for end in own]
+    return {address: next((end for end in own if all_ends.count(end) == 1), own[-1]) for address, own in ends.items()}
+
+
+def param_value(param: Param, value: Any) -> str:
+    """Returns the value of a hyperparameter for people: a number, an option, or the kind of a section.
+
+    The index of the option follows if several sections have the kind.
+    """
+    if not isinstance(param, ChoiceParam):
+        return f"{value:g}"
+    option = param.choice[value]
+    if not isinstance(option, Mapping):
+        return str(option)
+    kinds = [section.get("kind", "option") if isinstance(section, Mapping) else None for section in param.choice]
+    return str(kinds[value]) if kinds.count(kinds[value]) == 1 else f"{kinds[value]}#{value}"
+
+
+def param_values(params: Params, space: Space) -> dict[str, str]:
+    """Returns the values of hyperparameters for people, by short name, in the order of the space."""
+    names = param_names(space)
+    return {
+        names[address]: param_value(param, params[address])
+        for address, param in space.params.items()
+        if address in params
+    }

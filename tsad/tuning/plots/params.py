@@ -12,9 +12,9 @@ from tsad.arrays import Floats
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.plots.style import ALARM, AMBER, GREEN, INK, QUIET, empty_figure, finish, new_figure
 from tsad.selection.trial import Trial
-from tsad.tuning.analysis import param_names, param_value, valued
+from tsad.tuning.analysis import valued
 from tsad.tuning.plots.value_axis import shown_values
-from tsad.tuning.space import ChoiceParam, Param, Space
+from tsad.tuning.space import ChoiceParam, Param, Space, param_names, param_value
 
 SHOWN = 14
 """Largest number of hyperparameters in a figure."""
