@@ -289,7 +289,7 @@ def test_a_better_fit_has_a_larger_value(outcome):
 # --- what the others would have said ---
 
 
-def test_the_objectives_that_were_not_chosen_are_told_beside_the_one_that_was(small_experiment, small_data):
+def test_the_objectives_that_were_not_chosen_are_reported_with_the_one_that_was(small_experiment, small_data):
     outcome = run(small_experiment, small_data)
     chosen = LabelFreeSpec(kind="label_free", edge=10)
     found = other_values(chosen, outcome)

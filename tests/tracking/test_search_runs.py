@@ -172,16 +172,18 @@ def test_a_trial_that_is_tried_again_has_one_run_and_each_loss_once(store, paren
     assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.25)]
 
 
-def test_what_ended_before_the_store_heard_of_it_is_written_then(store, parent, recorder, again, candidate, tmp_path):
+def test_what_the_store_lacks_of_ended_trials_is_written_when_resumed(
+    store, parent, recorder, again, candidate, tmp_path
+):
     (tmp_path / "scores.npy").write_bytes(b"")
-    told, cut, never = (candidate(number) for number in range(3))
-    recorder.on_started(told)
-    recorder.on_result(Trial(told, "finished", 0.1, seconds=1.0), None)
+    stored, cut, never = (candidate(number) for number in range(3))
+    recorder.on_started(stored)
+    recorder.on_result(Trial(stored, "finished", 0.1, seconds=1.0), None)
     recorder.on_started(cut)
     last_update = store.client.get_run(recorder.runs[0]).info.end_time
     again().catch_up(
         [
-            (Trial(told, "finished", 0.1, seconds=1.0), None),
+            (Trial(stored, "finished", 0.1, seconds=1.0), None),
             (Trial(cut, "failed", None, seconds=1.0, reason="ValueError: no"), None),
             (Trial(never, "finished", 0.3, seconds=1.0), tmp_path),
         ]

@@ -1,4 +1,4 @@
-"""A few real trials on a real Ray: what the driver is told of them, and what they leave behind."""
+"""A few real trials on a real Ray: what the driver learns of them, and which files they leave."""
 
 import os
 import threading
@@ -53,19 +53,19 @@ class Script:
 
     def __init__(self, changes):
         self.candidates = [Candidate(number, 0, {}, experiment(change)) for number, change in enumerate(changes)]
-        self.told = []
+        self.results = []
         self._next = 0
 
     def suggest(self):
         if self._next == len(self.candidates):
             raise SpaceExhaustedError
-        if self._next == len(self.candidates) - 1 and len(self.told) < self._next:
+        if self._next == len(self.candidates) - 1 and len(self.results) < self._next:
             return None
         self._next += 1
         return self.candidates[self._next - 1]
 
     def update(self, trial):
-        self.told.append(trial)
+        self.results.append(trial)
 
 
 class Witness:
@@ -93,7 +93,7 @@ class Witness:
 
 
 class Searched:
-    """What came of one search."""
+    """The results of one search."""
 
     def __init__(self, place, spec, changes, data=None):
         self.algorithm, self.witness, self.data = Script(changes), Witness(), data or experiment({}).data.load(Path())
@@ -117,7 +117,7 @@ def searched(tmp_path_factory):
 def test_every_candidate_is_tried_once(searched):
     assert sorted(searched.trials) == [LEARNS, L2, PCA, TOO_MANY, CRAWLS]
     assert len(searched.ended) == 5
-    assert searched.algorithm.told == searched.ended
+    assert searched.algorithm.results == searched.ended
 
 
 def test_every_trial_starts_once_then_advances_then_ends_once(searched):
@@ -128,14 +128,14 @@ def test_every_trial_starts_once_then_advances_then_ends_once(searched):
         assert set(kinds[1:-1]) <= {"advanced"}
 
 
-def test_epochs_are_told_in_order_with_their_curves(searched):
+def test_epochs_are_reported_in_order_with_their_curves(searched):
     advanced = [event for event in searched.witness.of(LEARNS) if event[0] == "advanced"]
     assert [epoch for _, _, epoch, _ in advanced] == [1, 2, 3]
     assert all({"train/loss", "validation/loss"} <= losses.keys() for *_, losses in advanced)
     assert all(len(searched.witness.of(number)) == 2 for number in (L2, PCA, TOO_MANY))
 
 
-def test_one_thread_tells_all(searched):
+def test_one_thread_reports_everything(searched):
     assert searched.witness.threads == {threading.main_thread()}
 
 
@@ -203,7 +203,7 @@ def test_a_stopped_trial_has_the_value_of_the_rung_it_was_stopped_at(searched):
 
 
 @pytest.mark.parametrize("number", [LEARNS, L2, PCA])
-def test_a_finished_trial_is_worth_what_its_experiment_is_worth_without_ray(searched, number):
+def test_a_finished_trial_has_the_value_of_its_experiment_without_ray(searched, number):
     trial, outcome = searched.trials[number], run(experiment(CHANGES[number]), searched.data)
     assert timeless(trial.metrics) == timeless(metrics(outcome))
     assert trial.metrics["cost/seconds"] > 0

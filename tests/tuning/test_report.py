@@ -161,7 +161,7 @@ def test_reasons_are_counted_and_cut():
     assert lines[-1].endswith("… (trial 21)")
 
 
-def test_every_configuration_is_told():
+def test_every_configuration_is_listed():
     params = {"window.length": 2, "model": 1, "model:tcn_ae.hidden": 1}
     trials = [
         trial(7, 0.75, params=params, generation=1, parents=(0, 3), reused="run", seconds=12.34),

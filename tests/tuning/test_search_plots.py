@@ -130,7 +130,7 @@ def test_random_stands_beside_at_equal_cost():
     assert "expected best of random (2 drawn), 95 %" in legend(figure)
 
 
-def test_a_long_search_is_told_in_hours():
+def test_a_long_search_is_drawn_in_hours():
     figure = draw_incumbent([trial(0, 0.5, elapsed=36_000.0)], [], "title")
     assert figure.axes[1].get_xlabel() == "hours"
     assert line(figure.axes[1], "best so far")[0] == (10, 0.5)

@@ -126,7 +126,7 @@ def test_a_search_that_goes_on_with_fewer_trials_than_it_had_tries_nothing_new(t
         session(tmp_path, trials=TRIALS - 4).propose()
 
 
-def test_the_journal_knows_of_a_trial_before_anybody_is_told(tmp_path):
+def test_the_journal_knows_of_a_trial_before_any_listener(tmp_path):
     class Dies(Silence):
         def on_result(self, trial, folder):
             raise KilledError

@@ -51,7 +51,7 @@ def trial(
     metrics: dict[str, float] | None = None,
     **fields: Any,
 ) -> Trial:
-    """Returns a trial that ended `number` + 1 seconds after the search began, unless told otherwise."""
+    """Returns a trial that ended `number` + 1 seconds after the search began, unless `fields` says otherwise."""
     candidate = Candidate(number, generation, params or {}, experiment_of(family), parents)
     return Trial(
         candidate, state, value, **{"seconds": 1.0, "elapsed": number + 1.0, "metrics": metrics or {}} | fields
