@@ -222,6 +222,13 @@ def test_every_published_data_set_is_downloaded_and_read_by_one_name():
         assert publication.member.groups == 1
 
 
+def test_an_unknown_name_is_refused_with_those_that_exist(tmp_path):
+    with pytest.raises(
+        DataError, match="a published data set is one of smd, cicddos2019, but got 'mnist'; name one of"
+    ):
+        download("mnist", None, tmp_path, lambda *_: None)
+
+
 def test_the_command_line_offers_every_published_data_set(capsys):
     with pytest.raises(SystemExit):
         cli(["download", "mnist"])

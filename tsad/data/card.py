@@ -145,6 +145,12 @@ def data_card(data: DataSet) -> DataCard:
 
     Raises:
         DataError: if there are no training rows or no test rows.
+
+    Example:
+        >>> rows = Series(np.array([[1.0, 0.0], [2.0, 0.0]], np.float32), ("load", "spare"))
+        >>> card = data_card(DataSet("small", "memory", train=rows, test=rows))
+        >>> card.train.rows, card.constant, str(card.rows_in_train)[:13]
+        (2, ('spare',), '2 of 2 test r')
     """
     if not len(data.train) or not len(data.test):
         raise DataError(

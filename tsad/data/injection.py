@@ -182,8 +182,8 @@ def inject(
     the feature, with a random sign for each feature.
 
     The deviation is 1.4826 times the median distance from the median, or the standard deviation of a feature that is
-    constant more than half of the time. A feature that never varies has no deviation and is left alone. An event that would change
-    nothing, such as a flat line where all its features are flat, is not injected.
+    constant more than half of the time. A feature that never varies has no deviation and is left alone. An event that would
+    change nothing, such as a flat line where all its features are flat, is not injected.
 
     Args:
         series: (T, F) rows that are taken as normal; their labels are not read.
@@ -197,6 +197,14 @@ def inject(
     Raises:
         ValueError: if there is no anomaly type, or the ratio is not in its range.
         DataError: if no feature varies, or no event has room.
+
+    Example:
+        >>> rows = Series(np.random.default_rng(0).standard_normal((500, 2)).astype(np.float32), ("load", "heat"))
+        >>> injected = inject(rows, ["point"], 0.01, np.random.default_rng(1))
+        >>> [(event.anomaly_type, event.stop - event.start) for event in injected.events] == [("point", 1)] * 5
+        True
+        >>> int(injected.series.labels.sum())
+        5
     """
     if not anomaly_types or not 0 < anomaly_ratio <= 0.3:
         raise ValueError(
@@ -212,8 +220,8 @@ def inject(
         canvas.inject_event(anomaly_type, generator)
     if not canvas.events:
         raise DataError(
-            f"none of {list(anomaly_types)} has room in {len(series)} rows, or changes anything there; give more rows, or ones in "
-            f"which more features vary"
+            f"none of {list(anomaly_types)} has room in {len(series)} rows, or changes anything there; give more rows, or "
+            f"rows in which more features vary"
         )
     changed = replace(series, values=canvas.values, labels=canvas.labels)
     return Injected(changed, tuple(sorted(canvas.events, key=lambda event: event.start)), inner)

@@ -48,6 +48,12 @@ def overlap(train: Series, test: Series, length: int = 1) -> Overlap:
         train: (T, F) rows to look in.
         test: (T', F) rows of the same features to look for.
         length: Rows in a window, L, at least 1.
+
+    Example:
+        >>> train = Series(np.array([[1.0], [2.0], [3.0]], np.float32), ("load",))
+        >>> test = Series(np.array([[9.0], [2.0], [3.0]], np.float32), ("load",))
+        >>> print(overlap(train, test, length=2))
+        1 of 2 windows of 2 test rows (50.0%) occur in train; stretches begin at test row 1 (training row 1)
     """
     numbers = _window_numbers(np.concatenate([train.values, test.values]), length)
     train_starts, test_starts = _starts(train, length), _starts(test, length)

@@ -42,6 +42,11 @@ class StandardScalerSpec(Spec):
     Attributes:
         clip: Largest absolute z-score, above 0; null leaves it unlimited. Without it, a feature that was almost constant in
             training and moves later outweighs all others by orders of magnitude.
+
+    Example:
+        >>> rows = Series(np.array([[1.0], [3.0]], np.float32), ("load",))
+        >>> StandardScalerSpec().fit(rows).apply(rows).values.tolist()
+        [[-1.0], [1.0]]
     """
 
     kind: Literal["standard"] = "standard"

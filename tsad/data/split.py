@@ -82,6 +82,13 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
 
     Raises:
         DataError: if the gap or a part has fewer rows than that, or rows are to be selected from several entities.
+
+    Example:
+        >>> import numpy as np
+        >>> rows = Series(np.zeros((100, 1), np.float32), ("load",))
+        >>> parts = split(DataSet("zeros", "memory", train=rows, test=rows), SplitSpec(validation=0.25, gap=10), reach=5)
+        >>> len(parts.fit), len(parts.validation), parts.reported
+        (75, 15, slice(0, 100, None))
     """
     if spec.gap < reach:
         raise DataError(

@@ -36,6 +36,12 @@ def typed_cells(texts: pa.ChunkedArray, decimal: str = ".", empty: Sequence[str]
         decimal: Decimal mark of numbers, `.` or `,`.
         empty: Texts that mean that there is no value, besides `EMPTY_TEXTS`; those that are numbers still come out as numbers
             if every cell is a number.
+
+    Example:
+        >>> typed_cells(pa.chunked_array([["1", " 2.5", "n/a"]])).to_pylist()
+        [1.0, 2.5, None]
+        >>> typed_cells(pa.chunked_array([["1,5", "n/k"]]), decimal=",", empty=["n/k"]).to_pylist()
+        [1.5, None]
     """
     if decimal == "." and (numbers := _cast(texts, pa.float64())) is not None:
         return _whole(texts, numbers)

@@ -64,7 +64,8 @@ def to_values(
             column = int(bad.any(axis=0).argmax())
             row = table.index[int(bad[:, column].argmax())]
             raise DataError(
-                f"{source}: column {features[column]!r} has {int(bad[:, column].sum())} {what} cells, first at row {row}; {remedy}"
+                f"{source}: column {features[column]!r} has {int(bad[:, column].sum())} {what} cells, "
+                f"first at row {row}; {remedy}"
             )
     return filled.astype(np.float32)
 

@@ -41,9 +41,11 @@ def download(name: str, origin: str | None, data_dir: Path, progress: Progress) 
         progress: Callback that takes the step, the bytes done, and all bytes.
 
     Raises:
-        DataError: if the origin does not exist or does not contain the published files, if an existing file differs from
-            them, or if the folder cannot be written.
+        DataError: if there is no data set of this name, if the origin does not exist or does not contain the published files,
+            if an existing file differs from them, or if the folder cannot be written.
     """
+    if name not in PUBLICATIONS:
+        raise DataError(f"a published data set is one of {', '.join(PUBLICATIONS)}, but got {name!r}; name one of them")
     published = PUBLICATIONS[name]
     if origin is None and published.url is None:
         raise DataError(
@@ -125,13 +127,13 @@ def _in_archive(origin: Path, published: Publication, stack: ExitStack) -> list[
         raise DataError(f"{origin}: must be a whole zip archive, but {error}; download it again") from None
     files = []
     for member in archive.infolist():
-        _refuse_tricks(member, origin)
+        _refuse_unsafe_member(member, origin)
         if match := published.member.search(f"/{member.filename}"):
             files.append(_File(match[1], member.file_size, partial(archive.open, member)))
     return files
 
 
-def _refuse_tricks(member: zipfile.ZipInfo, origin: Path) -> None:
+def _refuse_unsafe_member(member: zipfile.ZipInfo, origin: Path) -> None:
     path = PurePosixPath(member.filename)
     outside = path.is_absolute() or ".." in path.parts or re.search(r"\\|^\w:|\0", member.orig_filename)
     if outside or stat.S_ISLNK(member.external_attr >> 16):

@@ -70,7 +70,8 @@ def _resume(url: str, part: Path, progress: Progress) -> None:
     start, version = _size(part), _version(part)
     resumed_version = version.read_text(encoding="utf-8") if start and version.is_file() else ""
     headers = {"Accept-Encoding": "identity", "User-Agent": "tsad"}
-    request = urllib.request.Request(url, headers=headers | _range_headers(start, resumed_version))  # noqa: S310 (http or https, see above)
+    headers |= _range_headers(start, resumed_version)
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 (http or https, see above)
     try:
         answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
     except urllib.error.HTTPError as error:

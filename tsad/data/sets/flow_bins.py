@@ -111,7 +111,7 @@ class FlowBins:
             _count(self._crowds, (slot_of_flow * len(CROWDS) + column) * BUCKETS + hashes)
 
     def rows(self, silence: int) -> Rows:
-        """Returns the bins in the order of time, with rows of zeros in place of up to `silence` consecutive bins without a flow."""
+        """Returns the bins in the order of time, with zeros for up to `silence` consecutive bins without a flow."""
         numbers, slots = np.array([*self._slots], np.int64), np.array([*self._slots.values()], np.int64)
         order = np.argsort(numbers)
         numbers, slots = numbers[order], slots[order]

@@ -28,6 +28,13 @@ class SyntheticSpec(Spec):
         events: Number of anomalous stretches in the test rows, evenly spread; each needs 50 rows.
         noise: Standard deviation of the noise of each sensor; the drivers have amplitude 1.
         seed: Seed of the series, independent of the seed of the experiment.
+
+    Example:
+        >>> data = SyntheticSpec(kind="synthetic", rows=500, features=4, events=5).load(Path())
+        >>> data.train.values.shape, len(data.typed_events)
+        ((500, 4), 5)
+        >>> data.root_causes[0].features
+        ('sensor_02',)
     """
 
     kind: Literal["synthetic"]
