@@ -160,6 +160,15 @@ def _precision(scores: Floats, anomalous: Flags, normal: Flags) -> float:
 MaximizeSpec = Annotated[LabelFreeSpec | LabeledSpec | ValidationErrorSpec, Field(discriminator="kind")]
 """All objectives that a search can maximize."""
 
+_DEFAULTS: tuple[LabelFreeSpec | LabeledSpec | ValidationErrorSpec, ...] = (
+    LabelFreeSpec(kind="label_free"),
+    LabeledSpec(kind="labeled"),
+    ValidationErrorSpec(kind="validation_error"),
+)
+
+OBJECTIVES = tuple(f"objective/{objective.kind}" for objective in _DEFAULTS)
+"""Names of the metrics of a trial that hold the values of the objectives that its search did not maximize."""
+
 
 def other_values(maximize: MaximizeSpec, outcome: Outcome) -> dict[str, float]:
     """Returns the values of the objectives that the search does not maximize, as metrics `objective/KIND`.
@@ -170,14 +179,9 @@ def other_values(maximize: MaximizeSpec, outcome: Outcome) -> dict[str, float]:
         maximize: Objective that the search maximizes.
         outcome: Outcome of the run that is evaluated.
     """
-    objectives = (
-        LabelFreeSpec(kind="label_free"),
-        LabeledSpec(kind="labeled"),
-        ValidationErrorSpec(kind="validation_error"),
-    )
     values = {}
-    for other in objectives:
+    for name, other in zip(OBJECTIVES, _DEFAULTS, strict=True):
         if other.kind != maximize.kind:
             with suppress(DataError):  # no selection rows, or too few rows for an event
-                values[f"objective/{other.kind}"] = other.value(outcome)
+                values[name] = other.value(outcome)
     return values

@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold
 from tsad.arrays import Floats
 from tsad.assessment.artifacts import HEADLINES
 from tsad.evaluation.intervals import Interval, interval
+from tsad.selection.objective import OBJECTIVES
 from tsad.selection.trial import Trial
 from tsad.tuning.pareto import comparable
 from tsad.tuning.space import ChoiceParam, Param, Space
@@ -25,8 +26,6 @@ MIN_PAIRS = 4
 """Smallest number of pairs for which a rank correlation is computed."""
 VALUE = "value"
 """Name of the maximized objective among the metrics of a trial."""
-OBJECTIVES = ("objective/label_free", "objective/labeled", "objective/validation_error")
-"""Names of metrics of a trial: the values of objectives, those included that the search did not maximize."""
 _TREES, _REPEATS, _FOLDS, _PERMUTATIONS, _RESAMPLES = 20, 3, 5, 4, 1000
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from tsad.assessment.artifacts import HEADLINES, column_name
 from tsad.provenance import LabelsUsed
+from tsad.selection.objective import OBJECTIVES
 from tsad.selection.trial import State, Trial
 from tsad.spec import flatten
 from tsad.tuning.analysis import (
     MIN_PAIRS,
     MIN_TRIALS,
-    OBJECTIVES,
     best_of,
     correlations,
     drawn_at_random,
