@@ -7,8 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsad.data.five_features import FIVE, five_features
-from tsad.data.io.tables import read_table
-from tsad.data.io.times import TimeOptions, to_times
 from tsad.data.sets.csv import CsvSpec
 from tsad.errors import DataError, SpecError
 from tsad.spec import parse
@@ -189,96 +187,7 @@ def test_a_table_of_an_unknown_format_is_refused(tmp_path):
         load(tmp_path / "a.xlsx")
 
 
-# --- tables alone ---
-
-
-def test_a_table_keeps_the_types_of_its_cells(tmp_path):
-    (tmp_path / "a.csv").write_text("whole,number,truth,word,empty\n1,1.5,true,a,\n2,,False,b,NA\n")
-    found = read_table(tmp_path / "a.csv")
-    assert found.to_dict("list") | {"number": [], "empty": []} == {
-        "whole": [1, 2],
-        "number": [],
-        "truth": [True, False],
-        "word": ["a", "b"],
-        "empty": [],
-    }
-    assert found["whole"].dtype == np.int64
-    assert found["number"].isna().tolist() == [False, True]
-    assert found["empty"].isna().all()
-
-
-def test_numbers_are_read_to_the_last_bit(tmp_path):
-    numbers = np.random.default_rng(0).standard_normal(500) * 10.0 ** np.arange(-250, 250)
-    large = 2**62 + np.arange(500)
-    path = write(pd.DataFrame({"number": numbers, "large": large}), tmp_path / "a.csv")
-    found = read_table(path)
-    np.testing.assert_array_equal(found["number"], numbers)
-    np.testing.assert_array_equal(found["large"], large)
-
-
-def test_a_table_with_a_problem_is_refused_whole(tmp_path):
-    (tmp_path / "a.csv").write_text("a,b\n1,2\n3\n")
-    with pytest.raises(DataError, match=r"a\.csv: is not a csv table \(1 rows have .*, first row 1 with 1 \('3'\)"):
-        read_table(tmp_path / "a.csv")
-
-
-def test_the_index_of_a_parquet_file_is_a_column(tmp_path):
-    table().set_index("at").to_parquet(tmp_path / "a.parquet")
-    assert set(read_table(tmp_path / "a.parquet").columns) == set(table().columns)
-
-
-# --- times ---
-
-
-def moments(cells, **form):
-    return (
-        to_times(pd.Series(cells, name="at"), "load.csv", TimeOptions(**form))
-        .astype("datetime64[s]")
-        .astype(str)
-        .tolist()
-    )
-
-
-@pytest.mark.parametrize(
-    ("cell", "form", "moment"),
-    [
-        ("2024-03-01 04:05:06", {}, "2024-03-01T04:05:06"),
-        ("2024-03-01T04:05:06.25", {}, "2024-03-01T04:05:06"),
-        ("2024-03-01", {}, "2024-03-01T00:00:00"),
-        ("2024-03-01T04:05:06Z", {}, "2024-03-01T04:05:06"),
-        ("2024-03-01T04:05:06+01:00", {}, "2024-03-01T03:05:06"),
-        ("3/4/2024 05:06", {"day_first": True}, "2024-04-03T05:06:00"),
-        ("3/4/2024 05:06", {"day_first": False}, "2024-03-04T05:06:00"),
-        ("2024/4/3 05:06", {}, "2024-04-03T05:06:00"),
-        ("2024.04.03", {}, "2024-04-03T00:00:00"),
-        ("31/5/2024", {}, "2024-05-31T00:00:00"),
-        ("5-31-2024", {}, "2024-05-31T00:00:00"),
-        ("03.04.24 05h06", {"time_format": "%d.%m.%y %Hh%M"}, "2024-04-03T05:06:00"),
-        (20240403, {"time_format": "%Y%m%d"}, "2024-04-03T00:00:00"),
-        (1_709_266_706, {}, "2024-03-01T04:18:26"),
-        (1_709_266_706.5, {}, "2024-03-01T04:18:26"),
-        (1_709_266_706_500, {}, "2024-03-01T04:18:26"),
-        (1_709_266_706_500_000, {}, "2024-03-01T04:18:26"),
-        (1_709_266_706_500_000_000, {}, "2024-03-01T04:18:26"),
-        (90, {"time_format": "s"}, "1970-01-01T00:01:30"),
-        ("2024-07-01 12:00", {"time_zone": "Europe/Berlin"}, "2024-07-01T10:00:00"),
-        ("2024-07-01 12:00", {"time_zone": "UTC+02:00"}, "2024-07-01T10:00:00"),
-        (1_709_266_706, {"time_format": "s", "time_zone": "UTC+01:00"}, "2024-03-01T03:18:26"),
-    ],
-)
-def test_a_moment_is_read_in_every_form(cell, form, moment):
-    assert moments([cell], **form) == [moment]
-
-
-def test_an_hour_that_occurs_twice_is_two_hours():
-    clock = ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 03:00"]
-    utc = ["2024-10-26T23:00:00", "2024-10-27T00:00:00", "2024-10-27T01:00:00", "2024-10-27T02:00:00"]
-    assert moments(clock, time_zone="Europe/Berlin") == utc
-
-
-def test_nanoseconds_are_kept():
-    (found,) = to_times(pd.Series([1_709_266_706_123_456_789], name="at"), "load.csv")
-    assert found == np.datetime64("2024-03-01T04:18:26.123456789")
+# --- settings ---
 
 
 @pytest.mark.parametrize(
