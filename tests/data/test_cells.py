@@ -73,10 +73,10 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("cells") / "rows.csv"
 
 
-def csv_text(column):
+def csv_text(column, separator=","):
     """Returns a table of the column and one of row numbers, which keeps a row of blanks from being a blank line."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
+    csv.writer(text, delimiter=separator, lineterminator="\n").writerows(
         [["a", "row"], *([cell, str(row)] for row, cell in enumerate(column))]
     )
     return text.getvalue()
@@ -128,6 +128,22 @@ def test_training_files_and_requests_read_equal_cells_to_equal_values(path, colu
         chunks = [numbers(chunk.columns(["a"])["a"]) for chunk in table.chunks(rows)]
         if not any(word.any() for _, word in chunks):
             np.testing.assert_array_equal(np.concatenate([value for value, _ in chunks]), values[0])
+
+
+@settings(max_examples=150, deadline=None)
+@given(column=columns)
+@example(column=["1,5", "1.5"])
+@example(column=["-,5", "+2", "n/k", "1,5e3"])
+def test_training_and_files_read_decimal_commas_alike(path, column):
+    texts = [cell.replace(".", ",") if row % 2 else cell for row, cell in enumerate(column)]
+    path.write_text(csv_text(texts, ";"), encoding="utf-8")
+    options = TextOptions(separator=";", decimal=",", empty=("n/k", "0"))
+    (training, trained_words), (file, file_words) = (
+        numbers(frame["a"])
+        for frame in (read_table(path, options), next(open_table(path, options).chunks(len(texts))).columns(["a"]))
+    )
+    np.testing.assert_array_equal(file, training)
+    np.testing.assert_array_equal(file_words, trained_words)
 
 
 @settings(max_examples=150, deadline=None)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tsad.arrays import Flags, Floats, Integers
 from tsad.data.io.issues import Issues
-from tsad.data.io.regular import Rows
+from tsad.data.io.regular import FileRows
 from tsad.errors import DataError, shown
 from tsad.series import runs
 from tsad.spec import Spec
@@ -31,9 +31,9 @@ class EmptyCellOptions(Spec):
     missing_limit: int = Field(100, ge=1)
 
 
-def filled(
-    rows: Rows, features: tuple[str, ...], options: EmptyCellOptions, issues: Issues
-) -> tuple[Rows, tuple[str, ...]]:
+def fill_empty_cells(
+    rows: FileRows, features: tuple[str, ...], options: EmptyCellOptions, issues: Issues
+) -> tuple[FileRows, tuple[str, ...]]:
     """Returns rows without empty cells and the features that remain; adds a repair or an issue about the empty cells."""
     empty = np.isnan(rows.cells)
     if not empty.any():
@@ -62,7 +62,7 @@ def filled(
     return replace(rows, cells=np.where(np.isnan(values), 0.0, values)), features
 
 
-def _summary(empty: Flags, rows: Rows, features: tuple[str, ...], what: str) -> str:
+def _summary(empty: Flags, rows: FileRows, features: tuple[str, ...], what: str) -> str:
     columns = np.flatnonzero(empty.any(axis=0))
     first = empty[:, columns[0]]
     others = [features[column] for column in columns[1:]]
@@ -74,11 +74,13 @@ def _summary(empty: Flags, rows: Rows, features: tuple[str, ...], what: str) -> 
     return f"column {features[columns[0]]!r} has {int(first.sum())} {what} cells, first at {_row(first, rows)}{more}"
 
 
-def _row(empty: Flags, rows: Rows) -> str:
+def _row(empty: Flags, rows: FileRows) -> str:
     return f"row {rows.numbers[int(empty.argmax())]}"
 
 
-def _without(rows: Rows, features: tuple[str, ...], empty: Flags, issues: Issues) -> tuple[Rows, tuple[str, ...]]:
+def _without(
+    rows: FileRows, features: tuple[str, ...], empty: Flags, issues: Issues
+) -> tuple[FileRows, tuple[str, ...]]:
     complete = ~empty.any(axis=0)
     if not complete.any():
         issues.fail(
@@ -101,7 +103,7 @@ def _longest(empty: Flags) -> int:
 
 
 def _fix(
-    empty: Flags, worst: Integers, rows: Rows, features: tuple[str, ...], options: EmptyCellOptions
+    empty: Flags, worst: Integers, rows: FileRows, features: tuple[str, ...], options: EmptyCellOptions
 ) -> dict[str, Any]:
     """Returns settings after which no cell is empty: columns that are mostly empty are left out, the others are filled."""
     poor = empty.mean(axis=0) > 0.5

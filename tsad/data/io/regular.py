@@ -16,7 +16,7 @@ _GAP_RATIO = 1.5
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class FileRows:
     """Rows of a file before they become a series.
 
     Attributes:
@@ -43,11 +43,11 @@ class Rows:
         """(T - 1,) seconds from each row to the next, for rows that have times."""
         return np.diff(self.nanoseconds) / 1e9
 
-    def select(self, indices: Integers) -> "Rows":
+    def select(self, indices: Integers) -> "FileRows":
         """Returns the rows at these indices, in their order, without boundaries."""
         labels = None if self.labels is None else self.labels[indices]
         times = None if self.times is None else self.times[indices]
-        return Rows(self.cells[indices], self.numbers[indices], labels, times)
+        return FileRows(self.cells[indices], self.numbers[indices], labels, times)
 
 
 class ResampleSpec(Spec):
@@ -90,7 +90,7 @@ class OrderOptions(Spec):
     gap: float = Field(10.0, ge=1.5)
 
 
-def in_time(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
+def order_rows(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
     """Returns rows whose times ascend, at a regular step if `resample` asks for it; rows without times stay as they are."""
     if rows.times is None or not len(rows.cells):
         if options.resample is not None:
@@ -102,7 +102,7 @@ def in_time(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
     return _without_gaps(rows, options, issues)
 
 
-def _sorted(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
+def _sorted(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
     steps = rows.steps
     back = np.flatnonzero(steps < 0)
     if not len(back):
@@ -123,7 +123,7 @@ def _sorted(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
     return rows.select(np.argsort(rows.nanoseconds, kind="stable"))
 
 
-def _unique(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
+def _unique(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
     again = np.concatenate([[False], rows.steps == 0])
     if not again.any() or options.duplicates == "keep" or options.resample is not None:
         return rows
@@ -138,14 +138,14 @@ def _unique(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
     return _merged(rows, np.flatnonzero(~again), how)
 
 
-def _resampled(rows: Rows, spec: ResampleSpec) -> Rows:
+def _resampled(rows: FileRows, spec: ResampleSpec) -> FileRows:
     step = spec.nanoseconds
     bins = rows.nanoseconds // step * step
     starts = np.flatnonzero(np.concatenate([[True], np.diff(bins) > 0]))
     return replace(_merged(rows, starts, spec.how), times=bins[starts].astype("datetime64[ns]"))
 
 
-def _merged(rows: Rows, starts: Integers, how: str) -> Rows:
+def _merged(rows: FileRows, starts: Integers, how: str) -> FileRows:
     """Returns one row for each group of rows that begins at one of `starts`."""
     groups = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(rows.cells))))
     grouped = pd.DataFrame(rows.cells).groupby(groups)
@@ -154,7 +154,7 @@ def _merged(rows: Rows, starts: Integers, how: str) -> Rows:
     return replace(rows.select(starts), cells=cells, labels=labels)
 
 
-def _without_gaps(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
+def _without_gaps(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
     """Returns the rows with boundaries or empty rows where time is missing."""
     steps = rows.steps
     step = float(np.median(steps)) if len(steps) else 0.0
@@ -189,7 +189,7 @@ def _without_gaps(rows: Rows, options: OrderOptions, issues: Issues) -> Rows:
     return _widened(segmented, counts, step) if counts.any() else segmented
 
 
-def _widened(rows: Rows, counts: Integers, step: float) -> Rows:
+def _widened(rows: FileRows, counts: Integers, step: float) -> FileRows:
     """Returns the rows with as many empty rows inserted after each as `counts` says, one step apart."""
     repeats = np.append(counts, 0) + 1
     sources = np.repeat(np.arange(len(repeats)), repeats)
@@ -197,7 +197,7 @@ def _widened(rows: Rows, counts: Integers, step: float) -> Rows:
     later = np.arange(len(sources)) - first[sources]
     inserted = later > 0
     wide = rows.select(sources)
-    return Rows(
+    return FileRows(
         cells=np.where(inserted[:, None], np.nan, wide.cells),
         numbers=wide.numbers,
         labels=None if wide.labels is None else wide.labels & ~inserted,
@@ -206,7 +206,7 @@ def _widened(rows: Rows, counts: Integers, step: float) -> Rows:
     )
 
 
-def step_seconds(*parts: Rows) -> float | None:
+def step_seconds(*parts: FileRows) -> float | None:
     """Returns the median seconds between rows of a segment; None without times, or if a step differs by more than 1 %."""
     steps = []
     for part in parts:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.row_reader import check_names, column_names, csv_records, typed_frame
-from tsad.data.io.text import Layout, TextOptions, default_names, sniff
+from tsad.data.io.text import Layout, TextOptions, default_names, infer_layout
 from tsad.errors import DataError
 
 _BUFFER = 1 << 16
@@ -195,7 +195,7 @@ class CsvChunk(Chunk):
 
 def _layout(path: Path, options: TextOptions) -> Layout:
     issues = Issues(str(path))
-    layout = sniff(path, options, issues)
+    layout = infer_layout(path, options, issues)
     if issues.items:
         raise FatalIssueError(issues.items[0])
     return layout

@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from tsad.data.io.cells import typed_cells
 from tsad.data.io.issues import FatalIssueError, Issues
-from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, default_names, is_number, sniff
+from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, default_names, infer_layout, is_number
 from tsad.errors import shown
 
 _PLAIN = TextOptions()
@@ -30,13 +30,13 @@ def read_table(path: Path, options: TextOptions = _PLAIN) -> pd.DataFrame:
         DataError: if the file cannot be read, or has an issue; for all issues at once see `CsvSpec.inspect`.
     """
     issues = Issues(str(path))
-    table = read(path, options, issues)
+    table = read_columns(path, options, issues)
     if issues.items:
         raise FatalIssueError(issues.items[0])
     return table.reset_index(drop=True)
 
 
-def read(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
+def read_columns(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
     """Returns the columns of a file; the index numbers the rows as the file does, dropped lines included.
 
     Cells of a CSV are typed by `typed_cells`. Blank lines are ignored, unless there is one column.
@@ -64,7 +64,7 @@ def read(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
-    layout = sniff(path, options, issues)
+    layout = infer_layout(path, options, issues)
     bad: list[pyarrow.csv.InvalidRow] = []
 
     def skip_row(row: pyarrow.csv.InvalidRow) -> str:

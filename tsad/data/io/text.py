@@ -71,7 +71,7 @@ class Layout:
     skip: int = 0
 
 
-def sniff(path: Path, options: TextOptions, issues: Issues) -> Layout:
+def infer_layout(path: Path, options: TextOptions, issues: Issues) -> Layout:
     """Returns the layout of a text file, inferred from its first lines where `options` leaves it open.
 
     Raises:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tsad.data.dataset import DataSet, TypedEvent
-from tsad.data.sets.flow_bins import FlowBins, Rows, flow_rows
+from tsad.data.sets.flow_bins import FlowBins, FlowRows, flow_rows
 from tsad.data.sets.flows import BENIGN, NUMERIC, Flows, read_flows, read_header
 from tsad.data.sets.publication import Publication
 from tsad.errors import DataError, shown
@@ -157,7 +157,7 @@ class CicDdos2019Spec(Spec):
             )
         return [train, test]
 
-    def _rows(self, paths: Sequence[Path], repairs: Counter[str]) -> Rows:
+    def _rows(self, paths: Sequence[Path], repairs: Counter[str]) -> FlowRows:
         if self.level == "flow":
             return flow_rows(
                 _flows(paths, (*self.sums, *self.means), repairs), (*self.sums, *self.means), self.silence_seconds
@@ -215,7 +215,7 @@ def _plain(name: str) -> str:
     return re.sub(r"drdos|[^a-z0-9]", "", name.lower())
 
 
-def _series(rows: Rows, selected: NDArray[np.bool_]) -> Series:
+def _series(rows: FlowRows, selected: NDArray[np.bool_]) -> Series:
     numbers = rows.numbers[selected]
     return Series(
         values=rows.values[selected].astype(np.float32),
@@ -226,7 +226,7 @@ def _series(rows: Rows, selected: NDArray[np.bool_]) -> Series:
     )
 
 
-def _typed_events(rows: Rows, series: Series) -> tuple[TypedEvent, ...]:
+def _typed_events(rows: FlowRows, series: Series) -> tuple[TypedEvent, ...]:
     events = [
         TypedEvent(first + start, first + stop, name)
         for first, after in series.segments()

@@ -12,11 +12,11 @@ from pydantic import Field
 from tsad.data.dataset import DataSet
 from tsad.data.five_features import FIVE, five_features
 from tsad.data.io.cells import numbers
-from tsad.data.io.empty_cells import EmptyCellOptions, filled
+from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
 from tsad.data.io.issues import FatalIssueError, Issue, Issues
 from tsad.data.io.read_options import ReadOptions
-from tsad.data.io.regular import OrderOptions, Rows, in_time, step_seconds
-from tsad.data.io.tables import read
+from tsad.data.io.regular import FileRows, OrderOptions, order_rows, step_seconds
+from tsad.data.io.tables import read_columns
 from tsad.data.io.text import TextOptions
 from tsad.data.io.times import TimeOptions, read_times
 from tsad.data.io.values import read_labels, read_values
@@ -114,21 +114,21 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
             issues.items.append(error.issue)
         return Inspection(tuple(issues.items), tuple(issues.repairs), None if issues.items else data)
 
-    def _rows(self, issues: Issues) -> tuple[Rows, tuple[str, ...]]:
+    def _rows(self, issues: Issues) -> tuple[FileRows, tuple[str, ...]]:
         """Returns the repaired rows of the file that `issues` reports about, and the names of their features."""
-        table = read(Path(issues.source), self, issues)
+        table = read_columns(Path(issues.source), self, issues)
         if not len(table):
             issues.fail("has no rows below its first line", advice="give a file with rows")
         features = self._features(table, issues)
-        rows = Rows(
+        rows = FileRows(
             cells=read_values(table, features, self.empty, issues),
             numbers=table.index.to_numpy(),
             labels=None if self.label is None else read_labels(table[self.label], self.normal, issues),
             times=None if self.time is None else read_times(table[self.time], self, issues),
         )
-        return filled(in_time(rows, self, issues), features, self, issues)
+        return fill_empty_cells(order_rows(rows, self, issues), features, self, issues)
 
-    def _test_rows(self, features: tuple[str, ...], issues: Issues) -> Rows:
+    def _test_rows(self, features: tuple[str, ...], issues: Issues) -> FileRows:
         spec = self if self.missing != "drop_column" else self.model_copy(update={"features": features})
         rows, test_features = spec._rows(issues.of(str(self.test_path)))
         if test_features != features:
@@ -176,7 +176,7 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
                     "name the features in data.features",
                 )
 
-    def _cut(self, rows: Rows, test: Rows | None, features: tuple[str, ...], issues: Issues) -> DataSet:
+    def _cut(self, rows: FileRows, test: FileRows | None, features: tuple[str, ...], issues: Issues) -> DataSet:
         series = self._series(rows, features)
         edge = len(series) if test is not None else len(series) - round(len(series) * self.test_ratio)
         if test is None and edge in {0, len(series)}:
@@ -198,7 +198,7 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
             read_options=ReadOptions.of(self, issues.inferred, step),
         )
 
-    def _series(self, rows: Rows, features: tuple[str, ...]) -> Series:
+    def _series(self, rows: FileRows, features: tuple[str, ...]) -> Series:
         values, names = rows.cells, features
         if self.univariate == "five_features" and len(features) == 1:
             values, names = five_features(values[:, 0], self.period, rows.boundaries), FIVE

@@ -18,7 +18,7 @@ _LABELS = 64
 """Largest number of labels; the published files have eighteen attacks."""
 
 
-class Rows(NamedTuple):
+class FlowRows(NamedTuple):
     """Rows in the order of time: time bins, or single flows.
 
     Attributes:
@@ -37,7 +37,7 @@ class Rows(NamedTuple):
     attacks: Flags
     names: tuple[str, ...]
 
-    def cut(self, ratio: float) -> "tuple[Rows, Rows]":
+    def cut(self, ratio: float) -> "tuple[FlowRows, FlowRows]":
         """Returns all rows but the last `ratio` of them, and those last rows."""
         edge = len(self.numbers) - round(len(self.numbers) * ratio)
         first, last = (
@@ -110,7 +110,7 @@ class FlowBins:
         for column, hashes in enumerate(flows.crowds.T):
             _count(self._crowds, (slot_of_flow * len(CROWDS) + column) * BUCKETS + hashes)
 
-    def rows(self, silence: int) -> Rows:
+    def rows(self, silence: int) -> FlowRows:
         """Returns the bins in the order of time, with zeros for up to `silence` consecutive bins without a flow."""
         numbers, slots = np.array([*self._slots], np.int64), np.array([*self._slots.values()], np.int64)
         order = np.argsort(numbers)
@@ -129,7 +129,7 @@ class FlowBins:
         ahead[ahead > silence + 1] = 1
         every = np.repeat(numbers - np.cumsum(ahead) + ahead, ahead) + np.arange(ahead.sum())
         full = np.isin(every, numbers)
-        return Rows(
+        return FlowRows(
             numbers=every,
             times=(every * self._microseconds).astype("datetime64[us]"),
             values=_spread(np.hstack(values), full),
@@ -150,7 +150,7 @@ class FlowBins:
         return slots
 
 
-def flow_rows(chunks: Iterable[Flows], columns: Sequence[str], silence: float) -> Rows:
+def flow_rows(chunks: Iterable[Flows], columns: Sequence[str], silence: float) -> FlowRows:
     """Returns single flows in the order of time; numbers skip one after more than `silence` seconds without a flow."""
     parts = [(flows.times, flows.values, [flows.names[label] for label in flows.labels]) for flows in chunks]
     times = np.concatenate([np.empty(0, np.int64), *(chunk[0] for chunk in parts)])
@@ -158,7 +158,7 @@ def flow_rows(chunks: Iterable[Flows], columns: Sequence[str], silence: float) -
     labels = np.concatenate([np.empty(0, str), *(chunk[2] for chunk in parts)])[order]
     names = tuple(str(name) for name in np.unique(labels) if name != BENIGN)
     times = times[order]
-    return Rows(
+    return FlowRows(
         numbers=np.cumsum(1 + (np.diff(times, prepend=times[:1]) > silence * 1e6)),
         times=times.astype("datetime64[us]"),
         values=np.nan_to_num(np.concatenate([np.empty((0, len(columns))), *(chunk[1] for chunk in parts)])[order]),
