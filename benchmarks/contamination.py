@@ -16,7 +16,8 @@ import pandas as pd
 from logged_runs import complete
 from matplotlib.figure import Figure
 
-from tsad.workflows.context import open_place, read_experiment
+from tsad.workflows.context import open_context
+from tsad.workflows.inputs import read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SHARES = (0.0, 0.01, 0.05, 0.1)
@@ -49,7 +50,7 @@ def main() -> None:
         for seed in range(arguments.seeds)
         if not (objective == "contrast" and not mask)
     }
-    runs = complete(open_place(), "benchmark-contamination", wanted, arguments.parallel)
+    runs = complete(open_context(), "benchmark-contamination", wanted, arguments.parallel)
     runs["share"] = runs["case"].str.split().str[0].astype(float)
     table = runs.pivot_table(index="name", columns="share", values="ranking/pr_auc")
     print(f"\nPR-AUC on {arguments.data} by share of anomalous training rows, mean of {arguments.seeds} seeds\n")

@@ -20,7 +20,7 @@ from tsad.data.dataset import DataSet
 from tsad.drift import Drift, Profile, drift
 from tsad.experiment import ExperimentConfig, Outcome, run
 from tsad.spec import parse
-from tsad.workflows.context import open_place
+from tsad.workflows.context import open_context
 
 LENGTHS = {"64 rows": 64, "a day": 1440}
 BLOCKS = 12
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", nargs="+", default=["2-1", "1-2"])
     machines = parser.parse_args().machines
-    folder = open_place().settings.data_dir
+    folder = open_context().settings.data_dir
     experiments = {machine: experiment_of(machine) for machine in machines}
     data = {machine: experiment.data.load(folder) for machine, experiment in experiments.items()}
     others = dict(zip(machines, [*machines[1:], machines[0]], strict=True))

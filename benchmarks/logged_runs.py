@@ -20,7 +20,7 @@ from tsad.experiment import ExperimentConfig, Outcome, conclude, run
 from tsad.selection.trial import fingerprint
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.tags import provenance_tags
-from tsad.workflows.context import Place
+from tsad.workflows.context import Context
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ Wanted = Mapping[tuple[str, str], ExperimentConfig | Average]
 """Experiments, or averages of them, by name and case (a machine, a share)."""
 
 
-def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.DataFrame:
+def complete(context: Context, benchmark: str, wanted: Wanted, parallel: int) -> pd.DataFrame:
     """Runs what is not logged yet, one thread each, and returns the metrics of all wanted runs from their MLflow runs.
 
     A run counts as logged if it finished in the MLflow experiment `benchmark` with the same resolved experiment, so a
@@ -61,9 +61,9 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
         One row per wanted run that finished, with the columns `name`, `case`, and the metrics. A run that failed is
         logged with its reason, printed, and left out.
     """
-    found = place.store.client.get_experiment_by_name(benchmark)
-    to = found.experiment_id if found else place.store.client.create_experiment(benchmark)
-    logged = _logged(place, to)
+    found = context.store.client.get_experiment_by_name(benchmark)
+    to = found.experiment_id if found else context.store.client.create_experiment(benchmark)
+    logged = _logged(context, to)
     missing = {pair: experiment for pair, experiment in wanted.items() if _key(experiment) not in logged.index}
     print(f"{len(wanted)} runs wanted, {len(wanted) - len(missing)} of them logged before", flush=True)
     context = multiprocessing.get_context("spawn")
@@ -71,11 +71,11 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
         jobs = {}
         for number, (pair, experiment) in enumerate(missing.items()):
             folder = Path(rest, str(number))
-            jobs[pool.submit(_work, experiment, place.settings.data_dir, folder, " ".join(pair))] = (pair, folder)
+            jobs[pool.submit(_work, experiment, context.settings.data_dir, folder, " ".join(pair))] = (pair, folder)
         for count, job in enumerate(as_completed(jobs), start=1):
             pair, folder = jobs[job]
             tags = {"tsad.config_fingerprint": _key(wanted[pair]), **provenance_tags(_first(wanted[pair]).provenance)}
-            writer = RunWriter.create(place.store, to, " ".join(pair), tags)
+            writer = RunWriter.create(context.store, to, " ".join(pair), tags)
             writer.parameters(_described(wanted[pair]))
             error = job.exception()
             if error is None:
@@ -86,7 +86,7 @@ def complete(place: Place, benchmark: str, wanted: Wanted, parallel: int) -> pd.
                 writer.tags({"tsad.error": f"{type(error).__name__}: {error}"[:5000]})
                 writer.end("FAILED")
             print(f"[{count}/{len(jobs)}] {' on '.join(pair)}{f': {error}' if error else ''}", flush=True)
-    logged = _logged(place, to)
+    logged = _logged(context, to)
     finished = [(*pair, _key(experiment)) for pair, experiment in wanted.items() if _key(experiment) in logged.index]
     return pd.DataFrame([{"name": name, "case": case, **logged.loc[key]} for name, case, key in finished])
 
@@ -99,9 +99,9 @@ def add_options(parser: argparse.ArgumentParser, some: str) -> None:
     parser.add_argument("--csv", type=Path, help="write every run's metrics to this file")
 
 
-def fetch(place: Place, benchmark: str, experiment: ExperimentConfig, folder: Path) -> Path:
+def fetch(context: Context, benchmark: str, experiment: ExperimentConfig, folder: Path) -> Path:
     """Returns the detector's folder of a logged run, downloaded into `folder`."""
-    client = place.store.client
+    client = context.store.client
     to = client.get_experiment_by_name(benchmark)
     found = (
         client.search_runs([to.experiment_id], f"tags.`tsad.config_fingerprint` = '{_key(experiment)}'", max_results=1)
@@ -132,9 +132,9 @@ def _described(work: ExperimentConfig | Average) -> dict[str, Any]:
     return {f"member_{place}": each.model_dump(mode="json") for place, each in enumerate(work.members)}
 
 
-def _logged(place: Place, to: str) -> pd.DataFrame:
+def _logged(context: Context, to: str) -> pd.DataFrame:
     """Returns the metrics of finished runs by key, the newest run of each."""
-    runs = place.store.client.search_runs([to], "attributes.status = 'FINISHED'", max_results=5000)
+    runs = context.store.client.search_runs([to], "attributes.status = 'FINISHED'", max_results=5000)
     rows = {
         run.data.tags["tsad.config_fingerprint"]: run.data.metrics
         for run in reversed(runs)

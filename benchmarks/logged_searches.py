@@ -12,33 +12,33 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tsad.tuning.spec import read_search
-from tsad.workflows.context import Place
+from tsad.workflows.context import Context
 
 SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
 
 
-def searched(place: Place, space: str, changes: Mapping[str, Any]) -> Run:
+def searched(context: Context, space: str, changes: Mapping[str, Any]) -> Run:
     """Returns the run of the finished search of `search_spaces/SPACE.yaml` with changes; searches if there is none yet.
 
     A search counts as done if it has the same search fingerprint and the same limits, and one that was killed goes on.
     """
     wanted = read_search(SPACES / f"{space}.yaml", changes)
-    fingerprint = wanted.search_fingerprint(wanted.data.load(place.settings.data_dir))
+    fingerprint = wanted.search_fingerprint(wanted.data.load(context.settings.data_dir))
     limits = {f"search.{name}": _logged(getattr(wanted.spec, name)) for name in ("trials", "seconds", "parallel")}
-    found = _finished(place, fingerprint, limits)
+    found = _finished(context, fingerprint, limits)
     if found is None:
         command = [sys.executable, "-m", "tsad", "search", str(SPACES / f"{space}.yaml"), "--resume"]
         words = [word for path, value in changes.items() for word in ("--set", f"{path}={_yaml(value)}")]
         print(f"searching {space}: {dict(changes)}", flush=True)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         subprocess.run([*command, *words], env=environment, stdout=subprocess.DEVNULL, check=True)
-        found = _finished(place, fingerprint, limits)
+        found = _finished(context, fingerprint, limits)
     if found is None:
         raise SystemExit(f"the search of {space} with {dict(changes)} left no finished run")
     return found
 
 
-def trials(place: Place, search: Run) -> pd.DataFrame:
+def trials(context: Context, search: Run) -> pd.DataFrame:
     """Returns a row per trial of a search, in the order of ending: metrics, `state`, `name`, `seconds` until its end."""
     condition = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{search.info.run_id}'"
     rows = [
@@ -48,14 +48,14 @@ def trials(place: Place, search: Run) -> pd.DataFrame:
             "state": run.data.tags["tsad.state"],
             "seconds": (run.info.end_time - search.info.start_time) / 1000,
         }
-        for run in place.store.search(search.info.experiment_id, condition)
+        for run in context.store.search(search.info.experiment_id, condition)
     ]
     return pd.DataFrame(rows).sort_values("seconds", ignore_index=True)
 
 
-def _finished(place: Place, fingerprint: str, limits: Mapping[str, str]) -> Run | None:
+def _finished(context: Context, fingerprint: str, limits: Mapping[str, str]) -> Run | None:
     condition = f"tags.`tsad.search_fingerprint` = '{fingerprint}' and attributes.status = 'FINISHED'"
-    runs = place.store.search(place.store.experiment(), condition)
+    runs = context.store.search(context.store.experiment(), condition)
     return next((run for run in runs if limits.items() <= run.data.params.items()), None)
 
 

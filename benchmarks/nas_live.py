@@ -16,14 +16,14 @@ from logged_searches import searched, trials
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsad.workflows.context import open_place
+from tsad.workflows.context import open_context
 
 SHOWN = {"value": "value", "ranking/vus_pr": "VUS-PR", "ranking/pr_auc": "PR-AUC", "deployable/f1": "F1 (deployable)"}
 
 
 def main() -> None:
     arguments = read_arguments()
-    place = open_place()
+    context = open_context()
     rows, curves = [], {}
     for machine in arguments.machines:
         for algorithm in arguments.algorithms:
@@ -36,8 +36,8 @@ def main() -> None:
                     "search.seconds": arguments.seconds,
                     "search.reuse": False,
                 }
-                run = searched(place, "full", changes)
-                tried = trials(place, run)
+                run = searched(context, "full", changes)
+                tried = trials(context, run)
                 curves[machine, algorithm, seed] = tried[tried["state"] == "finished"]
                 shown = {name: run.data.metrics.get(metric) for metric, name in SHOWN.items()}
                 rows.append({"machine": machine, "detector": algorithm, "seed": seed, "trials": len(tried), **shown})

@@ -14,7 +14,7 @@ import pandas as pd
 from logged_searches import searched, trials
 
 from tsad.tuning.analysis import rank_correlation
-from tsad.workflows.context import open_place
+from tsad.workflows.context import open_context
 
 OBJECTIVES = {"value": "label_free", "objective/validation_error": "validation_error"}
 METRICS = ("ranking/vus_pr", "ranking/pr_auc", "oracle/best_f1", "deployable/f1")
@@ -22,7 +22,7 @@ METRICS = ("ranking/vus_pr", "ranking/pr_auc", "oracle/best_f1", "deployable/f1"
 
 def main() -> None:
     arguments = read_arguments()
-    place = open_place()
+    context = open_context()
     rows = []
     for machine in arguments.machines:
         changes = {
@@ -34,7 +34,7 @@ def main() -> None:
             "search.ensemble": None,
             "search.reuse": False,
         }
-        found = trials(place, searched(place, "full", changes))
+        found = trials(context, searched(context, "full", changes))
         found = found[found["state"] == "finished"]
         for column, objective in OBJECTIVES.items():
             for metric in METRICS:

@@ -22,7 +22,8 @@ from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import Outcome, run
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse
-from tsad.workflows.context import read_experiment, read_settings
+from tsad.workflows.context import read_settings
+from tsad.workflows.inputs import read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 WAYS = [

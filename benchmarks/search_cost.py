@@ -22,7 +22,7 @@ from tsad.experiment import ExperimentConfig, run
 from tsad.selection.objective import MaximizeSpec
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.spec import read_search
-from tsad.workflows.context import open_place
+from tsad.workflows.context import open_context
 
 WORKERS = 2
 
@@ -44,9 +44,9 @@ def main() -> None:
         "search.seed": int(time.time()),  # never the one of an earlier measurement
     }
     bare, each = bare_loop(changes)
-    place = open_place()
+    context = open_context()
     start = time.perf_counter()
-    found = trials(place, searched(place, "recurrent_288", changes))
+    found = trials(context, searched(context, "recurrent_288", changes))
     wall = time.perf_counter() - start
     print(
         f"bare loop: {bare:.1f} s for {arguments.trials} trials of {sum(each) / len(each):.1f} s on {WORKERS} workers"
@@ -68,7 +68,7 @@ def bare_loop(changes: dict[str, Any]) -> tuple[float, list[float]]:
             break
         if candidate is not None:
             experiments.append(candidate.experiment)
-    folder = open_place().settings.data_dir
+    folder = open_context().settings.data_dir
     start = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, context, _load, (wanted.data, folder)) as pool:

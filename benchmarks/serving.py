@@ -32,7 +32,8 @@ from tsad.detector.scoring import BATCH
 from tsad.experiment import run
 from tsad.registry.load import load_detector
 from tsad.serving.served_model import open_model
-from tsad.workflows.context import open_place, read_experiment
+from tsad.workflows.context import open_context
+from tsad.workflows.inputs import read_experiment
 
 WARM_UP = 2.0
 """Seconds before anything is measured."""
@@ -40,10 +41,10 @@ WARM_UP = 2.0
 
 def main() -> None:
     arguments = read_arguments()
-    place = open_place()
+    context = open_context()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        model = arguments.model or trained(arguments.experiment, place.settings.data_dir, folder / "detector")
+        model = arguments.model or trained(arguments.experiment, context.settings.data_dir, folder / "detector")
         detector = load_detector(model)
         made = open_model(model, folder / "packed").series("synthetic").to_numpy()
         rows = np.resize(made, (arguments.rows, made.shape[1]))

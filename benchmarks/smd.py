@@ -25,7 +25,8 @@ from tsad.assessment.baselines import BASELINES, baseline
 from tsad.evaluation.intervals import paired_difference
 from tsad.experiment import ExperimentConfig
 from tsad.spec import parse_overrides
-from tsad.workflows.context import open_place, read_experiment
+from tsad.workflows.context import open_context
+from tsad.workflows.inputs import read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 MACHINES = ["1-2", "1-3", "1-6", "1-7", "2-1", "2-3", "2-5", "2-8", "3-2", "3-4", "3-7", "3-10"]
@@ -77,7 +78,7 @@ PRIME = "ranking/vus_pr"
 
 def main() -> None:
     arguments = read_arguments()
-    runs = complete(open_place(), "benchmark-smd", wanted_runs(arguments), arguments.parallel)
+    runs = complete(open_context(), "benchmark-smd", wanted_runs(arguments), arguments.parallel)
     runs["machine"] = runs["case"].str.split().str[0]
     by_machine = runs.groupby(["name", "machine"])[[*SHOWN]].mean()
     table = summary(by_machine)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tsad.assessment.baselines import run_baselines
 from tsad.data.injection import ANOMALY_TYPES
 from tsad.experiment import run
-from tsad.workflows.context import read_experiment
+from tsad.workflows.inputs import read_experiment
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "synthetic_lstm.yaml"
 TYPES = ("level_shift", "noise_burst", "decoupling")

@@ -16,7 +16,8 @@ from logged_runs import add_options, complete
 
 from tsad.assessment.baselines import BASELINES, UNTRAINED, baseline, untrained
 from tsad.spec import parse_overrides
-from tsad.workflows.context import open_place, read_experiment
+from tsad.workflows.context import open_context
+from tsad.workflows.inputs import read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SHOWN = {
@@ -44,7 +45,7 @@ def main() -> None:
         wanted |= {(name, machine): each for name, each in (baselines | read).items()}
     if arguments.only:
         wanted = {pair: each for pair, each in wanted.items() if pair[0] in arguments.only}
-    runs = complete(open_place(), "benchmark-variants", wanted, arguments.parallel)
+    runs = complete(open_context(), "benchmark-variants", wanted, arguments.parallel)
     table = summary(runs)
     print(f"\nmean over machines {', '.join(arguments.machines)}; PR-AUC by machine on the right\n")
     print(table.to_string(float_format=lambda value: f"{value:.3f}"))

@@ -21,7 +21,8 @@ from tsad.detector.detector import Detector
 from tsad.evaluation.report import evaluate
 from tsad.experiment import ExperimentConfig
 from tsad.windows import cut
-from tsad.workflows.context import Place, open_place, read_experiment
+from tsad.workflows.context import Context, open_context
+from tsad.workflows.inputs import read_experiment
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 WIDE = {"window": {"length": 128, "stride": 32}, "split.gap": 200}
@@ -37,26 +38,26 @@ def main() -> None:
     parser.add_argument("--machines", nargs="+", default=["1-2", "2-1", "2-8", "3-4"])
     parser.add_argument("--parallel", type=int, default=2, help="runs side by side, one thread each")
     arguments = parser.parse_args()
-    place = open_place()
+    context = open_context()
     wanted = {
         (title, machine): read_experiment(EXPERIMENTS / f"{file}.yaml", {"data.machine": machine, **changes})
         for title, (file, _, changes) in RECIPES.items()
         for machine in arguments.machines
     }
-    complete(place, "benchmark-variants", wanted, arguments.parallel)
+    complete(context, "benchmark-variants", wanted, arguments.parallel)
     rows = [
-        {"recipe": title, "machine": machine, **measure(place, wanted[title, machine], RECIPES[title][1])}
+        {"recipe": title, "machine": machine, **measure(context, wanted[title, machine], RECIPES[title][1])}
         for title, machine in wanted
     ]
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 
 
 @torch.no_grad()
-def measure(place: Place, experiment: ExperimentConfig, stride: int) -> dict[str, float]:
+def measure(context: Context, experiment: ExperimentConfig, stride: int) -> dict[str, float]:
     """Returns the window-level metrics of a logged run's detector on its test rows."""
     with tempfile.TemporaryDirectory() as folder:
-        scorer = Detector.load(fetch(place, "benchmark-variants", experiment, Path(folder))).scorer
-    test = experiment.data.load(place.settings.data_dir).test
+        scorer = Detector.load(fetch(context, "benchmark-variants", experiment, Path(folder))).scorer
+    test = experiment.data.load(context.settings.data_dir).test
     windows = cut(scorer.scaler.apply(test), scorer.window_length, stride)
     row_errors = [scorer.model(batch).residual(batch).square().mean(dim=(1, 2)) for batch in windows.batches(256)]
     scores = torch.cat(row_errors).double().numpy()

@@ -34,7 +34,11 @@ ROWS = (
 )
 """The rooms of `tsad/`, files and folders alike. A room imports from rows above it and from itself, from no neighbor."""
 
+CLI_ONLY = ("click", "tqdm")
+"""Packages that only the command line imports."""
+
 HEAVY = {
+    **dict.fromkeys(CLI_ONLY, ("cli/",)),
     "mlflow": ("tracking/", "registry/", "serving/"),
     "ray": ("tuning/ray_tune.py", "tuning/ray_callback.py", "tuning/algorithms/optuna.py"),
 }
@@ -52,10 +56,17 @@ def room_of(name: str) -> str:
     return name.removeprefix("tsad.").replace("/", ".").split(".")[0]
 
 
+def is_for_type_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Yields line and full module name of every import of a file, those inside functions too."""
     here = path.relative_to(REPOSITORY).with_suffix("").parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if path == PACKAGE / "__init__.py":  # its public names are imported when they are first used
+        tree.body = [node for node in tree.body if not is_for_type_checkers(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -104,12 +104,18 @@ def test_the_package_runs_as_a_module():
         (["search", "space.yaml", "--trials", "2.5"], "must be whole number|auto, but got '2.5'"),
         (["search", "space.yaml", "--seconds", "soon"], "must be number|auto, but got 'soon'"),
         (["evaluate"], "Missing option '--output'"),
-        (["evaluate", "--output", "out"], "give --model and --data, or --scores and --labels"),
-        (["evaluate", "--model", "m", "--output", "out"], "give --model and --data, or --scores and --labels"),
-        (["evaluate", "--scores", "s.npy", "--output", "out"], "give --model and --data, or --scores and --labels"),
+        (["evaluate", "--output", "out"], "give --data and optionally --model, or --scores and --labels"),
+        (
+            ["evaluate", "--model", "m", "--output", "out"],
+            "give --data and optionally --model, or --scores and --labels",
+        ),
+        (
+            ["evaluate", "--scores", "s.npy", "--output", "out"],
+            "give --data and optionally --model, or --scores and --labels",
+        ),
         (
             ["evaluate", "--scores", "s.npy", "--labels", "l.npy", "--model", "m", "--output", "out"],
-            "give --model and --data, or --scores and --labels",
+            "give --data and optionally --model, or --scores and --labels",
         ),
         (
             ["evaluate", "--scores", "s.npy", "--labels", "l.npy", "--output", "out", "--color", "red"],

@@ -1,10 +1,129 @@
 """Find, prove and serve anomaly detectors for multivariate time series.
 
-The program is one sentence: a `Series` is cut into `Windows`; a model gives an `Prediction` of each; the error is a
-score per row; a `Threshold` makes flags; flags against labels make a `Report`.
+The program is one sentence: a `Series` is cut into `Windows`; a model gives a `Prediction` of each; its error becomes a score
+per row; a `Threshold` turns scores into flags; flags and labels give a `Report`.
+
+Names are imported when they are first used, so `import tsad` loads neither PyTorch nor MLflow nor Ray.
 """
 
-import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-"""Threads that wait by spinning make two trials on two cores run many times slower; read when torch is first imported."""
+if TYPE_CHECKING:
+    from tsad.detector.detector import Detector
+    from tsad.errors import DataError, DetectorError, SpecError, TrainingError, TsadError
+    from tsad.experiment import ExperimentConfig
+    from tsad.outlier_detector import OutlierDetector
+    from tsad.series import Series
+    from tsad.streaming import Stream
+    from tsad.training.checkpoints import Backup
+    from tsad.tuning.spec import SearchConfig
+    from tsad.workflows.check import check
+    from tsad.workflows.context import load_detector
+    from tsad.workflows.download import download
+    from tsad.workflows.drift import measure_drift
+    from tsad.workflows.evaluate import evaluate, evaluate_scores
+    from tsad.workflows.generate import generate
+    from tsad.workflows.plot import plot
+    from tsad.workflows.promote import promote, undo_promotion
+    from tsad.workflows.recalibrate import recalibrate
+    from tsad.workflows.score import score
+    from tsad.workflows.search import search
+    from tsad.workflows.serve import serve
+    from tsad.workflows.train import train, train_each_machine
+
+    __version__: str
+
+_MODULES = {
+    "Backup": "training.checkpoints",
+    "DataError": "errors",
+    "Detector": "detector.detector",
+    "DetectorError": "errors",
+    "ExperimentConfig": "experiment",
+    "OutlierDetector": "outlier_detector",
+    "SearchConfig": "tuning.spec",
+    "Series": "series",
+    "SpecError": "errors",
+    "Stream": "streaming",
+    "TrainingError": "errors",
+    "TsadError": "errors",
+    "check": "workflows.check",
+    "download": "workflows.download",
+    "evaluate": "workflows.evaluate",
+    "evaluate_scores": "workflows.evaluate",
+    "generate": "workflows.generate",
+    "load_detector": "workflows.context",
+    "measure_drift": "workflows.drift",
+    "plot": "workflows.plot",
+    "promote": "workflows.promote",
+    "recalibrate": "workflows.recalibrate",
+    "score": "workflows.score",
+    "search": "workflows.search",
+    "serve": "workflows.serve",
+    "train": "workflows.train",
+    "train_each_machine": "workflows.train",
+    "undo_promotion": "workflows.promote",
+}
+"""Module below `tsad` that defines each public name."""
+
+_EXTRAS = {"mlflow": "tracking", "optuna": "search", "ray": "search", "fastapi": "serve", "uvicorn": "serve"}
+"""Extra that installs a package which a public name may need."""
+
+__all__ = [
+    "Backup",
+    "DataError",
+    "Detector",
+    "DetectorError",
+    "ExperimentConfig",
+    "OutlierDetector",
+    "SearchConfig",
+    "Series",
+    "SpecError",
+    "Stream",
+    "TrainingError",
+    "TsadError",
+    "__version__",
+    "check",
+    "download",
+    "evaluate",
+    "evaluate_scores",
+    "generate",
+    "load_detector",
+    "measure_drift",
+    "plot",
+    "promote",
+    "recalibrate",
+    "score",
+    "search",
+    "serve",
+    "train",
+    "train_each_machine",
+    "undo_promotion",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tsad")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tsad' has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f"tsad.{_MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in _EXTRAS:
+            raise
+        extra = _EXTRAS[package]
+        raise ModuleNotFoundError(
+            f"tsad.{name} needs {package}, which is not installed: pip install 'tsad[{extra}]'", name=package
+        ) from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Returns the public names."""
+    return sorted(__all__)

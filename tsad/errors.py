@@ -9,6 +9,10 @@ class SpecError(TsadError):
     """An experiment, a search space or an override that does not describe anything we can build."""
 
 
+class UsageError(SpecError):
+    """Options contradict each other, or an option does not belong there."""
+
+
 class DataError(TsadError):
     """A file, a table or an array that cannot be read as the series it should be."""
 

@@ -14,13 +14,14 @@ from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.experiment import ExperimentConfig, run
 from tsad.registry.aliases import champion, promote, set_challenger
-from tsad.registry.gate import Contest
+from tsad.registry.gate import Decision, GateInputs
+from tsad.selection.champion_files import ChampionFiles
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 from tsad.workflows import champion as crown
-from tsad.workflows.champion import enter
+from tsad.workflows.champion import pass_gate
 
 NAME = "tsad-gated"
 EXPERIMENT = {
@@ -67,15 +68,26 @@ def client(store):
 
 
 @dataclass(frozen=True)
+class Entered:
+    """What the gate decided of a version."""
+
+    version: str
+    uri: str
+    decision: Decision
+
+
+@dataclass(frozen=True)
 class Entry:
     """A search whose winner is to be registered."""
 
     writer: RunWriter
-    contest: Contest
+    inputs: GateInputs
     folder: Path
 
     def enter(self):
-        return enter(self.writer, self.contest, self.folder, NAME, TAGS)
+        version, decision = pass_gate(self.writer, self.inputs, ChampionFiles(self.folder), NAME, TAGS)
+        alias = "challenger" if decision.outcome == "rejected" else "champion"
+        return Entered(version, f"models:/{NAME}@{alias}", decision)
 
 
 @pytest.fixture
@@ -91,13 +103,13 @@ def entry(client, store, trained, tmp_path, monkeypatch):
         writer = RunWriter.create(store, store.experiment(), "a search", {})
         folder = tmp_path / writer.run_id
         detector.save(folder / "champion" / DETECTOR)
-        contest = Contest(
+        inputs = GateInputs(
             data,
             trained.experiment.split,
             parse(GateSpec, gate, "gate"),
             LabelFreeSpec(kind="label_free", edge=10, draws=1),
         )
-        return Entry(writer, contest, folder)
+        return Entry(writer, inputs, folder)
 
     return won
 

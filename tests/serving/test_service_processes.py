@@ -25,7 +25,7 @@ from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import run
 from tsad.models.lstm_ae import LstmAutoencoderSpec
 from tsad.serving.app import Limits
-from tsad.workflows.context import read_experiment
+from tsad.workflows.inputs import read_experiment
 
 pytestmark = pytest.mark.slow
 

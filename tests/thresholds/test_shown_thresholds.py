@@ -38,18 +38,18 @@ def detector(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_a_scored_table_is_told_with_its_thresholds(detector, capsys, moving):
+def test_a_scored_table_is_told_with_its_thresholds(detector, moving):
     values = detector.score(sensors(200)).values
     if moving:
         detector = dataclasses.replace(detector, threshold=EwmaSpec(kind="ewma").fit(values))
         detector.save(Path("detector"))
-    score("detector", Path("rows.csv"), None, None)
+    result = score("detector", Path("rows.csv"))
     thresholds = detector.threshold.per_row(values)
     shown = f"{thresholds.min():.6g} to {thresholds.max():.6g}" if moving else f"{thresholds[0]:.6g}"
-    assert f"rows flagged (threshold {shown}, {detector.threshold.method})" in capsys.readouterr().out
+    assert f"rows flagged (threshold {shown}, {detector.threshold.method})" in str(result)
 
 
 @pytest.mark.parametrize("threshold", [np.nan, np.inf])
 def test_a_given_threshold_must_be_a_number(detector, threshold):
     with pytest.raises(SpecError, match="--threshold: value: input should be a finite number, but got"):
-        score("detector", Path("rows.csv"), None, float(threshold))
+        score("detector", Path("rows.csv"), threshold=float(threshold))

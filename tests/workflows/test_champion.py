@@ -10,13 +10,12 @@ from tsad.errors import TsadError
 from tsad.experiment import ExperimentConfig, run
 from tsad.registry.register import list_versions
 from tsad.selection.trial import Candidate, Trial
-from tsad.settings import Settings
 from tsad.spec import parse, put, read_yaml
 from tsad.tracking.runs import RunWriter
 from tsad.tuning.spec import SearchSpec
 from tsad.workflows import champion as crowning
-from tsad.workflows.champion import choose_champion, crown, say_where
-from tsad.workflows.context import Place
+from tsad.workflows.champion import register_champion, select_champion
+from tsad.workflows.search import SearchResult
 
 LABELED = {"kind": "labeled"}
 CHANGES = (
@@ -54,7 +53,7 @@ def chosen(ended, small_data, tmp_path):
 
     def champion(values, **search):
         folder = tmp_path / "search"
-        found = choose_champion(search_of(**search), ended(values), small_data, folder, tmp_path / "space.yaml")
+        found = select_champion(search_of(**search), ended(values), small_data, folder, "space")
         return found, Detector.load(folder / "champion" / DETECTOR), folder
 
     return champion
@@ -96,12 +95,12 @@ def test_a_champion_knows_whose_labels_chose_it(chosen, values):
 def test_without_a_finished_trial_there_is_no_champion(ended, small_data, tmp_path):
     failed = ended((0.1, 0.1, 0.1))[-1:]
     with pytest.raises(TsadError, match=r"none of 1 finished \(ValueError: no\)"):
-        choose_champion(search_of(), failed, small_data, tmp_path / "search", tmp_path / "space.yaml")
+        select_champion(search_of(), failed, small_data, tmp_path / "search", "space")
 
 
 @pytest.fixture
-def crowned(chosen, small_data, tmp_path_factory, monkeypatch, capsys):
-    """Returns what became of a winner, what its run's note says, and what was printed."""
+def crowned(chosen, small_data, tmp_path_factory, monkeypatch):
+    """Returns the result of a search, the tags of its run, and what is printed."""
     clear_environment(monkeypatch)
     store = opened(tmp_path_factory.getbasetemp() / "store")
     # what takes seconds and is proved elsewhere: the model that MLflow serves, plots, most of the baselines
@@ -112,10 +111,13 @@ def crowned(chosen, small_data, tmp_path_factory, monkeypatch, capsys):
     def became(name):
         champion, _, folder = chosen((0.5, 1.0, 0.2), register=name)
         writer = RunWriter.create(store, store.experiment(), "a search", {})
-        found = crown(writer, small_data, champion, folder, search_of(register=name))
-        say_where(Place(Settings(), store), found, champion, folder)
+        champion, assessment, decision = register_champion(writer, small_data, champion, search_of(register=name))
+        trial = Trial(Candidate(1, 0, {}, champion.experiment), "finished", 1.0, seconds=1.0)
+        result = SearchResult(
+            writer.run_id, (trial,), champion, assessment, decision, small_data.name, folder, store.uri
+        )
         run = store.client.get_run(writer.run_id)
-        return found, run.data.tags, capsys.readouterr().out
+        return result, run.data.tags, str(result)
 
     return became
 
@@ -140,7 +142,7 @@ def test_the_winner_becomes_the_first_champion_and_everybody_is_told_what_it_bea
 @pytest.mark.slow
 def test_without_a_name_nothing_is_registered_and_the_files_remain(crowned, tmp_path):
     found, tags, out = crowned(None)
-    assert found is None
+    assert (found.decision, found.champion.uri, found.champion.version) == (None, None, None)
     assert "tsad.gate" not in tags
     assert tags["mlflow.note.content"].startswith("Winner `g00-window_linear-001`, on synthetic-0")
     assert f"detector:  {tmp_path / 'search' / 'champion' / DETECTOR}\n" in out

@@ -12,7 +12,7 @@ from tests.data.test_smd import lay_out, lines
 from tests.processes import PYTHON, ran
 from tsad.data.sets.smd import SmdSpec
 from tsad.settings import Settings
-from tsad.workflows.context import load_data
+from tsad.workflows.context import Context
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -33,7 +33,7 @@ def test_download_places_a_set_and_says_where(tsad, place):
     assert out.splitlines() == [
         "1 machines have the published layout (their hashes are not known): 1-1",
         "files: there/ServerMachineDataset",
-        "look there with TSAD_DATA_DIR=there",
+        "use these files with TSAD_DATA_DIR=there",
     ]
     assert SmdSpec(kind="smd", machine="all").machines(Path("there")) == ("1-1",)
 
@@ -55,7 +55,7 @@ def test_download_says_in_one_line_what_is_wrong(tsad):
 
 def test_the_cache_is_shown_and_cleared(tsad, place):
     lay_out(place / "data", machine("1-1"))
-    load_data(SmdSpec(kind="smd", machine="1-1"), Settings())
+    Context(Settings()).load_data(SmdSpec(kind="smd", machine="1-1"))
     code, out, _ = tsad("cache", "show")
     assert (code, out.splitlines()[-1].split(",")[0]) == (0, "5 files")
     assert [line.rpartition(".")[2] for line in out.splitlines()[:-1]] == ["hash"] * 4 + ["data"]
@@ -67,7 +67,7 @@ def test_the_place_decides_where_the_cache_is_and_how_large(monkeypatch, tsad, p
     lay_out(place / "data", machine("1-1"))
     monkeypatch.setenv("TSAD_CACHE_DIR", "elsewhere")
     monkeypatch.setenv("TSAD_CACHE_SIZE", "500MB")
-    load_data(SmdSpec(kind="smd", machine="1-1"), Settings())
+    Context(Settings()).load_data(SmdSpec(kind="smd", machine="1-1"))
     assert tsad("cache", "show")[1].endswith("0.1 of 500 MB: elsewhere\n")
     monkeypatch.setenv("TSAD_CACHE_SIZE", "much")
     assert "TSAD_CACHE_SIZE" in tsad("cache", "show")[2][0]

@@ -4,13 +4,13 @@ import sys
 import pytest
 
 from tsad.errors import TsadError
-from tsad.workflows.locks import abandoned, claimed
+from tsad.workflows.locks import is_stale, locked
 
 HOLD = """
 import sys
 from pathlib import Path
-from tsad.workflows.locks import claimed
-with claimed(Path(sys.argv[1])):
+from tsad.workflows.locks import locked
+with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -29,10 +29,12 @@ def holder(tmp_path):
 
 
 def test_two_processes_do_not_search_in_one_folder(tmp_path, holder):
-    assert not abandoned(tmp_path / "search")
+    assert not is_stale(tmp_path / "search")
     with (
-        pytest.raises(TsadError, match="search: one process at a time may search here, but another is at it"),
-        claimed(tmp_path / "search"),
+        pytest.raises(
+            TsadError, match="search: one process at a time may use this folder, but another process uses it"
+        ),
+        locked(tmp_path / "search"),
     ):
         pass
 
@@ -40,10 +42,10 @@ def test_two_processes_do_not_search_in_one_folder(tmp_path, holder):
 def test_a_process_that_is_killed_leaves_its_folder(tmp_path, holder):
     holder.kill()
     holder.wait()
-    assert abandoned(tmp_path / "search")
-    with claimed(tmp_path / "search"):
-        assert not abandoned(tmp_path / "search")
+    assert is_stale(tmp_path / "search")
+    with locked(tmp_path / "search"):
+        assert not is_stale(tmp_path / "search")
 
 
-def test_a_folder_that_no_search_of_this_machine_began_in_is_not_abandoned(tmp_path):
-    assert not abandoned(tmp_path / "elsewhere")
+def test_a_folder_that_no_search_of_this_machine_began_in_is_not_is_stale(tmp_path):
+    assert not is_stale(tmp_path / "elsewhere")

@@ -184,7 +184,8 @@ def test_another_step_is_said_and_is_that_of_the_gaps(learned, score, step, seco
     code, scores, out, _ = score(text(*german(step=step)))
     assert code == 0
     assert (
-        f"new.csv: its rows are {seconds} s apart, but the detector learned from rows 60 s apart, so its scores" in out
+        f"new.csv: its rows are {seconds} s apart, but the detector was trained on rows 60 s apart, so its scores"
+        in out
     )
     np.testing.assert_allclose(scores, DETECTOR.score(SERIES).values, rtol=1e-6)
 
@@ -192,7 +193,7 @@ def test_another_step_is_said_and_is_that_of_the_gaps(learned, score, step, seco
 def test_a_step_that_is_given_is_taken(learned, score):
     learned()
     _, _, out, error = score(text(*german(step="10min")), "--step", 120)
-    assert "its rows are 120 s apart, but the detector learned from rows 60 s" in out
+    assert "its rows are 120 s apart, but the detector was trained on rows 60 s" in out
     assert "needs at least 10 consecutive rows, but it has 200, with gaps" in error
 
 

@@ -328,7 +328,7 @@ def test_a_step_without_times_is_wrong_usage(tsad, place):
     DETECTORS["last"].save(place / "detector")
     code, _, errors = tsad("score", "detector", "rows.csv", "--step", 60)
     assert code == 2
-    assert "--step says how far apart rows are in time; give --time COLUMN too" in errors[-1]
+    assert "a step is the time between rows, but no column of times is named; give --time COLUMN too" in errors[-1]
 
 
 # --- files of any size ---
@@ -338,7 +338,7 @@ import resource, sys
 from pathlib import Path
 from tsad.workflows.score import score
 for file in sys.argv[1:]:
-    score("detector", Path(file), None, None)
+    score("detector", Path(file))
     print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 

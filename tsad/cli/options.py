@@ -8,7 +8,7 @@ import click
 
 PLAIN = {"help_option_names": ["-h", "--help"]}
 PASS_ON = {"ignore_unknown_options": True, **PLAIN}
-YAML = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -46,7 +46,14 @@ overrides = click.option("--set", "assignments", multiple=True, metavar="A.B.C=V
 extra_words = click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[--A.B.C VALUE ...]")
 
 
-def changes_of(assignments: Sequence[str], extra: Sequence[str]) -> dict[str, Any]:
+def configure() -> None:
+    """Sets up the process of a command; called by each verb when it runs, so that `--help` writes nothing."""
+    from tsad.workflows.context import configure as configure_process
+
+    configure_process()
+
+
+def overrides_of(assignments: Sequence[str], extra: Sequence[str]) -> dict[str, Any]:
     """Returns overrides by path from `--set a.b=1`, and from `--a.b 1`, the form that `mlflow run -P a.b=1` passes on."""
     from tsad.experiment import ExperimentConfig
     from tsad.spec import parse_overrides

@@ -1,12 +1,13 @@
 """Verbs for a detector in production."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, changes_of, extra_words, overrides
+from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, configure, extra_words, overrides, overrides_of
 
 
 @click.command(context_settings=PLAIN)
@@ -25,15 +26,19 @@ from tsad.cli.options import FOLDER, PASS_ON, PLAIN, YAML, changes_of, extra_wor
 @click.option("--job-seconds", type=click.FloatRange(1), default=3600, show_default=True, help="Of a search.")
 def serve(model: str, **options: Any) -> None:
     """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page."""
-    from tsad.workflows.serve import Options
-    from tsad.workflows.serve import serve as command
+    import tsad.workflows.serve as workflow
 
-    command(model, Options(**options))
+    configure()
+    workflow.serve(
+        model,
+        workflow.Options(**options),
+        on_start=lambda address: click.echo(f"{model} is served on {address}"),
+    )
 
 
 @click.command(context_settings=PASS_ON)
 @click.argument("model", required=False)
-@click.option("--data", type=YAML, help="The EXPERIMENT.yaml whose rows MODEL and the champion are compared on.")
+@click.option("--data", type=FILE, help="The EXPERIMENT.yaml whose rows MODEL and the champion are compared on.")
 @click.option("--metric", help="Of labeled rows; the default is ranking/pr_auc.")
 @click.option("--margin", type=float, help="That MODEL must be above the champion by; the default is 0.02.")
 @click.option("--force", is_flag=True, help="Promote without a comparison.")
@@ -50,38 +55,45 @@ def promote(
     force: bool,
     undo: bool,
     name: str,
-    **gate: str | float | None,
+    metric: str | None,
+    margin: float | None,
 ) -> None:
     """Make MODEL (models:/NAME/VERSION) champion if it beats the present one."""
-    from tsad.workflows.promote import promote as command
-    from tsad.workflows.promote import undo_promotion
+    import tsad.workflows.promote as workflow
 
-    changes = changes_of(assignments, extra)
-    asked = {key: value for key, value in gate.items() if value is not None}
-    if undo and not (model or data or force or asked or changes):
-        undo_promotion(name)
-    elif model and not undo and force != bool(data) and not (force and (asked or changes)):
-        command(model, data, changes, asked)
+    configure()
+    changes, has_rules = overrides_of(assignments, extra), metric is not None or margin is not None
+    if undo and not (model or data or force or has_rules or changes):
+        result = workflow.undo_promotion(name)
+    elif model and not undo and force != bool(data) and not (force and (has_rules or changes)):
+        result = workflow.promote(model, data, changes, metric=metric, margin=margin, force=force)
     else:
         raise click.UsageError("give MODEL and --data, MODEL and --force, or --undo")
+    click.echo(str(result))
 
 
 @click.command(context_settings=PLAIN)
 @click.argument("model")
-@click.argument("file", type=YAML)
+@click.argument("file", type=FILE)
 @click.option("--output", type=FOLDER, help="Folder for drift.json and drift.png.")
-@click.option("--reference", type=YAML, help="Normal rows to compare with, instead of what MODEL learned from.")
+@click.option("--reference", type=FILE, help="Normal rows to compare with, instead of what MODEL learned from.")
 @click.option("--fail", is_flag=True, help="Exit with 1 if anything has moved.")
 def drift(model: str, file: Path, output: Path | None, reference: Path | None, *, fail: bool) -> None:
     """Compare the rows of FILE (csv or parquet) with those that MODEL learned from."""
-    from tsad.workflows.drift import drift as command
+    from tsad.cli.progress import RowsProgress
+    from tsad.workflows.drift import measure_drift
 
-    command(model, file, output, reference, fail=fail)
+    configure()
+    with RowsProgress() as progress:
+        result = measure_drift(model, file, output=output, reference=reference, on_event=progress)
+    click.echo(str(result))
+    if fail and result.drift.state == "moved":
+        sys.exit(1)
 
 
 @click.command(context_settings=PASS_ON)
 @click.argument("model")
-@click.argument("file", type=YAML)
+@click.argument("file", type=FILE)
 @click.option("--output", type=FOLDER, required=True, help="New folder for the detector.")
 @click.option("--method", help="Kind of the new threshold, such as percentile or mad. Default: as it was.")
 @click.option(
@@ -100,9 +112,13 @@ def recalibrate(
     keep: bool,
 ) -> None:
     """Fit MODEL's threshold to the scores of FILE, whose rows are mostly normal; no label is read."""
-    from tsad.workflows.recalibrate import recalibrate as command
+    from tsad.cli.progress import RowsProgress
+    from tsad.workflows.recalibrate import recalibrate as workflow
 
-    changes = changes_of(assignments, extra) | ({"threshold.kind": method} if method else {})
+    configure()
+    changes = overrides_of(assignments, extra) | ({"threshold.kind": method} if method else {})
     if keep and changes:
         raise click.UsageError("--update keeps the rule of the threshold; leave out --method and --set, or --update")
-    command(model, file, output, changes, keep=keep)
+    with RowsProgress() as progress:
+        result = workflow(model, file, output, changes, keep=keep, on_event=progress)
+    click.echo(str(result))

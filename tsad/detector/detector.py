@@ -1,16 +1,19 @@
-"""What was learned: everything between a row and its flag, in one value that saves as JSON and safetensors."""
+"""A detector: everything between a row and its flag, in one value that is saved as JSON and safetensors."""
 
 import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from tsad.data.io.values import to_values
 from tsad.detector.ensemble import AnyScorer, Ensemble, EnsembleDescription
+from tsad.detector.score_table import score_table
 from tsad.detector.scorer import WEIGHTS, Scorer, ScorerDescription
 from tsad.detector.scoring import Scores
 from tsad.errors import DetectorError, SpecError
@@ -46,13 +49,27 @@ class _Several(_Flagging, EnsembleDescription):
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A scorer and what flags its scores.
+    """A fitted anomaly detector: a scorer and a threshold for its scores.
+
+    Get one from `tsad.train`, `tsad.search` or `tsad.load_detector`. It is immutable, and it is saved without pickle.
 
     Attributes:
-        scorer: From rows to scores; one, or an ensemble.
-        threshold: From scores to flags.
-        training_labels: Whose labels had a hand in the scorer's weights.
-        selection_labels: Whose labels chose it among other candidates.
+        scorer: Scorer that gives each row a score, or an ensemble of scorers.
+        threshold: Fitted threshold that turns scores into flags.
+        training_labels: Rows whose labels were used to fit the weights of the scorer.
+        selection_labels: Rows whose labels were used to select the detector among candidates.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> from tsad.experiment import DetectorSpec, fit_detector
+        >>> from tsad.series import Series
+        >>> from tsad.spec import parse
+        >>> values = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+        >>> rows = Series(values, ("cpu", "memory"))
+        >>> spec = parse(DetectorSpec, {"model": {"kind": "l2"}, "window": {"length": 1}}, "example")
+        >>> detector = fit_detector(spec, rows.part(0, 300), rows.part(300, 400))
+        >>> detector.score(pd.DataFrame({"cpu": [0.0, 9.0], "memory": [0.0, 9.0]}))["flag"].tolist()
+        [False, True]
     """
 
     scorer: AnyScorer
@@ -62,7 +79,7 @@ class Detector:
 
     @property
     def provenance(self) -> Provenance:
-        """Whose labels had a hand in it, part by part; it is saved with the detector."""
+        """Rows whose labels were used for the weights, the threshold and the selection; saved with the detector."""
         return Provenance(self.training_labels, self.threshold.labels_used, self.selection_labels)
 
     @cached_property
@@ -74,9 +91,41 @@ class Detector:
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def score(self, series: Series, past: Series | None = None) -> Scores:
-        """Returns one score per row, as `Scorer.score`."""
-        return self.scorer.score(series, past)
+    @overload
+    def score(self, rows: Series, past: Series | None = None) -> Scores: ...
+    @overload
+    def score(self, rows: pd.DataFrame) -> pd.DataFrame: ...
+
+    def score(self, rows: Series | pd.DataFrame, past: Series | None = None) -> Scores | pd.DataFrame:
+        """Returns one score per row; of a DataFrame, a DataFrame with the columns `score` and `flag` and the same index.
+
+        The score of a row depends on the `lookback` rows before and the `lookahead` rows after it, and on nothing else.
+
+        Args:
+            rows: Consecutive rows, the oldest first: a series, or a DataFrame that has the columns of the features.
+            past: Rows of a series that came right before, so that its first rows have scores too.
+
+        Raises:
+            DataError: if a feature is missing, a cell is no finite number, or the rows are too few for one score.
+        """
+        if isinstance(rows, pd.DataFrame):
+            return self.score_frame(rows)
+        return self.scorer.score(rows, past)
+
+    def score_frame(self, frame: pd.DataFrame, *, top: int = 0) -> pd.DataFrame:
+        """Returns `score` (NaN where there is none), `flag`, and the features that explain each score, for each row.
+
+        Args:
+            frame: Consecutive rows, the oldest first; columns that are no features are ignored.
+            top: Number of features that are named beside each score, in `feature_1`, `share_1`, ...
+
+        Raises:
+            DataError: if a feature is missing, a cell is no finite number, the rows are too few, or `top` is negative.
+        """
+        features = self.scorer.features
+        scores = self.scorer.score(Series(to_values(frame, features, "DataFrame"), features))
+        table = score_table(scores.values, self.flag(scores), scores.by_feature, features, top)
+        return table.set_axis(frame.index, axis=0)
 
     def flag(self, scores: Scores) -> NDArray[np.bool_]:
         """Returns (T,) True where a row is flagged; never where it has no score.

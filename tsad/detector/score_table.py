@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from tsad.arrays import Flags, Floats
 from tsad.data.io.values import to_values
-from tsad.detector.detector import Detector
 from tsad.errors import DataError
 from tsad.series import Series, runs
 from tsad.spec import parse
 from tsad.thresholds.threshold import GivenThreshold
 
+if TYPE_CHECKING:
+    from tsad.detector.detector import Detector
 
-def with_threshold(detector: Detector, threshold: float | None, source: str) -> Detector:
+
+def with_threshold(detector: "Detector", threshold: float | None, source: str) -> "Detector":
     """Returns the detector that flags scores above `threshold`; itself if that is None.
 
     Raises:
@@ -31,9 +33,9 @@ def with_threshold(detector: Detector, threshold: float | None, source: str) -> 
 
 
 def flag_table(
-    detector: Detector, table: pd.DataFrame, source: str, *, top: int = 0, threshold: float | None = None
+    detector: "Detector", table: pd.DataFrame, source: str, *, top: int = 0, threshold: float | None = None
 ) -> pd.DataFrame:
-    """Returns `score` (float or None) and `flag` (bool) for each row of a table that has the detector's features.
+    """Returns `score` (float or None) and `flag` (bool) for each row of a table, as a JSON answer needs them.
 
     Args:
         detector: Gives scores and flags.

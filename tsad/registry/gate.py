@@ -1,4 +1,4 @@
-"""What a new version of a registered model becomes: champion, or challenger."""
+"""The promotion gate: whether a new version of a registered model becomes champion or stays challenger."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +16,14 @@ from tsad.tracking.tags import Tag
 
 
 @dataclass(frozen=True)
-class Contest:
-    """How a version is compared with the champion.
+class GateInputs:
+    """Rows and rules by which a version is compared with the champion.
 
     Attributes:
-        data: What both are judged on.
-        split: Where it is cut.
-        gate: What is compared.
-        injection: What a label-free comparison injects.
+        data: Data that both are evaluated on.
+        split: Split of the data; the comparison uses its reported test rows.
+        gate: Metric and margin of the comparison.
+        injection: Objective that defines the injected anomalies of a label-free comparison.
     """
 
     data: DataSet
@@ -34,14 +34,18 @@ class Contest:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a version.
+    """Decision of the gate about a version.
 
     Attributes:
-        outcome: `first`, `promoted`, `rejected` (it stays challenger) or `forced`.
-        text: Why, for people.
-        metrics: Figures for the run: `gate/champion`, `gate/challenger`, `gate/margin`, as far as there are any.
-        tags: Figures for the version.
+        outcome: `first`, `promoted`, `rejected` (the version stays challenger) or `forced`.
+        text: Reason of the decision in one or two sentences.
+        metrics: Metrics for the run, `gate/champion`, `gate/challenger` and `gate/margin`; empty without a comparison.
+        tags: Tags for the version, with the figures of the comparison.
     """
+
+    def __str__(self) -> str:
+        """Returns the reason of the decision."""
+        return self.text
 
     outcome: str
     text: str
@@ -49,14 +53,14 @@ class Decision:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-def decide(name: str, version: str, challenger: Detector, contest: Contest) -> Decision:
-    """Returns what a version of `name` is to become; changes nothing.
+def decide(name: str, version: str, challenger: Detector, inputs: GateInputs) -> Decision:
+    """Returns the decision about a version of a registered model; changes nothing.
 
     Args:
-        name: Of the registered model.
-        version: Of the challenger.
-        challenger: Its detector.
-        contest: How it is compared.
+        name: Name of the registered model.
+        version: Version that challenges the champion.
+        challenger: Detector of that version.
+        inputs: Rows and rules of the comparison.
 
     Raises:
         TsadError: if the champion cannot be loaded, or the two cannot be compared on these rows.
@@ -66,25 +70,32 @@ def decide(name: str, version: str, challenger: Detector, contest: Contest) -> D
         return Decision("first", f"models:/{name} had no champion; version {version} is the first.")
     try:
         champion = load_detector(f"models:/{name}/{present}")
-        found = compare(challenger, champion, (contest.data, contest.split), contest.gate, contest.injection)
+        comparison = compare(challenger, champion, (inputs.data, inputs.split), inputs.gate, inputs.injection)
     except TsadError as error:
         raise TsadError(
             f"version {version} cannot be compared with champion version {present} on these rows ({error}); without a "
             f"comparison: tsad promote models:/{name}/{version} --force"
         ) from None
-    if champion_to_beat(name, version) != present:  # somebody else was promoted in the meantime
-        return decide(name, version, challenger, contest)
-    metrics = {"gate/champion": found.champion, "gate/challenger": found.challenger, "gate/margin": found.margin}
+    if champion_to_beat(name, version) != present:  # another version was promoted in the meantime
+        return decide(name, version, challenger, inputs)
+    metrics = {
+        "gate/champion": comparison.champion,
+        "gate/challenger": comparison.challenger,
+        "gate/margin": comparison.margin,
+    }
     return Decision(
-        "promoted" if found.passed else "rejected", _text(found, version, present), metrics, _tags(found, present)
+        "promoted" if comparison.passed else "rejected",
+        _text(comparison, version, present),
+        metrics,
+        _tags(comparison, present),
     )
 
 
-def settle(name: str, version: str, decision: Decision, writer: RunWriter, folder: Path) -> None:
-    """Logs a decision to the run and to the version, and carries it out.
+def apply(name: str, version: str, decision: Decision, writer: RunWriter, folder: Path) -> None:
+    """Carries out a decision, and logs it to the run and to the version.
 
-    The run comes first, the alias next, the version's tag `tsad.gate` last: whoever is killed in between and decides once
-    more finds the champion that the version was compared with.
+    The run comes first, the alias next, the version's tag `tsad.gate` last: after an interruption in between,
+    the gate decides once more against the same champion.
     """
     (folder / "gate.txt").write_text(f"{decision.text}\n", encoding="utf-8")
     writer.file(folder / "gate.txt")
@@ -95,19 +106,21 @@ def settle(name: str, version: str, decision: Decision, writer: RunWriter, folde
     write_decision(name, version, decision.outcome, decision.tags, decision.text)
 
 
-def _text(found: Comparison, version: str, present: str) -> str:
-    result = f"version {version} replaces version {present}" if found.passed else f"version {present} stays champion"
-    labels = "" if found.labels_used == "nothing" else " Labels of these rows chose between the two."
-    return f"{found.sentence} So {result}.{labels}"
+def _text(comparison: Comparison, version: str, present: str) -> str:
+    result = (
+        f"version {version} replaces version {present}" if comparison.passed else f"version {present} stays champion"
+    )
+    labels = "" if comparison.labels_used == "nothing" else " Labels of these rows chose between the two."
+    return f"{comparison.sentence} So {result}.{labels}"
 
 
-def _tags(found: Comparison, present: str) -> dict[str, str]:
+def _tags(comparison: Comparison, present: str) -> dict[str, str]:
     return {
         Tag.GATE_CHAMPION_VERSION: present,
-        Tag.GATE_METRIC: found.metric,
-        Tag.GATE_ROWS: found.rows,
-        Tag.GATE_CHAMPION: f"{found.champion:.6g}",
-        Tag.GATE_CHALLENGER: f"{found.challenger:.6g}",
-        Tag.GATE_MARGIN: f"{found.margin:g}",
-        Tag.GATE_LABELS: found.labels_used,
+        Tag.GATE_METRIC: comparison.metric,
+        Tag.GATE_ROWS: comparison.rows,
+        Tag.GATE_CHAMPION: f"{comparison.champion:.6g}",
+        Tag.GATE_CHALLENGER: f"{comparison.challenger:.6g}",
+        Tag.GATE_MARGIN: f"{comparison.margin:g}",
+        Tag.GATE_LABELS: comparison.labels_used,
     }

@@ -1,17 +1,18 @@
-"""`tsad data check`: what a file is, everything that stands in the way of an experiment on it, and what mends it."""
+"""Check of a file: what stands in the way of an experiment on it, and which settings fix it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
-from tsad.data.card import data_card
-from tsad.data.io.issues import assignments, inline_yaml, merged_fixes
+from tsad.data.card import DataCard, data_card
+from tsad.data.dataset import DataSet
+from tsad.data.io.issues import Issue, assignments, inline_yaml, merged_fixes
 from tsad.data.sets.csv import CsvSpec, Inspection
 from tsad.errors import DataError
 from tsad.spec import Spec, parse, put
+from tsad.workflows.inputs import NO_OVERRIDES
 from tsad.workflows.templates import experiment_on, search_on
 
 
@@ -19,56 +20,105 @@ class _Checked(Spec):
     data: CsvSpec
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Files to write.
+@dataclass(frozen=True, eq=False)
+class CheckResult:
+    """Result of a check of a file. `str()` is what the command line prints.
 
     Attributes:
-        card: The data card as JSON; only if there is no problem.
-        experiment: One that runs on the rows.
-        space: A search on them.
+        path: File that was checked.
+        issues: Issues that stand in the way of an experiment, each with the settings that fix it where there are any.
+        fixes: Settings that fix all issues, by name in the `data` section; empty if there is nothing to fix or no fix.
+        data: Rows as they are read, with the fixes if there are issues; None if the issues cannot all be fixed.
+        card: Data card of these rows; None without rows.
+        experiment: Values of an experiment that runs on the rows; None if they are too few.
+        section: Values of the `data` section, with the fixes.
+        ready: Whether an experiment can run on the file as it is.
     """
 
-    card: Path | None = None
-    experiment: Path | None = None
-    space: Path | None = None
+    path: Path
+    issues: tuple[Issue, ...]
+    fixes: Mapping[str, Any]
+    data: DataSet | None
+    card: DataCard | None
+    experiment: Mapping[str, Any] | None
+    section: Mapping[str, Any]
+    ready: bool
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """Values of a small search on the rows; raises `DataError` if there are too few rows."""
+        if self.data is None:
+            raise DataError(f"{self.path}: a search needs rows that can be read; fix the issues first")
+        return search_on({"data": self.section}, self.data)
+
+    @property
+    def error(self) -> DataError | None:
+        """Why no experiment can run on the file as it is; None if one can."""
+        if not self.ready:
+            return DataError(
+                f"{self.path}: {len(self.issues)} problems stand in the way of an experiment; they are named above"
+            )
+        if self.experiment is None and self.data is not None:
+            return DataError(
+                f"{self.path}: an experiment needs more rows than {len(self.data.train)} to learn from and "
+                f"{len(self.data.test)} to be proved on; give more rows, or fewer boundaries"
+            )
+        return None
+
+    def __repr__(self) -> str:
+        return f"CheckResult(path={str(self.path)!r}, issues={len(self.issues)}, ready={self.ready})"
+
+    def __str__(self) -> str:
+        parts = []
+        for number, issue in enumerate(self.issues, start=1):
+            parts.append(f"{number}. {issue}")
+            if issue.fix:
+                parts.append(f"   {assignments(issue.fix)}")
+        if self.fixes and self.data is not None:
+            settings = {name: value for name, value in self.section.items() if name not in {"kind", "path"}}
+            command = f"tsad data check {shlex.quote(str(self.path))} {assignments(settings)}"
+            parts.append(f"\nWith this, it is as below:\n  {command}\n")
+        if self.card is not None:
+            parts.append(self.card.to_markdown())
+        return "\n".join(parts)
 
 
-def check(path: Path, changes: Mapping[str, Any], wanted: Wanted) -> None:
-    """Prints the problems of a file, each with the settings that mend it, the data card, and an experiment that runs on it.
+def check(path: str | Path, overrides: Mapping[str, Any] = NO_OVERRIDES) -> CheckResult:
+    """Checks whether an experiment can run on a CSV or Parquet file, and proposes settings that fix its issues.
 
-    With problems, card, experiment and search are those that the settings lead to, if they mend all.
+    Args:
+        path: Path of the file.
+        overrides: Settings of the `data` section by path, such as `{"data.label": "anomaly"}`.
 
     Raises:
-        DataError: if an experiment cannot run on the file as it is.
-        SpecError: if a setting is none.
+        DataError: if the file cannot be read at all.
+        SpecError: if an override is no setting.
+
+    Example:
+        >>> import tsad
+        >>> tsad.check("load.csv", {"data.label": "anomaly"}).issues  # doctest: +SKIP
+        ()
     """
-    values = put({"data": {"kind": "csv", "path": str(path)}}, changes)
-    found = _inspected(values)
-    _show_issues(found)
-    fixes = {} if found.data is not None else _fixes(values)
-    mended = _with(values, fixes)
-    data = found.data or _inspected(mended).data
-    ready = None if data is None else experiment_on(mended, data)
-    if fixes and data is not None:
-        given = {name: value for name, value in mended["data"].items() if name not in {"kind", "path"}}
-        click.echo(f"\nWith this, it is as below:\n  tsad data check {path} {assignments(given)}\n")
-    if data is not None:
-        click.echo(data_card(data).to_markdown())
-    if ready is not None:
-        _show_experiment(ready, wanted.experiment)
-    if data is not None and wanted.space is not None:
-        _write(search_on(mended, data), "search", wanted.space)
-    if found.data is None:
-        raise DataError(f"{path}: {len(found.issues)} problems stand in the way of an experiment; they are named above")
-    if ready is None:
-        raise DataError(
-            f"{path}: an experiment needs more rows than {len(found.data.train)} to learn from and {len(found.data.test)} to be "
-            f"proved on; give more rows, or fewer boundaries"
-        )
-    if wanted.card is not None:
-        wanted.card.write_text(data_card(found.data).model_dump_json(indent=2), encoding="utf-8")
-        click.echo(f"card: {wanted.card}")
+    values = put({"data": {"kind": "csv", "path": str(path)}}, overrides)
+    inspection = _inspected(values)
+    fixes = {} if inspection.data is not None else _fixes(values)
+    fixed = _with(values, fixes)
+    data = inspection.data or _inspected(fixed).data
+    return CheckResult(
+        path=Path(path),
+        issues=tuple(inspection.issues),
+        fixes=fixes,
+        data=data,
+        card=None if data is None else data_card(data),
+        experiment=None if data is None else experiment_on(fixed, data),
+        section=fixed["data"],
+        ready=inspection.data is not None,
+    )
+
+
+def as_yaml(values: Mapping[str, Any], command: str) -> str:
+    """Returns values as the text of a YAML file whose first line is the command that runs it."""
+    return "\n".join([f"# {command}", *(f"{name}: {inline_yaml(value)}" for name, value in values.items())])
 
 
 def _inspected(values: Mapping[str, Any]) -> Inspection:
@@ -80,36 +130,12 @@ def _with(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
 
 
 def _fixes(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns settings that mend all that can be mended, those of problems that show only after others are gone too."""
+    """Returns settings that fix all that can be fixed, including issues that show only after others are fixed."""
     settings: dict[str, Any] = {name: values["data"].get(name, []) for name in ("ignore", "empty")}
-    for _ in range(len(CsvSpec.model_fields)):  # each round mends something by a setting, or is the last
-        found = _inspected(_with(values, settings))
-        wanted = merged_fixes([settings, *(issue.fix for issue in found.issues)])
-        if wanted == settings:
+    for _ in range(len(CsvSpec.model_fields)):  # each round fixes something by a setting, or is the last
+        inspection = _inspected(_with(values, settings))
+        merged = merged_fixes([settings, *(issue.fix for issue in inspection.issues)])
+        if merged == settings:
             break
-        settings = wanted
+        settings = merged
     return {name: value for name, value in settings.items() if value != []}
-
-
-def _show_issues(found: Inspection) -> None:
-    for number, issue in enumerate(found.issues, start=1):
-        click.echo(f"{number}. {issue}")
-        if issue.fix:
-            click.echo(f"   {assignments(issue.fix)}")
-
-
-def _show_experiment(values: Mapping[str, Any], path: Path | None) -> None:
-    if path is None:
-        click.echo("An experiment on it (--experiment EXPERIMENT.yaml writes it):\n")
-        click.echo(_as_file(values, "tsad train EXPERIMENT.yaml"))
-    else:
-        _write(values, "train", path)
-
-
-def _write(values: Mapping[str, Any], verb: str, path: Path) -> None:
-    path.write_text(_as_file(values, f"tsad {verb} {path}") + "\n", encoding="utf-8")
-    click.echo(f"{'experiment' if verb == 'train' else 'space'}: {path}  (tsad {verb} {path})")
-
-
-def _as_file(values: Mapping[str, Any], command: str) -> str:
-    return "\n".join([f"# {command}", *(f"{name}: {inline_yaml(value)}" for name, value in values.items())])

@@ -1,11 +1,12 @@
-"""The place a command runs in: settings read, logging on, store open."""
+"""The context of a workflow: settings, tracking store, data cache; and the set-up of a process by the command line."""
 
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import ValidationError
@@ -13,36 +14,110 @@ from pydantic import ValidationError
 from tsad.data import DataSpec
 from tsad.data.cache import Cache
 from tsad.data.dataset import DataSet
+from tsad.detector.detector import Detector
 from tsad.errors import SpecError
-from tsad.experiment import ExperimentConfig
+from tsad.registry.load import model_folder
 from tsad.settings import Settings
-from tsad.spec import parse, put, read_yaml
-from tsad.tracking.store import Store, open_store
+
+if TYPE_CHECKING:
+    from tsad.tracking.store import Store
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """Where a command runs.
+class Context:
+    """Settings of a workflow and what follows from them.
 
     Attributes:
-        settings: From the environment and `.env`.
-        store: For tracking and for the registry.
+        settings: Settings of the environment and of `.env`.
     """
 
     settings: Settings
-    store: Store
+
+    @cached_property
+    def store(self) -> "Store":
+        """Tracking store and model registry, opened by the first use."""
+        from tsad.tracking.store import open_store  # loads MLflow, which scoring a saved detector does not need
+
+        return open_store(self.settings.tracking_uri)
+
+    @property
+    def device(self) -> str:
+        """Device that models run on: "cuda" or "cpu"."""
+        if self.settings.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        return self.settings.device
+
+    @property
+    def cache(self) -> Cache:
+        """Cache of loaded data."""
+        return Cache(self.settings.cache_dir or self.settings.output_dir / "cache", self.settings.cache_size)
+
+    def load_data(self, spec: DataSpec) -> DataSet:
+        """Returns the data that a config describes, from the cache if it was loaded before."""
+        return self.cache.load(spec, self.settings.data_dir)
+
+    def detector_folder(self, model: str | Path) -> Path:
+        """Returns the folder of a model's detector; for a URI the tracking store is opened and the files are downloaded.
+
+        Raises:
+            DetectorError: if there is no such model.
+        """
+        if not Path(model).is_dir():
+            self.store  # noqa: B018 (opens the store that MLflow's own functions then use)
+        return model_folder(str(model)).detector
+
+
+def load_detector(model: str | Path) -> Detector:
+    """Returns the detector of a model.
+
+    Args:
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
+
+    Raises:
+        DetectorError: if there is no such model, or its detector is damaged or was written by another program.
+
+    Example:
+        >>> import tsad
+        >>> tsad.load_detector("models:/tsad@champion").scorer.features  # doctest: +SKIP
+        ('cpu', 'memory')
+    """
+    return Detector.load(open_context().detector_folder(model))
 
 
 def read_settings() -> Settings:
-    """Returns the settings, with logging to the console and to a file on; raises `SpecError` if one is wrong."""
+    """Returns the settings of the environment and of `.env`; raises `SpecError` naming each that is wrong."""
     try:
-        settings = Settings()
+        return Settings()
     except ValidationError as error:
         wrong = "; ".join(f"TSAD_{item['loc'][0]}".upper() + f": {item['msg']}" for item in error.errors())
         raise SpecError(f"settings of the environment or .env: {wrong}") from None
+
+
+def open_context() -> Context:
+    """Returns the context of the present settings; nothing is written and no store is opened yet."""
+    return Context(read_settings())
+
+
+class _LogFile(logging.FileHandler):
+    """Log file that is made, with its folder, by the first message: a command that fails at once leaves nothing behind."""
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+
+def configure() -> Settings:
+    """Sets up the process of a command: logging to the console and to `tsad.log`, and environment variables.
+
+    Only the command line calls it. A library must not change the logging of the program that imports it.
+
+    Raises:
+        SpecError: if a setting is wrong.
+    """
+    settings = read_settings()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow down trials on neighboring cores
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    settings.output_dir.mkdir(parents=True, exist_ok=True)
-    console, file = logging.StreamHandler(), logging.FileHandler(settings.output_dir / "tsad.log", encoding="utf-8")
+    console, file = logging.StreamHandler(), _LogFile(settings.output_dir / "tsad.log", encoding="utf-8", delay=True)
     console.setLevel(settings.log_level)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("tsad")
@@ -50,35 +125,7 @@ def read_settings() -> Settings:
     for old in logger.handlers:
         old.close()
     logger.handlers[:] = [console, file]
-    for name in ("mlflow", "alembic"):  # their chatter goes to the file only
+    for name in ("mlflow", "alembic"):  # their messages go to the file only
         logging.getLogger(name).handlers[:] = [file]
         logging.getLogger(name).propagate = False
     return settings
-
-
-def open_place() -> Place:
-    """Returns the place, its tracking store ready for use."""
-    settings = read_settings()
-    return Place(settings, open_store(settings.tracking_uri))
-
-
-def open_cache(settings: Settings) -> Cache:
-    """Returns the cache of loaded data."""
-    return Cache(settings.cache_dir or settings.output_dir / "cache", settings.cache_size)
-
-
-def load_data(spec: DataSpec, settings: Settings) -> DataSet:
-    """Returns the data that a YAML describes, from the cache if it was loaded before."""
-    return open_cache(settings).load(spec, settings.data_dir)
-
-
-def device(settings: Settings) -> str:
-    """Returns "cuda" or "cpu"."""
-    if settings.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return settings.device
-
-
-def read_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
-    """Returns the experiment of a YAML file with `changes` put at their paths; raises `SpecError` naming each mistake."""
-    return parse(ExperimentConfig, put(read_yaml(path), changes), str(path))

@@ -1,9 +1,9 @@
-"""`tsad drift`: whether the rows of a file still look like those that a detector learned from."""
+"""Drift: whether the rows of a file still look like those that a detector was trained on."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from tsad.errors import DetectorError
 from tsad.evaluation.plots.drift import Compared, draw_drift
 from tsad.series import Series
 from tsad.streaming import ScoredRows, Stream
-from tsad.workflows.file_rows import find_folder, rows_of
+from tsad.workflows.context import open_context
+from tsad.workflows.events import OnEvent, ignore
+from tsad.workflows.file_rows import read_rows
 
 DRAWN = 9
 """Panels of the picture: the scores, and the features that are furthest beyond what is usual."""
@@ -25,59 +27,96 @@ _AT_ONCE = 10_000
 """Rows in memory."""
 
 
-def drift(model: str, path: Path, output: Path | None, reference: Path | None, *, fail: bool) -> None:
-    """Compares a file of any size with what a detector learned from.
+@dataclass(frozen=True, eq=False)
+class DriftResult:
+    """Result of a drift measurement. `str()` is what the command line prints.
 
-    Prints a table; writes `drift.json` and `drift.png` into `output`, if given.
+    Attributes:
+        drift: Distance of each feature and of the scores from the reference, and the conclusion.
+        comparison: Distributions of the rows and of the reference, for plots.
+        name: Name of the file.
+        output: Folder that holds `drift.json` and `drift.png`; None if none were written.
+    """
+
+    drift: Drift
+    comparison: Comparison
+    name: str
+    output: Path | None
+
+    @property
+    def figure(self) -> Figure:
+        """Distributions of the scores and of the features that drifted most."""
+        return draw(self.comparison, self.drift, self.name)
+
+    def __repr__(self) -> str:
+        return f"DriftResult(state={self.drift.state!r}, name={self.name!r})"
+
+    def __str__(self) -> str:
+        return show(self.drift) + ("" if self.output is None else f"\n\nfiles: {self.output}")
+
+
+def measure_drift(
+    model: str | Path,
+    data: str | Path,
+    *,
+    output: str | Path | None = None,
+    reference: str | Path | None = None,
+    on_event: OnEvent = ignore,
+) -> DriftResult:
+    """Compares the rows of a file of any size with the rows that a detector was trained on.
 
     Args:
-        model: URI or folder of the detector.
-        path: CSV or Parquet file of the rows.
-        output: Folder for the results.
-        reference: File of normal rows to compare with instead of the detector's profile.
-        fail: Exit with 1 if anything has moved.
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
+        data: CSV or Parquet file of the rows.
+        output: Folder for `drift.json` and `drift.png`; None writes none.
+        reference: File of normal rows to compare with instead of the training rows; it must fit into memory.
+        on_event: Callback for progress.
+
+    Raises:
+        DataError: naming file, row and column of the first cell that is not as it should be.
+        DetectorError: if there is no such model, or it has no profile and no reference is given.
     """
-    folder = find_folder(model)
+    folder, path = open_context().detector_folder(model), Path(data)
     detector, read_options = Detector.load(folder), ReadOptions.load(folder)
-    profile = Profile.load(folder) if reference is None else _profile(detector, reference, read_options)
+    profile = Profile.load(folder) if reference is None else _profile(detector, Path(reference), read_options, on_event)
     if profile is None:
         raise DetectorError(
             f"{model}: drift needs {PROFILE} beside the detector, but it has none, since it was saved before there was one; "
             f"train it again, or give --reference FILE of normal rows"
         )
-    comparison = compare(detector, profile, path, read_options)
-    found = comparison.drift()
-    click.echo(show(found))
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "drift.json").write_text(found.model_dump_json(indent=1), encoding="utf-8")
-        draw(comparison, found, path.name).savefig(output / "drift.png", dpi="figure")
-        click.echo(f"\nfiles: {output}")
-    if fail and found.state == "moved":
-        raise SystemExit(1)
+    comparison = compare(detector, profile, path, read_options, on_event)
+    result = DriftResult(comparison.drift(), comparison, path.name, None if output is None else Path(output))
+    if result.output is not None:
+        result.output.mkdir(parents=True, exist_ok=True)
+        (result.output / "drift.json").write_text(result.drift.model_dump_json(indent=1), encoding="utf-8")
+        result.figure.savefig(result.output / "drift.png", dpi="figure")
+    return result
 
 
-def compare(detector: Detector, profile: Profile, path: Path, read_options: ReadOptions) -> Comparison:
-    """Returns the comparison of all rows of a file, taken chunk by chunk."""
+def compare(
+    detector: Detector, profile: Profile, path: Path, read_options: ReadOptions, on_event: OnEvent = ignore
+) -> Comparison:
+    """Returns the comparison of all rows of a file, which is read chunk by chunk."""
     comparison = Comparison(profile)
-    for values, scored in judged_rows(detector, path, read_options):
+    for values, scored in scored_rows(detector, path, read_options, on_event):
         comparison.take_rows(values)
         comparison.take_scores(scored.scores, scored.flags)
     return comparison
 
 
-def judged_rows(
-    detector: Detector, path: Path, read_options: ReadOptions
+def scored_rows(
+    detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent
 ) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
     """Yields the (n, F) rows of each chunk of a file with the scores that they made final; raises `DataError`."""
     stream = Stream(detector)
-    for rows in rows_of(open_table(path, read_options), detector.scorer.features, read_options, _AT_ONCE, timed=False):
+    table = open_table(path, read_options)
+    for rows in read_rows(table, detector.scorer.features, read_options, _AT_ONCE, on_event, timed=False):
         yield rows.values, stream.push(rows.values)
 
 
-def _profile(detector: Detector, path: Path, read_options: ReadOptions) -> Profile:
-    """Returns the profile that normal rows make; they have to fit into memory."""
-    chunks = list(judged_rows(detector, path, read_options))
+def _profile(detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent) -> Profile:
+    """Returns the profile of normal rows, which have to fit into memory."""
+    chunks = list(scored_rows(detector, path, read_options, on_event))
     rows = np.concatenate([values for values, _ in chunks])
     scores, by_feature = (
         np.concatenate([getattr(scored, name) for _, scored in chunks]) for name in ("scores", "by_feature")

@@ -1,16 +1,17 @@
-"""`tsad generate`: synthetic series with labeled anomalies, as CSV."""
+"""Generation of synthetic series with labeled anomalies."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 
 from tsad.data.dataset import DataSet
 from tsad.data.sets.synthetic import AnomalyTypesSpec, FiveFeaturesSpec, SingleAnomalySpec
-from tsad.errors import DataError
+from tsad.errors import DataError, UsageError
 from tsad.series import Series
 from tsad.spec import parse
 
@@ -29,47 +30,77 @@ _FIELDS = {
 }
 
 
-def generate(generator: str, options: Mapping[str, Any], output: Path, labels: Path | None, train: Path | None) -> None:
-    """Writes the rows with anomalies, their labels, and on demand the clean rows that come before them.
+@dataclass(frozen=True)
+class GenerateResult:
+    """Result of a generation. `str()` is what the command line prints.
+
+    Attributes:
+        rows: Number of rows.
+        features: Number of features.
+        anomalous: Number of anomalous rows.
+        events: Number of events.
+        files: Files that were written: rows, labels, and the clean rows if they were asked for.
+    """
+
+    rows: int
+    features: int
+    anomalous: int
+    events: int
+    files: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        files = "".join(f"file: {path}\n" for path in self.files)
+        return (
+            f"{files}{self.rows} rows of {self.features} features, {self.anomalous} anomalous in {self.events} events"
+        )
+
+
+def generate(
+    generator: str = "sensors",
+    options: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    output: str | Path = "synthetic.csv",
+    labels: str | Path | None = None,
+    train: str | Path | None = None,
+) -> GenerateResult:
+    """Writes a synthetic series with labeled anomalies as CSV; folders are made if absent.
 
     Args:
-        generator: A name of `GENERATORS`.
-        options: Those of the command line that were given, by name with underscores.
-        output: CSV of one column a feature.
-        labels: CSV of the columns `label` (0 or 1) and `anomaly_type` (empty where that is 0), row by row; beside `output`, ending
-            in .labels.csv, if not given.
-        train: CSV of as many clean rows; none if not given.
+        generator: Name of a generator in `GENERATORS`.
+        options: Options of the generator by name, such as `{"num_samples": 1000, "seed": 1}`.
+        output: CSV file of the rows, a column a feature.
+        labels: CSV file of the columns `label` (0 or 1) and `anomaly_type` (empty where the label is 0); by default the
+            output with the ending `.labels.csv`.
+        train: CSV file of as many clean rows that come before; None writes none.
 
     Raises:
-        UsageError: if an option is of another generator.
-        DataError: if a file is not called .csv.
-        SpecError: if a value is out of range.
+        UsageError: if an option is unknown to the generator.
+        SpecError: if the value of an option is out of range.
+        DataError: if a file does not end in .csv, or cannot be written.
     """
-    kind = GENERATORS[generator]
+    spec = GENERATORS[generator]
+    unknown = [name for name in options if _FIELDS.get(name, name) not in spec.model_fields]
+    if unknown:
+        raise UsageError(f"--{unknown[0].replace('_', '-')} is no option of the generator {generator}")
     values = {_FIELDS.get(name, name): value for name, value in options.items()}
-    foreign = [name for name in options if _FIELDS.get(name, name) not in kind.model_fields]
-    if foreign:
-        raise click.UsageError(f"--{foreign[0].replace('_', '-')} is no option of the generator {generator}")
-    target = labels or output.with_name(f"{output.stem}.labels.csv")
-    for path in (output, target, *([train] if train else [])):
+    target = Path(output)
+    label_target = target.with_name(f"{target.stem}.labels.csv") if labels is None else Path(labels)
+    paths = (target, label_target, *([] if train is None else [Path(train)]))
+    for path in paths:
         if path.suffix != ".csv":
             raise DataError(f"{path}: what is generated is written as .csv; rename it")
-    data = parse(kind, {"kind": f"synthetic_{generator}", **values}, generator).load(Path())
-    _write(_table(data.test), output)
-    _write(_marks(data), target)
-    if train is not None:
-        _write(_table(data.train), train)
+    data = parse(spec, {"kind": f"synthetic_{generator}", **values}, generator).load(Path())
+    for path, table in zip(paths, (_table(data.test), _labels(data), _table(data.train)), strict=False):
+        _write(table, path)
     anomalous = int(np.sum(np.asarray(data.test.labels)))
-    click.echo(
-        f"{len(data.test)} rows of {len(data.test.features)} features, {anomalous} anomalous in {len(data.typed_events)} events"
-    )
+    return GenerateResult(len(data.test), len(data.test.features), anomalous, len(data.typed_events), paths)
 
 
 def _table(series: Series) -> pd.DataFrame:
     return pd.DataFrame(series.values, columns=list(series.features))
 
 
-def _marks(data: DataSet) -> pd.DataFrame:
+def _labels(data: DataSet) -> pd.DataFrame:
     anomaly_types = np.full(len(data.test), "", dtype=object)
     for start, stop, name in data.typed_events:
         anomaly_types[start:stop] = name
@@ -77,5 +108,8 @@ def _marks(data: DataSet) -> pd.DataFrame:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False)
-    click.echo(f"file: {path}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path, index=False)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); choose another path") from None

@@ -1,4 +1,4 @@
-"""Which searches of this machine are alive: each holds the lock of its folder, which ends with its process, however it ends."""
+"""Locks of search folders: a process that searches holds the lock of its folder, which ends with the process however it ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ _LOCK = "lock"
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Holds the folder of a search, made if absent.
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder, which is made if absent.
 
     Raises:
         TsadError: if another process holds it.
@@ -23,14 +23,14 @@ def claimed(folder: Path) -> Iterator[None]:
         lock = FileLock(folder / _LOCK).acquire(timeout=0)
     except Timeout:
         raise TsadError(
-            f"{folder}: one process at a time may search here, but another is at it; wait for its end"
+            f"{folder}: one process at a time may use this folder, but another process uses it; wait until it ends"
         ) from None
     with lock:
         yield
 
 
-def abandoned(folder: Path) -> bool:
-    """Returns whether a search began in the folder, on this machine, and no process is at it."""
+def is_stale(folder: Path) -> bool:
+    """Returns whether a process of this machine held the lock of the folder and no process holds it now."""
     if not (folder / _LOCK).is_file():
         return False
     try:

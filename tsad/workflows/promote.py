@@ -1,67 +1,122 @@
-"""`tsad promote`: a version becomes champion, or the champion before it does again."""
+"""Promotion: a version becomes champion, or the champion before it becomes champion again."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import click
-
+from tsad.errors import SpecError
 from tsad.registry.aliases import CHAMPION, champion, undo
-from tsad.registry.gate import Contest, Decision, decide, settle
+from tsad.registry.gate import Decision, GateInputs, apply, decide
 from tsad.registry.load import load_detector
-from tsad.registry.register import resolve
+from tsad.registry.register import MODEL, resolve
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse
 from tsad.tracking.runs import leading_run
+from tsad.tracking.store import open_store
 from tsad.tracking.tags import Tag
-from tsad.workflows.context import load_data, open_place, read_experiment
+from tsad.workflows.context import open_context, read_settings
+from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, read_experiment
+from tsad.workflows.printing import html_table, lines
 
 
-def promote(model: str, path: Path | None, changes: Mapping[str, Any], gate: Mapping[str, Any]) -> None:
-    """Makes a registered version champion if it beats the present one on the rows of an experiment; logs it as a run.
+@dataclass(frozen=True)
+class PromotionResult:
+    """Result of a promotion. `str()` is what the command line prints.
+
+    Attributes:
+        name: Name of the registered model.
+        champion: Version that is champion now; None if there is none.
+        text: What happened, in one or two sentences.
+        decision: Decision of the gate; None if nothing was decided.
+        run_id: MLflow run that records the decision; None if nothing was decided.
+    """
+
+    name: str
+    champion: str | None
+    text: str
+    decision: Decision | None = None
+    run_id: str | None = None
+
+    def __str__(self) -> str:
+        uri = f"models:/{self.name}@{CHAMPION}  (version {self.champion})"
+        return f"{self.text}\n{lines({'champion': uri})}"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"models:/{self.name}", {} if self.decision is None else self.decision.metrics, str(self))
+
+
+def promote(
+    model: str,
+    experiment: ConfigSource | None = None,
+    overrides: Mapping[str, Any] = NO_OVERRIDES,
+    *,
+    data: RowSource | None = None,
+    test: RowSource | None = None,
+    label: str | None = None,
+    time: str | None = None,
+    metric: str | None = None,
+    margin: float | None = None,
+    force: bool = False,
+) -> PromotionResult:
+    """Makes a registered version champion if it beats the current champion on the rows of an experiment.
+
+    The decision is logged as an MLflow run, and to the version. `undo_promotion` reverts it.
 
     Args:
         model: `models:/NAME/VERSION` or `models:/NAME@alias`.
-        path: Of the experiment; None promotes without a comparison.
-        changes: Put at their paths in the experiment.
-        gate: `metric` and `margin`, as far as they are given.
+        experiment: Experiment whose data and split the two are compared on: path, values or config; None only with `force`.
+        overrides: Values by path in the experiment.
+        data: Rows that replace the `data` section of the experiment.
+        test: Test rows.
+        label: Name of the column of labels.
+        time: Name of the column of times.
+        metric: Metric of the comparison on labeled rows, by default `ranking/pr_auc`.
+        margin: Difference by which the version must exceed the champion, by default 0.02.
+        force: Promote without a comparison.
 
     Raises:
         DetectorError: if there is no such version.
-        TsadError: if the two cannot be compared.
+        SpecError: if neither or both of `experiment` and `force` are given, or the experiment is not valid.
+        TsadError: if the two cannot be compared on these rows.
     """
-    experiment = None if path is None else read_experiment(path, changes)
-    asked = parse(GateSpec, gate, "gate")
-    place = open_place()
+    if force == (experiment is not None):
+        raise SpecError("a promotion needs an experiment to compare on, or force=True without one; pass one of the two")
+    context = open_context()
+    config = None
+    if experiment is not None:
+        section = Rows(data, test, label, time).section(context.settings)
+        config = read_experiment(experiment, overrides, section)
+    rules = {key: value for key, value in (("metric", metric), ("margin", margin)) if value is not None}
+    gate = parse(GateSpec, rules, "gate")
+    store = context.store
     name, version = resolve(model)
-    present = champion(name)
-    if present == version:
-        click.echo(f"version {version} is champion already")
-        _say_where(name)
-        return
+    current = champion(name)
+    if current == version:
+        return PromotionResult(name, current, f"version {version} is champion already")
     detector = load_detector(f"models:/{name}/{version}")
-    data = None if experiment is None else load_data(experiment.data, place.settings)
-    with leading_run(place.store, f"promote-{name}-{version}", {Tag.KIND: "promote"}) as writer:
-        decision = Decision("forced", f"Version {version} replaces version {present} without a comparison.")
-        if experiment is not None and data is not None:
-            decision = decide(
-                name, version, detector, Contest(data, experiment.split, asked, LabelFreeSpec(kind="label_free"))
-            )
-        folder = place.settings.output_dir / "promote" / writer.run_id
+    rows = None if config is None else context.load_data(config.data)
+    with leading_run(store, f"promote-{name}-{version}", {Tag.KIND: "promote"}) as writer:
+        decision = Decision("forced", f"Version {version} replaces version {current} without a comparison.")
+        if config is not None and rows is not None:
+            inputs = GateInputs(rows, config.split, gate, LabelFreeSpec(kind="label_free"))
+            decision = decide(name, version, detector, inputs)
+        folder = context.settings.output_dir / "promote" / writer.run_id
         folder.mkdir(parents=True)
-        settle(name, version, decision, writer, folder)
-    click.echo(decision.text)
-    _say_where(name)
+        apply(name, version, decision, writer, folder)
+    return PromotionResult(name, champion(name), decision.text, decision, writer.run_id)
 
 
-def undo_promotion(name: str) -> None:
-    """Makes the champion of a registered model before the present one champion again."""
-    open_place()
+def undo_promotion(name: str = MODEL) -> PromotionResult:
+    """Makes the champion before the current one champion again; each call goes one further back.
+
+    Args:
+        name: Name of the registered model.
+
+    Raises:
+        DetectorError: if there is no champion, or none before it.
+    """
+    open_store(read_settings().tracking_uri)
     before, now = undo(name)
-    click.echo(f"version {now} is champion again, as before version {before}; tsad promote brings that back")
-    _say_where(name)
-
-
-def _say_where(name: str) -> None:
-    click.echo(f"champion:  models:/{name}@{CHAMPION}  (version {champion(name)})")
+    text = f"version {now} is champion again, as before version {before}; tsad promote brings that back"
+    return PromotionResult(name, now, text)

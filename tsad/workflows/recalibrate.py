@@ -1,13 +1,14 @@
-"""`tsad recalibrate`: a detector's threshold fitted anew to the scores of a file."""
+"""Recalibration: the threshold of a detector fitted to the scores of new rows."""
 
 import hashlib
+import shlex
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,14 +17,14 @@ from tsad.data.io.read_options import ReadOptions
 from tsad.detector.detector import DESCRIPTION, Detector
 from tsad.drift import Profile, recalibrated, threshold_spec
 from tsad.errors import DetectorError
-from tsad.settings import Settings
 from tsad.spec import Spec
 from tsad.thresholds import FittedThreshold
 from tsad.tracking.runs import leading_run
-from tsad.tracking.store import open_store
 from tsad.tracking.tags import Tag, provenance_tags
-from tsad.workflows.drift import judged_rows
-from tsad.workflows.file_rows import find_folder
+from tsad.workflows.context import open_context
+from tsad.workflows.drift import scored_rows
+from tsad.workflows.events import OnEvent, ignore
+from tsad.workflows.inputs import NO_OVERRIDES
 
 LOG = "recalibrations.jsonl"
 """Stands beside `detector.json`: one line per recalibration, the latest last."""
@@ -67,25 +68,68 @@ class Recalibration(Spec):
     after: ThresholdEffect
 
 
-def recalibrate(model: str, path: Path, output: Path, changes: Mapping[str, Any], *, keep: bool) -> None:
-    """Writes the detector with a new threshold into `output`, everything else of its folder beside it, and logs the change.
+@dataclass(frozen=True)
+class RecalibrationResult:
+    """Result of a recalibration. `str()` is what the command line prints.
+
+    Attributes:
+        recalibration: Thresholds before and after, and the rows that they were measured on.
+        output: Folder of the recalibrated detector.
+        run_id: MLflow run that records it; None for a detector that is a folder.
+    """
+
+    recalibration: Recalibration
+    output: Path
+    run_id: str | None
+
+    def __str__(self) -> str:
+        record = self.recalibration
+        lines = [
+            f"{name:<7} {effect.method}: threshold {effect.threshold:.6g}, {effect.alarms:.2%} of {record.rows} scored rows flagged"
+            for name, effect in (("before", record.before), ("after", record.after))
+        ]
+        if self.run_id is not None:
+            lines.append(f"run:    runs:/{self.run_id}/{DETECTOR}")
+        return "\n".join([*lines, f"folder: {self.output}  (tsad score {shlex.quote(str(self.output))} FILE)"])
+
+
+def recalibrate(
+    model: str | Path,
+    data: str | Path,
+    output: str | Path,
+    overrides: Mapping[str, Any] = NO_OVERRIDES,
+    *,
+    keep: bool = False,
+    on_event: OnEvent = ignore,
+) -> RecalibrationResult:
+    """Fits the threshold of a detector to the scores of new rows, and writes the detector into a new folder.
 
     Args:
-        model: URI or folder of the detector.
-        path: CSV or Parquet file of rows that are mostly normal; no label is read.
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
+        data: CSV or Parquet file of rows that are mostly normal; no label is read.
         output: Folder that holds no detector yet.
-        changes: Values of the threshold by path, such as `threshold.percentile`.
-        keep: Take the scores in beside those that the threshold was fitted to, instead of forgetting them.
+        overrides: Values of the threshold by path, such as `{"threshold.percentile": 99.5}`.
+        keep: Add the scores to those that the threshold was fitted to, instead of replacing them.
+        on_event: Callback for progress.
+
+    Raises:
+        DataError: naming file, row and column of the first cell that is not as it should be.
+        DetectorError: if there is no such model, or the output holds a detector already.
+        SpecError: if an override is no value of the threshold.
     """
-    if (output / DESCRIPTION).exists():
-        raise DetectorError(f"{output}: holds a detector already; give a new folder, so that the one before stays")
-    folder = find_folder(model)
+    path, target = Path(data), Path(output)
+    if (target / DESCRIPTION).exists():
+        raise DetectorError(
+            f"{target}: holds a detector already; give a new folder, so that the earlier detector stays"
+        )
+    folder = open_context().detector_folder(model)
     old = Detector.load(folder)
-    scores = np.concatenate([scored.scores for _, scored in judged_rows(old, path, ReadOptions.load(folder))])
-    new = recalibrated(old, scores, None if keep else threshold_spec(old.threshold, changes), keep=keep)
-    line = Recalibration(
+    chunks = scored_rows(old, path, ReadOptions.load(folder), on_event)
+    scores = np.concatenate([scored.scores for _, scored in chunks])
+    new = recalibrated(old, scores, None if keep else threshold_spec(old.threshold, overrides), keep=keep)
+    record = Recalibration(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=model,
+        model=str(model),
         file=str(path),
         digest=_digest(path),
         rows=int((~np.isnan(scores)).sum()),
@@ -93,14 +137,8 @@ def recalibrate(model: str, path: Path, output: Path, changes: Mapping[str, Any]
         before=_threshold(old.threshold, scores),
         after=_threshold(new.threshold, scores),
     )
-    _write(folder, output, new, line)
-    for name, each in (("before", line.before), ("after", line.after)):
-        click.echo(
-            f"{name:<7} {each.method}: threshold {each.threshold:.6g}, {each.alarms:.2%} of {line.rows} scored rows flagged"
-        )
-    if not Path(model).is_dir():
-        click.echo(f"run:    runs:/{_log(line, new, output)}/{DETECTOR}")
-    click.echo(f"folder: {output}  (tsad score {output} FILE)")
+    _write(folder, target, new, record)
+    return RecalibrationResult(record, target, None if Path(model).is_dir() else _log(record, new, target))
 
 
 def _threshold(threshold: FittedThreshold, scores: NDArray[np.float64]) -> ThresholdEffect:
@@ -109,28 +147,28 @@ def _threshold(threshold: FittedThreshold, scores: NDArray[np.float64]) -> Thres
     return ThresholdEffect(method=threshold.method, threshold=float(thresholds[-1]), alarms=float(alarms.mean()))
 
 
-def _write(folder: Path, output: Path, detector: Detector, line: Recalibration) -> None:
-    """Copies a detector's folder, puts the new threshold in, and says so in its log and in the alarms that drift expects."""
+def _write(folder: Path, output: Path, detector: Detector, record: Recalibration) -> None:
+    """Copies the folder of a detector with the new threshold, and adds it to its log and to the alert rate that drift expects."""
     shutil.copytree(folder, output, dirs_exist_ok=True)
     detector.save(output)
     profile = Profile.load(output)
     if profile is not None:
-        profile.model_copy(update={"alarms": line.after.alarms}).save(output)
+        profile.model_copy(update={"alarms": record.after.alarms}).save(output)
     with (output / LOG).open("a", encoding="utf-8") as log:
-        log.write(line.model_dump_json() + "\n")
+        log.write(record.model_dump_json() + "\n")
 
 
-def _log(line: Recalibration, detector: Detector, output: Path) -> str:
+def _log(record: Recalibration, detector: Detector, output: Path) -> str:
     """Returns the run that a recalibration of a registered model is logged as, the new detector with it."""
-    store = open_store(Settings().tracking_uri)
-    tags = {Tag.KIND: "recalibration", Tag.MODEL: line.model, **provenance_tags(detector.provenance)}
-    with leading_run(store, f"recalibration of {line.model}", tags) as writer:
-        writer.parameters(line.model_dump(mode="json", exclude={"before", "after"}))
-        writer.parameters({side: {"method": getattr(line, side).method} for side in ("before", "after")})
+    store = open_context().store
+    tags = {Tag.KIND: "recalibration", Tag.MODEL: record.model, **provenance_tags(detector.provenance)}
+    with leading_run(store, f"recalibration of {record.model}", tags) as writer:
+        writer.parameters(record.model_dump(mode="json", exclude={"before", "after"}))
+        writer.parameters({side: {"method": getattr(record, side).method} for side in ("before", "after")})
         for side in ("before", "after"):
-            each: ThresholdEffect = getattr(line, side)
+            effect: ThresholdEffect = getattr(record, side)
             writer.metrics(
-                {f"recalibration/{side}_threshold": each.threshold, f"recalibration/{side}_alarms": each.alarms}
+                {f"recalibration/{side}_threshold": effect.threshold, f"recalibration/{side}_alarms": effect.alarms}
             )
         writer.files(output, DETECTOR)
     return writer.run_id

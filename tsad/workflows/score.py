@@ -1,12 +1,10 @@
-"""`tsad score`: a table of any size in; the same rows with scores, flags and what explains them out; events beside it."""
+"""Scoring of files of any size and of DataFrames: scores, flags, the features that explain them, and events."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TextIO
 
-import click
 import numpy as np
 import pandas as pd
 
@@ -19,65 +17,144 @@ from tsad.detector.score_table import Events, score_columns, score_table, with_t
 from tsad.detector.scoring import BATCH
 from tsad.errors import DataError
 from tsad.streaming import ScoredRows, Stream, StreamPolicy
-from tsad.workflows.file_rows import find_folder, opened, rows_of
+from tsad.workflows.context import open_context
+from tsad.workflows.events import Message, OnEvent, ignore
+from tsad.workflows.file_rows import open_rows, read_rows
+from tsad.workflows.inputs import NO_OVERRIDES
 
 TOP = 3
-"""Features that explain a row, unless another number is asked for."""
+"""Number of features that explain a row, unless another number is set."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreResult:
+    """Result of scoring. `str()` is what the command line prints.
+
+    Attributes:
+        rows: Number of rows.
+        scored: Number of rows that have a score.
+        flagged: Number of rows that are flagged.
+        events: Number of events, that is, of stretches of flagged rows.
+        thresholds: Lowest and highest threshold that a row was compared with.
+        method: How the threshold was fitted.
+        output: File of the scored rows; None for a DataFrame.
+        events_output: CSV file of the events; None for a DataFrame.
+        table: Scored DataFrame with the columns `score`, `flag`, `feature_1`, `share_1`, ...; None for a file.
+    """
+
+    rows: int
+    scored: int
+    flagged: int
+    events: int
+    thresholds: tuple[float, float]
+    method: str
+    output: Path | None = None
+    events_output: Path | None = None
+    table: pd.DataFrame | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        ends = sorted({f"{end:.6g}" for end in self.thresholds}, key=float)
+        summary = (
+            f"{self.flagged} of {self.rows} rows flagged (threshold {' to '.join(ends)}, {self.method}); "
+            f"{self.rows - self.scored} rows have no score"
+        )
+        if self.output is None:
+            return summary
+        return f"{summary}\nfile: {self.output}\nevents: {self.events_output} ({self.events})"
+
+    def _repr_html_(self) -> str:
+        rows = "" if self.table is None else self.table[self.table["flag"]].head(10).to_html()
+        return f"<p>{self}</p>{rows}"
 
 
 def score(
-    model: str,
-    path: Path,
-    output: Path | None,
-    threshold: float | None,
+    model: str | Path | Detector,
+    data: str | Path | pd.DataFrame,
     *,
-    top: int | None = None,
-    events: Path | None = None,
-    changes: Mapping[str, Any] = MappingProxyType({}),
+    output: str | Path | None = None,
+    threshold: float | None = None,
+    explain: int | None = None,
+    events: str | Path | None = None,
+    overrides: Mapping[str, Any] = NO_OVERRIDES,
     rows_at_once: int = 10_000,
-) -> None:
-    """Writes the rows of a CSV or Parquet file with `score` (empty where there is none), `flag` and explanations.
+    on_event: OnEvent = ignore,
+) -> ScoreResult:
+    """Scores a CSV or Parquet file of any size, or a DataFrame.
+
+    A file is read chunk by chunk, by the options that the training rows were read by, and written with the columns `score`
+    (empty where there is none), `flag`, `feature_1`, `share_1`, ... A DataFrame is scored in memory; nothing is written.
 
     Args:
-        model: URI or folder of the detector.
-        path: Of the rows.
-        output: Default: `path` with `.scored` before its ending.
-        threshold: Flags scores above it instead of the detector's own.
-        top: Features that explain a row; None for `TOP`, or for none if their columns are taken.
-        events: CSV of the flagged stretches; default: `output` with the ending `.events.csv`.
-        changes: Settings of how rows are read by path, such as `data.time`, in place of those of the training.
-        rows_at_once: That are in memory.
-    """
-    target = output or path.with_name(f"{path.stem}.scored{path.suffix}")
-    beside = events or target.with_name(f"{target.stem}.events.csv")
-    _check_targets(path, target, beside)
-    folder = find_folder(model)
-    detector = with_threshold(Detector.load(folder), threshold, "--threshold")
-    table, read_options = opened(path, folder, changes)
-    top = _free_places(table, detector, top)
-    with atomic_write(target, beside) as (temporary_rows, temporary_events):
-        found = judged(detector, table, read_options, rows_at_once)
-        tally = _write(detector, table, (temporary_rows, temporary_events), top, found, read_options.time)
-    ends = sorted({f"{end:.6g}" for end in (tally.lowest_threshold, tally.highest_threshold)}, key=float)
-    click.echo(
-        f"{tally.flagged} of {tally.rows} rows flagged (threshold {' to '.join(ends)}, {detector.threshold.method}); "
-        f"{tally.rows - tally.scored} rows have no score"
-    )
-    click.echo(f"file: {target}")
-    click.echo(f"events: {beside} ({tally.events})")
-
-
-def judged(
-    detector: Detector, table: TableFile, read_options: ReadOptions, rows_at_once: int
-) -> Iterator[tuple[Chunk | None, ScoredRows]]:
-    """Yields the chunks of a file with the scores that each made final, then None with those of its end.
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, the folder of a saved detector, or,
+            for a DataFrame, a detector.
+        data: Rows in time order: path of a file, or a DataFrame that has the columns of the detector's features.
+        output: File of the scored rows; by default the path of the file with `.scored` before its ending.
+        threshold: Flags scores above it instead of the detector's own threshold.
+        explain: Number of features named beside each score; by default 3, or none if their columns exist already.
+        events: CSV file of the events; by default the output with the ending `.events.csv`.
+        overrides: Read options by path, such as `{"data.time": "at"}`, in place of those of the training rows.
+        rows_at_once: Number of rows of a file that are in memory.
+        on_event: Callback for progress.
 
     Raises:
-        DataError: naming file, rows and column of whatever is no row of this detector; if not one row gets a score.
+        DataError: naming file, row and column of the first cell that is not as it should be; if no row gets a score; if a
+            file cannot be written.
+        DetectorError: if there is no such model.
+        SpecError: if the threshold is not finite, or an override is no read option.
+
+    Example:
+        >>> import tsad
+        >>> print(tsad.score("models:/tsad@champion", "load.csv"))  # doctest: +SKIP
+        12 of 960 rows flagged (threshold 3.52, percentile 99); 15 rows have no score
+    """
+    if isinstance(data, pd.DataFrame):
+        detector = model if isinstance(model, Detector) else Detector.load(open_context().detector_folder(model))
+        return _score_frame(with_threshold(detector, threshold, "threshold"), data, TOP if explain is None else explain)
+    if isinstance(model, Detector):
+        raise DataError(
+            "a file is scored by a saved detector, but got a detector in memory; save it, or pass a DataFrame"
+        )
+    path = Path(data)
+    target = path.with_name(f"{path.stem}.scored{path.suffix}") if output is None else Path(output)
+    events_target = target.with_name(f"{target.stem}.events.csv") if events is None else Path(events)
+    _check_targets(path, target, events_target)
+    folder = open_context().detector_folder(model)
+    detector = with_threshold(Detector.load(folder), threshold, "--threshold")
+    table, read_options = open_rows(path, folder, overrides, on_event)
+    top = _free_columns(table, detector, explain, on_event)
+    with atomic_write(target, events_target) as (temporary_rows, temporary_events):
+        chunks = scored_chunks(detector, table, read_options, rows_at_once, on_event)
+        totals = _write(detector, table, (temporary_rows, temporary_events), top, chunks, read_options.time)
+    return totals.result(detector.threshold.method, target, events_target)
+
+
+def _score_frame(detector: Detector, frame: pd.DataFrame, top: int) -> ScoreResult:
+    table = detector.score_frame(frame, top=top)
+    flags = table["flag"].to_numpy(bool)
+    thresholds = detector.threshold.per_row(table["score"].to_numpy(np.float64))
+    starts = flags & ~np.concatenate([[False], flags[:-1]])
+    return ScoreResult(
+        rows=len(table),
+        scored=int(table["score"].notna().sum()),
+        flagged=int(flags.sum()),
+        events=int(starts.sum()),
+        thresholds=(float(thresholds.min()), float(thresholds.max())),
+        method=detector.threshold.method,
+        table=frame.join(table),
+    )
+
+
+def scored_chunks(
+    detector: Detector, table: TableFile, read_options: ReadOptions, rows_at_once: int, on_event: OnEvent
+) -> Iterator[tuple[Chunk | None, ScoredRows]]:
+    """Yields the chunks of a file with the scores that each made final, then None with the scores of its end.
+
+    Raises:
+        DataError: naming file, rows and column of whatever is no row of this detector; if no row gets a score.
     """
     step = None if read_options.time is None else read_options.step_seconds
     stream, count = Stream(detector, StreamPolicy(step_seconds=step, fill_to=BATCH)), 0
-    for rows in rows_of(table, detector.scorer.features, read_options, rows_at_once, timed=True):
+    for rows in read_rows(table, detector.scorer.features, read_options, rows_at_once, on_event, timed=True):
         scored = stream.push(rows.values, rows.times)
         count += int((~np.isnan(scored.scores)).sum())
         yield rows.chunk, scored
@@ -91,8 +168,8 @@ def judged(
 
 
 @dataclass
-class _Tally:
-    """What is told of a file at the end."""
+class _Totals:
+    """Totals over the chunks of a file."""
 
     rows: int = 0
     scored: int = 0
@@ -108,66 +185,71 @@ class _Tally:
         self.lowest_threshold = float(scored.thresholds.min(initial=self.lowest_threshold))
         self.highest_threshold = float(scored.thresholds.max(initial=self.highest_threshold))
 
+    def result(self, method: str, output: Path, events_output: Path) -> ScoreResult:
+        thresholds = (self.lowest_threshold, self.highest_threshold)
+        return ScoreResult(self.rows, self.scored, self.flagged, self.events, thresholds, method, output, events_output)
+
 
 def _write(
     detector: Detector,
     table: TableFile,
     temporary_paths: tuple[Path, Path],
     top: int,
-    judged_chunks: Iterable[tuple[Chunk | None, ScoredRows]],
+    chunks: Iterable[tuple[Chunk | None, ScoredRows]],
     time: str | None,
-) -> _Tally:
+) -> _Totals:
     """Writes rows and events as they become final."""
     features = detector.scorer.features
-    tally, events, times = _Tally(), Events(features, top), list[str]()
+    totals, events, times = _Totals(), Events(features, top), list[str]()
     with (
         _writer(table, temporary_paths[0], features) as writer,
         temporary_paths[1].open("w", encoding="utf-8", newline="") as file,
     ):
-        _tell(events.close(), file, table.layout, header=True)
-        for chunk, scored in judged_chunks:
+        _write_events(events.close(), file, table.layout, header=True)
+        for chunk, scored in chunks:
             if chunk is not None:
                 writer.append(chunk)
                 times += [] if time is None else chunk.texts(time)
             final = len(scored.rows)
-            found = (scored.scores, scored.flags, scored.by_feature)
-            writer.write(score_table(*found, features, top))
-            ended = [events.take(scored.rows, None if time is None else times[:final], *found)]
+            arrays = (scored.scores, scored.flags, scored.by_feature)
+            writer.write(score_table(*arrays, features, top))
+            ended = [events.take(scored.rows, None if time is None else times[:final], *arrays)]
             ended += [events.close()] if chunk is None else []
-            for stretches in filter(len, ended):
-                _tell(stretches, file, table.layout, header=False)
-                tally.events += len(stretches)
+            for event_table in filter(len, ended):
+                _write_events(event_table, file, table.layout, header=False)
+                totals.events += len(event_table)
             del times[:final]
-            tally.add(scored)
-    return tally
+            totals.add(scored)
+    return totals
 
 
-def _tell(stretches: pd.DataFrame, file: TextIO, layout: Layout, *, header: bool) -> None:
-    stretches.to_csv(file, index=False, header=header, sep=layout.separator, decimal=layout.decimal)
+def _write_events(events: pd.DataFrame, file: TextIO, layout: Layout, *, header: bool) -> None:
+    events.to_csv(file, index=False, header=header, sep=layout.separator, decimal=layout.decimal)
 
 
 def _writer(table: TableFile, target: Path, features: tuple[str, ...]) -> TableWriter:
     return CsvWriter(target, table) if target.suffix == ".csv" else ParquetWriter(target, features)
 
 
-def _check_targets(path: Path, target: Path, beside: Path) -> None:
+def _check_targets(path: Path, target: Path, events: Path) -> None:
     if target.suffix not in {".csv", ".parquet"}:
         raise DataError(f"{target}: a table must be a .csv or .parquet file; rename it")
-    if beside.suffix != ".csv":
-        raise DataError(f"{beside}: events are written as a .csv file; rename it")
+    if events.suffix != ".csv":
+        raise DataError(f"{events}: events are written as a .csv file; rename it")
     if target.resolve() == path.resolve():
         raise DataError(f"{target}: the output must not be the file that is read; give --output another name")
-    if beside.resolve() in (path.resolve(), target.resolve()):
-        raise DataError(f"{beside}: events must not be written over the rows; give --events another name")
+    if events.resolve() in (path.resolve(), target.resolve()):
+        raise DataError(f"{events}: events must not be written over the rows; give --events another name")
 
 
-def _free_places(table: TableFile, detector: Detector, top: int | None) -> int:
-    """Returns how many features explain a row; raises `DataError` if a column that is to be added is there already."""
+def _free_columns(table: TableFile, detector: Detector, explain: int | None, on_event: OnEvent) -> int:
+    """Returns how many features explain a row; raises `DataError` if a column that is to be added exists already."""
     features = detector.scorer.features
-    taken = [name for name in score_columns(features, TOP if top is None else top) if name in table.names]
-    if taken and (top is not None or taken[0] in {"score", "flag"}):
+    taken = [name for name in score_columns(features, TOP if explain is None else explain) if name in table.names]
+    if taken and (explain is not None or taken[0] in {"score", "flag"}):
         raise DataError(f"{table.path}: has a column {taken[0]!r} already; rename it, so that the new one has a place")
     if taken:
-        click.echo(f"{table.path} has a column {taken[0]!r} already, so no features that explain a row are named")
+        text = f"{table.path} has a column {taken[0]!r} already, so no features that explain a row are named"
+        on_event(Message(text))
         return 0
-    return TOP if top is None else top
+    return TOP if explain is None else explain

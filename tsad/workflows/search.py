@@ -1,17 +1,24 @@
-"""`tsad search`: many trials, one champion."""
+"""Search: many trials, one champion."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
+import pandas as pd
 
+from tsad.assessment.artifacts import HEADLINES
+from tsad.assessment.assessment import Assessment
+from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
-from tsad.errors import TsadError
+from tsad.data.sets.csv import CsvSpec
+from tsad.errors import SpecError, TsadError
 from tsad.provenance import Provenance
-from tsad.selection.trial import Trial
+from tsad.registry.gate import Decision
+from tsad.selection.trial import Candidate, EndedTrials, Trial
+from tsad.spec import parse, put, read_yaml
 from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
 from tsad.tracking.store import Store
@@ -22,107 +29,281 @@ from tsad.tuning.plots import search_plots
 from tsad.tuning.ray_tune import run_trials
 from tsad.tuning.report import nas_report
 from tsad.tuning.session import NoTrialCache, SearchSession
-from tsad.tuning.spec import SearchConfig, read_search
+from tsad.tuning.spec import SearchConfig, parse_search
 from tsad.tuning.trial_table import show_trials, trial_table
-from tsad.workflows.champion import choose_champion, crown, say_where
-from tsad.workflows.context import load_data, open_place
-from tsad.workflows.locks import abandoned, claimed
-from tsad.workflows.progress import Watch
+from tsad.workflows.champion import Champion, register_champion, reported_rows, select_champion
+from tsad.workflows.context import Context, open_context
+from tsad.workflows.events import Message, OnEvent, SearchStarted, TrialEnded, TrialEpochEnded, TrialStarted, ignore
+from tsad.workflows.inputs import NO_OVERRIDES, Rows, RowSource
+from tsad.workflows.locks import is_stale, locked
+from tsad.workflows.printing import command, html_table, lines, tracking_ui
+from tsad.workflows.templates import search_on
+
+SpaceSource = str | Path | Mapping[str, Any] | SearchConfig
+"""A search: path of a search space's YAML file, its plain values, or the parsed config."""
+
+SERVICE = "http://127.0.0.1:5001"
+"""Address of the page that `tsad serve` opens by default."""
 
 
-def search(path: Path, changes: Mapping[str, Any], *, resume: bool = False) -> None:
-    """Runs the search of a YAML file, registers the winner, champion if it passes the gate, and says where everything is.
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """Result of a search. `str()` is what the command line prints.
+
+    Attributes:
+        run_id: MLflow run of the search, the parent of its trials.
+        trials: Trials that ended, the best first.
+        champion: Best detector of the search, saved and registered.
+        assessment: Report of the champion with baselines, chance level and intervals.
+        decision: Decision of the promotion gate; None if nothing was registered.
+        data: Name of the data.
+        folder: Folder that holds all files of the search.
+        tracking_uri: URI of the tracking store.
+    """
+
+    run_id: str
+    trials: tuple[Trial, ...]
+    champion: Champion
+    assessment: Assessment
+    decision: Decision | None
+    data: str
+    folder: Path
+    tracking_uri: str
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Trials, a row each, the best first: state, value, metrics, and the hyperparameters in which they differ."""
+        return trial_table(self.trials)
+
+    def __repr__(self) -> str:
+        return (
+            f"SearchResult(run_id={self.run_id!r}, trials={len(self.trials)}, champion={self.champion.name!r}, "
+            f"uri={self.champion.uri!r})"
+        )
+
+    def __str__(self) -> str:
+        legend = "" if self.assessment.labels is None else "; oracle/... read their labels, deployable/f1 did not"
+        paragraphs = [
+            show_trials(self.table),
+            self.champion.remark,
+            f"{reported_rows(self.data, self.assessment)}{legend}:\n{show_comparison(self.champion.name, self.assessment)}",
+            conclusion(self.assessment),
+            "" if self.decision is None else self.decision.text,
+            lines(self._where()),
+        ]
+        return "\n\n".join(filter(None, paragraphs))
+
+    def _repr_html_(self) -> str:
+        metrics = self.assessment.report.metrics
+        headlines = {name: metrics[name] for name in HEADLINES if name in metrics}
+        title = f"{self.champion.name}, the best of {len(self.trials)} trials, {self.champion.uri or 'not registered'}"
+        return html_table(title, headlines, conclusion(self.assessment))
+
+    def _where(self) -> dict[str, object]:
+        """Returns where the champion is, and the commands that reproduce it, open the UI and serve it."""
+        champion, files = self.champion, self.champion.files
+        where: dict[str, object] = {}
+        if champion.uri is None:
+            where["detector"] = files.detector
+        else:
+            where[champion.uri.rpartition("@")[2]] = f"{champion.uri}  (version {champion.version})"
+        if files.schedule.is_file():
+            where["schedule"] = files.schedule
+        elif len(champion.trials) == 1:
+            where["again"] = command("tsad", "train", files.config)
+        else:
+            where["members"] = files.config
+        where |= {"report": self.folder / "nas_report.txt", "look": tracking_ui(self.tracking_uri)}
+        if champion.uri is not None:
+            uri = f"MLFLOW_TRACKING_URI={self.tracking_uri}"
+            server = command(
+                "mlflow", "models", "serve", "-m", champion.uri, "--env-manager", "local", "--port", "5001"
+            )
+            where["serve"] = f"{uri} {server}"
+            where["page"] = f"{uri} {command('tsad', 'serve', champion.uri)}  ({SERVICE})"
+        return where
+
+
+def search(
+    space: SpaceSource | None = None,
+    overrides: Mapping[str, Any] = NO_OVERRIDES,
+    *,
+    data: RowSource | None = None,
+    test: RowSource | None = None,
+    label: str | None = None,
+    time: str | None = None,
+    trials: int | None = None,
+    seconds: float | None = None,
+    resume: bool = False,
+    on_event: OnEvent = ignore,
+) -> SearchResult:
+    """Searches for the best detector, registers it, and promotes it to champion if it passes the gate.
+
+    Every trial is an MLflow run below the run of the search. An interrupted search resumes with `resume=True`; no finished
+    trial is lost or repeated.
 
     Args:
-        path: Of the search space.
-        changes: Put at their paths.
-        resume: Go on with the newest search of the same space, data, search algorithm and code that did not come to its end, if
-            there is one on this machine; nothing that it finished is lost or repeated.
+        space: Path of a search space's YAML file, its values, or a `SearchConfig`; None takes the quickstart space, which
+            needs `data` and reads no labels.
+        overrides: Values by path, such as `{"search.parallel": 1, "training.epochs": 5}`.
+        data: Rows that replace the `data` section: a DataFrame in time order, or the path of a CSV or Parquet file.
+        test: Test rows; without them the last part of `data` is the test part.
+        label: Name of the column of labels, 0 or 1; labels evaluate the champion, and select it only if `search.maximize` says so.
+        time: Name of the column of times; a DatetimeIndex needs none.
+        trials: Largest number of candidates to try.
+        seconds: Time limit of the search.
+        resume: Resume the newest search of the same space, data, algorithm and code that was interrupted on this machine;
+            if there is none, a new search starts.
+        on_event: Callback for progress.
+
+    Raises:
+        SpecError: if the search space is not valid, or a parsed `SearchConfig` comes with overrides or data.
+        DataError: if the data cannot be read, or are too few.
+        TsadError: if no trial finished.
+
+    Example:
+        >>> import pandas as pd, tsad
+        >>> result = tsad.search(data=pd.read_csv("load.csv"), label="label", trials=8)  # doctest: +SKIP
+        >>> result.champion.load().score(pd.read_csv("new.csv"))  # doctest: +SKIP
     """
-    wanted = read_search(path, changes)
-    place = open_place()
-    data = load_data(wanted.data, place.settings)
-    folders = place.settings.output_dir / "search"
+    context = open_context()
+    limits = {"search.trials": trials, "search.seconds": seconds}
+    changes = {**overrides, **{path: value for path, value in limits.items() if value is not None}}
+    config = _read_space(space, changes, Rows(data, test, label, time), context)
+    dataset = context.load_data(config.data)
     with ExitStack() as stack:
-        before = _interrupted(place.store, folders, wanted.search_fingerprint(data)) if resume else None
-        if before is not None:
-            stack.enter_context(claimed(folders / before))
-        end_orphans(place.store, lambda run_id: abandoned(folders / run_id))
-        name = f"{wanted.name}-{data.name}"
-        writer = stack.enter_context(leading_run(place.store, name, _tags(wanted, data), before))
-        folder = folders / writer.run_id
-        if before is None:
-            stack.enter_context(claimed(folder))
-            writer.inputs(data)
-        else:  # parameters stay as they were logged first
-            writer.tags(
-                {
-                    Tag.RESUMED_TRIALS: str(wanted.spec.trials),
-                    Tag.RESUMED_SECONDS: str(wanted.spec.seconds),
-                    Tag.RESUMED_PARALLEL: str(wanted.spec.parallel),
-                }
+        return _search(config, dataset, context, stack, resume=resume, on_event=on_event)
+
+
+def _read_space(space: SpaceSource | None, overrides: Mapping[str, Any], rows: Rows, context: Context) -> SearchConfig:
+    section = rows.section(context.settings)
+    if isinstance(space, SearchConfig):
+        if overrides or section is not None:
+            raise SpecError(
+                "a parsed SearchConfig is complete, but overrides or data came with it; pass its values instead"
             )
-        writer.parameters({"search": wanted.spec.model_dump(mode="json"), "data": wanted.data.model_dump(mode="json")})
-        ended = _run(wanted, data, place.store, folder)
-        _report(wanted, [trial for trial, _ in ended], writer, folder)
-        champion = choose_champion(wanted.spec, ended, data, folder, path)
-        became = crown(writer, data, champion, folder, wanted.spec)
-    say_where(place, became, champion, folder)
+        return space
+    if space is None:
+        if section is None:
+            raise SpecError(
+                "the quickstart space needs rows, but data is missing; pass data, or the path of a search space"
+            )
+        rows_of_section = context.load_data(parse(CsvSpec, section, "data"))
+        name, source, values = "quickstart", "quickstart", search_on({"data": section}, rows_of_section)
+    elif isinstance(space, str | Path):
+        name, source, values = Path(space).stem, str(space), read_yaml(Path(space))
+    else:
+        name, source, values = "search", "search space", dict(space)
+    if section is not None:
+        values = {**values, "data": section}
+    return parse_search(put(values, overrides), name, source)
 
 
-def _interrupted(store: Store, folders: Path, search_fingerprint: str) -> str | None:
-    """Returns the run of the search to go on with, None if there is none, and says which."""
-    begun = unfinished(store, search_fingerprint)
-    found = next((run_id for run_id in begun if (folders / run_id / JOURNAL).is_file()), None)
-    if begun and found is None:
-        click.echo(f"search {begun[0]} cannot be gone on with: its journal is not in {folders / begun[0]}")
-    click.echo(f"going on with search {found}" if found else "there is no search to go on with; this is a new one")
-    return found
+def _search(
+    config: SearchConfig, data: DataSet, context: Context, stack: ExitStack, *, resume: bool, on_event: OnEvent
+) -> SearchResult:
+    """Runs a search in a run and a folder of its own, both of which the stack closes."""
+    store, folders = context.store, context.settings.output_dir / "search"
+    earlier = _interrupted(store, folders, config.search_fingerprint(data), on_event) if resume else None
+    if earlier is not None:
+        stack.enter_context(locked(folders / earlier))
+    end_orphans(store, lambda run_id: is_stale(folders / run_id))
+    writer = stack.enter_context(leading_run(store, f"{config.name}-{data.name}", _tags(config, data), earlier))
+    folder = folders / writer.run_id
+    if earlier is None:
+        stack.enter_context(locked(folder))
+        writer.inputs(data)
+    else:  # parameters stay as they were logged first
+        writer.tags(
+            {
+                Tag.RESUMED_TRIALS: str(config.spec.trials),
+                Tag.RESUMED_SECONDS: str(config.spec.seconds),
+                Tag.RESUMED_PARALLEL: str(config.spec.parallel),
+            }
+        )
+    writer.parameters({"search": config.spec.model_dump(mode="json"), "data": config.data.model_dump(mode="json")})
+    ended = _run_trials(config, data, store, folder, on_event)
+    trials = tuple(sorted((trial for trial, _ in ended), key=lambda trial: trial.rank))
+    _write_report(config, [trial for trial, _ in ended], writer, folder)
+    champion = select_champion(config.spec, ended, data, folder, config.name)
+    champion, assessment, decision = register_champion(writer, data, champion, config.spec)
+    return SearchResult(writer.run_id, trials, champion, assessment, decision, data.name, folder, store.uri)
 
 
-def _tags(wanted: SearchConfig, data: DataSet) -> dict[str, str]:
+def _interrupted(store: Store, folders: Path, search_fingerprint: str, on_event: OnEvent) -> str | None:
+    """Returns the run of the search to resume, None if there is none, and reports which."""
+    started = unfinished(store, search_fingerprint)
+    resumable = next((run_id for run_id in started if (folders / run_id / JOURNAL).is_file()), None)
+    if started and resumable is None:
+        on_event(Message(f"search {started[0]} cannot be resumed: its journal is not in {folders / started[0]}"))
+    on_event(
+        Message(f"resuming search {resumable}" if resumable else "there is no search to resume; this is a new one")
+    )
+    return resumable
+
+
+def _tags(config: SearchConfig, data: DataSet) -> dict[str, str]:
     return {
         Tag.KIND: "search",
-        Tag.ALGORITHM: wanted.spec.algorithm.kind,
-        Tag.SEARCH_FINGERPRINT: wanted.search_fingerprint(data),
-        **provenance_tags(Provenance(selection=wanted.spec.maximize.labels_used)),
+        Tag.ALGORITHM: config.spec.algorithm.kind,
+        Tag.SEARCH_FINGERPRINT: config.search_fingerprint(data),
+        **provenance_tags(Provenance(selection=config.spec.maximize.labels_used)),
     }
 
 
-def _run(wanted: SearchConfig, data: DataSet, store: Store, folder: Path) -> Sequence[tuple[Trial, Path | None]]:
+class _Listener:
+    """Passes what happens to the trials on to the recorder of their runs, and reports it as events."""
+
+    def __init__(self, recorder: TrialRecorder, on_event: OnEvent) -> None:
+        self._recorder = recorder
+        self._on_event = on_event
+
+    def on_started(self, candidate: Candidate) -> None:
+        """Passes on that a trial starts."""
+        self._recorder.on_started(candidate)
+        self._on_event(TrialStarted(candidate))
+
+    def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
+        """Passes on the losses of an epoch."""
+        self._recorder.on_epoch(candidate, epoch, losses)
+        self._on_event(TrialEpochEnded(candidate, epoch, losses))
+
+    def on_result(self, trial: Trial, folder: Path | None) -> None:
+        """Passes on how a trial ended."""
+        self._recorder.on_result(trial, folder)
+        self._on_event(TrialEnded(trial))
+
+
+def _run_trials(config: SearchConfig, data: DataSet, store: Store, folder: Path, on_event: OnEvent) -> EndedTrials:
     """Returns every trial, those of earlier sessions first, with the folder of its files."""
-    spec, result_fingerprint = wanted.spec, wanted.result_fingerprint(data)
+    spec, result_fingerprint = config.spec, config.result_fingerprint(data)
     recorder = TrialRecorder(store, folder.name, data, spec.maximize.labels_used, result_fingerprint)
     cache = MlflowTrialCache(store, result_fingerprint, folder / "reused") if spec.reuse else NoTrialCache()
-    algorithm = spec.algorithm.build(wanted.space, spec.seed, spec.minimize)
-    click.echo(
-        f"searching {data.name}: {wanted.trials} trials by {spec.algorithm.kind}, {spec.parallel} side by side, "
-        f"{spec.cpus:g} cores each; maximizing {spec.maximize.kind}"
-    )
-    with Watch(recorder, wanted.trials) as watch:
-        try:
-            session = SearchSession(algorithm, wanted.trials, Journal(folder / JOURNAL), watch, cache)
-            recorder.catch_up(session.ended)
-            watch.skip([trial for trial, _ in session.ended])
-            storage = folder / "ray" / str(sum(1 for _ in (folder / "ray").glob("*")))
-            run_trials(wanted, session, data, storage)
-        finally:
-            recorder.close()
+    algorithm = spec.algorithm.build(config.space, spec.seed, spec.minimize)
+    try:
+        listener = _Listener(recorder, on_event)
+        session = SearchSession(algorithm, config.trials, Journal(folder / JOURNAL), listener, cache)
+        recorder.catch_up(session.ended)
+        ended = tuple(trial for trial, _ in session.ended)
+        kinds = (spec.algorithm.kind, spec.maximize.kind)
+        on_event(SearchStarted(folder.name, data.name, config.trials, *kinds, spec.parallel, spec.cpus, ended))
+        storage = folder / "ray" / str(sum(1 for _ in (folder / "ray").glob("*")))
+        run_trials(config, session, data, storage)
+    finally:
+        recorder.close()
     if not session.ended:
         raise TsadError("a champion needs a finished trial, but no trial ended in time; give more seconds")
     return session.ended
 
 
-def _report(wanted: SearchConfig, trials: Sequence[Trial], writer: RunWriter, folder: Path) -> None:
-    """Prints the table of trials; logs it with the report and its plots."""
-    table = trial_table(trials)
-    click.echo(f"\n{show_trials(table)}\n")
-    table.to_csv(folder / "trials.csv", index=False)
-    (folder / "nas_report.txt").write_text(nas_report(trials, wanted.spec, wanted.space, wanted.name), encoding="utf-8")
+def _write_report(config: SearchConfig, trials: list[Trial], writer: RunWriter, folder: Path) -> None:
+    """Writes and logs the table of trials, the report and its plots."""
+    trial_table(trials).to_csv(folder / "trials.csv", index=False)
+    (folder / "nas_report.txt").write_text(nas_report(trials, config.spec, config.space, config.name), encoding="utf-8")
     plots = folder / "search_plots"
     shutil.rmtree(plots, ignore_errors=True)
     plots.mkdir()
-    for name, figure in search_plots(trials, wanted.spec, wanted.space).items():
+    for name, figure in search_plots(trials, config.spec, config.space).items():
         figure.savefig(plots / f"{name}.png", dpi="figure")
     writer.files(plots, "search_plots")
     for name in ("trials.csv", "nas_report.txt"):

@@ -1,11 +1,9 @@
 """`tsad serve`: one detector behind HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import click
 
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.app import Limits, Surroundings, create_app
@@ -16,56 +14,64 @@ from tsad.serving.server import listen
 from tsad.tracking.runs import leading_run
 from tsad.tracking.tags import Tag
 from tsad.tuning.journal import JOURNAL, EndedEvent, Journal, ProposedEvent
-from tsad.workflows.context import Place, open_place
-from tsad.workflows.locks import claimed
+from tsad.workflows.context import Context, open_context
+from tsad.workflows.locks import locked
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `tsad serve` may be told.
+    """Options of the service.
 
     Attributes:
         host: Address to listen at.
-        port: 0 for a free one.
-        hosts: Names it may be called by, beside the loopback's.
-        token: That each request must bear, if any.
-        state: Folder for what survives a restart; `service` in the output folder if not given.
+        port: Port to listen at; 0 takes a free one.
+        hosts: Names by which the service may be called, besides localhost.
+        token: Token that every request must carry; None for no token.
+        state: Folder for what survives a restart; by default `service` in the output folder.
         wait: Seconds that `/train_predict` waits before it answers with a job.
-        max_bytes: Of a request's body.
-        max_rows: Of a request.
-        workers: Requests that are scored side by side, on one thread each.
-        job_seconds: After which a search is ended.
+        max_bytes: Largest body of a request, in bytes.
+        max_rows: Largest number of rows of a request.
+        workers: Number of requests that are scored side by side, on one thread each.
+        job_seconds: Seconds after which a search is ended.
     """
 
-    host: str
-    port: int
-    hosts: tuple[str, ...]
-    token: str | None
-    state: Path | None
-    wait: float
-    max_bytes: int
-    max_rows: int
-    workers: int
-    job_seconds: float
+    host: str = "127.0.0.1"
+    port: int = 5001
+    hosts: tuple[str, ...] = ()
+    token: str | None = None
+    state: Path | None = None
+    wait: float = 240
+    max_bytes: int = 16_000_000
+    max_rows: int = 100_000
+    workers: int = 2
+    job_seconds: float = 3600
 
 
-def serve(model: str, options: Options) -> None:
-    """Serves the model behind a URI or in a folder until somebody ends it."""
-    place = open_place()
-    state = (options.state or place.settings.output_dir / "service").resolve()
+DEFAULTS = Options()
+
+
+def serve(model: str, options: Options = DEFAULTS, *, on_start: Callable[[str], None] = lambda address: None) -> None:
+    """Serves a model over HTTP until the process is interrupted.
+
+    Args:
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
+        options: Options of the service.
+        on_start: Callback that gets the address once the service listens.
+
+    Raises:
+        DetectorError: if there is no such model.
+        TsadError: if another service uses the state folder.
+    """
+    context = open_context()
+    state = (options.state or context.settings.output_dir / "service").resolve()
     rules = Rules(options.hosts, options.token or None, options.max_bytes)
     limits = Limits(options.max_rows, options.workers, options.wait, JobLimits(seconds=options.job_seconds))
-    runner = search_runner(place.store.uri, place.settings.data_dir.resolve(), _trials)
-    with claimed(state):
+    runner = search_runner(context.store.uri, context.settings.data_dir.resolve(), _trials)
+    with locked(state):
         served = open_model(model, state)
-        surroundings = Surroundings(state, runner, lambda done: _note(place, served, done))
+        surroundings = Surroundings(state, runner, lambda done: _note(context, served, done))
         app = create_app(served, surroundings, rules, limits)
-        listen(
-            app,
-            options.host,
-            options.port,
-            lambda port: click.echo(f"{model} is served on http://{options.host}:{port}"),
-        )
+        listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"))
 
 
 def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
@@ -76,9 +82,9 @@ def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
     return [(candidate, ended.get(candidate.number)) for candidate in proposed]
 
 
-def _note(place: Place, served: Served, done: Mapping[str, Any]) -> None:
+def _note(context: Context, served: Served, done: Mapping[str, Any]) -> None:
     """Tracks a recalibration as a run."""
     tags = {Tag.KIND: "recalibration", Tag.MODEL: served.origin.uri}
-    with leading_run(place.store, "recalibration", tags) as writer:
+    with leading_run(context.store, "recalibration", tags) as writer:
         writer.parameters(done)
         writer.metrics({f"threshold/{when}": done[when]["value"] for when in ("before", "after")})

@@ -1,4 +1,4 @@
-"""What to try first on rows that nobody has seen: one experiment, or a small search."""
+"""Templates for new rows: one experiment, or a small search."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ from tsad.windows import cut
 
 _LENGTHS = (32, 16, 8, 4, 2)
 _WINDOWS = 20_000
-"""Training windows that an epoch takes a second or two for."""
+"""Number of training windows that an epoch takes a second or two for."""
 _TRIALS = 12
 
 
 def experiment_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | None:
     """Returns the values of an experiment on the data, its window as long as the rows allow; None if there are too few."""
     for length in _LENGTHS:
-        wanted = {
+        template = {
             "seed": 7,
             **values,
             "split": {"gap": 2 * length},
@@ -31,15 +31,15 @@ def experiment_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | 
             "scoring": {"over": "window", "compress": "log1p", "smooth": {"kind": "mean", "length": 5}},
             "threshold": {"kind": "percentile", "percentile": 99},
         }
-        experiment = parse(ExperimentConfig, wanted, "experiment")
-        reach = lookback(experiment.scoring, length) + 1
+        experiment = parse(ExperimentConfig, template, "experiment")
+        rows_needed = lookback(experiment.scoring, length) + 1
         try:
-            parts = split(data, experiment.split.model_copy(update={"gap": max(2 * length, reach)}), reach)
+            parts = split(data, experiment.split.model_copy(update={"gap": max(2 * length, rows_needed)}), rows_needed)
             for part in (parts.fit, parts.validation, parts.test):
-                cut(part, reach)
+                cut(part, rows_needed)
         except (TsadError, ValueError):
             continue
-        return put(wanted, {"split.gap": max(2 * length, reach)})
+        return put(template, {"split.gap": max(2 * length, rows_needed)})
     return None
 
 

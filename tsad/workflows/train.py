@@ -1,134 +1,261 @@
-"""`tsad train`: one experiment, one run; or one run for each machine."""
+"""Training: one experiment as one MLflow run, or one run for each machine of SMD."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import pandas as pd
-from tqdm import tqdm
 
-from tsad.assessment.artifacts import DETECTOR, assessed_metrics, metrics, write_assessment, write_results
+from tsad.assessment.artifacts import DETECTOR, HEADLINES, assessed_metrics, metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
 from tsad.data.sets.smd import SmdSpec
+from tsad.detector.detector import Detector
 from tsad.errors import SpecError
 from tsad.experiment import ExperimentConfig, Outcome, Progress, run
 from tsad.registry.log import log_detector
 from tsad.tracking.runs import RunWriter, child_run, leading_run
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.training.checkpoints import Backup
-from tsad.workflows.context import Place, device, load_data, open_place, read_experiment
+from tsad.workflows.context import Context, open_context
+from tsad.workflows.events import EpochEnded, Message, OnEvent, TrainingStarted, ignore
+from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, experiment_name, read_experiment
+from tsad.workflows.printing import html_table, lines, tracking_ui
 
-_SHOWN = ("ranking/vus_pr", "ranking/pr_auc", "ranking/roc_auc", "oracle/best_f1", "deployable/f1", "event/f1")
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """Result of a training. `str()` is what the command line prints.
+
+    Attributes:
+        run_id: MLflow run that holds the parameters, curves, metrics, files and the logged model.
+        name: Kind of the model.
+        metrics: Headline metrics of the reported test rows, and the costs `cost/seconds`, `cost/latency`, `cost/parameters`.
+        assessment: Report with baselines, chance level and intervals.
+        detector: Fitted detector.
+        folder: Folder that holds all files of the run.
+        tracking_uri: URI of the tracking store.
+    """
+
+    run_id: str
+    name: str
+    metrics: Mapping[str, float]
+    assessment: Assessment
+    detector: Detector
+    folder: Path
+    tracking_uri: str
+
+    @property
+    def uri(self) -> str:
+        """URI of the detector, which every workflow accepts as a model."""
+        return f"runs:/{self.run_id}/{DETECTOR}"
+
+    def __repr__(self) -> str:
+        return f"TrainResult(run_id={self.run_id!r}, model={self.name!r}, folder={str(self.folder)!r})"
+
+    def __str__(self) -> str:
+        figures = "\n".join(f"{name:<28} {value:.4f}" for name, value in self.metrics.items())
+        where = lines(
+            {
+                "threshold": self.detector.threshold.method,
+                "files": self.folder,
+                "run": f"runs:/{self.run_id}  (detector: {self.uri})",
+                "look": tracking_ui(self.tracking_uri),
+            }
+        )
+        summary = f"{show_comparison(self.name, self.assessment)}\n\n{conclusion(self.assessment)}"
+        return f"{figures}\n\n{summary}\n\n{where}"
+
+    def _repr_html_(self) -> str:
+        headlines = {name: self.metrics[name] for name in HEADLINES if name in self.metrics}
+        return html_table(f"{self.name}, run {self.run_id}", headlines, conclusion(self.assessment))
 
 
-def train(path: Path, changes: Mapping[str, Any], *, each_machine: bool = False, backup: Backup | None = None) -> None:
-    """Trains the experiment of a YAML file, and logs everything it came to.
+@dataclass(frozen=True, eq=False)
+class TrainEachResult:
+    """Result of trainings on several machines. `str()` is what the command line prints.
+
+    Attributes:
+        run_id: MLflow run above those of the machines; it holds the mean metrics.
+        results: Result of each machine.
+        tracking_uri: URI of the tracking store.
+    """
+
+    run_id: str
+    results: Mapping[str, TrainResult]
+    tracking_uri: str
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Headline metrics, a row a machine and the mean in the last row."""
+        rows = {machine: result.metrics for machine, result in self.results.items()}
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        table.loc["mean"] = table.mean()
+        return table[[name for name in HEADLINES if name in table]]
+
+    def __repr__(self) -> str:
+        return f"TrainEachResult(run_id={self.run_id!r}, machines={list(self.results)})"
+
+    def __str__(self) -> str:
+        where = lines(
+            {
+                "run": f"runs:/{self.run_id}, with a run for each machine below it",
+                "look": tracking_ui(self.tracking_uri),
+            }
+        )
+        return f"{self.table.to_string(float_format='{:.3f}'.format)}\n\n{where}"
+
+    def _repr_html_(self) -> str:
+        return self.table.to_html(float_format="{:.3f}".format)
+
+
+def train(
+    experiment: ConfigSource,
+    overrides: Mapping[str, Any] = NO_OVERRIDES,
+    *,
+    data: RowSource | None = None,
+    test: RowSource | None = None,
+    label: str | None = None,
+    time: str | None = None,
+    backup: Backup | None = None,
+    run_name: str | None = None,
+    on_event: OnEvent = ignore,
+) -> TrainResult:
+    """Trains one experiment as one MLflow run, and assesses the detector beside the baselines.
+
+    Use it for one known config. To find a config, use `tsad.search`.
 
     Args:
-        path: Of the experiment.
-        changes: Put at their paths.
-        each_machine: Train a detector for each of `data.machine` in a run of its own, all below one run with their means.
-        backup: Gets the state of the training every few epochs; the training goes on from there if it has one already.
-            With `each_machine`, each machine has a folder in it.
+        experiment: Path of an experiment's YAML file, its values, or an `ExperimentConfig`.
+        overrides: Values by path, such as `{"training.epochs": 5}`.
+        data: Rows that replace the `data` section: a DataFrame in time order, or the path of a CSV or Parquet file.
+        test: Test rows; without them the last part of `data` is the test part.
+        label: Name of the column of labels, 0 or 1.
+        time: Name of the column of times; a DatetimeIndex needs none.
+        backup: Second place for the state of the training, from which an interrupted training resumes.
+        run_name: Name of the MLflow run; by default the experiment's name and the data's.
+        on_event: Callback for progress.
+
+    Raises:
+        SpecError: if the experiment is not valid.
+        DataError: if the data cannot be read, or are too short for the window.
+        TrainingError: if a loss is not finite.
+
+    Example:
+        >>> import tsad
+        >>> result = tsad.train("experiments/synthetic_linear.yaml", {"data.rows": 600})  # doctest: +SKIP
+        >>> result.metrics["ranking/pr_auc"]  # doctest: +SKIP
+        0.87
     """
-    experiment = read_experiment(path, changes)
-    place = open_place()
-    if each_machine:
-        _train_each(path, experiment, place, backup)
-        return
-    data = load_data(experiment.data, place.settings)
-    with leading_run(place.store, f"{path.stem}-{data.name}", _tags(experiment)) as writer:
-        outcome, assessment = _trained(experiment, data, place, writer, backup)
-    for name, value in metrics(outcome).items():
-        click.echo(f"{name:<28} {value:.4f}")
-    click.echo(f"\n{show_comparison(experiment.model.kind, assessment)}\n\n{conclusion(assessment)}\n")
-    click.echo(f"threshold: {outcome.detector.threshold.method}")
-    click.echo(f"files:     {_folder(place, writer)}")
-    click.echo(f"run:       runs:/{writer.run_id}  (detector: runs:/{writer.run_id}/{DETECTOR})")
-    click.echo(f"look:      mlflow ui --backend-store-uri {place.settings.tracking_uri}")
+    context = open_context()
+    section = Rows(data, test, label, time).section(context.settings)
+    name, config = experiment_name(experiment), read_experiment(experiment, overrides, section)
+    rows = context.load_data(config.data)
+    with leading_run(context.store, run_name or f"{name}-{rows.name}", _tags(config)) as writer:
+        return _trained(config, rows, context, writer, backup, on_event)
 
 
-def _train_each(path: Path, experiment: ExperimentConfig, place: Place, backup: Backup | None) -> None:
-    spec = experiment.data
+def train_each_machine(
+    experiment: ConfigSource,
+    overrides: Mapping[str, Any] = NO_OVERRIDES,
+    *,
+    backup: Backup | None = None,
+    on_event: OnEvent = ignore,
+) -> TrainEachResult:
+    """Trains a detector for each machine of `data.machine`, in a run of its own below one run with the mean metrics.
+
+    Args:
+        experiment: Path of an experiment's YAML file, its values, or an `ExperimentConfig`, on data of kind `smd`.
+        overrides: Values by path.
+        backup: Second place for the states of the trainings, with a folder for each machine.
+        on_event: Callback for progress.
+
+    Raises:
+        SpecError: if the experiment is not valid, or its data are not SMD.
+        DataError: if the data cannot be read.
+        TrainingError: if a loss is not finite.
+    """
+    context = open_context()
+    name, config = experiment_name(experiment), read_experiment(experiment, overrides)
+    spec = config.data
     if not isinstance(spec, SmdSpec):
         raise SpecError(f"--each-machine trains on machines of SMD, but data.kind is {spec.kind}; leave it out")
-    rows = {}
-    tags = _tags(experiment)
-    with leading_run(place.store, f"{path.stem}-each-machine", {**tags, Tag.KIND: "train-each"}) as parent:
-        parent.parameters(experiment.model_dump(mode="json"))
-        for machine in spec.machines(place.settings.data_dir):
-            one = experiment.model_copy(update={"data": spec.model_copy(update={"machine": machine})})
-            data = load_data(one.data, place.settings)
-            with child_run(parent, place.store, f"{path.stem}-{data.name}", tags) as writer:
-                own = None if backup is None else replace(backup, folder=backup.folder / machine)
-                outcome, assessment = _trained(one, data, place, writer, own)
-            rows[machine] = metrics(outcome) | assessed_metrics(assessment)
-            click.echo(f"{machine:>6}  runs:/{writer.run_id}/{DETECTOR}")
-        table = pd.DataFrame.from_dict(rows, orient="index")
-        parent.metrics({str(name): value for name, value in table.mean().dropna().items()})
-    table.loc["mean"] = table.mean()
-    click.echo(f"\n{table[[name for name in _SHOWN if name in table]].to_string(float_format='{:.3f}'.format)}\n")
-    click.echo(f"run:       runs:/{parent.run_id}, with a run for each machine below it")
-    click.echo(f"look:      mlflow ui --backend-store-uri {place.settings.tracking_uri}")
+    results: dict[str, TrainResult] = {}
+    tags = _tags(config)
+    with leading_run(context.store, f"{name}-each-machine", {**tags, Tag.KIND: "train-each"}) as parent:
+        parent.parameters(config.model_dump(mode="json"))
+        for machine in spec.machines(context.settings.data_dir):
+            single = config.model_copy(update={"data": spec.model_copy(update={"machine": machine})})
+            rows = context.load_data(single.data)
+            own_backup = None if backup is None else replace(backup, folder=backup.folder / machine)
+            with child_run(parent, context.store, f"{name}-{rows.name}", tags) as writer:
+                results[machine] = _trained(single, rows, context, writer, own_backup, on_event)
+            on_event(Message(f"{machine:>6}  {results[machine].uri}"))
+        figures = [dict(result.metrics) | assessed_metrics(result.assessment) for result in results.values()]
+        parent.metrics({str(key): value for key, value in pd.DataFrame(figures).mean().dropna().items()})
+    return TrainEachResult(parent.run_id, results, context.settings.tracking_uri)
 
 
 def _trained(
-    experiment: ExperimentConfig, data: DataSet, place: Place, writer: RunWriter, backup: Backup | None
-) -> tuple[Outcome, Assessment]:
-    """Returns what an experiment comes to, logged by `writer` with its detector."""
-    folder, tags = _folder(place, writer), _tags(experiment)
-    writer.parameters(experiment.model_dump(mode="json"))
+    config: ExperimentConfig,
+    data: DataSet,
+    context: Context,
+    writer: RunWriter,
+    backup: Backup | None,
+    on_event: OnEvent,
+) -> TrainResult:
+    """Trains, assesses, and logs everything with the writer of a run."""
+    folder = context.settings.output_dir / "train" / writer.run_id
+    writer.parameters(config.model_dump(mode="json"))
     writer.inputs(data)
-    told: list[int] = []
-    with tqdm(total=experiment.training.epochs, unit="epoch", desc=experiment.model.kind, disable=None) as bar:
+    title = f"{config.model.kind} on {data.name}"
+    on_event(TrainingStarted(writer.run_id, title, config.training.epochs))
+    epochs: list[int] = []
 
-        def on_epoch(progress: Progress) -> None:
-            told.append(progress.epoch)
-            writer.metrics(progress.losses, step=progress.epoch)
-            bar.set_postfix({name: f"{value:.4g}" for name, value in progress.losses.items() if name.endswith("/loss")})
-            bar.update(progress.epoch - bar.n)
+    def on_epoch(progress: Progress) -> None:
+        epochs.append(progress.epoch)
+        writer.metrics(progress.losses, step=progress.epoch)
+        on_event(EpochEnded(progress.epoch, progress.losses))
 
-        outcome = run(
-            experiment,
-            data,
-            on_epoch,
-            device=device(place.settings),
-            checkpoints=folder / "checkpoints",
-            resume=backup is not None,
-            backup=backup,
-        )
+    outcome = run(
+        config,
+        data,
+        on_epoch,
+        device=context.device,
+        checkpoints=folder / "checkpoints",
+        resume=backup is not None,
+        backup=backup,
+    )
     if backup is not None:
-        _tell_of_backup(backup, outcome, told, writer)
-    title = f"{experiment.model.kind} on {data.name}"
-    write_results(outcome, experiment, folder, title)
-    assessment = assess(outcome.detector, experiment, data, title)
+        on_event(Message(_log_resumed(backup, outcome, epochs, writer)))
+    write_results(outcome, config, folder, title)
+    assessment = assess(outcome.detector, config, data, title)
     write_assessment(assessment, folder)
-    writer.metrics(metrics(outcome) | assessed_metrics(assessment))
+    figures = metrics(outcome)
+    writer.metrics(figures | assessed_metrics(assessment))
     writer.files(folder)
-    log_detector(writer.run_id, folder / DETECTOR, data.test, tags)
-    return outcome, assessment
+    log_detector(writer.run_id, folder / DETECTOR, data.test, _tags(config))
+    return TrainResult(
+        writer.run_id, config.model.kind, figures, assessment, outcome.detector, folder, context.settings.tracking_uri
+    )
 
 
-def _tell_of_backup(backup: Backup, outcome: Outcome, told: Sequence[int], writer: RunWriter) -> None:
-    """Logs what was done before this run began, and says what the backup was good for."""
-    if not told:
-        click.echo(f"{backup.folder}: nothing to keep, because this model does not learn in epochs")
-        return
-    before = outcome.history[: told[0] - 1]  # the first epoch told is the last of those before, or the first of all
-    for losses in before:
+def _log_resumed(backup: Backup, outcome: Outcome, epochs: Sequence[int], writer: RunWriter) -> str:
+    """Logs the epochs that were trained before this run began, and returns what the backup was used for."""
+    if not epochs:
+        return f"{backup.folder}: nothing to back up, because this model is not trained in epochs"
+    earlier = outcome.history[
+        : epochs[0] - 1
+    ]  # the first reported epoch is the last trained before, or the first of all
+    for losses in earlier:
         writer.metrics(losses.curves(), step=losses.epoch)
-    if before:
-        writer.tags({Tag.RESUMED_AFTER_EPOCH: str(told[0])})
-        click.echo(f"{backup.folder}: went on from there after epoch {told[0]}")
+    if not earlier:
+        return f"{backup.folder}: holds the state of the training; the same command resumes from there"
+    writer.tags({Tag.RESUMED_AFTER_EPOCH: str(epochs[0])})
+    return f"{backup.folder}: resumed from there after epoch {epochs[0]}"
 
 
-def _tags(experiment: ExperimentConfig) -> dict[str, str]:
-    return {Tag.KIND: "train", Tag.FAMILY: experiment.model.kind, **provenance_tags(experiment.provenance)}
-
-
-def _folder(place: Place, writer: RunWriter) -> Path:
-    return place.settings.output_dir / "train" / writer.run_id
+def _tags(config: ExperimentConfig) -> dict[str, str]:
+    return {Tag.KIND: "train", Tag.FAMILY: config.model.kind, **provenance_tags(config.provenance)}

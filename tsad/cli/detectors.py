@@ -1,0 +1,186 @@
+"""Verbs that find and evaluate detectors, and score files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, Auto, configure, extra_words, overrides, overrides_of
+
+
+@click.command(context_settings=PASS_ON)
+@click.argument("experiment", type=FILE)
+@overrides
+@click.option("--each-machine", is_flag=True, help="Train a detector for each of data.machine, in a run below one run.")
+@click.option("--backup", type=FOLDER, help="Folder for the state of the training; the same command resumes from it.")
+@click.option(
+    "--backup-every", type=click.IntRange(1), default=5, show_default=True, help="Epochs between two backups."
+)
+@extra_words
+def train(
+    experiment: Path,
+    assignments: Sequence[str],
+    extra: Sequence[str],
+    *,
+    each_machine: bool,
+    backup: Path | None,
+    backup_every: int,
+) -> None:
+    """Train one EXPERIMENT.yaml as one MLflow run."""
+    import tsad.workflows.train as workflow
+    from tsad.cli.progress import TrainProgress
+    from tsad.training.checkpoints import Backup
+
+    configure()
+    changes, store = overrides_of(assignments, extra), None if backup is None else Backup(backup, backup_every)
+    with TrainProgress() as progress:
+        if each_machine:
+            text = str(workflow.train_each_machine(experiment, changes, backup=store, on_event=progress))
+        else:
+            text = str(workflow.train(experiment, changes, backup=store, on_event=progress))
+    click.echo(text)
+
+
+@click.command(context_settings=PASS_ON)
+@click.argument("space", type=FILE)
+@overrides
+@click.option("--trials", type=Auto(int), default="auto", help="Candidates to try.")
+@click.option("--seconds", type=Auto(float), default="auto", help="Time limit.")
+@click.option("--parallel", type=Auto(int), default="auto", help="Trials that run side by side.")
+@click.option("--cpus", type=Auto(float), default="auto", help="Cores of a trial.")
+@click.option("--gpus", type=Auto(float), default="auto", help="GPUs of a trial; fractions too.")
+@click.option("--resume", is_flag=True, help="Resume the newest such search that was interrupted.")
+@extra_words
+def search(
+    space: Path, assignments: Sequence[str], extra: Sequence[str], *, resume: bool, **options: float | None
+) -> None:
+    """Search SPACE.yaml; the winner becomes models:/tsad@champion if it passes the gate."""
+    import tsad.workflows.search as workflow
+    from tsad.cli.progress import SearchProgress
+
+    configure()
+    limits = {f"search.{name}": value for name, value in options.items() if value is not None}
+    with SearchProgress() as progress:
+        result = workflow.search(space, overrides_of(assignments, extra) | limits, resume=resume, on_event=progress)
+    click.echo(f"\n{result}")
+
+
+@click.command(context_settings=PASS_ON)
+@click.option(
+    "--model",
+    help="models:/NAME@alias, models:/NAME/VERSION, runs:/ID/detector, or a saved detector's folder. Default: the "
+    "champion; if there is none, the experiment is trained first.",
+)
+@click.option("--data", type=FILE, help="The EXPERIMENT.yaml whose data and split are used.")
+@click.option("--scores", type=FILE, help="T scores (.npy, or a table with the column score); NaN = no score.")
+@click.option("--labels", type=FILE, help="T labels, 0 or 1 (.npy, or a table with the column label).")
+@click.option("--output", type=FOLDER, required=True, help="Folder for the results.")
+@overrides
+@extra_words
+def evaluate(
+    model: str | None,
+    data: Path | None,
+    scores: Path | None,
+    labels: Path | None,
+    output: Path,
+    assignments: Sequence[str],
+    extra: Sequence[str],
+) -> None:
+    """Evaluate a MODEL on an experiment's test rows, or saved SCORES against LABELS."""
+    import tsad.workflows.evaluate as workflow
+    from tsad.cli.progress import TrainProgress
+
+    configure()
+    changes = overrides_of(assignments, extra)
+    if data and not scores and not labels:
+        with TrainProgress() as progress:
+            result = workflow.evaluate(model, data, changes, output=output, on_event=progress)
+    elif scores and labels and not model and not data and not changes:
+        result = workflow.evaluate_scores(scores, labels, output=output)
+    else:
+        raise click.UsageError("give --data and optionally --model, or --scores and --labels")
+    for name, reason in result.assessment.report.undefined.items():
+        click.echo(f"{name} is undefined: {reason}", err=True)
+    click.echo(str(result))
+
+
+@click.command(context_settings=PLAIN)
+@click.argument("model")
+@click.argument("file", type=FILE)
+@click.option("--output", type=FILE, help="Default: FILE with .scored before its ending.")
+@click.option("--threshold", type=float, help="Flag scores above this instead of the detector's own threshold.")
+@click.option("--explain", type=click.IntRange(0), help="Features that are named beside each score. Default: 3.")
+@click.option("--events", type=FILE, help="CSV file of the events. Default: OUTPUT ending in .events.csv.")
+@click.option("--time", help="Column of times: they must ascend, and are named in the events.")
+@click.option(
+    "--step", type=click.FloatRange(0, min_open=True), help="Seconds between rows: a larger gap begins a new segment."
+)
+@overrides
+@click.option("--rows-at-once", type=click.IntRange(1), default=10_000, show_default=True, help="Rows in memory.")
+def score(
+    model: str,
+    file: Path,
+    output: Path | None,
+    threshold: float | None,
+    explain: int | None,
+    events: Path | None,
+    time: str | None,
+    step: float | None,
+    assignments: Sequence[str],
+    rows_at_once: int,
+) -> None:
+    """Add the columns score and flag to FILE (csv or parquet, of any size), and which features explain them.
+
+    FILE is read as the one that MODEL was trained on; --set data.separator=";" and other settings of data change that.
+    """
+    import tsad.workflows.score as workflow
+    from tsad.cli.progress import RowsProgress
+
+    configure()
+    changes = overrides_of(assignments, ()) | {
+        f"data.{name}": value for name, value in (("time", time), ("step_seconds", step)) if value is not None
+    }
+    with RowsProgress() as progress:
+        result = workflow.score(
+            model,
+            file,
+            output=output,
+            threshold=threshold,
+            explain=explain,
+            events=events,
+            overrides=changes,
+            rows_at_once=rows_at_once,
+            on_event=progress,
+        )
+    click.echo(str(result))
+
+
+@click.command(context_settings=PLAIN)
+@click.argument("file", type=FILE, required=False)
+@click.option("--output", type=FILE, help="Default: FILE with the ending .png.")
+@click.option("--model", help="Score the rows with it first; without one, FILE is as tsad score writes it.")
+@click.option("--features", metavar="A,B,...", help="Columns to draw. Default: the few that explain most of the flags.")
+@click.option("--rows", metavar="FIRST:LAST", help="Rows to draw, both included; either may be left out.")
+@click.option("--history", type=FILE, help="Draw the losses of this history.json instead of a FILE.")
+def plot(
+    file: Path | None,
+    output: Path | None,
+    model: str | None,
+    features: str | None,
+    rows: str | None,
+    history: Path | None,
+) -> None:
+    """Draw a scored FILE (csv or parquet, of any size) as PNG: features, score, flagged stretches red."""
+    import tsad.workflows.plot as workflow
+    from tsad.cli.progress import RowsProgress
+
+    configure()
+    if history is not None and not (file or model or features or rows):
+        click.echo(str(workflow.plot_history(history, output=output)))
+    elif file is not None and history is None:
+        names = None if features is None else [name.strip() for name in features.split(",")]
+        with RowsProgress() as progress:
+            result = workflow.plot(file, output=output, model=model, features=names, rows=rows, on_event=progress)
+        click.echo(str(result))
+    else:
+        raise click.UsageError("give a FILE, or --history history.json")
