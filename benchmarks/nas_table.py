@@ -20,7 +20,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from tsad.assessment.artifacts import HEADLINES, metrics
+from tsad.assessment.artifacts import metrics
+from tsad.evaluation.registry import HEADLINES
 from tsad.experiment import ExperimentConfig, run
 from tsad.selection.objective import LabelFreeSpec, ValidationErrorSpec
 from tsad.spec import flatten, parse

@@ -8,8 +8,6 @@ import pytest
 
 from tsad.assessment.artifacts import (
     DETECTOR,
-    HEADLINES,
-    column_name,
     headlines,
     metrics,
     write_assessment,
@@ -21,6 +19,7 @@ from tsad.assessment.baselines import BASELINES
 from tsad.detector.detector import Detector
 from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.pointwise import precision_recall_f1
+from tsad.evaluation.registry import HEADLINES, column_name
 from tsad.evaluation.report import Report
 from tsad.experiment import ExperimentConfig, run
 from tsad.spec import parse, read_yaml

@@ -9,11 +9,12 @@ import pytest
 
 from tests.examples import sensors
 from tsad.assessment.assessment import Assessment, Certainty, Gain, assess_scores
-from tsad.assessment.html_report import HEADLINE, OPERATION, page
+from tsad.assessment.html_report import page
 from tsad.data.card import data_card
 from tsad.data.dataset import DataSet, TypedEvent
 from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.intervals import Interval
+from tsad.evaluation.registry import used_as
 from tsad.evaluation.report import evaluate
 from tsad.evaluation.root_cause import RootCauseScores
 from tsad.provenance import Provenance
@@ -145,11 +146,11 @@ def test_the_conclusion_and_whose_labels_were_used_come_first(known, read):
 def test_every_metric_of_the_headline_is_there_for_every_detector_with_its_value(known, read):
     table = read.table("What it is worth")
     assert list(table) == ["detector", "l2", "random", "chance"]  # by falling PR-AUC
-    for metric in HEADLINE:
+    for metric in used_as("table"):
         for name, report in {"detector": known.report, **known.baselines}.items():
-            if metric.key != "ranking/pr_auc":
-                assert numbers(table[name][metric.heading]) == [round(report.metrics[metric.key], 3)]
-        expected = [round(number, 3) for number in known.certainty.chance[metric.key]]
+            if metric.name != "ranking/pr_auc":
+                assert numbers(table[name][metric.heading]) == [round(report.metrics[metric.name], 3)]
+        expected = [round(number, 3) for number in known.certainty.chance[metric.name]]
         assert numbers(table["chance"][metric.heading]) == expected
     assert [numbers(table[name]["PR-AUC"]) for name in ("detector", "l2")] == [[0.5, 0.4, 0.6], [0.2, 0.1, 0.3]]
 
@@ -159,7 +160,7 @@ def test_the_columns_stand_under_their_group_and_only_the_oracle_is_set_apart(re
     assert groups == ["", "order of the scores", "oracle", "flags"]
     spans = [int(cell["colspan"]) for cell in read.all("th") if cell.get("scope") == "colgroup"][:3]
     assert spans == [3, 1, 5]
-    assert head == ["", *(metric.heading for metric in HEADLINE)]
+    assert head == ["", *(metric.heading for metric in used_as("table"))]
     oracles = [cell for name, cell in read.tags if name == "td" and cell.get("class") == "oracle"]
     assert len(oracles) == 4 + 4  # a column of the headline, one of the windows
 
@@ -172,8 +173,10 @@ def test_flags_that_labels_of_these_rows_chose_are_an_oracle_too(known):
 
 def test_the_operation_is_told_with_delays_and_false_alarms(known, read):
     table = read.table("In operation")
-    for metric in OPERATION:
-        assert numbers(table["detector"][metric.heading]) == pytest.approx([known.report.metrics[metric.key]], rel=2e-3)
+    for metric in used_as("operation"):
+        assert numbers(table["detector"][metric.heading]) == pytest.approx(
+            [known.report.metrics[metric.name]], rel=2e-3
+        )
     assert table["chance"]["false alarms per day"] == "-"
 
 
@@ -220,9 +223,9 @@ def test_the_data_are_told_with_their_defects(known, read):
 
 def test_every_metric_is_explained(read):
     glossary = read.text.split("What each number means")[1]
-    for metric in (*HEADLINE, *OPERATION):
+    for metric in (*used_as("table"), *used_as("operation")):
         assert metric.heading in glossary
-        assert metric.meaning in glossary
+        assert metric.description in glossary
 
 
 def test_nothing_is_loaded_from_elsewhere(known):

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from tsad.evaluation.pointwise import pr_auc, precision_recall_f1, roc_auc
 from tsad.evaluation.ranges import range_scores
-from tsad.evaluation.report import STRIDE, WINDOW, evaluate, of_flags, of_scores
+from tsad.evaluation.report import evaluate, of_flags, of_scores
+from tsad.evaluation.rows import STRIDE, WINDOW
 from tsad.evaluation.volume import volume_under_surface
 
 SCORES = np.array([np.nan, 0.1, 0.4, 0.35, 0.8])

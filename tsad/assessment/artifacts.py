@@ -25,6 +25,7 @@ from tsad.evaluation.plots import (
     draw_series,
 )
 from tsad.evaluation.pointwise import precision_recall_f1
+from tsad.evaluation.registry import HEADLINES
 from tsad.evaluation.report import Report, of_flags
 from tsad.experiment import ExperimentConfig, Outcome
 from tsad.provenance import LabelsUsed
@@ -37,24 +38,8 @@ DETECTOR = "detector"
 SCHEDULE = "schedule.json"
 """Among a trial's files if it trained in a population: what was done to its weights, and by whom."""
 
-HEADLINES = (
-    "ranking/vus_pr",
-    "ranking/pr_auc",
-    "ranking/roc_auc",
-    "oracle/best_f1",
-    "deployable/f1",
-    "event/f1",
-    "affiliation/f1",
-)
-"""The metrics that every comparison shows, in this order. `oracle/` read labels of the reported rows, `deployable/` did not."""
-
 SWEPT = 400
 """Threshold of the oracle sweep that `threshold_sweep.csv` keeps, evenly many rows apart."""
-
-
-def column_name(metric: str) -> str:
-    """Returns a metric's name as tables show it: those that need no threshold without their prefix."""
-    return metric.removeprefix("ranking/")
 
 
 def headlines(report: Report) -> dict[str, float]:

@@ -10,99 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tsad.assessment.assessment import RESAMPLES, SEED, Assessment
 from tsad.evaluation.anomaly_types import AnomalyTypeScores
-from tsad.evaluation.report import STRIDE, WINDOW
-
-
-class Metric(NamedTuple):
-    """A metric as the page shows it.
-
-    Attributes:
-        key: Its name in a report.
-        heading: Of its column.
-        group: What its column stands under.
-        meaning: For people, with its source.
-    """
-
-    key: str
-    heading: str
-    group: str
-    meaning: str
-
+from tsad.evaluation.registry import GROUP_OF_FLAGS, GROUP_OF_ORACLES, Metric, used_as
+from tsad.evaluation.rows import STRIDE, WINDOW
 
 PR_AUC = "ranking/pr_auc"
-RANKING, ORACLE, FLAGS = "order of the scores", "oracle", "flags"
-"""What columns stand under."""
-
-HEADLINE = (
-    Metric(
-        "ranking/vus_pr",
-        "VUS-PR",
-        RANKING,
-        "Area under precision over recall where a flag up to 50 rows beside an event is partly right, mean over such buffers "
-        "(Paparrizos et al., VLDB 2022).",
-    ),
-    Metric(
-        PR_AUC,
-        "PR-AUC",
-        RANKING,
-        "Average precision over all thresholds; chance is the share of anomalous rows (Davis & Goadrich, ICML 2006).",
-    ),
-    Metric(
-        "ranking/roc_auc",
-        "ROC-AUC",
-        RANKING,
-        "Chance that an anomalous row has a higher score than a normal one; rare anomalies make it look good (Fawcett 2006).",
-    ),
-    Metric(
-        "oracle/best_f1",
-        "best F1",
-        ORACLE,
-        "F1 of rows at the threshold that is best for it. Labels of these rows choose it, so nobody gets it in production.",
-    ),
-    Metric(
-        "deployable/f1",
-        "deployable F1",
-        FLAGS,
-        "F1 of rows at the detector's own threshold, which no label of these rows chose (van Rijsbergen 1979).",
-    ),
-    Metric(
-        "event/f1",
-        "event F1",
-        FLAGS,
-        "Precision by rows, recall by events, each found by any of its rows (Garg et al., TNNLS 2021).",
-    ),
-    Metric(
-        "affiliation/f1",
-        "affiliation F1",
-        FLAGS,
-        "How near flags and events are to each other; flags everywhere already get 2/3 (Huet et al., KDD 2022).",
-    ),
-    Metric(
-        "pa_k/area",
-        "PA%K area",
-        FLAGS,
-        "F1 where an event counts as found if more than K % of its rows are flagged, mean over K (Kim et al., AAAI 2022).",
-    ),
-    Metric(
-        "point_adjusted/f1",
-        "PA-F1",
-        FLAGS,
-        "F1 where one flag finds all rows of an event; random flags do well, so read it only beside those (Xu et al., WWW 2018).",
-    ),
-)
-OPERATION = (
-    Metric("point/precision", "precision", FLAGS, "Share of the flagged rows that are anomalous."),
-    Metric("point/recall", "recall", FLAGS, "Share of the anomalous rows that are flagged."),
-    Metric("operation/delay_rows", "delay", FLAGS, "Rows from the start of a found event to its first flag, median."),
-    Metric("operation/false_alarms", "false alarms", FLAGS, "Flagged stretches that touch no anomaly."),
-    Metric("operation/false_alarms_per_day", "false alarms per day", FLAGS, "The same per day of normal rows."),
-)
-WINDOWED = (
-    Metric("window/pr_auc", "PR-AUC", RANKING, "Of windows."),
-    Metric("window/roc_auc", "ROC-AUC", RANKING, "Of windows."),
-    Metric("oracle/best_window_f1", "best F1", ORACLE, "Of windows."),
-    Metric("window/f1", "F1", FLAGS, "Of windows at the detector's own threshold."),
-)
 
 CAPTIONS = {
     "scores": "The score of every row, with the threshold and the labeled anomalies where they are known.",
@@ -124,10 +35,24 @@ class Cell(NamedTuple):
     interval: str = ""
 
 
+class Column(NamedTuple):
+    """A column of a table.
+
+    Attributes:
+        name: Name of its metric in a report.
+        heading: Heading of the column.
+        group: Heading above the columns of its group.
+    """
+
+    name: str
+    heading: str
+    group: str
+
+
 class Table(NamedTuple):
     """Metrics side by side, and by the name of each detector its line; chance is the last one."""
 
-    columns: list[Metric]
+    columns: list[Column]
     lines: dict[str, list[Cell]]
 
     @property
@@ -157,12 +82,12 @@ def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool 
         scheduled=scheduled,
         metrics=assessment.report.metrics,
         conclusion=_conclusion(assessment),
-        headline=_table(assessment, HEADLINE),
-        operation=_table(assessment, OPERATION),
-        windowed=_table(assessment, WINDOWED),
+        headline=_table(assessment, used_as("table")),
+        operation=_table(assessment, used_as("operation")),
+        windowed=_table(assessment, used_as("windows")),
         anomaly_types=_anomaly_types(assessment),
         pictures={name: (_data_uri(plots[name]), CAPTIONS.get(name, name)) for name in order},
-        glossary=(*HEADLINE, *OPERATION),
+        glossary=(*used_as("table"), *used_as("operation")),
         undefined=undefined,
         window=(WINDOW, STRIDE),
         resampling=(RESAMPLES, SEED),
@@ -195,23 +120,23 @@ def _table(assessment: Assessment, metrics: Iterable[Metric]) -> Table:
     reports = {"detector": assessment.report, **dict(ranked)}
     certainty = assessment.certainty
     beside_random = certainty is not None or "random" in reports
-    flags = f"{FLAGS} ({ORACLE})" if assessment.provenance.oracle else FLAGS
+    flags = f"{GROUP_OF_FLAGS} ({GROUP_OF_ORACLES})" if assessment.provenance.oracle else GROUP_OF_FLAGS
     columns = [
-        metric._replace(group=flags if metric.group == FLAGS else metric.group)
+        Column(metric.name, metric.heading, flags if metric.group == GROUP_OF_FLAGS else metric.group)
         for metric in metrics
-        if any(metric.key in report.metrics for report in reports.values())
-        and (metric.key != "point_adjusted/f1" or beside_random)
+        if any(metric.name in report.metrics for report in reports.values())
+        and (metric.name != "point_adjusted/f1" or beside_random)
     ]
     intervals = {} if certainty is None else {(name, PR_AUC): each for name, each in certainty.intervals.items()}
     lines = {
         name: [
-            _cell(column.key, *intervals.get((name, column.key), (report.metrics.get(column.key),)))
+            _cell(column.name, *intervals.get((name, column.name), (report.metrics.get(column.name),)))
             for column in columns
         ]
         for name, report in reports.items()
     }
     if certainty is not None:
-        lines["chance"] = [_cell(column.key, *certainty.chance.get(column.key, ())) for column in columns]
+        lines["chance"] = [_cell(column.name, *certainty.chance.get(column.name, ())) for column in columns]
     return Table(columns, lines)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from tsad.assessment.artifacts import HEADLINES, column_name
 from tsad.assessment.assessment import Assessment
+from tsad.evaluation.registry import HEADLINES, column_name
 from tsad.series import runs
 
 

@@ -1,7 +1,5 @@
 """Row-level metrics: every row counts once."""
 
-from sklearn.metrics import average_precision_score, roc_auc_score
-
 from tsad.arrays import Flags, Floats
 
 
@@ -18,9 +16,13 @@ def precision_recall_f1(flags: Flags, labels: Flags) -> tuple[float, float, floa
 
 def roc_auc(scores: Floats, labels: Flags) -> float:
     """Returns the area under the ROC curve; chance is 0.5. Normal and anomalous rows must both occur."""
+    from sklearn.metrics import roc_auc_score  # slow to import, and not needed to score rows
+
     return float(roc_auc_score(labels, scores))
 
 
 def pr_auc(scores: Floats, labels: Flags) -> float:
     """Returns average precision (no interpolation); chance is the anomaly ratio. Both kinds of rows must occur."""
+    from sklearn.metrics import average_precision_score  # slow to import, and not needed to score rows
+
     return float(average_precision_score(labels, scores))

@@ -5,7 +5,6 @@ from math import comb
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import ndcg_score
 
 from tsad.arrays import Flags, Floats
 
@@ -95,6 +94,8 @@ def _chance_of_first(ranking: Floats, count: int) -> Floats:
 
 
 def _figures(ranking: Floats, truth: Flags) -> RootCauseScores:
+    from sklearn.metrics import ndcg_score  # slow to import, and not needed to score rows
+
     return RootCauseScores(
         hit_rate(ranking, truth, 100),
         hit_rate(ranking, truth, 150),

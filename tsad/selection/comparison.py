@@ -12,6 +12,7 @@ from tsad.data.split import Parts, SplitSpec, split
 from tsad.detector.detector import Detector
 from tsad.errors import DataError
 from tsad.evaluation.intervals import Interval, block_weights, interval, paired_difference, resampled_pr_auc
+from tsad.evaluation.registry import GateMetric
 from tsad.evaluation.report import evaluate
 from tsad.provenance import LabelsUsed
 from tsad.selection.objective import LabelFreeSpec
@@ -35,21 +36,9 @@ class GateSpec(Spec):
     """
 
     kind: Literal["auto", "labeled", "label_free"] = "auto"
-    metric: (
-        Literal[
-            "ranking/pr_auc",
-            "ranking/vus_pr",
-            "ranking/roc_auc",
-            "ranking/vus_roc",
-            "oracle/best_f1",
-            "deployable/f1",
-            "point/f1",
-            "event/f1",
-            "affiliation/f1",
-            "range/f1",
-        ]
-        | None
-    ) = Field(default_factory=lambda values: None if values.get("kind") == "label_free" else "ranking/pr_auc")
+    metric: GateMetric | None = Field(
+        default_factory=lambda values: None if values.get("kind") == "label_free" else "ranking/pr_auc"
+    )
     margin: float = Field(0.02, ge=0, lt=1)
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from tsad.detector.ensemble import Ensemble
 from tsad.detector.scoring import ScoringSpec, row_errors
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import pr_auc
+from tsad.evaluation.registry import ObjectiveMetric
 from tsad.experiment import Outcome
 from tsad.provenance import LabelsUsed
 from tsad.series import Series
@@ -27,9 +28,7 @@ class LabeledSpec(Spec):
     """
 
     kind: Literal["labeled"]
-    metric: Literal["ranking/pr_auc", "ranking/vus_pr", "ranking/roc_auc", "oracle/best_f1", "point/f1"] = (
-        "ranking/pr_auc"
-    )
+    metric: ObjectiveMetric = "ranking/pr_auc"
 
     @property
     def labels_used(self) -> LabelsUsed:

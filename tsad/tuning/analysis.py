@@ -12,8 +12,8 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import KFold
 
 from tsad.arrays import Floats
-from tsad.assessment.artifacts import HEADLINES
 from tsad.evaluation.intervals import Interval, interval
+from tsad.evaluation.registry import HEADLINES
 from tsad.selection.objective import OBJECTIVES
 from tsad.selection.trial import Trial
 from tsad.tuning.pareto import comparable

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tsad.assessment.artifacts import HEADLINES, column_name
+from tsad.evaluation.registry import HEADLINES, column_name
 from tsad.provenance import LabelsUsed
 from tsad.selection.objective import OBJECTIVES
 from tsad.selection.trial import State, Trial

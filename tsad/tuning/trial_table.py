@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from tsad.assessment.artifacts import HEADLINES, column_name
 from tsad.assessment.summary import show_table
+from tsad.evaluation.registry import HEADLINES, column_name
 from tsad.selection.trial import Trial
 from tsad.spec import flatten
 

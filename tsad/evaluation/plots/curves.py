@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from tsad.arrays import Flags, Floats
 from tsad.evaluation.plots.style import (
@@ -200,12 +199,16 @@ def _mark_flags(axes: Axes, x: float, y: float, threshold_from: LabelsUsed) -> N
 
 
 def _roc(scores: Floats, labels: Flags) -> _Curve:
+    from sklearn.metrics import roc_curve  # slow to import, and not needed to score rows
+
     rate, recall, _ = roc_curve(labels, scores)
     shown = _spread(len(rate))
     return _Curve(rate[shown], recall[shown], float(np.trapezoid(recall, rate)))
 
 
 def _precision_recall(scores: Floats, labels: Flags) -> _Curve:
+    from sklearn.metrics import precision_recall_curve  # slow to import, and not needed to score rows
+
     precision, recall, _ = precision_recall_curve(labels, scores)
     area = float(-(np.diff(recall) * precision[:-1]).sum())  # average precision
     precision, recall = precision[-2::-1], recall[-2::-1]  # without scikit-learn's point beyond the highest threshold
