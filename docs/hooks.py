@@ -22,7 +22,10 @@ def changelog() -> str:
 
 
 GENERATED: dict[str, Callable[[], str]] = {
-    **{f"api {group}": partial(reference_tables.api, group) for group in ("functions", "results", "classes", "errors")},
+    **{
+        f"api {group}": partial(reference_tables.api, group)
+        for group in ("functions", "results", "events", "classes", "errors")
+    },
     "changelog": changelog,
     "cli": reference_tables.command_line,
     "configuration": reference_tables.configuration,

@@ -20,6 +20,19 @@ from pydantic.fields import FieldInfo
 from tsad.experiment import ExperimentConfig
 from tsad.tuning.spec import SearchSpec
 
+FIRST = (
+    "train",
+    "search",
+    "evaluate",
+    "promote",
+    "score",
+    "load_detector",
+    "ExperimentConfig",
+    "SearchConfig",
+    "Detector",
+)
+"""Public names that the Python reference shows first, in this order."""
+
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
@@ -301,17 +314,36 @@ def _option(option: click.Option, context: click.Context) -> str:
 
 
 def api(group: str) -> str:
-    """Returns what mkdocstrings makes the reference of some public names from: functions, results, classes, or errors."""
+    """Returns what mkdocstrings makes the reference of a group from: functions, results, events, classes, or errors."""
+    return "\n\n".join(f"::: {name}" for name in api_names(group))
+
+
+def api_names(group: str) -> list[str]:
+    """Returns the full names of a group; those that are exported begin with `tsad.` and have no module."""
     import tsad
 
-    public = getattr(tsad, "__all__", ())
-    names = [name for name in public if not name.startswith("__") and _group(getattr(tsad, name)) == group]
-    return "\n\n".join(f"::: tsad.{name}" for name in names)
+    exported = {name: getattr(tsad, name) for name in getattr(tsad, "__all__", ()) if not name.startswith("__")}
+    if group == "results":
+        returned = (
+            inspect.signature(function).return_annotation for function in exported.values() if _is_function(function)
+        )
+        types_ = dict.fromkeys(one for one in returned if isinstance(one, type) and one.__name__.endswith("Result"))
+        return [f"{one.__module__}.{one.__name__}" for one in types_]
+    if group == "events":
+        from tsad.workflows.events import Event
+
+        return [f"{one.__module__}.{one.__name__}" for one in members(Event)]
+    names = [name for name, public in exported.items() if _group(public) == group]
+    return [
+        f"tsad.{name}" for name in sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    ]
+
+
+def _is_function(public: Any) -> bool:
+    return inspect.isfunction(public)
 
 
 def _group(public: Any) -> str:
-    if not isinstance(public, type):
+    if _is_function(public):
         return "functions"
-    if issubclass(public, Exception):
-        return "errors"
-    return "results" if public.__name__.endswith("Result") else "classes"
+    return "errors" if issubclass(public, Exception) else "classes"
