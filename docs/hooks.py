@@ -30,6 +30,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "cli": reference_tables.command_line,
     "configuration": reference_tables.configuration,
     "environment": reference_tables.environment,
+    "metrics": reference_tables.metrics,
     "published data": reference_tables.published_data,
 }
 

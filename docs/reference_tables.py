@@ -266,6 +266,17 @@ def environment() -> str:
     return "\n".join(rows)
 
 
+def metrics() -> str:
+    """Returns every metric of a report: its name, its meaning with the source, and its heading in tables."""
+    from tsad.evaluation.registry import metric_table
+
+    rows = [
+        f"| `{name}` | {cell(description)}<br>*{cell(heading)}{'; oracle' if oracle == 'yes' else ''}* |"
+        for name, heading, description, oracle in metric_table()
+    ]
+    return "\n".join(["| metric | meaning and source; heading in tables |", "|---|---|", *rows])
+
+
 def published_data() -> str:
     """Returns the published data sets that `tsad download` knows."""
     from tsad.data.sets.published import PUBLICATIONS

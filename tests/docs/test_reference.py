@@ -9,6 +9,7 @@ import pytest
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, generated, spans_of
 from tests.test_architecture import ROWS
 from tsad.cli import cli
+from tsad.evaluation.registry import METRICS
 from tsad.experiment import ExperimentConfig
 from tsad.settings import Settings
 from tsad.tuning.spec import SearchSpec
@@ -136,6 +137,15 @@ def test_every_variable_that_a_page_names_is_read():
     known = {f"TSAD_{name.upper()}" for name in Settings.model_fields} | {"TSAD_TOKEN"}
     for path in [REPOSITORY / "README.md", *DOCS.rglob("*.md")]:
         assert set(re.findall(r"\bTSAD_[A-Z_]+", path.read_text(encoding="utf-8"))) <= known, path.name
+
+
+# --- metrics ---
+
+
+def test_every_metric_is_on_the_page_with_its_meaning():
+    text = page("metrics.md")
+    for metric in METRICS:
+        assert f"| `{metric.name}` | {reference_tables.cell(metric.description)}<br>" in text
 
 
 # --- architecture ---
