@@ -39,15 +39,15 @@ def test_only_labels_in_training_make_it_supervised():
 @pytest.mark.parametrize(
     ("provenance", "sentence"),
     [
-        (Provenance(), "No label had a hand in training, threshold or the choice of the detector."),
+        (Provenance(), "No labels were used in training, in the threshold or to select the detector."),
         (
             Provenance(training="development", selection="selection"),
-            "Labels had a hand: those of the development rows in the training; those of the selection rows in the selection; "
-            "none of them of a reported row.",
+            "Labels were used: those of the development rows in training; those of the selection rows to select the detector; "
+            "none of them belongs to a reported row.",
         ),
         (
             Provenance(threshold="test"),
-            "Labels had a hand: those of the test rows in the threshold; so what its flags are worth is an oracle.",
+            "Labels were used: those of the test rows in the threshold; metrics of its flags are therefore an oracle.",
         ),
     ],
     ids=["none", "harmless", "oracle"],

@@ -1,4 +1,4 @@
-"""Provenance: whose labels had a hand in what, from training to the report."""
+"""Provenance: rows whose labels were used, in training, for the threshold and to select a detector."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Literal
 
 LabelsUsed = Literal["nothing", "development", "selection", "test"]
-"""Whose labels chose something, from harmless to not: nobody's; those of rows set apart to learn from; those of rows set
-apart to choose among candidates; those of the very rows that are reported."""
+"""Rows whose labels were used, from harmless to harmful: none; `development`, rows set apart to learn from; `selection`, rows
+set apart to choose among candidates; `test`, the very rows that are reported."""
 
 _ORDER: tuple[LabelsUsed, ...] = ("nothing", "development", "selection", "test")
 
 
 def worst(*used: LabelsUsed) -> LabelsUsed:
-    """Returns the one that does most harm to a reported number; "nothing" of none."""
+    """Returns the most harmful use of labels among those given, and "nothing" if there is none."""
     return max(used, key=_ORDER.index, default="nothing")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Whose labels had a hand in a detector, part by part.
+    """Rows whose labels were used to make a detector, part by part.
 
     Attributes:
-        training: In its weights.
-        threshold: In its threshold.
-        selection: In the choice among candidates: model, sizes, post-processing.
+        training: Rows whose labels were used to train the weights.
+        threshold: Rows whose labels were used to choose the threshold.
+        selection: Rows whose labels were used to choose among candidates: model, sizes, post-processing.
     """
 
     training: LabelsUsed = "nothing"
@@ -35,17 +35,17 @@ class Provenance:
 
     @property
     def supervised(self) -> bool:
-        """Whether labels trained it."""
+        """Whether labels were used in training."""
         return self.training != "nothing"
 
     @property
     def oracle(self) -> bool:
-        """Whether a label of the reported rows chose anything, so that the numbers of its flags cannot be had in production."""
+        """Whether labels of the reported rows were used, so that metrics of its flags cannot be reached in production."""
         return self.worst == "test"
 
     @property
     def worst(self) -> LabelsUsed:
-        """The part whose labels do most harm."""
+        """The most harmful use of labels among the three parts."""
         return worst(*self.parts().values())
 
     def parts(self) -> dict[str, LabelsUsed]:
@@ -54,14 +54,19 @@ class Provenance:
 
     @property
     def sentence(self) -> str:
-        """What a reader of the numbers must know, in one sentence."""
-        touched = [
-            f"those of the {used} rows in the {part}" for part, used in self.parts().items() if used != "nothing"
+        """Sentence that says which labels were used, and whether the metrics are therefore an oracle."""
+        used = [
+            f"those of the {rows} rows {_PURPOSES[part]}" for part, rows in self.parts().items() if rows != "nothing"
         ]
-        if not touched:
-            return "No label had a hand in training, threshold or the choice of the detector."
-        conclusion = "so what its flags are worth is an oracle" if self.oracle else "none of them of a reported row"
-        return f"Labels had a hand: {'; '.join(touched)}; {conclusion}."
+        if not used:
+            return "No labels were used in training, in the threshold or to select the detector."
+        result = (
+            "metrics of its flags are therefore an oracle" if self.oracle else "none of them belongs to a reported row"
+        )
+        return f"Labels were used: {'; '.join(used)}; {result}."
+
+
+_PURPOSES = {"training": "in training", "threshold": "in the threshold", "selection": "to select the detector"}
 
 
 DECIDING = (

@@ -194,7 +194,7 @@ def test_the_assessment_has_baselines_chance_gain_and_causes(folder, assessment)
     certainty = found["certainty"]
     assert certainty["chance"]["ranking/roc_auc"].keys() == {"mean", "low", "high"}
     assert certainty["intervals"]["detector"] == pytest.approx(assessment.certainty.intervals["detector"]._asdict())
-    assert certainty["gain"]["rival"] in BASELINES
+    assert certainty["gain"]["baseline"] in BASELINES
     assert certainty["gain"]["difference"] == pytest.approx(list(assessment.certainty.gain.difference))
     assert certainty["permuted"]["value"] == assessment.report.metrics["ranking/pr_auc"]
     assert {"root_cause/ndcg", "root_cause/chance/ndcg"} <= found["root_cause"].keys()

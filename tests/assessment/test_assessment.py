@@ -103,10 +103,10 @@ def test_intervals_hold_the_reported_values(assessed):
 def test_the_gain_is_over_the_best_baseline_detector(assessed):
     gain = assessed.certainty.gain
     values = {name: average_precision_score(assessed.labels, each) for name, each in assessed.baseline_scores.items()}
-    assert gain.rival == max(values, key=values.get)
-    assert gain.rival_value == pytest.approx(values[gain.rival])
+    assert gain.baseline == max(values, key=values.get)
+    assert gain.baseline_value == pytest.approx(values[gain.baseline])
     assert gain.value == pytest.approx(assessed.report.metrics["ranking/pr_auc"])
-    assert gain.difference.value == pytest.approx(gain.value - gain.rival_value)
+    assert gain.difference.value == pytest.approx(gain.value - gain.baseline_value)
     assert gain.difference.low < gain.difference.value < gain.difference.high
 
 

@@ -136,7 +136,7 @@ def read(known):
 
 
 def test_the_conclusion_and_whose_labels_were_used_come_first(known, read):
-    start = read.text.split("What it is worth")[0]
+    start = read.text.split("Metrics")[0]
     assert (
         start.index(known.title) < start.index(known.certainty.gain.sentence) < start.index(known.provenance.sentence)
     )
@@ -144,7 +144,7 @@ def test_the_conclusion_and_whose_labels_were_used_come_first(known, read):
 
 
 def test_every_metric_of_the_headline_is_there_for_every_detector_with_its_value(known, read):
-    table = read.table("What it is worth")
+    table = read.table("Metrics")
     assert list(table) == ["detector", "l2", "random", "chance"]  # by falling PR-AUC
     for metric in used_as("table"):
         for name, report in {"detector": known.report, **known.baselines}.items():
@@ -156,7 +156,7 @@ def test_every_metric_of_the_headline_is_there_for_every_detector_with_its_value
 
 
 def test_the_columns_stand_under_their_group_and_only_the_oracle_is_set_apart(read):
-    groups, head = read.sections["What it is worth"][:2]
+    groups, head = read.sections["Metrics"][:2]
     assert groups == ["", "order of the scores", "oracle", "flags"]
     spans = [int(cell["colspan"]) for cell in read.all("th") if cell.get("scope") == "colgroup"][:3]
     assert spans == [3, 1, 5]
@@ -167,7 +167,7 @@ def test_the_columns_stand_under_their_group_and_only_the_oracle_is_set_apart(re
 
 def test_flags_that_labels_of_these_rows_chose_are_an_oracle_too(known):
     oracle = Page(page(replace(known, provenance=Provenance(threshold="test")), {}))
-    assert oracle.sections["What it is worth"][0] == ["", "order of the scores", "oracle", "flags (oracle)"]
+    assert oracle.sections["Metrics"][0] == ["", "order of the scores", "oracle", "flags (oracle)"]
     assert oracle.sections["In operation"][0] == ["", "flags (oracle)"]
 
 
@@ -182,22 +182,22 @@ def test_the_operation_is_told_with_delays_and_false_alarms(known, read):
 
 def test_windows_have_a_table_of_their_own_with_a_warning(known, read):
     after = read.text.split("By windows")[1]
-    assert "Do not compare with the numbers above. A window of 128 rows, one every 32," in after
+    assert "Do not compare with the numbers above. A window of 128 rows, one every 32 rows," in after
     table = read.table("By windows")
     assert numbers(table["detector"]["PR-AUC"]) == [round(known.report.metrics["window/pr_auc"], 3)]
     assert list(table["detector"]) == ["PR-AUC", "ROC-AUC", "best F1", "F1"]
 
 
 def test_luck_and_causes_are_told_beside_chance(known, read):
-    assert f"Permutation test: PR-AUC is {known.certainty.permuted}." in read.text
-    head, *lines = read.sections["Does it know the cause?"]
+    assert f"PR-AUC is {known.certainty.permuted}." in read.text
+    head, *lines = read.sections["Root causes"]
     assert head == ["", "HitRate@100%", "HitRate@150%", "NDCG", "cause in top 3"]
     assert lines == [["detector", "0.710", "0.720", "0.730", "0.740"], ["chance", "0.210", "0.220", "0.230", "0.240"]]
 
 
 def test_kinds_are_told_beside_the_best_baseline_detector(known, read):
-    head, *lines = read.sections["Which anomaly types does it find?"]
-    assert head[1:] == ["events", "rows", "events found", "recall", "PR-AUC", "chance", "best baseline"]
+    head, *lines = read.sections["Anomaly types"]
+    assert head[1:] == ["events", "rows", "events detected", "recall", "PR-AUC", "chance", "best baseline"]
     assert lines == [
         ["flood", "2", "25", "0.500", "0.310", "0.420", "0.062", "0.530 (l2)"],
         ["scan", "1", "3", "-", "-", "-", "-", "-"],
@@ -222,7 +222,7 @@ def test_the_data_are_told_with_their_defects(known, read):
 
 
 def test_every_metric_is_explained(read):
-    glossary = read.text.split("What each number means")[1]
+    glossary = read.text.split("Meaning of the metrics")[1]
     for metric in (*used_as("table"), *used_as("operation")):
         assert metric.heading in glossary
         assert metric.description in glossary
@@ -244,7 +244,7 @@ def test_nothing_is_loaded_from_elsewhere(known):
 def test_every_picture_says_what_it_is_and_stands_once(read):
     alternatives = [image["alt"] for image in read.all("img")]
     assert alternatives[0].startswith("The score of every row")
-    assert alternatives[1].startswith("Recall over the share of normal rows")
+    assert alternatives[1].startswith("Recall over the fraction of normal rows")
     assert alternatives[2:] == ["heat map"]
     assert read.text.index("The score of every row") < read.text.index("In operation") < read.text.index("heat map")
 
@@ -269,20 +269,17 @@ def test_names_cannot_become_markup(known):
 def test_without_a_baselines_nothing_is_said_to_be_beaten(known):
     certainty = replace(known.certainty, gain=None)
     alone = Page(page(replace(known, baselines={}, baseline_scores={}, certainty=certainty), {}))
-    assert "No baseline was run on these rows" in alone.text
-    assert "There is no baseline beside it." in alone.text
-    assert list(alone.table("What it is worth")) == ["detector", "chance"]
+    assert "no baseline was run on these rows" in alone.text
+    assert "No baseline was run on these rows." in alone.text
+    assert list(alone.table("Metrics")) == ["detector", "chance"]
     apart = Page(page(replace(known, certainty=certainty), {}))
-    assert "The detector and the baselines share no scored rows of both kinds" in apart.text
+    assert "the detector and the baselines share no scored rows of both classes" in apart.text
 
 
 def test_adjusted_f1_never_stands_without_that_of_a_random_score(known):
-    assert "PA-F1" in Page(page(replace(known, certainty=None), {})).table("What it is worth")["random"]
+    assert "PA-F1" in Page(page(replace(known, certainty=None), {})).table("Metrics")["random"]
     baselines = {"l2": known.baselines["l2"]}
-    assert (
-        "PA-F1"
-        not in Page(page(replace(known, certainty=None, baselines=baselines), {})).table("What it is worth")["l2"]
-    )
+    assert "PA-F1" not in Page(page(replace(known, certainty=None, baselines=baselines), {})).table("Metrics")["l2"]
 
 
 @pytest.mark.slow
@@ -290,12 +287,12 @@ def test_scores_and_labels_alone_make_a_page(known):
     found = assess_scores(known.scores, known.labels, "scores alone")
     read = Page(page(found, {}))
     assert found.provenance.sentence in read.text
-    assert "deployable F1" not in read.table("What it is worth")["detector"]
+    assert "deployable F1" not in read.table("Metrics")["detector"]
     assert "deployable/f1: labels of these rows chose the flags" in read.text
     assert "tsad evaluate --scores scores.npy --labels labels.npy" in read.text
     assert "tsad train" not in read.text
-    assert "Nothing is known of the data but these rows." in read.text
-    assert "no reported event comes with the features that caused it" in read.text
+    assert "There is no data card: only scores were given." in read.text
+    assert "the data names no root cause of a reported event" in read.text
     assert not read.all("img")
     assert "Pictures" not in read.text
 
@@ -306,15 +303,15 @@ def test_a_page_without_labels_says_so_where_a_reader_would_look(known):
     read = Page(page(unlabeled, {"scores": PNG}))
     assert not read.all("table")
     for sentence in (
-        "Nothing says how good these scores are: no labels.",
+        "It is unknown whether the detector beats the best baseline: no labels.",
         "No metric is defined on these rows",
         "There is no chance level",
-        "What its flags are worth cannot be said without labels.",
-        "Not tested: only rows of both kinds, labeled, allow it.",
+        "Without labels there is no metric of its flags.",
+        "Not tested: the test needs labeled rows of both classes.",
         "No metric of windows is defined",
-        "there is nothing to make again",
+        "there is nothing to reproduce",
     ):
         assert sentence in read.text
-    assert "ranking/pr_auc" in read.text.split("Not defined here")[1]
+    assert "ranking/pr_auc" in read.text.split("Undefined metrics")[1]
     unflagged = Page(page(replace(unlabeled, flags=None, thresholds=None), {}))
     assert "No threshold was given, so nothing is flagged." in unflagged.text

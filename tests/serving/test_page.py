@@ -230,7 +230,7 @@ def test_a_wrong_file_is_told_what_is_wrong_with_it(open_page, tmp_path):
 def test_the_versions_name_the_champion_and_its_metrics(open_page):
     page = open_page("model")
     expect(page.locator("#model")).to_contain_text("tsad, version 1")
-    expect(page.locator("#model")).to_contain_text("no label had a hand")
+    expect(page.locator("#model")).to_contain_text("no labels were used")
     expect(page.locator("#model tbody tr")).to_have_text("ranking/pr_auc0.7500.210l2")
     row = page.locator("#versions tbody tr")
     expect(row).to_have_count(1)

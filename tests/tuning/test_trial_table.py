@@ -66,7 +66,7 @@ def test_without_labels_there_is_no_chance(assessment):
 def test_of_rows_without_labels_the_flagged_ones_are_counted(assessment):
     flags = np.arange(200) % 100 < 3
     unlabeled = replace(assessment, report=Report({}), flags=flags, certainty=None)
-    assert show_comparison("mine", unlabeled) == "mine flags 6 of 200 rows, in 2 stretches."
+    assert show_comparison("mine", unlabeled) == "mine flags 6 of 200 rows, in 2 segments."
     assert show_comparison("mine", replace(unlabeled, flags=None)) == "mine scores 200 rows."
 
 
@@ -75,13 +75,13 @@ def test_the_scores_is_the_gain_and_whose_labels_chose(assessment):
     assert gain == assessment.certainty.gain.sentence
     assert "beats the best baseline (l2, 0.250)" in gain
     assert labels == assessment.provenance.sentence
-    assert "those of the selection rows in the selection" in labels
+    assert "those of the selection rows to select the detector" in labels
 
 
-def test_without_anomalies_nobody_can_say_but_whose_labels_chose_is_said(assessment):
+def test_without_anomalies_it_is_unknown_and_the_labels_used_are_named(assessment):
     for certainty in (None, replace(assessment.certainty, gain=None)):
         gain, labels = conclusion(replace(assessment, certainty=certainty)).splitlines()
-        assert gain.startswith("Without labeled anomalies")
+        assert gain.startswith("It is unknown whether the detector beats the best baseline: ")
         assert labels == assessment.provenance.sentence
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,42 +32,65 @@ GAIN = "ranking/pr_auc"
 """The metric of the paired comparison with the best baseline."""
 
 
+BeatsBaselines = Literal["yes", "perhaps", "no", "unknown"]
+"""Whether a detector beats the best baseline: `yes` if the 95 % interval of the difference is above 0, `perhaps` if only the
+difference itself is, `no` if it is not, and `unknown` if they cannot be compared."""
+
+_BEATS: Mapping[str, str] = {
+    "yes": "beats",
+    "perhaps": "does not surely beat",
+    "no": "does not beat",
+}
+
+
+def beats_sentence(beats: str) -> str:
+    """Returns a short sentence for a value of `BeatsBaselines`, as the tag `tsad.beats_baselines` holds it."""
+    if beats == "unknown":
+        return "It is unknown whether it beats the best baseline."
+    return f"It {_BEATS[beats]} the best baseline."
+
+
 @dataclass(frozen=True)
 class Gain:
-    """What a detector has over the best baseline in PR-AUC, on the rows that they and the rest of the baselines score.
+    """Difference in PR-AUC between a detector and the best baseline, on the rows that it and all baselines score.
 
     Attributes:
-        rival: Name of the baseline with the highest PR-AUC (a choice in the rival's favor).
+        baseline: Name of the baseline with the highest PR-AUC, chosen with the labels of these rows, in its favor.
         value: PR-AUC of the detector.
-        rival_value: PR-AUC of the rival.
-        difference: With its interval, over the same resamples of both.
+        baseline_value: PR-AUC of that baseline.
+        difference: Detector minus baseline with its 95 % interval over paired resamples.
     """
 
-    rival: str
+    baseline: str
     value: float
-    rival_value: float
+    baseline_value: float
     difference: Interval
 
     @property
+    def beats(self) -> BeatsBaselines:
+        """Whether the detector beats the best baseline."""
+        if self.difference.low > 0:
+            return "yes"
+        return "perhaps" if self.value > self.baseline_value else "no"
+
+    @property
     def sentence(self) -> str:
-        """Whether it is worth more than the best baseline."""
-        better = "does not surely beat" if self.value > self.rival_value else "does not beat"
-        beats = "beats" if self.difference.low > 0 else better
+        """Sentence that says whether the detector beats the best baseline, with both values."""
         return (
-            f"In PR-AUC the detector ({self.value:.3f}) {beats} the best baseline ({self.rival}, {self.rival_value:.3f}): "
-            f"difference {self.difference}."
+            f"In PR-AUC the detector ({self.value:.3f}) {_BEATS[self.beats]} the best baseline "
+            f"({self.baseline}, {self.baseline_value:.3f}): difference {self.difference}."
         )
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """How far the ranking of rows of both kinds can be trusted.
+    """How far the ranking of rows of both classes can be trusted.
 
     Attributes:
-        chance: What random scores get, by metric.
-        intervals: PR-AUC of the detector (named "detector") and of each baseline.
-        gain: Over the best baseline; None without baselines, or if no rows of both kinds have all their scores.
-        permuted: PR-AUC beside that on shifted labels.
+        chance: Values that random scores get, by name of the metric.
+        intervals: PR-AUC with its interval, of the detector (named "detector") and of each baseline by name.
+        gain: Difference from the best baseline; None without baselines, or if no rows of both classes have all their scores.
+        permuted: PR-AUC compared with that on shifted labels.
     """
 
     chance: Mapping[str, Chance]
@@ -77,27 +101,27 @@ class Certainty:
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """What is known of scores on some rows.
+    """A report of scores on some rows, and everything that says how far it can be trusted.
 
     Attributes:
-        title: Which detector on which data.
-        scores: (T,) of the reported rows, NaN where there is none.
-        flags: (T,), or None if there is no threshold.
-        thresholds: (T,) of each row, or None.
-        labels: (T,), or None if nobody knows.
-        first_row: Place of the first reported row in the test series.
-        validation: Scores of validation rows, which label-free thresholds are read off; None where there are none.
-        rows: The reported rows themselves, in units of the data; None where only scores are known.
-        predictions: (T, F) what the model took the rows for, likewise; None for a model without predictions.
-        report: On these rows.
-        provenance: Whose labels had a hand in the detector.
-        baselines: Reports of the baselines on the same rows.
-        baseline_scores: (T,) scores of each.
-        certainty: Chance, intervals, gain; None unless rows of both kinds are labeled.
-        causes: How well features are ranked, and chance; None where causes are not known.
-        anomaly_types: What the detector (named "detector") and each baseline are worth on each anomaly type; empty where types
-            are not known.
-        card: Of the data.
+        title: Names of the detector and of the data, for people.
+        scores: (T,) scores of the reported rows, NaN where there is none.
+        flags: (T,) flags, or None if there is no threshold.
+        thresholds: (T,) threshold value of each row, or None if there is no threshold.
+        labels: (T,) labels, or None if they are unknown.
+        first_row: Index of the first reported row in the test series.
+        validation: Scores of validation rows, from which label-free thresholds are computed; None where there are none.
+        rows: The reported rows, in units of the data; None if only scores are available.
+        predictions: (T, F) the model's predictions of the rows, in units of the data; None for a model without predictions.
+        report: Metrics on these rows.
+        provenance: Rows whose labels were used to make the detector.
+        baselines: Reports of the baselines on the same rows, by name.
+        baseline_scores: (T,) scores of each baseline, by name.
+        certainty: Chance level, intervals and gain; None unless rows of both classes are labeled.
+        causes: Scores of the ranking of features as root causes, then those of a random ranking; None without root causes.
+        anomaly_types: Metrics by anomaly type, of the detector (named "detector") and of each baseline; empty where types are
+            unknown.
+        card: Data card; None if only scores are available.
     """
 
     title: str
@@ -118,15 +142,38 @@ class Assessment:
     anomaly_types: Mapping[str, tuple[AnomalyTypeScores, ...]] = field(default_factory=dict)
     card: DataCard | None = None
 
+    @property
+    def gain(self) -> Gain | None:
+        """Difference from the best baseline; None if they cannot be compared on these rows."""
+        return None if self.certainty is None else self.certainty.gain
+
+    @property
+    def beats_baselines(self) -> BeatsBaselines:
+        """Whether the detector beats the best baseline."""
+        return "unknown" if self.gain is None else self.gain.beats
+
+    @property
+    def conclusion(self) -> str:
+        """Sentence that says whether the detector beats the best baseline, or why that is unknown."""
+        if self.gain is not None:
+            return self.gain.sentence
+        if self.certainty is None:
+            reason = self.report.undefined.get(GAIN, "no ranking of these rows is defined")
+        elif not self.baselines:
+            reason = "no baseline was run on these rows"
+        else:
+            reason = "the detector and the baselines share no scored rows of both classes"
+        return f"It is unknown whether the detector beats the best baseline: {reason}."
+
 
 def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, title: str) -> Assessment:
-    """Returns the assessment of a detector on the reported rows of an experiment, the baselines run beside it.
+    """Returns the assessment of a detector on the reported rows of an experiment, compared with the baselines.
 
     Args:
-        detector: As it was saved.
-        experiment: Says which rows are reported, and what the baselines is fitted on.
-        data: Of the experiment.
-        title: For people.
+        detector: Detector as it was saved.
+        experiment: Experiment that says which rows are reported, and on which rows the baselines are fitted.
+        data: Data set of the experiment.
+        title: Names of the detector and of the data, for people.
     """
     parts = split(data, experiment.split, detector.scorer.lookback + 1)
     scores = detector.score(parts.test, parts.past)
@@ -134,9 +181,9 @@ def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, titl
     outcomes = run_baselines(experiment, data)
     labels = None if parts.test.labels is None else np.asarray(parts.test.labels[rows])
     predictions = detector.scorer.predictions(parts.test)
-    found = report(detector, scores, parts, rows)
+    reported = report(detector, scores, parts, rows)
     if predictions is not None:
-        found = replace(found, metrics={**found.metrics, **_errors(detector, parts, predictions)})
+        reported = replace(reported, metrics={**reported.metrics, **_errors(detector, parts, predictions)})
     baselines = {name: outcome.test.values[rows] for name, outcome in outcomes.items()}
     flags = detector.flag(scores)[rows]
     judged = {"detector": (scores.values[rows], flags)} | {
@@ -149,14 +196,14 @@ def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, titl
         thresholds=thresholds[rows],
         labels=labels,
         first_row=rows.start,
-        report=found,
+        report=reported,
         provenance=detector.provenance,
         validation=detector.score(parts.validation).values,
         rows=parts.test.part(rows.start, rows.stop),
         predictions=None if predictions is None else predictions[rows],
-        baselines={name: _reported(each, parts, rows) for name, each in outcomes.items()},
+        baselines={name: _reported(side, parts, rows) for name, side in outcomes.items()},
         baseline_scores=baselines,
-        certainty=_certainty(scores.values[rows], labels, found, baselines),
+        certainty=_certainty(scores.values[rows], labels, reported, baselines),
         causes=_causes(scores, rows, data),
         anomaly_types=_anomaly_types(judged, labels, rows.start, data),
         card=data_card(data),
@@ -172,29 +219,29 @@ def _errors(detector: Detector, parts: Parts, predictions: Floats) -> dict[str, 
 
 
 def _reported(outcome: Outcome, parts: Parts, rows: slice) -> Report:
-    """Returns the report of `rows`, made anew only if the outcome's own gap made it report others."""
+    """Returns the report of `rows`, computed again only if the outcome reports other rows because of its own gap."""
     if outcome.parts.reported == rows:
         return outcome.report
     return report(outcome.detector, outcome.test, parts, rows)
 
 
 def assess_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
-    """Returns the assessment of scores of which nothing else is known.
+    """Returns the assessment of scores without a detector.
 
-    No threshold came with them, so flags are those of the best F1: an oracle, and tagged so.
+    They have no threshold, so the flags are those at the best F1: an oracle, and tagged as one.
 
     Args:
-        scores: (T,), NaN where there is none.
-        labels: (T,).
-        title: For people.
+        scores: (T,) scores, NaN where there is none.
+        labels: (T,) labels.
+        title: Names of the detector and of the data, for people.
     """
-    known = ~np.isnan(scores)
+    scored = ~np.isnan(scores)
     thresholds, flags = None, None
-    if labels[known].any():
-        swept = sweep(scores[known], labels[known])
+    if labels[scored].any():
+        swept = sweep(scores[scored], labels[scored])
         thresholds = np.full(len(scores), swept.thresholds[swept.best])
-        flags = np.where(known, scores, -np.inf) > thresholds
-    found = evaluate(scores, flags, labels, threshold_from="test")
+        flags = np.where(scored, scores, -np.inf) > thresholds
+    reported = evaluate(scores, flags, labels, threshold_from="test")
     return Assessment(
         title=title,
         scores=scores,
@@ -202,30 +249,30 @@ def assess_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
         thresholds=thresholds,
         labels=labels,
         first_row=0,
-        report=found,
+        report=reported,
         provenance=Provenance(threshold="test"),
-        certainty=_certainty(scores, labels, found, {}),
+        certainty=_certainty(scores, labels, reported, {}),
     )
 
 
 def _certainty(
-    scores: Floats, labels: Flags | None, found: Report, baselines: Mapping[str, Floats]
+    scores: Floats, labels: Flags | None, reported: Report, baselines: Mapping[str, Floats]
 ) -> Certainty | None:
-    known = ~np.isnan(scores)
-    if labels is None or GAIN not in found.metrics:
+    scored = ~np.isnan(scores)
+    if labels is None or GAIN not in reported.metrics:
         return None
     generator = np.random.default_rng(SEED)
     weights = block_weights(len(scores), generator, RESAMPLES)
     values, resampled = {}, {}
-    for name, each in {"detector": scores, **baselines}.items():
-        has = ~np.isnan(each)
-        values[name] = pr_auc(each[has], labels[has])
-        resampled[name] = resampled_pr_auc(each[has], labels[has], weights[:, has])
+    for name, side in {"detector": scores, **baselines}.items():
+        has = ~np.isnan(side)
+        values[name] = pr_auc(side[has], labels[has])
+        resampled[name] = resampled_pr_auc(side[has], labels[has], weights[:, has])
     return Certainty(
-        chance=chance(labels[known], found.metrics.get("ratio/predicted", 0.0), generator),
+        chance=chance(labels[scored], reported.metrics.get("ratio/predicted", 0.0), generator),
         intervals={name: interval(values[name], drawn) for name, drawn in resampled.items()},
         gain=_gain(scores, labels, baselines, weights),
-        permuted=permuted_labels(scores, labels, pr_auc, generator, min(200, int(known.sum()) - 1)),
+        permuted=permuted_labels(scores, labels, pr_auc, generator, min(200, int(scored.sum()) - 1)),
     )
 
 
@@ -234,18 +281,18 @@ def _gain(scores: Floats, labels: Flags, baselines: Mapping[str, Floats], weight
     truth = labels[shared]
     if not baselines or truth.all() or not truth.any():
         return None
-    values = {name: pr_auc(each[shared], truth) for name, each in baselines.items()}
-    rival = max(baselines, key=lambda name: values[name])
+    values = {name: pr_auc(side[shared], truth) for name, side in baselines.items()}
+    best = max(baselines, key=lambda name: values[name])
     value = pr_auc(scores[shared], truth)
-    own, others = (resampled_pr_auc(each[shared], truth, weights[:, shared]) for each in (scores, baselines[rival]))
-    return Gain(rival, value, values[rival], interval(value - values[rival], own - others))
+    own, others = (resampled_pr_auc(side[shared], truth, weights[:, shared]) for side in (scores, baselines[best]))
+    return Gain(best, value, values[best], interval(value - values[best], own - others))
 
 
 def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCauseScores, RootCauseScores] | None:
-    """Returns how well features are ranked in the reported events whose causes are known, and chance."""
-    known = ~np.isnan(scores.values)
+    """Returns how well features are ranked in the reported events with root causes, and those of chance."""
+    scored = ~np.isnan(scores.values)
     causes = [
-        cause for cause in data.root_causes if cause.start >= rows.start and known[cause.start : cause.stop].any()
+        cause for cause in data.root_causes if cause.start >= rows.start and scored[cause.start : cause.stop].any()
     ]
     return root_cause(scores.by_feature, causes, data.test.features) if causes and len(data.test.features) > 1 else None
 
@@ -253,7 +300,7 @@ def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCauseScores
 def _anomaly_types(
     judged: Mapping[str, tuple[Floats, Flags]], labels: Flags | None, first_row: int, data: DataSet
 ) -> dict[str, tuple[AnomalyTypeScores, ...]]:
-    """Returns what scores and flags of each detector are worth on each anomaly type, if one is known."""
+    """Returns what scores and flags of each detector get on each anomaly type; empty if types are unknown."""
     if labels is None or not data.typed_events:
         return {}
     typed_events = [(start - first_row, stop - first_row, name) for start, stop, name in data.typed_events]

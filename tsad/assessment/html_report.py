@@ -16,16 +16,16 @@ from tsad.evaluation.rows import STRIDE, WINDOW
 PR_AUC = "ranking/pr_auc"
 
 CAPTIONS = {
-    "scores": "The score of every row, with the threshold and the labeled anomalies where they are known.",
-    "precision_recall": "Precision over recall at every threshold; the best baselines are thin.",
-    "roc": "Recall over the share of normal rows that are flagged, at every threshold; the best baselines are thin.",
-    "f1_vs_threshold": "What precision, recall and F1 would be at other thresholds. To read the threshold off here is an oracle.",
-    "score_distribution": "How the scores of normal and of anomalous rows are spread.",
-    "reconstruction": "Rows around the event with the highest score, and what the model predicts of them.",
+    "scores": "The score of every row, with the threshold and the labeled anomalies if there are labels.",
+    "precision_recall": "Precision over recall at every threshold; thin lines are the best baselines.",
+    "roc": "Recall over the fraction of normal rows that are flagged, at every threshold; thin lines are the best baselines.",
+    "f1_vs_threshold": "Precision, recall and F1 at other thresholds. A threshold chosen from this picture is an oracle.",
+    "score_distribution": "Distribution of the scores of normal and of anomalous rows.",
+    "reconstruction": "Rows around the event with the highest score, and the predictions of the model.",
     "series": "The rows, their scores and flags.",
     "losses": "Losses over the epochs of training.",
 }
-"""Of the pictures, in their order; `scores` has a place of its own."""
+"""Captions of the pictures, in their order; the picture `scores` has a section of its own."""
 
 
 class Cell(NamedTuple):
@@ -66,12 +66,12 @@ class Table(NamedTuple):
 def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool = False) -> str:
     """Returns the page, one HTML text that loads nothing: styles are inside, and pictures are data URIs.
 
-    What is not known does not appear; where a reader would look for it, a sentence says why.
+    Unknown things do not appear; a sentence in their position says why.
 
     Args:
-        assessment: To be told.
+        assessment: Assessment to show.
         plots: PNG files by name, those of `CAPTIONS` or others, which come last and are captioned by their names.
-        scheduled: Whether a `schedule.json` tells how it was trained, so that `experiment.yaml` alone does not.
+        scheduled: Whether the detector was trained in a population, as `schedule.json` describes, and not by `experiment.yaml` alone.
     """
     undefined: dict[str, list[str]] = {}
     for name, reason in assessment.report.undefined.items():
@@ -81,7 +81,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool 
         assessment=assessment,
         scheduled=scheduled,
         metrics=assessment.report.metrics,
-        conclusion=_conclusion(assessment),
+        conclusion=assessment.conclusion,
         headline=_table(assessment, used_as("table")),
         operation=_table(assessment, used_as("operation")),
         windowed=_table(assessment, used_as("windows")),
@@ -103,31 +103,22 @@ _TEMPLATES = Environment(
 )
 
 
-def _conclusion(assessment: Assessment) -> str:
-    if assessment.certainty is None:
-        reason = assessment.report.undefined.get(PR_AUC, "no ranking of these rows is defined")
-        return f"Nothing says how good these scores are: {reason}."
-    if not assessment.baselines:
-        return "No baseline was run on these rows, so nothing says whether the scores are worth more than one."
-    if assessment.certainty.gain is None:
-        return "The detector and the baselines share no scored rows of both kinds, so nothing says which is worth more."
-    return assessment.certainty.gain.sentence
-
-
 def _table(assessment: Assessment, metrics: Iterable[Metric]) -> Table:
     """Returns what the detector or a baseline has: the detector first, the others by falling PR-AUC, chance last."""
     ranked = sorted(assessment.baselines.items(), key=lambda item: -item[1].metrics.get(PR_AUC, 0))
     reports = {"detector": assessment.report, **dict(ranked)}
     certainty = assessment.certainty
-    beside_random = certainty is not None or "random" in reports
+    has_random = certainty is not None or "random" in reports
     flags = f"{GROUP_OF_FLAGS} ({GROUP_OF_ORACLES})" if assessment.provenance.oracle else GROUP_OF_FLAGS
     columns = [
         Column(metric.name, metric.heading, flags if metric.group == GROUP_OF_FLAGS else metric.group)
         for metric in metrics
         if any(metric.name in report.metrics for report in reports.values())
-        and (metric.name != "point_adjusted/f1" or beside_random)
+        and (metric.name != "point_adjusted/f1" or has_random)
     ]
-    intervals = {} if certainty is None else {(name, PR_AUC): each for name, each in certainty.intervals.items()}
+    intervals = (
+        {} if certainty is None else {(name, PR_AUC): interval for name, interval in certainty.intervals.items()}
+    )
     lines = {
         name: [
             _cell(column.name, *intervals.get((name, column.name), (report.metrics.get(column.name),)))
@@ -141,21 +132,21 @@ def _table(assessment: Assessment, metrics: Iterable[Metric]) -> Table:
 
 
 def _anomaly_types(assessment: Assessment) -> list[tuple[AnomalyTypeScores, str]]:
-    """Returns what the detector is worth on each anomaly type, and the baseline with the highest PR-AUC there."""
+    """Returns what the detector gets on each anomaly type, and the baseline with the highest PR-AUC there."""
     own, others = assessment.anomaly_types.get("detector", ()), dict(assessment.anomaly_types)
     others.pop("detector", None)
-    return [(scored, _rival(scored.anomaly_type, others)) for scored in own]
+    return [(scored, _best_baseline(scored.anomaly_type, others)) for scored in own]
 
 
-def _rival(name: str, baselines: Mapping[str, tuple[AnomalyTypeScores, ...]]) -> str:
-    found = {
-        rival: scored.pr_auc
-        for rival, results in baselines.items()
+def _best_baseline(name: str, baselines: Mapping[str, tuple[AnomalyTypeScores, ...]]) -> str:
+    areas = {
+        baseline: scored.pr_auc
+        for baseline, results in baselines.items()
         for scored in results
         if scored.anomaly_type == name and scored.pr_auc is not None
     }
-    best = max(found, key=lambda rival: found[rival], default=None)
-    return "-" if best is None else f"{found[best]:.3f} ({best})"
+    best = max(areas, key=lambda baseline: areas[baseline], default=None)
+    return "-" if best is None else f"{areas[best]:.3f} ({best})"
 
 
 def _cell(key: str, value: float | None = None, low: float | None = None, high: float | None = None) -> Cell:

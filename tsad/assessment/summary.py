@@ -1,4 +1,4 @@
-"""What people read of an assessment first: the detector above the baselines, and what follows."""
+"""The summary of an assessment: a table of the detector above the baselines, and the conclusion."""
 
 import numpy as np
 import pandas as pd
@@ -11,33 +11,32 @@ from tsad.series import runs
 def show_comparison(name: str, assessment: Assessment) -> str:
     """Returns the detector's metrics above those of the baselines, and the chance level, on the same rows.
 
-    Of rows without labels, which have no metric, it says how many the detector flags.
+    Without labels no metric is defined, and the result says how many rows the detector flags.
     """
     if not assessment.report.metrics.keys() & set(HEADLINES):
         return _flagged(name, assessment)
-    reports = {name: assessment.report.metrics} | {each: found.metrics for each, found in assessment.baselines.items()}
+    reports = {name: assessment.report.metrics} | {
+        baseline: report.metrics for baseline, report in assessment.baselines.items()
+    }
     if assessment.certainty is not None:
         reports["chance"] = {metric: threshold.mean for metric, threshold in assessment.certainty.chance.items()}
     rows = [
-        {"detector": each} | {column_name(metric): values.get(metric) for metric in HEADLINES}
-        for each, values in reports.items()
+        {"detector": detector} | {column_name(metric): values.get(metric) for metric in HEADLINES}
+        for detector, values in reports.items()
     ]
     return show_table(pd.DataFrame(rows))
 
 
 def conclusion(assessment: Assessment) -> str:
-    """Returns a sentence that says whether the detector is worth more than the best baseline, and which labels chose."""
-    conclusion_text = "Without labeled anomalies in the reported rows, nobody can say whether it beats a baseline."
-    if assessment.certainty is not None and assessment.certainty.gain is not None:
-        conclusion_text = assessment.certainty.gain.sentence
-    return f"{conclusion_text}\n{assessment.provenance.sentence}"
+    """Returns two sentences: whether the detector beats the best baseline, and which labels were used."""
+    return f"{assessment.conclusion}\n{assessment.provenance.sentence}"
 
 
 def _flagged(name: str, assessment: Assessment) -> str:
     scored = int((~np.isnan(assessment.scores)).sum())
     if assessment.flags is None:
         return f"{name} scores {scored} rows."
-    return f"{name} flags {int(assessment.flags.sum())} of {scored} rows, in {len(runs(assessment.flags))} stretches."
+    return f"{name} flags {int(assessment.flags.sum())} of {scored} rows, in {len(runs(assessment.flags))} segments."
 
 
 def show_table(table: pd.DataFrame) -> str:

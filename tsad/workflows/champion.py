@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tsad.assessment.artifacts import SCHEDULE, assessed_metrics, write_assessment, write_results
-from tsad.assessment.assessment import Assessment, assess
+from tsad.assessment.assessment import Assessment, assess, beats_sentence
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
@@ -145,7 +145,7 @@ def register_champion(
     writer.metrics(assessed_metrics(assessment) | champion.metrics)
     writer.files(files.folder, "champion")
     writer.file(files.config)
-    tags = {Tag.CHAMPION_TRIALS: " ".join(champion.trials), Tag.BEATS_BASELINES: _beats(assessment)}
+    tags = {Tag.CHAMPION_TRIALS: " ".join(champion.trials), Tag.BEATS_BASELINES: assessment.beats_baselines}
     tags |= provenance_tags(detector.provenance)
     writer.tags(tags)
     comparison, sentences = show_comparison(champion.name, assessment), conclusion(assessment)
@@ -189,24 +189,6 @@ def pass_gate(
     except TsadError as error:
         decision = Decision("rejected", f"Version {version} stays challenger: {error}.")
     if decision.outcome == "first":
-        decision = replace(decision, text=f"{decision.text} {_BEATS[tags[Tag.BEATS_BASELINES]]}")
+        decision = replace(decision, text=f"{decision.text} {beats_sentence(tags[Tag.BEATS_BASELINES])}")
     apply(name, version, decision, writer, files.search)
     return version, decision
-
-
-_BEATS = {
-    "yes": "It beats the best baseline.",
-    "perhaps": "It may beat the best baseline, but the interval of the difference includes 0.",
-    "no": "It does not beat the best baseline.",
-    "unknown": "Without labeled anomalies it cannot be compared with the baselines.",
-}
-
-
-def _beats(assessment: Assessment) -> str:
-    """Returns whether the detector beats the best baseline, as a key of `_BEATS`."""
-    gain = None if assessment.certainty is None else assessment.certainty.gain
-    if gain is None:
-        return "unknown"
-    if gain.difference.low > 0:
-        return "yes"
-    return "perhaps" if gain.value > gain.rival_value else "no"

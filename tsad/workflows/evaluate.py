@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tsad.assessment.artifacts import HEADLINES, write_assessment, write_scores
+from tsad.assessment.artifacts import write_assessment, write_scores
 from tsad.assessment.assessment import Assessment, assess, assess_scores
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError
+from tsad.evaluation.registry import HEADLINES
 from tsad.registry.aliases import CHAMPION
 from tsad.registry.register import MODEL, resolve
 from tsad.workflows.context import Context, open_context

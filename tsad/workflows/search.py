@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from tsad.assessment.artifacts import HEADLINES
 from tsad.assessment.assessment import Assessment
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
 from tsad.data.sets.csv import CsvSpec
 from tsad.errors import SpecError, TsadError
+from tsad.evaluation.registry import HEADLINES
 from tsad.provenance import Provenance
 from tsad.registry.gate import Decision
 from tsad.selection.trial import Candidate, EndedTrials, Trial

@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from tsad.assessment.artifacts import DETECTOR, HEADLINES, assessed_metrics, metrics, write_assessment, write_results
+from tsad.assessment.artifacts import DETECTOR, assessed_metrics, metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
 from tsad.data.sets.smd import SmdSpec
 from tsad.detector.detector import Detector
 from tsad.errors import SpecError
+from tsad.evaluation.registry import HEADLINES
 from tsad.experiment import ExperimentConfig, Outcome, Progress, run
 from tsad.registry.log import log_detector
 from tsad.tracking.runs import RunWriter, child_run, leading_run

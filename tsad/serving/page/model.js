@@ -33,7 +33,7 @@ function showModel(model) {
 
 function labels(used) {
   const said = Object.entries(used).map(([name, whose]) => [name.replace("tsad.labels_used.", ""), String(whose)]);
-  if (said.every(([, whose]) => whose === "nothing")) return "none: no label had a hand in training, threshold or choice";
+  if (said.every(([, whose]) => whose === "nothing")) return "none: no labels were used in training, in the threshold or to select the detector";
   return said.map(([part, whose]) => `${part}: ${whose === "nothing" ? "none" : `labels of ${whose}`}`).join("; ");
 }
 
