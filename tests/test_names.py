@@ -15,9 +15,14 @@ BANNED = {"place", "places", "found", "each", "told", "known", "wanted", "kept",
 
 CLEAN = (
     "arrays",
+    "assessment",
     "data",
     "errors",
+    "evaluation",
+    "provenance",
     "selection",
+    "sweep",
+    "thresholds",
     "tracking",
     "tuning",
 )

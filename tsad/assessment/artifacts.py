@@ -39,7 +39,7 @@ SCHEDULE = "schedule.json"
 """Among a trial's files if it trained in a population: what was done to its weights, and by whom."""
 
 SWEPT = 400
-"""Threshold of the oracle sweep that `threshold_sweep.csv` keeps, evenly many rows apart."""
+"""Number of thresholds of the oracle sweep in `threshold_sweep.csv`, evenly spaced by rank."""
 
 
 def headlines(report: Report) -> dict[str, float]:
@@ -79,10 +79,10 @@ def assessed_metrics(assessment: Assessment) -> dict[str, float]:
 
 
 def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, title: str) -> None:
-    """Writes what a run came to.
+    """Writes the results of a run.
 
     `experiment.yaml`, `detector/` (with `profile.json`, what drift is measured by, and `read_options.json`, how rows of
-    more files are read, if a file of somebody's own was), `history.json` (losses per epoch),
+    more files are read, if the data are a file of the user), `history.json` (losses per epoch),
     `metrics.json`, `scores.npy` and `labels.npy` (all test rows, NaN = no score), `rows.json` (which of them chose and which
     are reported), `plots/`.
     """
@@ -175,12 +175,12 @@ def _write_plots(plots: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
 
 def _best(assessment: Assessment) -> dict[str, object]:
     """Returns the metrics of the flags at the threshold of the best F1, marked as the oracle that they are."""
-    known = ~np.isnan(assessment.scores)
+    scored = ~np.isnan(assessment.scores)
     if assessment.labels is None or "oracle/best_threshold" not in assessment.report.metrics:
         return {"undefined": "rows of both kinds, with labels and scores, are needed to choose a threshold by them"}
     threshold = assessment.report.metrics["oracle/best_threshold"]
-    flags = assessment.scores[known] > threshold
-    best = of_flags(flags, assessment.labels[known])
+    flags = assessment.scores[scored] > threshold
+    best = of_flags(flags, assessment.labels[scored])
     return {
         "labels_used": {"threshold": "test"},
         "threshold": threshold,
@@ -190,17 +190,17 @@ def _best(assessment: Assessment) -> dict[str, object]:
 
 def _sweep_table(assessment: Assessment) -> pd.DataFrame:
     """Returns the thresholds at percentiles of validation scores (deployable), then those at test scores (oracle)."""
-    known = ~np.isnan(assessment.scores)
-    scores = assessment.scores[known]
-    labels = None if assessment.labels is None else assessment.labels[known]
+    scored = ~np.isnan(assessment.scores)
+    scores = assessment.scores[scored]
+    labels = None if assessment.labels is None else assessment.labels[scored]
     by_rule: list[tuple[str, float, float]] = []
     if assessment.validation is not None:
         thresholds = sweep_percentiles(assessment.validation)
         by_rule += [("validation percentile", percentile, threshold) for percentile, threshold in thresholds.items()]
     if labels is not None and labels.any():
         thresholds_of_test = sweep(scores, labels).thresholds
-        kept = thresholds_of_test[np.unique(np.linspace(0, len(thresholds_of_test) - 1, SWEPT).astype(int))]
-        by_rule += [("oracle", float((scores <= threshold).mean() * 100), float(threshold)) for threshold in kept]
+        chosen = thresholds_of_test[np.unique(np.linspace(0, len(thresholds_of_test) - 1, SWEPT).astype(int))]
+        by_rule += [("oracle", float((scores <= threshold).mean() * 100), float(threshold)) for threshold in chosen]
     table = pd.DataFrame(by_rule, columns=["rule", "percentile", "threshold"])
     table["predicted"] = [float((scores > threshold).mean()) for threshold in table["threshold"]]
     if labels is not None:
@@ -256,7 +256,7 @@ def _write_arrays(scores: Floats, labels: Flags | None, folder: Path) -> None:
 
 
 def _write_report(report: Report, labels_used: Mapping[str, str], folder: Path) -> None:
-    """Writes `metrics.json`: the metrics by name, the reason of each that is undefined, whose labels had a hand in what."""
+    """Writes `metrics.json`: the metrics by name, the reason of each that is undefined, and the rows whose labels were used."""
     described = dict(report.metrics) | {"undefined": dict(report.undefined), "labels_used": dict(labels_used)}
     _write_json(folder / "metrics.json", described)
 

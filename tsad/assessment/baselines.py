@@ -1,4 +1,4 @@
-"""The baselines: what the cheapest detectors get on the same rows, beside every number that claims to be better."""
+"""The baselines: what the cheapest detectors get on the same rows, for comparison with every metric."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,13 +44,13 @@ def baseline(experiment: ExperimentConfig, name: str) -> ExperimentConfig:
     Its gap is wider where its score looks at more rows than the gap has.
     """
     values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
-    wanted = parse(ExperimentConfig, put(values, {"window.length": 1, **BASELINES[name]}), f"baseline {name}")
-    gap = max(wanted.split.gap, lookback(wanted.scoring, wanted.window.length) + 1)
-    return wanted.model_copy(update={"split": wanted.split.model_copy(update={"gap": gap})})
+    baseline_config = parse(ExperimentConfig, put(values, {"window.length": 1, **BASELINES[name]}), f"baseline {name}")
+    gap = max(baseline_config.split.gap, lookback(baseline_config.scoring, baseline_config.window.length) + 1)
+    return baseline_config.model_copy(update={"split": baseline_config.split.model_copy(update={"gap": gap})})
 
 
 def untrained(experiment: ExperimentConfig) -> ExperimentConfig:
-    """Returns the experiment with its model left as it was initialized: what its architecture and scoring are worth alone."""
+    """Returns the experiment with its model left as it was initialized, to measure architecture and scoring alone."""
     changes = {"training": {"epochs": 0}, "objective": {}}
     return parse(ExperimentConfig, put(experiment.model_dump(mode="json"), changes), UNTRAINED)
 
@@ -59,15 +59,15 @@ def run_baselines(experiment: ExperimentConfig, data: DataSet) -> dict[str, Outc
     """Returns the outcome by name of each baseline; its `test` scores all test rows, whatever it reports itself.
 
     PCA error is left out where it has as many axes as there are features, since it would explain everything. A model that is
-    trained by gradient gets an untrained copy of itself beside it.
+    trained by gradient is also compared with an untrained copy of itself.
     """
     features = len(data.train.features)
-    wanted = {name: baseline(experiment, name) for name in BASELINES}
-    wanted = {name: each for name, each in wanted.items() if not _explains_all(each.model, features)}
+    configs = {name: baseline(experiment, name) for name in BASELINES}
+    configs = {name: config for name, config in configs.items() if not _explains_all(config.model, features)}
     model = experiment.model.build(features, experiment.window.length)
     if not isinstance(model, ClosedFormModel):
-        wanted[UNTRAINED] = untrained(experiment)
-    return {name: run(each, data) for name, each in wanted.items()}
+        configs[UNTRAINED] = untrained(experiment)
+    return {name: run(config, data) for name, config in configs.items()}
 
 
 def _explains_all(model: ModelSpec, features: int) -> bool:

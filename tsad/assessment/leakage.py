@@ -98,13 +98,13 @@ def future_shuffle(scorer: RowScorer, series: Series, row: int, generator: Gener
 
 def _largest_change(first: Floats, second: Floats) -> float:
     """Returns the largest absolute difference, infinite if only one of them is NaN anywhere."""
-    known = ~(np.isnan(first) & np.isnan(second))
-    return float(np.nan_to_num(np.abs(first - second)[known], nan=np.inf).max(initial=0.0))
+    scored = ~(np.isnan(first) & np.isnan(second))
+    return float(np.nan_to_num(np.abs(first - second)[scored], nan=np.inf).max(initial=0.0))
 
 
 @dataclass(frozen=True)
 class PermutedLabels:
-    """A metric beside what it comes to on labels that have nothing to do with the scores.
+    """A metric compared with its values on labels that are unrelated to the scores.
 
     Attributes:
         value: On the labels as they are.
@@ -146,8 +146,8 @@ def permuted_labels(
     Raises:
         ValueError: if there are too few scored rows, or a shift would change nothing because all labels are the same.
     """
-    known = ~np.isnan(scores)
-    values, truth = scores[known], labels[known]
+    scored = ~np.isnan(scores)
+    values, truth = scores[scored], labels[scored]
     if not 1 <= shifts < len(truth) or truth.all() or not truth.any():
         raise ValueError(
             f"{shifts} shifts need more scored rows than that, normal and anomalous ones, but got {len(truth)} rows, "

@@ -27,7 +27,7 @@ def affiliation(flags: Flags, labels: Flags) -> Affiliation:
     """Returns the affiliation metrics of Huet et al. (KDD 2022), on the time axis where row i is [i, i + 1).
 
     The zone of an event is what lies nearer to it than to any other. Nearness is the probability that a point drawn evenly
-    from the zone is no nearer: 1 inside of the event (or flag), and linear in chunks outside, so every integral is closed.
+    from the zone is no nearer: 1 inside of the event (or flag), and piecewise linear outside, so every integral is closed.
     Equal to TSB-AD's Affiliation-F. No flag at all leaves precision undefined (NaN in TSB-AD); we take 0, since F1 is 0 by
     recall whatever precision were.
 
@@ -47,7 +47,7 @@ def affiliation(flags: Flags, labels: Flags) -> Affiliation:
 def best_affiliation_f1(scores: Floats, labels: Flags) -> float:
     """Returns the highest F1 of `affiliation` over all unique scores, an oracle, in O(T log T).
 
-    Flags everywhere have a precision of about 1/2 and a recall of 1, so that no score is worth less than about 2/3.
+    Flags everywhere have a precision of about 1/2 and a recall of 1, so that no score gets less than about 2/3.
 
     Args:
         scores: (T,) without NaN.
@@ -127,7 +127,7 @@ def _caught(zones: _Zones, descent: Descent) -> Floats:
 
 def _missed(stop: Floats, start: Floats, zones: _Zones) -> Floats:
     """Returns, for a gap between flags, the integral over its part of the event of the length nearer than the next flag."""
-    low, middle, high = (np.clip(place, zones.start, zones.stop) for place in (stop, (stop + start) / 2, start))
+    low, middle, high = (np.clip(position, zones.start, zones.stop) for position in (stop, (stop + start) / 2, start))
     whole = zones.right - zones.left
 
     def nearer(distance: Floats, reach: Floats) -> Floats:

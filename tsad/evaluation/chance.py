@@ -1,4 +1,4 @@
-"""The chance level: what scores without any knowledge get on these very labels."""
+"""The chance level: metrics of random scores on the same labels."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from tsad.evaluation.report import evaluate
 
 
 class Chance(NamedTuple):
-    """What random scores get in one metric.
+    """Value of a metric for random scores.
 
     Attributes:
-        mean: Over the draws.
-        low: The 2.5th percentile of the draws.
-        high: The 97.5th.
+        mean: Mean over the draws.
+        low: 2.5th percentile of the draws.
+        high: 97.5th percentile of the draws.
     """
 
     mean: float
@@ -26,15 +26,15 @@ class Chance(NamedTuple):
 def chance(labels: Flags, flagged: float, generator: Generator, draws: int = 20) -> dict[str, Chance]:
     """Returns the chance level of every metric that any draw defines, by name, over the draws that define it.
 
-    Each draw scores the rows independently and evenly, and flags the given share of them, so it has as many alarms as the
-    detector beside which it stands but no idea where. Known values that the draws agree with: ROC-AUC .5, PR-AUC the
-    anomaly ratio, precision the anomaly ratio, recall the flagged share.
+    Each draw scores the rows independently and evenly, and flags a fixed fraction of them, so it has as many flags as the
+    detector that it is compared with, at random rows. Known values that the draws agree with: ROC-AUC .5, PR-AUC the
+    anomaly ratio, precision the anomaly ratio, recall the flagged fraction.
 
     Args:
         labels: (T,) with rows of both kinds.
-        flagged: Share of rows that are flagged, from 0 to 1.
-        generator: Of the draws.
-        draws: How many; the interval of one draw is read off them.
+        flagged: Fraction of rows that are flagged, from 0 to 1.
+        generator: Generator of the draws.
+        draws: Number of draws; the interval is that of a single draw.
     """
     reports = []
     for _ in range(draws):

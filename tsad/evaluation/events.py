@@ -18,11 +18,11 @@ Rows = NDArray[np.intp]
 
 
 class EventScores(NamedTuple):
-    """What flags are worth where an event is found by any of its rows, and every false row counts.
+    """Precision, recall and F1 where any of its rows detects an event, and every false row counts.
 
     Attributes:
-        precision: Share of the flagged rows that are labeled; 0 if none is flagged.
-        recall: Share of the events with a flagged row.
+        precision: Fraction of the flagged rows that are labeled; 0 if none is flagged.
+        recall: Fraction of the events with a flagged row.
         f1: Their harmonic mean, 0 where both are.
     """
 
@@ -72,8 +72,8 @@ def detection_delays(flags: Flags, labels: Flags) -> NDArray[np.int64]:
     Events are in order; those that were missed are not among them, so a mean over them flatters a low recall. Empty if none
     was found. A flag before the start does not count: it is a false alarm, or belongs to an earlier event.
     """
-    found = [flags[start:stop] for start, stop in runs(labels) if flags[start:stop].any()]
-    return np.array([inside.argmax() for inside in found], dtype=np.int64)
+    detected = [flags[start:stop] for start, stop in runs(labels) if flags[start:stop].any()]
+    return np.array([inside.argmax() for inside in detected], dtype=np.int64)
 
 
 def false_alarms(flags: Flags, labels: Flags) -> int:
@@ -102,8 +102,8 @@ class Descent(NamedTuple):
 
     Attributes:
         order: (T,) rows, highest score first, the earlier row first among equals.
-        rank: (T,) place of each row in `order`.
-        ends: (K,) place in `order` of the last row of each unique score: sums up to there are those of a threshold.
+        rank: (T,) index of each row in `order`.
+        ends: (K,) index in `order` of the last row of each unique score: sums up to there are those of a threshold.
     """
 
     order: Rows
@@ -130,11 +130,11 @@ def nearest_higher(values: Rows) -> tuple[Rows, Rows]:
 
 
 def _next_higher(values: Rows) -> Rows:
-    highest = [np.append(values, np.inf)]  # entry k: of the 2**k values from each place on
+    highest = [np.append(values, np.inf)]  # entry k: of the 2**k values from each index on
     for width in 2 ** np.arange(len(values).bit_length() - 1):
         later = np.append(highest[-1][width:], np.full(width, np.inf))
         highest.append(np.maximum(highest[-1], later))
-    place = np.arange(1, len(values) + 1)
+    index = np.arange(1, len(values) + 1)
     for power in reversed(range(len(highest))):
-        place += (highest[power][place] < values) << power  # passes 2**power rows if all of them are lower
-    return place
+        index += (highest[power][index] < values) << power  # passes 2**power rows if all of them are lower
+    return index

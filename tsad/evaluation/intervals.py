@@ -14,12 +14,12 @@ BLOCKS = 50
 
 
 class Interval(NamedTuple):
-    """A value and where it would lie 95 times of 100 if the rows were drawn again.
+    """A value with its 95 % interval over resamples.
 
     Attributes:
-        value: On all rows.
-        low: The 2.5th percentile of the resamples.
-        high: The 97.5th.
+        value: Value on all rows.
+        low: 2.5th percentile of the resamples.
+        high: 97.5th percentile of the resamples.
     """
 
     value: float
@@ -57,27 +57,27 @@ def resampled_pr_auc(scores: Floats, labels: Flags, weights: NDArray[np.int64]) 
     order = np.argsort(-scores, kind="stable")
     truth = labels[order]
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # tied scores are one threshold
-    found = np.cumsum(truth)[last]
-    steps = np.flatnonzero(np.diff(found, prepend=0))  # only thresholds with an anomaly of their own add to the sum
-    thresholds, places = last[steps], found[steps] - 1
+    anomalies = np.cumsum(truth)[last]
+    steps = np.flatnonzero(np.diff(anomalies, prepend=0))  # only thresholds with an anomaly of their own add to the sum
+    thresholds, indices = last[steps], anomalies[steps] - 1
     values = np.full(len(weights), np.nan)
-    for place, drawn in enumerate(weights):
+    for index, drawn in enumerate(weights):
         taken = drawn[order]
-        hits, flagged = np.cumsum(taken[truth])[places], np.cumsum(taken)[thresholds]
+        hits, flagged = np.cumsum(taken[truth])[indices], np.cumsum(taken)[thresholds]
         if len(hits) and hits[-1]:
             precision = np.divide(hits, flagged, out=np.zeros(len(thresholds)), where=flagged > 0)
-            values[place] = (np.diff(hits, prepend=0) * precision).sum() / hits[-1]
+            values[index] = (np.diff(hits, prepend=0) * precision).sum() / hits[-1]
     return values
 
 
 def block_weights(rows: int, generator: Generator, resamples: int) -> NDArray[np.int64]:
-    """Returns the (R, T) counts of block bootstrap: `BLOCKS` stretches of equal length, drawn with replacement.
+    """Returns the (R, T) counts of block bootstrap: `BLOCKS` blocks of equal length, drawn with replacement.
 
     Rows are not drawn one by one, since neighbors are alike and the interval would be far too narrow (Künsch 1989).
     """
     block = np.arange(rows) * min(BLOCKS, rows) // rows
     drawn = generator.integers(block[-1] + 1, size=(resamples, block[-1] + 1))
-    return np.stack([np.bincount(each, minlength=block[-1] + 1)[block] for each in drawn])
+    return np.stack([np.bincount(blocks, minlength=block[-1] + 1)[block] for blocks in drawn])
 
 
 def interval(value: float, resampled: Floats) -> Interval:

@@ -1,4 +1,4 @@
-"""Range-based precision and recall: segments against segments, with a price for chunks."""
+"""Range-based precision and recall: segments against segments, with a price for fragmentation."""
 
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ def range_scores(flags: Flags, labels: Flags, existence: float = 0.2) -> RangeSc
     Args:
         flags: (T,).
         labels: (T,) with at least one True.
-        existence: From 0 to 1, what a single flagged row of an event is worth.
+        existence: From 0 to 1, reward of an event for a single flagged row.
 
     Raises:
         ValueError: if no row is labeled.

@@ -32,10 +32,10 @@ class RootCauseScores(NamedTuple):
 def root_cause(
     by_feature: Floats, causes: Sequence[tuple[int, int, Sequence[str]]], features: Sequence[str]
 ) -> tuple[RootCauseScores, RootCauseScores]:
-    """Returns what a ranking of the features is worth, and what a random one is expected to be.
+    """Returns the scores of a ranking of the features, and those expected of a random ranking.
 
-    The events are the labeled ones, whether or not anything flagged them, so that no threshold has a hand in it: it says
-    whether features are told apart, not whether the event is found. An event ranks features by their mean over those of
+    The events are the labeled ones, whether or not anything flagged them, so that it depends on no threshold: it says
+    whether the ranking is right, not whether the event is detected. An event ranks features by their mean over those of
     its rows that have scores; an event without such a row takes no part. Features that tie count as if in random order
     (the expected value over all orders), so chance is exactly what features that all tie get.
 
@@ -47,19 +47,19 @@ def root_cause(
     Raises:
         ValueError: if an event names none of the features or a foreign one, or no event has a row with scores.
     """
-    found, chance = [], []
+    figures, chance = [], []
     for start, stop, names in causes:
         truth = _truth(names, features)
         scored = by_feature[start:stop][~np.isnan(by_feature[start:stop]).any(axis=1)]
         if len(scored):
-            found.append(_figures(scored.mean(axis=0), truth))
+            figures.append(_figures(scored.mean(axis=0), truth))
             chance.append(_figures(np.zeros(len(features)), truth))
-    if not found:
+    if not figures:
         raise ValueError(
             f"root cause needs an event with scores, but none of {len(causes)} has a scored row; take data with causes, or a "
             f"shorter window"
         )
-    return RootCauseScores(*np.mean(found, axis=0).tolist()), RootCauseScores(*np.mean(chance, axis=0).tolist())
+    return RootCauseScores(*np.mean(figures, axis=0).tolist()), RootCauseScores(*np.mean(chance, axis=0).tolist())
 
 
 def hit_rate(ranking: Floats, truth: Flags, percent: int) -> float:
@@ -81,8 +81,8 @@ def top_hit(ranking: Floats, truth: Flags, count: int = 3) -> float:
     if (chance[truth] == 1).any():
         return 1.0
     tied = (chance > 0) & (chance < 1)
-    places = count - int((chance == 1).sum())
-    return 1 - comb(int((tied & ~truth).sum()), places) / comb(int(tied.sum()), places)
+    open_ranks = count - int((chance == 1).sum())
+    return 1 - comb(int((tied & ~truth).sum()), open_ranks) / comb(int(tied.sum()), open_ranks)
 
 
 def _chance_of_first(ranking: Floats, count: int) -> Floats:

@@ -28,7 +28,7 @@ def volume_under_surface(scores: Floats, labels: Flags, buffer: int = 100, thres
 
     The numbers are those of TSB-AD 1.5 (`generate_curve`, version "opt"), and so is what they rest on: only the flagged
     rows of a buffer count among the positives; where buffers overlap their labels add up, to 1 at most; the recall is
-    multiplied by the share of segments found, for which segments whose buffers share a row are one; and a buffer is cut
+    multiplied by the fraction of detected segments, for which segments whose buffers share a row are one; and a buffer is cut
     off at the first and the last row.
 
     Time is that of sorting T scores, and of `buffer` times the rows in buffers; thresholds cost next to nothing.
@@ -66,7 +66,7 @@ def volume_under_surface(scores: Floats, labels: Flags, buffer: int = 100, thres
 
 
 def _thresholds_missed(scores: Floats, thresholds: int) -> Integers:
-    """Returns (T,) how many of the thresholds each row lies below: the place, from the highest, of the first that flags it."""
+    """Returns (T,) how many of the thresholds each row lies below: the index, from the highest, of the first that flags it."""
     ranks = np.linspace(0, len(scores) - 1, thresholds).astype(np.int64)  # from the highest score down
     ascending = np.sort(scores)[len(scores) - 1 - ranks][::-1]
     return thresholds - np.searchsorted(ascending, scores, side="right")
@@ -79,7 +79,7 @@ def _reached(misses: Integers, thresholds: int, weights: Floats | None = None) -
 
 def _soft_hits(misses: Integers, segments: Integers, buffer: int, thresholds: int) -> Floats:
     """Returns (buffer + 1, thresholds) the soft labels of flagged normal rows, summed."""
-    rows, near, second = _beside(segments, len(misses), buffer // 2)
+    rows, near, second = _near(segments, len(misses), buffer // 2)
     misses = misses[rows]
     sums = np.zeros((buffer + 1, thresholds))
     for length in range(2, buffer + 1):
@@ -89,15 +89,15 @@ def _soft_hits(misses: Integers, segments: Integers, buffer: int, thresholds: in
     return sums
 
 
-def _beside(segments: Integers, count: int, reach: int) -> tuple[Integers, Floats, Floats]:
+def _near(segments: Integers, count: int, reach: int) -> tuple[Integers, Floats, Floats]:
     """Returns the normal rows of `count` at most `reach` from a segment, and how far the two nearest segments are."""
     starts, ends = segments[:, 0], segments[:, 1] - 1
     distances = np.arange(1, reach + 1)[:, None]
     rows = np.unique(np.concatenate([starts - distances, ends + distances]))
     rows = rows[(rows >= 0) & (rows < count)]
-    place = np.searchsorted(starts, rows, side="right")  # segments that start at the row or before it
-    before = rows - np.concatenate([[-np.inf, -np.inf], ends])[[place, place + 1]]
-    after = np.concatenate([starts, [np.inf, np.inf]])[[place, place + 1]] - rows
+    index = np.searchsorted(starts, rows, side="right")  # segments that start at the row or before it
+    before = rows - np.concatenate([[-np.inf, -np.inf], ends])[[index, index + 1]]
+    after = np.concatenate([starts, [np.inf, np.inf]])[[index, index + 1]] - rows
     near, second, *_ = np.sort(np.concatenate([before, after]), axis=0)
     normal = near > 0
     return rows[normal], near[normal], second[normal]
@@ -114,7 +114,7 @@ def _segments_found(misses: Integers, segments: Integers, buffer: int, threshold
     first = np.minimum.accumulate(edges)  # (buffer // 2 + 1, segments): where a segment with its buffer is found
     gaps = np.concatenate([[np.inf], starts[1:] - stops[:-1] + 1])
     shares = np.empty((len(first), thresholds))
-    for distance, found in enumerate(first):
-        merged = np.minimum.reduceat(found, np.flatnonzero(gaps > 2 * distance))
+    for distance, first_flag in enumerate(first):
+        merged = np.minimum.reduceat(first_flag, np.flatnonzero(gaps > 2 * distance))
         shares[distance] = _reached(merged, thresholds) / len(merged)
     return shares[np.arange(buffer + 1) // 2]

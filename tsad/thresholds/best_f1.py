@@ -20,12 +20,12 @@ class BestF1Spec(Spec):
 
     def fit(self, scores: NDArray[np.float64], labels: NDArray[np.bool_] | None = None) -> "BestF1Threshold":
         """Returns the best threshold for the labeled test rows; raises ValueError without a label of an anomaly."""
-        known = ~np.isnan(scores)
-        if labels is None or not labels[known].any():
+        scored = ~np.isnan(scores)
+        if labels is None or not labels[scored].any():
             raise ValueError(
                 "threshold best_f1 needs test rows with labeled anomalies; take percentile or sigma without them"
             )
-        swept = sweep(finite(scores), labels[known])
+        swept = sweep(finite(scores), labels[scored])
         return BestF1Threshold(value=float(swept.thresholds[swept.best]))
 
 

@@ -94,20 +94,20 @@ class ConformalThreshold(Threshold):
         rejected if its p-value is at most rate k / m for some k such that k - 1 others are.
         """
         block = self.spec.block
-        known = ~np.isnan(scores)
-        rows = np.concatenate([self.recent, scores[known].clip(-_WIDEST, _WIDEST)])
+        scored_rows = ~np.isnan(scores)
+        rows = np.concatenate([self.recent, scores[scored_rows].clip(-_WIDEST, _WIDEST)])
         ladder = self._ladder()
         missed = block - np.searchsorted(ladder[::-1], rows)  # rungs that a row is not above
         missed = np.concatenate([np.full(block - 1 - len(self.recent), block), missed])
-        places = len(rows) - len(self.recent) + 1  # of the scored rows, and of the one to come
-        best = np.ones(places, dtype=np.int64)
+        positions = len(rows) - len(self.recent) + 1  # of the scored rows, and of the one to come
+        best = np.ones(positions, dtype=np.int64)
         candidates = int((missed < block).sum())
         for k in range(2, min(block, candidates + 1) + 1):
             above = np.concatenate([[0], np.cumsum(missed < k)])
-            best[above[block - 1 :] - above[:places] >= k - 1] = k  # of the block - 1 rows before
+            best[above[block - 1 :] - above[:positions] >= k - 1] = k  # of the block - 1 rows before
         thresholds = ladder[best - 1]
         recent = tuple(rows[max(len(rows) - block + 1, 0) :].tolist())
-        return thresholds[np.cumsum(known) - known], self.model_copy(update={"recent": recent})
+        return thresholds[np.cumsum(scored_rows) - scored_rows], self.model_copy(update={"recent": recent})
 
     def _ladder(self) -> NDArray[np.float64]:
         """Returns the (block,) scores, descending, that a row is above if its p-value is at most rate k / block, k = 1, 2, ..."""

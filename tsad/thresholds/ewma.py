@@ -16,7 +16,7 @@ class EwmaSpec(Spec):
 
     It bears slow drift, which a fixed threshold does not. By default a flagged row is not taken in, so that an anomaly does not
     raise the threshold that should find it. Two things follow. The threshold forgets the upper tail of normal scores along with
-    the anomalies: of exponential scores a factor of 4 comes to flag 1.2 % where a fixed threshold flags 0.7 %. And after a
+    the anomalies: of exponential scores a factor of 4 flags 1.2 % where a fixed threshold flags 0.7 %. And after a
     lasting shift every row would be flagged for ever: `patience` ends that.
 
     The defaults were the best on twelve machines of SMD (rows are minutes, labels were read), in a wide plateau: F1 is

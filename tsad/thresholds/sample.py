@@ -52,8 +52,8 @@ class Sample(Spec):
 
     def joined(self, values: NDArray[np.float64]) -> Self:
         """Returns the sample of these scores and of those it stands for."""
-        kept = len(self.values)
-        weights = np.concatenate([np.full(kept, self.count / kept), np.ones(len(values))])
+        stored = len(self.values)
+        weights = np.concatenate([np.full(stored, self.count / stored), np.ones(len(values))])
         return self._weighted(np.concatenate([self.values, values]), weights)
 
     @classmethod

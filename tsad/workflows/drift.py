@@ -160,6 +160,6 @@ def _compared(comparison: Comparison, found: ColumnDrift, place: int | None) -> 
         moved=found.state == "moved",
         values=np.array(column.values),
         reference=column.shares,
-        found=tally.shares(place),
+        observed=tally.shares(place),
         ends=(float(tally.lowest[place]), float(tally.highest[place])),
     )

@@ -42,10 +42,10 @@ def draw_losses(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     epochs = np.arange(1, len(history) + 1)
     terms = sorted({name.partition("/")[2] for losses in history for name in losses})
     shown = terms if len(terms) > 2 else ["loss"]  # the sum of a single term is that term
-    for place, term in enumerate(shown):
+    for index, term in enumerate(shown):
         for side, style in (("train", "-"), ("validation", "--")):
             values = [losses.get(f"{side}/{term}", np.nan) for losses in history]
-            axes.plot(epochs, values, style, color=f"C{place}", marker=".", label=f"{side} {term}")
+            axes.plot(epochs, values, style, color=f"C{index}", marker=".", label=f"{side} {term}")
     axes.set(xlabel="epoch", ylabel="loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return finish(figure, title)
@@ -68,7 +68,7 @@ def draw_roc(
         labels: (T,) or None.
         title: Above the picture.
         others: (T,) scores by name, of which the `BEST` with the largest areas are drawn, each on the rows that it scores.
-        threshold_from: Whose labels had a hand in the flags; those of "test" are named an oracle.
+        threshold_from: Rows whose labels were used for the flags; those of "test" are named an oracle.
     """
     reason = undefined(scores, labels)
     if labels is None or reason:
@@ -78,8 +78,8 @@ def draw_roc(
     axes.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1, label="chance 0.500")
     _draw_curves(axes, scores, labels, others, _roc)
     if flags is not None:
-        known = ~np.isnan(scores)
-        _mark_flags(axes, float(flags[known & ~labels].mean()), float(flags[known & labels].mean()), threshold_from)
+        scored = ~np.isnan(scores)
+        _mark_flags(axes, float(flags[scored & ~labels].mean()), float(flags[scored & labels].mean()), threshold_from)
     axes.set(xlabel="false positive rate", ylabel="recall", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return finish(figure, title, "outside right upper")
 
@@ -101,19 +101,19 @@ def draw_precision_recall(
         labels: (T,) or None.
         title: Above the picture.
         others: (T,) scores by name, of which the `BEST` with the largest areas are drawn, each on the rows that it scores.
-        threshold_from: Whose labels had a hand in the flags; those of "test" are named an oracle.
+        threshold_from: Rows whose labels were used for the flags; those of "test" are named an oracle.
     """
     reason = undefined(scores, labels)
     if labels is None or reason:
         return empty_figure(title, reason or "")
     figure = new_figure(4.6)
     axes = figure.subplots()
-    known = ~np.isnan(scores)
-    ratio = float(labels[known].mean())
+    scored = ~np.isnan(scores)
+    ratio = float(labels[scored].mean())
     axes.axhline(ratio, color=QUIET, linestyle="--", linewidth=1, label=f"chance {ratio:.3f}")
     _draw_curves(axes, scores, labels, others, _precision_recall)
-    if flags is not None and flags[known].any():
-        precision, recall, _ = precision_recall_f1(flags[known], labels[known])
+    if flags is not None and flags[scored].any():
+        precision, recall, _ = precision_recall_f1(flags[scored], labels[scored])
         _mark_flags(axes, recall, precision, threshold_from)
     axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return finish(figure, title, "outside right upper")
@@ -134,13 +134,13 @@ def draw_f1_vs_threshold(
         labels: (T,) or None.
         thresholds: (T,), or None; where they differ, a band spans the lowest and the highest.
         title: Above the picture.
-        threshold_from: Whose labels had a hand in the thresholds; those of "test" are named an oracle.
+        threshold_from: Rows whose labels were used for the thresholds; those of "test" are named an oracle.
     """
     reason = undefined(scores, labels)
     if labels is None or reason:
         return empty_figure(title, reason or "")
-    known = ~np.isnan(scores)
-    swept = sweep(scores[known], labels[known])
+    scored = ~np.isnan(scores)
+    swept = sweep(scores[scored], labels[scored])
     figure = new_figure(3.8)
     axes = figure.subplots()
     shown = thinned(swept.f1)
@@ -182,9 +182,9 @@ def _draw_curves(
     curve: Callable[[Floats, Flags], _Curve],
 ) -> None:
     named = {
-        name: curve(each[~np.isnan(each)], labels[~np.isnan(each)])
-        for name, each in {"detector": scores, **others}.items()
-        if undefined(each, labels) is None
+        name: curve(values[~np.isnan(values)], labels[~np.isnan(values)])
+        for name, values in {"detector": scores, **others}.items()
+        if undefined(values, labels) is None
     }
     own = named.pop("detector")
     best = sorted(named.items(), key=lambda item: -item[1].area)[:BEST]

@@ -83,10 +83,10 @@ class Shades:
         count = -(-len(flags) // self._size)
         table = np.pad(flags, (0, count * self._size - len(flags))).reshape(count, self._size)
         for start, stop in runs(np.asarray(table.any(axis=1))):
-            found = (first + start * self._size, first + min(stop * self._size, len(flags)))
-            if self.stretches and self.stretches[-1][1] == found[0]:
-                found = (self.stretches.pop()[0], found[1])
-            self.stretches.append(found)
+            segment = (first + start * self._size, first + min(stop * self._size, len(flags)))
+            if self.stretches and self.stretches[-1][1] == segment[0]:
+                segment = (self.stretches.pop()[0], segment[1])
+            self.stretches.append(segment)
 
 
 class Detections:
@@ -137,9 +137,9 @@ class Detections:
         self._highest_other = float(np.nanmax(scores[~flags], initial=self._highest_other))
 
     def involved(self, count: int) -> list[str]:
-        """Returns the features that gave most to flagged rows, or if nobody knows, those that change most often."""
-        given = {name: self._shares[name] for name in self._lines if self._shares[name] > 0}
-        return [name for name, _ in Counter(given or self._moves).most_common(count)]
+        """Returns the features that gave most to flagged rows, or if that is unknown, those that change most often."""
+        explained = {name: self._shares[name] for name in self._lines if self._shares[name] > 0}
+        return [name for name, _ in Counter(explained or self._moves).most_common(count)]
 
     def draw(self, features: Sequence[str], title: str) -> Figure:
         """Returns some features one above the other, then the score and its threshold; flagged stretches are red in all of them.

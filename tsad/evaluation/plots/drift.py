@@ -21,7 +21,7 @@ class Compared:
         moved: Whether it has moved.
         values: (K,) ascending.
         reference: (2 K,) shares of the reference below, and up to, each of them in turn.
-        found: (2 K,) those of the rows.
+        observed: (2 K,) those of the rows.
         ends: Lowest and highest value of the rows.
     """
 
@@ -29,7 +29,7 @@ class Compared:
     moved: bool
     values: Floats
     reference: Floats
-    found: Floats
+    observed: Floats
     ends: tuple[float, float]
 
 
@@ -43,13 +43,13 @@ def draw_drift(compared: Sequence[Compared], title: str) -> Figure:
     lines = -(-len(compared) // COLUMNS)
     figure = new_figure(0.9 + 2.0 * lines)
     panels = figure.subplots(lines, COLUMNS, sharey=True, squeeze=False).ravel()
-    for axes, each in zip(panels, compared, strict=False):
-        low, high = min(each.values[0], each.ends[0]), max(each.values[-1], each.ends[1])
+    for axes, feature in zip(panels, compared, strict=False):
+        low, high = min(feature.values[0], feature.ends[0]), max(feature.values[-1], feature.ends[1])
         margin = 0.05 * (high - low) or 0.5
-        at = np.concatenate([[low - margin, low], each.values.repeat(2), [high, high + margin]])
-        for shares, color, name in ((each.reference, QUIET, "reference"), (each.found, INK, "rows")):
+        at = np.concatenate([[low - margin, low], feature.values.repeat(2), [high, high + margin]])
+        for shares, color, name in ((feature.reference, QUIET, "reference"), (feature.observed, INK, "rows")):
             axes.plot(at, np.concatenate([[0, 0], shares, [1, 1]]), color=color, label=name)
-        axes.set_title(each.title, fontsize=9, color=ALARM if each.moved else "black")
+        axes.set_title(feature.title, fontsize=9, color=ALARM if feature.moved else "black")
         axes.set(ylim=(-0.03, 1.03), xlim=(at[0], at[-1]))
         axes.tick_params(labelsize=8)
     for axes in panels[len(compared) :]:

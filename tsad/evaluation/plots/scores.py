@@ -44,7 +44,7 @@ def draw_scores(
         title: Above the picture.
         reported_from: First row that is reported; a line marks it if it is not the first of all.
         first_row: Number of the first row that is passed, on the axis.
-        threshold_from: Whose labels had a hand in the thresholds; those of "test" are named an oracle.
+        threshold_from: Rows whose labels were used for the thresholds; those of "test" are named an oracle.
     """
     if np.isnan(scores).all():
         return empty_figure(title, "no row has a score")
@@ -89,18 +89,18 @@ def draw_score_distribution(
         labels: (T,), or None for one histogram of all rows.
         thresholds: (T,), or None; where they differ, a band spans the lowest and the highest.
         title: Above the picture.
-        threshold_from: Whose labels had a hand in the thresholds; those of "test" are named an oracle.
+        threshold_from: Rows whose labels were used for the thresholds; those of "test" are named an oracle.
     """
-    known = ~np.isnan(scores)
-    if not known.any():
+    scored = ~np.isnan(scores)
+    if not scored.any():
         return empty_figure(title, "no row has a score")
-    kinds = {"all": (known, INK)}
+    kinds = {"all": (scored, INK)}
     if labels is not None:
-        kinds = {"normal": (known & ~labels, INK), "anomalous": (known & labels, ALARM)}
+        kinds = {"normal": (scored & ~labels, INK), "anomalous": (scored & labels, ALARM)}
     figure = new_figure(3.8)
     axes = figure.subplots()
     heavy = is_heavy(scores)
-    values, edges = scores, np.histogram_bin_edges(scores[known], BINS)
+    values, edges = scores, np.histogram_bin_edges(scores[scored], BINS)
     if heavy:
         values = np.maximum(scores, lowest_shown(scores))
         edges = np.geomspace(np.nanmin(values), np.nanmax(values), BINS + 1)

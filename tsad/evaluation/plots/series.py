@@ -97,7 +97,7 @@ def draw_series(
     """
     moves = (np.diff(values, axis=0) != 0).sum(axis=0)
     chosen = np.sort(np.argsort(-moves, kind="stable")[:SHOWN])
-    lines = [(features[place], values[:, place], INK) for place in chosen]
+    lines = [(features[index], values[:, index], INK) for index in chosen]
     if scores is not None:
         lines.append(("score", scores, "black"))
     heights = [1.0] * len(lines) + [0.3] * (flags is not None)
@@ -118,9 +118,9 @@ def draw_series(
 
 def _stretch(scores: Floats, labels: Flags | None) -> slice:
     """Returns the rows around the labeled event that holds the highest score, or around the highest score."""
-    known = ~np.isnan(scores)
-    labeled = known if labels is None else known & labels
-    highest = int(np.where(labeled if labeled.any() else known, scores, -np.inf).argmax())
+    scored = ~np.isnan(scores)
+    labeled = scored if labels is None else scored & labels
+    highest = int(np.where(labeled if labeled.any() else scored, scores, -np.inf).argmax())
     events = runs(labels) if labels is not None else []
     start, stop = next((event for event in events if event[0] <= highest < event[1]), (highest, highest + 1))
     margin = max(MARGIN, stop - start)

@@ -57,11 +57,11 @@ def undefined(scores: Floats, labels: Flags | None) -> str | None:
     """Returns why no picture of scores against labels can be drawn, or None if it can."""
     if labels is None:
         return "no labels"
-    known = labels[~np.isnan(scores)]
-    if not len(known):
+    scored_labels = labels[~np.isnan(scores)]
+    if not len(scored_labels):
         return "no row has a score"
-    if known.all() or not known.any():
-        return f"all {len(known)} rows are {'anomalous' if known.all() else 'normal'}"
+    if scored_labels.all() or not scored_labels.any():
+        return f"all {len(scored_labels)} rows are {'anomalous' if scored_labels.all() else 'normal'}"
     return None
 
 
@@ -114,8 +114,8 @@ def shade(
     axes: Axes, flags: Flags | None, *, label: str = "", color: str = ALARM, alpha: float = 0.22, first: int = 0
 ) -> None:
     """Shades the stretches of (T,) flags from bottom to top; a single row of a long series shows too."""
-    found = [] if flags is None else [(first + start, first + stop) for start, stop in runs(flags)]
-    shade_rows(axes, found, label=label, color=color, alpha=alpha)
+    segments = [] if flags is None else [(first + start, first + stop) for start, stop in runs(flags)]
+    shade_rows(axes, segments, label=label, color=color, alpha=alpha)
 
 
 def shade_rows(
