@@ -7,6 +7,7 @@ import pytest
 
 from tests.serving.services import LENGTH, csv, service, split
 from tsad.detector.detector import Detector
+from tsad.evaluation.registry import HEADLINES
 from tsad.serving.monitoring import LOG
 
 JSON, CSV = "application/json", "text/csv"
@@ -137,6 +138,7 @@ def test_it_describes_the_model(client, detector, folder):
     assert (card["name"], card["version"], card["uri"]) == (None, None, str(folder / "detector"))
     assert (card["kind"], card["lookback"], card["lookahead"]) == ("pca_error", LENGTH - 1, 0)
     assert card["labels_used"]["tsad.labels_used.training"] == "nothing"
+    assert card["headlines"] == list(HEADLINES)
     assert client.get("/api/versions").json == []
 
 

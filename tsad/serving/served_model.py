@@ -18,6 +18,7 @@ from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scorer import Scorer
+from tsad.evaluation.registry import HEADLINES
 from tsad.registry.load import ModelFolder, model_folder
 from tsad.registry.log import PYFUNC, requirements, signature
 from tsad.registry.register import list_versions, resolve
@@ -85,6 +86,7 @@ class Served:
             "threshold": described(detector.threshold),
             "labels_used": provenance_tags(detector.provenance),
             "metrics": dict(origin.metrics),
+            "headlines": list(HEADLINES),
         }
 
     def versions(self) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import { ask } from "./api.js";
 import { clock, element, even, facts, figure, find, table, tell } from "./dom.js";
 
-const COMPARED = ["ranking/vus_pr", "ranking/pr_auc", "deployable/f1", "event/f1", "affiliation/f1", "oracle/best_f1"];
 const BASELINES = /^baseline\/([^/]+)\/(.+)$/;
 const ORACLE = "Oracle: this figure read the labels of the very rows that it is reported on; no one reaches it in operation.";
 
@@ -13,7 +12,7 @@ export async function openModel() {
   try {
     const [model, versions] = await Promise.all([ask("/api/model"), ask("/api/versions")]);
     showModel(model);
-    showVersions(versions, model.version);
+    showVersions(versions, model);
   } catch (error) {
     tell(line, error.message, true);
   }
@@ -28,7 +27,7 @@ function showModel(model) {
     ["Labels used", labels(model.labels_used)],
     ["Features", `${model.features.length}: ${model.features.join(", ")}`],
     ["Rows of context", `${model.lookback} before and ${model.lookahead} after each row`],
-  ]), element("h2", {}, "Metrics"), metrics(model.metrics));
+  ]), element("h2", {}, "Metrics"), metrics(model.metrics, model.headlines));
 }
 
 function labels(used) {
@@ -37,12 +36,12 @@ function labels(used) {
   return said.map(([part, whose]) => `${part}: ${whose === "nothing" ? "none" : `labels of ${whose}`}`).join("; ");
 }
 
-function metrics(values) {
+function metrics(values, headlines) {
   const own = Object.entries(values).filter(([name]) => !BASELINES.test(name));
   if (!own.length) return element("p", { className: "hint" }, "None are recorded with it.");
   const rival = bestBaseline(values);
   const headings = ["Metric", "Value", ...(rival.size ? ["Best baseline"] : [])];
-  const lines = own.sort(([one], [other]) => rank(one) - rank(other) || one.localeCompare(other)).map(([name, value]) =>
+  const lines = own.sort(([one], [other]) => rank(one, headlines) - rank(other, headlines) || one.localeCompare(other)).map(([name, value]) =>
     [metric(name), even(value), ...(rival.size ? [rivalCell(rival.get(name))] : [])]);
   const parts = [table("Metrics", headings, lines, [1, 2])];
   if (own.some(([name]) => isOracle(name))) parts.push(element("p", { className: "hint" }, ORACLE));
@@ -63,17 +62,17 @@ const rivalCell = (found) => (found ? element("span", {}, even(found.value), ele
 
 const isOracle = (name) => name.startsWith("oracle/");
 
-const rank = (name) => (COMPARED.includes(name) ? COMPARED.indexOf(name) : COMPARED.length + isOracle(name));
+const rank = (name, headlines) => (headlines.includes(name) ? headlines.indexOf(name) : headlines.length + isOracle(name));
 
 const metric = (name) => (isOracle(name)
   ? element("span", { className: "oracle", title: ORACLE }, name) : name);
 
-function showVersions(versions, current) {
+function showVersions(versions, { version: current, headlines }) {
   if (!versions.length) {
     find("#versions").replaceChildren(element("p", { className: "hint" }, "The service runs from a folder; there is no registry to list."));
     return;
   }
-  const compared = COMPARED.filter((name) => versions.some(({ metrics: values }) => name in values));
+  const compared = headlines.filter((name) => versions.some(({ metrics: values }) => name in values));
   const lines = versions.map(({ version, aliases, created, run_id: run, metrics: values }) => [
     element("span", {}, version, version === current ? " (in use)" : ""),
     element("span", {}, ...aliases.map((alias) => element("span", { className: alias === "champion" ? "tag main" : "tag" }, alias))),
