@@ -78,7 +78,9 @@ def test_pytorch_alone_is_locked_without_hashes():
     assert [(one.name, hashes) for one, hashes in LOCKS[TORCH]] == [("torch", [])]
 
 
-@pytest.mark.parametrize("requirement", sorted({*required(), *required("all"), *required("dev")}, key=str), ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "requirement", sorted({*required(), *required("all"), *required("dev")}, key=str), ids=lambda one: one.name
+)
 def test_a_dependency_is_locked_within_its_range(requirement):
     assert locked_version(requirement.name) in requirement.specifier
 

@@ -18,13 +18,13 @@ from tsad.detector.scoring import ScoringSpec
 from tsad.drift import Profile
 from tsad.models.baselines.principal import PcaErrorSpec
 from tsad.series import Series
-from tsad.serving.app import Limits, Surroundings, create_app
-from tsad.serving.jobs import Runner
-from tsad.serving.middleware import Rules
+from tsad.serving.app import Dependencies, Limits, create_app
+from tsad.serving.jobs import JobRunner
+from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.served_model import open_model
 
 LENGTH = 4
-NO_SEARCH = Runner(("false",), {}, lambda folder: [])
+NO_SEARCH = JobRunner(("false",), {}, lambda folder: [])
 """Fails whatever it is to search."""
 
 
@@ -93,12 +93,16 @@ class Client:
 
 @contextmanager
 def service(
-    detector: Path, state: Path, rules: Rules | None = None, limits: Limits | None = None, runner: Runner = NO_SEARCH
+    detector: Path,
+    state: Path,
+    rules: SecurityPolicy | None = None,
+    limits: Limits | None = None,
+    runner: JobRunner = NO_SEARCH,
 ) -> Iterator[Client]:
     """Runs the service of a saved detector until the block ends."""
     state.mkdir(parents=True, exist_ok=True)
-    surroundings = Surroundings(state, runner, lambda done: None)
-    app = create_app(open_model(str(detector), state), surroundings, rules or Rules(), limits or Limits())
+    dependencies = Dependencies(state, runner, lambda done: None)
+    app = create_app(open_model(str(detector), state), dependencies, rules or SecurityPolicy(), limits or Limits())
     server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_config=None, server_header=False, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()

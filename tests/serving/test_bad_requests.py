@@ -10,7 +10,7 @@ import pytest
 
 from tests.serving.services import Client, saved_detector, service
 from tsad.serving.app import Limits
-from tsad.serving.middleware import Rules
+from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.stream_sessions import StreamLimits
 
 MAX_BYTES, MAX_ROWS = 200_000, 300
@@ -25,7 +25,7 @@ def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("service")
     saved_detector(folder / "detector")
     limits = Limits(rows=MAX_ROWS, streams=StreamLimits(streams=40))
-    with service(folder / "detector", folder / "state", Rules(max_bytes=MAX_BYTES), limits) as client:
+    with service(folder / "detector", folder / "state", SecurityPolicy(max_bytes=MAX_BYTES), limits) as client:
         yield client
 
 
@@ -392,7 +392,7 @@ TRAIN_PREDICT = [
     Bad("neither", {}, says="give y_true, or use_synthetic: true, and not both"),
     Bad("both", {"y_true": SERIES, "use_synthetic": True}, says="give y_true, or use_synthetic: true, and not both"),
     Bad("no series", {"use_synthetic": False}, says="give y_true, or use_synthetic: true"),
-    Bad("too short a series", {"y_true": SERIES[:99]}, says="y_true: .*at least 100 items"),
+    Bad("too short a series", {"y_true": SERIES[:11]}, says="y_true: .*at least 12 items"),
     Bad("too long a series", {"y_true": [1] * 20_001}, says="y_true: .*at most 20000 items"),
     Bad("no list", {"y_true": "1,2,3"}, says="y_true: .*but got '1,2,3'"),
     Bad("a series of nothing but faults", {"y_true": [False, "x"] * 15_000}, says="y_true.0: .*number, but got False"),
@@ -550,12 +550,12 @@ def test_a_name_of_the_loopback_is_welcome(client, host):
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1.evil.example", "x"]
+    "source", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1.evil.example", "x"]
 )
 @pytest.mark.parametrize("path", ["/api/score", "/invocations", "/api/recalibrate", "/train_predict"])
-def test_another_origin_cannot_post(client, origin, path):
-    headers = {"Origin": origin, "Content_Type": JSON}
-    refused(client, "POST", path, Bad("origin", "{}", "Origin must be the service itself", 403, headers))
+def test_another_origin_cannot_post(client, source, path):
+    headers = {"Origin": source, "Content_Type": JSON}
+    refused(client, "POST", path, Bad("source", "{}", "Origin must be the service itself", 403, headers))
 
 
 def test_the_page_itself_can_post(client):

@@ -6,17 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.processes import PYTHON, environment
-from tsad.experiment import ExperimentConfig
-from tsad.selection.trial import Candidate, Trial
+from tsad.selection.trial import Trial
 from tsad.serving import jobs as module
-from tsad.serving.errors import Refusal
-from tsad.serving.jobs import LOG, OUTPUTS, SPACE, JobLimits, Jobs, Runner, Task, search_runner
-from tsad.spec import parse
+from tsad.serving.errors import RequestError
+from tsad.serving.jobs import LOG, OUTPUTS, SPACE, JobLimits, JobRunner, Jobs, JobSpec, search_runner
+from tsad.tuning.algorithms.contract import CandidateFactory
+from tsad.tuning.quickstart import quickstart_space
+from tsad.tuning.space import Space
 
 ENVIRONMENT = environment(PYTHONDONTWRITEBYTECODE="1")
 WRITES = "import os, pathlib; pathlib.Path('seen').write_text(os.environ['TSAD_OUTPUT_DIR'])"
@@ -25,14 +27,14 @@ FAILS = "import sys; print('first line', flush=True); sys.exit('DataError: nothi
 
 
 def task(kind="search", conclude=lambda folder: {"seen": (folder / "seen").read_text()}):
-    return Task(kind, {"search": {"trials": 3}}, lambda folder: (folder / "rows.csv").write_text("a\n1\n"), conclude)
+    return JobSpec(kind, {"search": {"trials": 3}}, lambda folder: (folder / "rows.csv").write_text("a\n1\n"), conclude)
 
 
-def with_jobs(folder, code, work, limits=None, look=lambda folder: []):
+def with_jobs(folder, code, work, limits=None, read_progress=lambda folder: []):
     """Returns what `work` returns, a coroutine that gets jobs whose searches run `code`."""
 
     async def run():
-        jobs = Jobs(folder, Runner((sys.executable, "-c", code), ENVIRONMENT, look), limits or JobLimits())
+        jobs = Jobs(folder, JobRunner((sys.executable, "-c", code), ENVIRONMENT, read_progress), limits or JobLimits())
         try:
             return await work(jobs)
         finally:
@@ -107,7 +109,7 @@ def test_no_more_jobs_wait_than_allowed(tmp_path):
         running = jobs.submit(task())
         await begun(jobs, running)
         jobs.submit(task())
-        with pytest.raises(Refusal, match="1 jobs wait already, no more may; ask again later") as caught:
+        with pytest.raises(RequestError, match="1 jobs wait already, no more may; ask again later") as caught:
             jobs.submit(task())
         return caught.value
 
@@ -152,7 +154,7 @@ def test_a_service_that_begins_again_has_forgotten_its_jobs(tmp_path):
     assert list((tmp_path / "jobs").iterdir())
 
     async def work(jobs):
-        with pytest.raises(Refusal, match=r"no job 'f+'; a service that was restarted has forgotten"):
+        with pytest.raises(RequestError, match=r"no job 'f+'; a service that was restarted has forgotten"):
             jobs.find("f" * 32)
 
     with_jobs(tmp_path / "jobs", WRITES, work)
@@ -174,24 +176,24 @@ def test_old_jobs_are_forgotten_with_their_files(tmp_path, monkeypatch):
     assert first not in left
 
 
-def test_progress_shows_what_the_params_came_to(tmp_path):
-    params = {"model": 0, "model.hidden": 1, "training.learning_rate": 0.01}
-    values = {
-        "data": {"kind": "synthetic"},
-        "model": {"kind": "lstm_ae", "hidden": 64},
-        "training": {"learning_rate": 0.01},
-    }
-    experiment = parse(ExperimentConfig, values, "a test")
-    tried, trying = Candidate(0, 0, params, experiment), Candidate(1, 0, params, experiment)
-    seen = [(tried, Trial(tried, "finished", 0.5, 1.0)), (trying, None)]
+def test_progress_shows_the_values_of_conditional_hyperparameters(tmp_path):
+    space = quickstart_space({"kind": "synthetic"}, trials=3)
+    template = {name: section for name, section in space.items() if name != "search"}
+    factory = CandidateFactory(Space(template), seed=0)
+    candidates = [factory.candidate(lambda: ({}, ()), generation=0) for _ in range(12)]
+    seen = [(candidates[0], Trial(candidates[0], "finished", 0.5, 1.0)), *((each, None) for each in candidates[1:])]
 
     async def work(jobs):
-        return jobs.described(jobs.submit(task()))["progress"]
+        return jobs.described(jobs.submit(replace(task(), space=space)))["progress"]
 
-    progress = with_jobs(tmp_path / "jobs", WRITES, work, look=lambda folder: seen)
+    progress = with_jobs(tmp_path / "jobs", WRITES, work, read_progress=lambda folder: seen)
     assert (progress["done"], progress["total"], progress["best"]) == (1, 3, 0.5)
-    assert [(each["state"], each["value"]) for each in progress["trials"]] == [("finished", 0.5), ("running", None)]
-    assert progress["trials"][0]["params"] == {"model": "lstm_ae", "model.hidden": 64, "training.learning_rate": 0.01}
+    assert [each["state"] for each in progress["trials"][:2]] == ["finished", "running"]
+    for candidate, shown in zip(candidates, progress["trials"], strict=True):
+        assert len(shown["params"]) == len(candidate.params)
+        assert shown["params"]["model"] == candidate.experiment.model.kind
+        assert None not in shown["params"].values()
+    assert any("hidden" in name for shown in progress["trials"] for name in shown["params"])
     json.dumps(progress)
 
 
@@ -205,7 +207,7 @@ def test_a_search_is_tracked_where_the_service_is_and_does_not_know_its_token(mo
     assert search_runner("http://mlflow:5000", Path(), list).environment["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
 
 
-# --- the leash ---
+# --- the supervisor ---
 
 LEASHED = (PYTHON, "-m", "tsad.serving.child_supervisor", PYTHON, "-c")
 
@@ -240,7 +242,7 @@ def alive(pid):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks /proc whether a process lives")
 def test_a_command_does_not_outlive_an_owner_that_is_killed(tmp_path):
-    """The owner starts the leash and is killed, as the service may be."""
+    """The owner starts the supervisor and is killed, as the service may be."""
     command = (
         "import os, time; open('pid.new', 'w').write(str(os.getpid())); os.replace('pid.new', 'pid'); time.sleep(60)"
     )

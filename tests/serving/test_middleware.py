@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from tsad.serving.errors import CODES, Refusal
-from tsad.serving.middleware import Guard, Rules
+from tsad.serving.errors import CODES, RequestError
+from tsad.serving.middleware import SecurityMiddleware, SecurityPolicy
 
 SECONDS = 0.05
 
@@ -19,7 +19,7 @@ async def echo(scope, receive, send):
     if text == "fail":
         raise KeyError("the secret of the house")
     if text == "refuse":
-        raise Refusal(409, "not now", details={"rows_total": 7})
+        raise RequestError(409, "not now", details={"rows_total": 7})
     if text == "sleep":
         await asyncio.sleep(60)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"x-own", b"1")]})
@@ -46,11 +46,11 @@ async def talk(rules, parts, path="/x", method="POST", patience=None, **headers)
     given = {"host": "localhost", **headers}
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": raw}
-    await Guard(echo, rules, patience or {})(scope, receive, send)
+    await SecurityMiddleware(echo, rules, patience or {})(scope, receive, send)
     return sent, waiting
 
 
-def asked(rules=Rules(), parts=(b"hello",), **request):  # noqa: B008 (frozen)
+def asked(rules=SecurityPolicy(), parts=(b"hello",), **request):  # noqa: B008 (frozen)
     """Returns status, headers and body of the answer."""
     sent, _ = asyncio.run(talk(rules, parts, **request))
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
@@ -77,27 +77,27 @@ def test_every_answer_has_the_headers_that_keep_a_browser_safe():
 
 @pytest.mark.parametrize("parts", [[b"a" * 10], [b"a" * 5, b"a" * 5]])
 def test_a_body_of_the_limit_passes_and_one_byte_more_does_not(parts):
-    assert asked(Rules(max_bytes=10), parts)[0] == 200
-    answer = asked(Rules(max_bytes=9), parts)
+    assert asked(SecurityPolicy(max_bytes=10), parts)[0] == 200
+    answer = asked(SecurityPolicy(max_bytes=9), parts)
     assert answer[0] == 413
     assert message(answer) == "a body must not exceed 9 bytes, but has 10 or more; send the rows in parts"
 
 
 def test_a_body_that_is_too_large_is_read_to_its_end_but_not_without_end():
-    _, left = asyncio.run(talk(Rules(max_bytes=10), [b"a" * 10] * 3))
+    _, left = asyncio.run(talk(SecurityPolicy(max_bytes=10), [b"a" * 10] * 3))
     assert len(left) == 0
-    _, left = asyncio.run(talk(Rules(max_bytes=10), [b"a" * 10] * 100))
+    _, left = asyncio.run(talk(SecurityPolicy(max_bytes=10), [b"a" * 10] * 100))
     assert len(left) > 90
 
 
 def test_a_body_that_says_that_it_is_far_too_large_is_not_read():
-    sent, left = asyncio.run(talk(Rules(max_bytes=10), [b"a"] * 5, content_length="10000000000"))
+    sent, left = asyncio.run(talk(SecurityPolicy(max_bytes=10), [b"a"] * 5, content_length="10000000000"))
     assert sent[0]["status"] == 413
     assert len(left) == 5
 
 
 def test_a_body_that_does_not_come_is_not_waited_for():
-    answer = asked(Rules(read_seconds=SECONDS), [b"ab", None])
+    answer = asked(SecurityPolicy(read_seconds=SECONDS), [b"ab", None])
     assert answer[0] == 408
     assert message(answer) == f"a body must come within {SECONDS:g} s, but 2 bytes came; send it faster"
 
@@ -108,22 +108,22 @@ def test_who_hangs_up_gets_no_answer():
 
     sent = []
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
-    asyncio.run(Guard(echo, Rules(), {})(scope, gone, sent.append))
+    asyncio.run(SecurityMiddleware(echo, SecurityPolicy(), {})(scope, gone, sent.append))
     assert sent == []
 
 
 def test_an_answer_that_does_not_begin_is_not_waited_for():
-    answer = asked(Rules(answer_seconds=SECONDS), [b"sleep"])
+    answer = asked(SecurityPolicy(answer_seconds=SECONDS), [b"sleep"])
     assert answer[0] == 504
     assert message(answer) == f"an answer must begin within {SECONDS:g} s; send fewer rows"
 
 
 def test_an_answer_that_has_begun_may_take_its_time():
-    assert asked(Rules(answer_seconds=SECONDS), [b"slowly"])[2] == "slowly"
+    assert asked(SecurityPolicy(answer_seconds=SECONDS), [b"slowly"])[2] == "slowly"
 
 
 def test_some_paths_have_more_time():
-    answer = asked(Rules(answer_seconds=SECONDS), [b"sleep"], path="/slow", patience={"/slow": 2 * SECONDS})
+    answer = asked(SecurityPolicy(answer_seconds=SECONDS), [b"sleep"], path="/slow", patience={"/slow": 2 * SECONDS})
     assert message(answer).startswith(f"an answer must begin within {3 * SECONDS:g} s")
 
 
@@ -143,7 +143,7 @@ def test_a_refusal_says_what_it_says():
 
 
 def test_a_long_message_is_cut():
-    refusal = Refusal(400, "x" * 5000)
+    refusal = RequestError(400, "x" * 5000)
     assert len(refusal.message) == 1000
     assert refusal.message.endswith("...")
 
@@ -157,15 +157,15 @@ def test_every_status_has_a_code_of_its_own():
 
 @pytest.mark.parametrize("host", ["tsad.example", "TSAD.example:5001", "tsad.example."])
 def test_a_host_that_was_allowed_is_welcome(host):
-    assert asked(Rules(hosts=("Tsad.Example",)), host=host)[0] == 200
-    assert asked(Rules(hosts=("other.example",)), host=host)[0] == 403
+    assert asked(SecurityPolicy(hosts=("Tsad.Example",)), host=host)[0] == 200
+    assert asked(SecurityPolicy(hosts=("other.example",)), host=host)[0] == 403
 
 
 def test_the_names_of_the_listening_address_are_not_welcome_by_themselves():
     assert asked(host="0.0.0.0:5001")[0] == 403
 
 
-TOKEN = Rules(token="s3cret-é")
+TOKEN = SecurityPolicy(token="s3cret-é")
 
 
 @pytest.mark.parametrize("given", ["Bearer s3cret-é", "bearer  s3cret-é "])
@@ -206,7 +206,7 @@ def test_whatever_is_no_request_of_http_passes():
         async def send(message):
             sent.append(message)
 
-        await Guard(application, Rules(), {})({"type": "lifespan"}, None, send)
+        await SecurityMiddleware(application, SecurityPolicy(), {})({"type": "lifespan"}, None, send)
         return sent
 
     assert asyncio.run(run()) == ["lifespan"]

@@ -8,8 +8,8 @@ import pytest
 from tests.serving.services import saved_detector
 from tsad.drift import PROFILE, Drift, Profile
 from tsad.errors import DataError, DetectorError
-from tsad.serving.errors import Refusal
-from tsad.serving.monitoring import LOG, MOST, THRESHOLD, Recent
+from tsad.serving.errors import RequestError
+from tsad.serving.monitoring import LOG, MOST, THRESHOLD, RecentRows
 from tsad.serving.served_model import open_model
 
 
@@ -29,7 +29,7 @@ def served(folder, rows):
 
 
 def recent_of(served, state, note=lambda done: None):
-    return Recent(served, state, note)
+    return RecentRows(served, state, note)
 
 
 def filled(recent, rows, served, times=3):
@@ -71,7 +71,7 @@ def test_of_the_scored_rows_the_share_that_was_flagged_is_told_beside_that_of_th
     recent.take(rows.values, scores, flags)
     found = recent.drift()
     assert found["alarms"] == 10 / 80
-    assert found["expected_alarms"] == Profile.load(served.origin.folder.detector).alarms > 0
+    assert found["expected_alarms"] == Profile.load(served.source.folder.detector).alarms > 0
 
 
 def test_nothing_is_said_of_no_rows_and_of_a_model_without_profile(served, folder, rows, tmp_path):
@@ -119,7 +119,7 @@ def test_the_last_recalibration_is_undone_once_also_after_a_restart(served, fold
     assert len((tmp_path / LOG).read_text().splitlines()) == len(told) == 3
     for each in (recent, recent_of(once_more := open_model(str(folder / "detector"), folder), tmp_path)):
         with pytest.raises(
-            Refusal, match="the last recalibration can be undone, once, but there is none; recalibrate first"
+            RequestError, match="the last recalibration can be undone, once, but there is none; recalibrate first"
         ):
             each.undo()
     assert once_more.detector.threshold == better

@@ -10,8 +10,8 @@ from tests.serving.services import saved_detector
 from tsad.detector.detector import Detector
 from tsad.series import Series
 from tsad.serving import stream_sessions as live
-from tsad.serving.errors import Refusal
-from tsad.serving.executor import Workers
+from tsad.serving.errors import RequestError
+from tsad.serving.executor import ScoringExecutor
 from tsad.serving.stream_sessions import NewStream, StreamLimits, Streams
 from tsad.thresholds.threshold import GivenThreshold
 
@@ -43,14 +43,14 @@ def in_turn(streams, number, work):
     """Returns what `work` returns of the held stream."""
 
     async def run():
-        async with streams.held(number) as seat:
-            return work(seat)
+        async with streams.held(number) as session:
+            return work(session)
 
     return asyncio.run(run())
 
 
 def pushed(streams, number, values, after=None):
-    return in_turn(streams, number, lambda seat: streams.push(seat, values, None, after)[0])
+    return in_turn(streams, number, lambda session: streams.push(session, values, None, after)[0])
 
 
 def test_what_was_answered_is_on_the_disk(tmp_path, detector, rows):
@@ -94,19 +94,19 @@ def test_streams_are_let_go_from_memory_and_come_back(tmp_path, detector, rows):
     for first in (0, 10):
         for number in numbers:
             assert pushed(streams, number, rows[first : first + 10], after=first)["rows_total"] == first + 10
-    assert sum(seat.stream is not None for seat in streams._seats.values()) == 2
+    assert sum(session.stream is not None for session in streams._sessions.values()) == 2
 
 
 def test_one_that_nobody_used_for_long_makes_room_and_others_do_not(tmp_path, detector, rows):
     streams = opened(tmp_path, detector, streams=2, idle_seconds=1000)
     old, young = begun(streams), begun(streams)
-    with pytest.raises(Refusal, match="2 streams are open, no more may be; delete one"):
+    with pytest.raises(RequestError, match="2 streams are open, no more may be; delete one"):
         streams.begin(NewStream())
     for path in (tmp_path / "streams" / old).iterdir():
         os.utime(path, (1, 1))
     newest = begun(streams)
     assert {path.name for path in (tmp_path / "streams").iterdir()} == {young, newest}
-    with pytest.raises(Refusal, match="no stream"):
+    with pytest.raises(RequestError, match="no stream"):
         in_turn(streams, old, streams.describe)
 
 
@@ -134,9 +134,9 @@ def test_who_waits_for_a_stream_that_is_deleted_does_not_find_it(tmp_path, detec
     number = begun(streams)
 
     async def remove():
-        async with streams.held(number) as seat:
+        async with streams.held(number) as session:
             await asyncio.sleep(0.01)
-            streams.remove(seat)
+            streams.remove(session)
 
     async def use():
         async with streams.held(number):
@@ -155,7 +155,7 @@ def test_who_waits_for_a_stream_that_is_deleted_does_not_find_it(tmp_path, detec
 
 def test_work_that_nobody_waits_for_keeps_its_place_until_it_is_done():
     async def run():
-        workers, gate = Workers(1), asyncio.Event()
+        workers, gate = ScoringExecutor(1), asyncio.Event()
 
         async def work():
             await gate.wait()
@@ -189,7 +189,7 @@ def test_only_so_many_requests_are_worked_on_and_wait():
         inside -= 1
 
     async def run():
-        workers = Workers(2, waiting=3)
+        workers = ScoringExecutor(2, waiting=3)
         found = await asyncio.gather(*(workers.take(work) for _ in range(7)), return_exceptions=True)
         return found, workers.waiting
 

@@ -10,7 +10,8 @@ import yaml
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.serving.services import saved_detector
 from tsad.data.sets.synthetic import SyntheticSpec
-from tsad.errors import DataError
+from tsad.data.split import SplitSpec, split
+from tsad.errors import DataError, SpecError
 from tsad.experiment import ExperimentConfig, run
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.jobs import OUTPUTS, SPACE
@@ -19,10 +20,12 @@ from tsad.serving.search_jobs import LEAST_ROWS, ROWS, task_of_search
 from tsad.serving.served_model import open_model
 from tsad.serving.train_predict import LEAST_ROWS as SHORTEST
 from tsad.serving.train_predict import MOST_ROWS as LONGEST
-from tsad.serving.train_predict import Question, task_of
+from tsad.serving.train_predict import TrainPredictRequest, task_of
 from tsad.spec import parse, put, write_yaml
 from tsad.tuning.algorithms.grid import combinations
 from tsad.tuning.spec import read_search
+from tsad.workflows.search import search
+from tsad.workflows.serve import _trials
 
 KEYS = {
     "y_pred",
@@ -52,18 +55,18 @@ def prepared(task, folder):
 
 
 def questioned(**values):
-    return parse(Question, values, "body")
+    return parse(TrainPredictRequest, values, "body")
 
 
 @pytest.fixture(params=["shortest", "longest", "synthetic"])
-def question(request):
+def prediction_request(request):
     if request.param == "synthetic":
         return questioned(use_synthetic=True)
     return questioned(y_true=wave(SHORTEST if request.param == "shortest" else LONGEST))
 
 
-def test_the_space_is_the_classic_one(question, tmp_path):
-    space = prepared(task_of(question, list), tmp_path).space
+def test_the_space_is_the_classic_one(prediction_request, tmp_path):
+    space = prepared(task_of(prediction_request, list), tmp_path).space
     assert sum(1 for _ in combinations(space, {})) == 288
     assert set(space.params) == {
         "model.cell",
@@ -74,20 +77,50 @@ def test_the_space_is_the_classic_one(question, tmp_path):
     }
 
 
-def test_the_search_registers_nothing_and_reads_no_label(question, tmp_path):
-    spec = prepared(task_of(question, list), tmp_path).spec
+def test_the_search_registers_nothing_and_reads_no_label(prediction_request, tmp_path):
+    spec = prepared(task_of(prediction_request, list), tmp_path).spec
     assert spec.registered is None
     assert spec.maximize.labels_used == "nothing"
     assert spec.parallel * spec.cpus == 2
 
 
-def test_training_costs_about_the_same_however_long_the_series_is(question, tmp_path):
-    search = prepared(task_of(question, list), tmp_path)
+def test_training_costs_about_the_same_however_long_the_series_is(prediction_request, tmp_path):
+    search = prepared(task_of(prediction_request, list), tmp_path)
     template = search.space.template
     rows = len((tmp_path / ROWS).read_text().splitlines()) - 1
     windows = rows / template["window"]["stride"]
-    assert 30 <= windows <= 2200
+    assert 12 <= windows <= 2200
     assert windows * template["training"]["epochs"] < 10_000
+
+
+@pytest.mark.parametrize("rows", [SHORTEST, 13, 15, 20, 39, 40, 41, 99, 100])
+def test_every_part_of_a_short_series_has_room_for_windows(rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    search = prepared(task_of(questioned(y_true=wave(rows)), list), tmp_path)
+    template = search.space.template
+    length = template["window"]["length"]
+    parts = split(search.data.load(tmp_path), parse(SplitSpec, template["split"], "split"), length)
+    assert len(parts.fit) >= length
+    assert len(parts.validation) > length  # two scores at least, which the threshold needs
+    assert search.trials == (4 if rows < 100 else 12)
+
+
+def test_fewer_rows_than_fit_into_the_parts_are_refused():
+    with pytest.raises(SpecError, match=f"y_true: .*at least {SHORTEST} items"):
+        questioned(y_true=wave(SHORTEST - 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [SHORTEST, 15])
+def test_a_short_series_is_searched_and_answered(rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = task_of(questioned(y_true=wave(rows)), _trials)
+    task.prepare(tmp_path)
+    search(json.loads(json.dumps(task.space)), {"training.epochs": 2})
+    answer = task.conclude(tmp_path)
+    assert answer.keys() == KEYS
+    assert len(answer["y_pred"]) == rows
+    assert answer["search_summary"]["configs_evaluated"] == 4
 
 
 # --- what is made of a search ---
@@ -98,9 +131,11 @@ def concluded(request, tmp_path_factory):
     """Question, answer and the champion's experiment, of a search whose only trial ran one short epoch."""
     folder = tmp_path_factory.mktemp("job")
     asked = {"use_synthetic": True} if request.param else {"y_true": wave(400, wild=[350, 360])}
-    question = questioned(**asked, sigma=2.5)
+    prediction_request = questioned(**asked, sigma=2.5)
     candidate = Candidate(0, 2, {}, {"model": {"kind": "recurrent_forecaster"}})
-    task = task_of(question, lambda place: [(candidate, Trial(candidate, "finished", 0.0, 1.0)), (candidate, None)])
+    task = task_of(
+        prediction_request, lambda place: [(candidate, Trial(candidate, "finished", 0.0, 1.0)), (candidate, None)]
+    )
     prepared(task, folder)
     chosen = {"cell": "gru", "layers": 2, "hidden": 32, "dropout": 0.1}
     values = put(
@@ -113,7 +148,7 @@ def concluded(request, tmp_path_factory):
     run(experiment, experiment.data.load(folder)).detector.save(champion / "detector")
     write_yaml(champion / "experiment.yaml", experiment, "champion")
     series = np.genfromtxt(folder / ROWS, skip_header=1)
-    return question, task.conclude(folder), experiment, series
+    return prediction_request, task.conclude(folder), experiment, series
 
 
 def test_the_answer_has_exactly_the_promised_keys_and_is_json(concluded):
@@ -138,13 +173,13 @@ def test_every_row_but_the_first_ones_has_a_forecast(concluded):
 
 
 def test_anomalies_have_residuals_above_the_mean_and_sigma_deviations(concluded):
-    question, answer, _, series = concluded
+    prediction_request, answer, _, series = concluded
     residuals = np.abs(series - np.array(answer["y_pred"], float))
     known = residuals[~np.isnan(residuals)]
     assert answer["threshold"] == pytest.approx(known.mean() + 2.5 * known.std(), rel=1e-5)
     assert answer["anomalies"] == [row for row, value in enumerate(residuals) if value > answer["threshold"]]
     assert answer["count"] == len(answer["anomalies"]) > 0
-    if question.y_true is not None:
+    if prediction_request.y_true is not None:
         assert {350, 360} <= set(answer["anomalies"])
 
 
@@ -164,9 +199,9 @@ def test_errors_are_those_of_the_forecasts_in_units_of_the_series(concluded):
 
 
 def test_only_a_series_with_labels_says_how_right_the_anomalies_are(concluded):
-    question, answer, _, _ = concluded
-    assert (answer["anomaly_eval"] is not None) == question.use_synthetic
-    if question.use_synthetic:
+    prediction_request, answer, _, _ = concluded
+    assert (answer["anomaly_eval"] is not None) == prediction_request.use_synthetic
+    if prediction_request.use_synthetic:
         labels = np.zeros(1000, bool)
         test = SyntheticSpec(kind="synthetic", rows=500, features=2, events=10).load(Path())
         for cause in test.root_causes:

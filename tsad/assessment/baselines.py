@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tsad.data.dataset import DataSet
+from tsad.data.split import split
 from tsad.detector.scoring import lookback
+from tsad.errors import DataError
 from tsad.experiment import ExperimentConfig, Outcome, run
 from tsad.models import ModelSpec
 from tsad.models.baselines.principal import PcaErrorSpec
@@ -58,16 +60,30 @@ def untrained(experiment: ExperimentConfig) -> ExperimentConfig:
 def run_baselines(experiment: ExperimentConfig, data: DataSet) -> dict[str, Outcome]:
     """Returns the outcome by name of each baseline; its `test` scores all test rows, whatever it reports itself.
 
-    PCA error is left out where it has as many axes as there are features, since it would explain everything. A model that is
-    trained by gradient is also compared with an untrained copy of itself.
+    Left out are baselines whose scores look at more rows than a part of the data has, and PCA error where it has as many
+    axes as there are features, since it would explain everything. A model that is trained by gradient is also compared with an untrained copy of itself.
     """
     features = len(data.train.features)
     configs = {name: baseline(experiment, name) for name in BASELINES}
-    configs = {name: config for name, config in configs.items() if not _explains_all(config.model, features)}
+    configs = {
+        name: config
+        for name, config in configs.items()
+        if not _explains_all(config.model, features) and _has_enough_rows(config, data)
+    }
     model = experiment.model.build(features, experiment.window.length)
     if not isinstance(model, ClosedFormModel):
         configs[UNTRAINED] = untrained(experiment)
     return {name: run(config, data) for name, config in configs.items()}
+
+
+def _has_enough_rows(experiment: ExperimentConfig, data: DataSet) -> bool:
+    """Returns whether each part of the data has the rows that a score looks at, and validation has two scores."""
+    needed = lookback(experiment.scoring, experiment.window.length) + 1
+    try:
+        parts = split(data, experiment.split, needed)
+    except DataError:
+        return False
+    return min(len(parts.fit), len(parts.validation) - 1) >= needed
 
 
 def _explains_all(model: ModelSpec, features: int) -> bool:

@@ -14,18 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
 from tsad.errors import TsadError, shown
-from tsad.serving.errors import CODES, DESCRIBED, Refusal
-from tsad.serving.executor import Workers
-from tsad.serving.head import Head
-from tsad.serving.jobs import JobLimits, Jobs, Runner
-from tsad.serving.metrics import TEXT, Counting, Counts
-from tsad.serving.middleware import Guard, Rules
-from tsad.serving.monitoring import Note, Recent
+from tsad.serving.errors import CODES, DESCRIBED, RequestError
+from tsad.serving.executor import ScoringExecutor
+from tsad.serving.jobs import JobLimits, JobRunner, Jobs
+from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
+from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
+from tsad.serving.monitoring import Callback, RecentRows
 from tsad.serving.routes.invocations import mlflow_routes
 from tsad.serving.routes.jobs import job_routes, search_routes
 from tsad.serving.routes.scoring import model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
-from tsad.serving.served_model import Served
+from tsad.serving.served_model import ServedModel
 from tsad.serving.stream_sessions import StreamLimits, Streams
 
 PAGE = Path(__file__).with_name("page")
@@ -33,7 +32,7 @@ _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class Dependencies:
     """What the service finds where it runs.
 
     Attributes:
@@ -43,8 +42,8 @@ class Surroundings:
     """
 
     state: Path
-    runner: Runner
-    note: Note
+    runner: JobRunner
+    note: Callback
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,11 @@ class Limits:
     streams: StreamLimits = field(default_factory=StreamLimits)
 
 
-def create_app(served: Served, place: Surroundings, rules: Rules, limits: Limits) -> FastAPI:
+def create_app(served: ServedModel, place: Dependencies, rules: SecurityPolicy, limits: Limits) -> FastAPI:
     """Returns the ASGI application that serves a model; it must run in one process, which alone uses `place.state`."""
     torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
-    counts, workers = Counts(), Workers(limits.workers)
-    recent = Recent(served, place.state, place.note)
+    counts, workers = ServiceMetrics(), ScoringExecutor(limits.workers)
+    recent = RecentRows(served, place.state, place.note)
     streams = Streams(place.state / "streams", lambda: served.detector, limits.streams)
     jobs = Jobs(place.state / "jobs", place.runner, limits.jobs)
     _measure(counts, served, workers, streams, jobs)
@@ -85,7 +84,7 @@ def create_app(served: Served, place: Surroundings, rules: Rules, limits: Limits
         model_routes(served),
         score_routes(served, workers, counts, recent, limits.rows),
         stream_routes(streams, workers, counts, recent, limits.rows),
-        search_routes(jobs, place.runner.look, served, limits.wait, limits.rows),
+        search_routes(jobs, place.runner.read_progress, served, limits.wait, limits.rows),
         job_routes(jobs),
         _other_routes(counts),
     )
@@ -101,23 +100,25 @@ def create_app(served: Served, place: Surroundings, rules: Rules, limits: Limits
     )
     for router in routers:
         app.include_router(router)
-    app.add_middleware(Head)
-    app.add_middleware(Guard, rules=rules, patience={"/train_predict": limits.wait})
-    app.add_middleware(Counting, counts=counts)
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(SecurityMiddleware, rules=rules, patience={"/train_predict": limits.wait})
+    app.add_middleware(MetricsMiddleware, counts=counts)
     return app
 
 
 async def _known_query(request: Request) -> None:
-    """Raises `Refusal` if a request has a query parameter that its endpoint does not know."""
+    """Raises `RequestError` if a request has a query parameter that its endpoint does not know."""
     known = [field.alias for field in request.scope["route"].dependant.query_params]
     unknown = sorted(set(request.query_params) - set(known))
     if unknown:
-        raise Refusal(400, f"query parameters are {', '.join(known) or 'none'} here, but got {shown(unknown[0])}")
+        raise RequestError(400, f"query parameters are {', '.join(known) or 'none'} here, but got {shown(unknown[0])}")
 
 
-def _measure(counts: Counts, served: Served, workers: Workers, streams: Streams, jobs: Jobs) -> None:
-    origin = served.origin
-    counts.model.labels(origin.name or "", origin.version or "", served.detector.scorer.kind).set(1)
+def _measure(
+    counts: ServiceMetrics, served: ServedModel, workers: ScoringExecutor, streams: Streams, jobs: Jobs
+) -> None:
+    source = served.source
+    counts.model.labels(source.name or "", source.version or "", served.detector.scorer.kind).set(1)
     counts.measure("tsad_waiting_requests", "Requests that wait for their turn to be scored.", lambda: workers.waiting)
     counts.measure("tsad_open_streams", "Streams that are open.", lambda: streams.open_streams)
     counts.measure("tsad_queued_jobs", "Searches that wait for the one that runs.", lambda: jobs.queued)
@@ -129,27 +130,27 @@ Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 def _handlers(ours: Sequence[BaseRoute]) -> dict[int | type[Exception], Handler]:
     """Returns how each kind of error becomes an answer of the same shape; `ours` are the routes that were included."""
 
-    async def refused(request: Request, refusal: Refusal) -> Response:
+    async def refused(request: Request, refusal: RequestError) -> Response:
         return Response(refusal.body(), refusal.status, refusal.headers)
 
     async def mistaken(request: Request, error: TsadError) -> Response:
-        return await refused(request, Refusal(400, str(error)))
+        return await refused(request, RequestError(400, str(error)))
 
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         found = [f"{item['loc'][-1]}: {item['msg'].lower()}, but got {shown(item['input'])}" for item in error.errors()]
-        return await refused(request, Refusal(400, "; ".join(found)))
+        return await refused(request, RequestError(400, "; ".join(found)))
 
     async def unknown(request: Request, error: HTTPException) -> Response:
         status, path = error.status_code if error.status_code in CODES else 400, shown(request.url.path)
         if status == 404:
-            return await refused(request, Refusal(status, f"there is no {path}"))
+            return await refused(request, RequestError(status, f"there is no {path}"))
         if status == 405:
             allowed = ", ".join(_methods([*request.app.routes, *ours], request.url.path))
             message = f"{path} does not take {request.method}; it takes {allowed}"
-            return await refused(request, Refusal(status, message, {"Allow": allowed}))
-        return await refused(request, Refusal(status, str(error.detail), error.headers))
+            return await refused(request, RequestError(status, message, {"Allow": allowed}))
+        return await refused(request, RequestError(status, str(error.detail), error.headers))
 
-    return {Refusal: refused, TsadError: mistaken, RequestValidationError: invalid, HTTPException: unknown}
+    return {RequestError: refused, TsadError: mistaken, RequestValidationError: invalid, HTTPException: unknown}
 
 
 def _methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
@@ -159,7 +160,7 @@ def _methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
     return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-def _other_routes(counts: Counts) -> APIRouter:
+def _other_routes(counts: ServiceMetrics) -> APIRouter:
     """Returns the measures, the page and its files; no path of a request is looked for on the disk."""
     router = APIRouter(include_in_schema=False)
     files = {path.name: path for path in PAGE.iterdir() if path.suffix in _PAGE_TYPES}
@@ -175,7 +176,7 @@ def _other_routes(counts: Counts) -> APIRouter:
     @router.get("/page/{name}")
     async def page_file(name: str) -> Response:
         if name not in files:
-            raise Refusal(404, f"there is no /page/{shown(name)}")
+            raise RequestError(404, f"there is no /page/{shown(name)}")
         return FileResponse(files[name], media_type=_PAGE_TYPES[files[name].suffix])
 
     return router

@@ -30,12 +30,12 @@ DESCRIBED: dict[int | str, dict[str, Any]] = {
     status: {"description": what, "content": {"application/json": {"schema": _SCHEMA}}}
     for status, what in {"4XX": "What is wrong with the request.", "5XX": "Too busy, too slow, or broken."}.items()
 }
-"""How OpenAPI describes refusals."""
+"""How OpenAPI describes errors."""
 
 _LONGEST = 1000
 
 
-class Refusal(Exception):  # noqa: N818 (no error of the service)
+class RequestError(Exception):
     """Ends a request with an answer.
 
     Attributes:

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from tsad.serving.errors import Refusal
+from tsad.serving.errors import RequestError
 
 T = TypeVar("T")
 
 
-class Workers:
+class ScoringExecutor:
     """Lets requests that score wait for their turn.
 
     Args:
@@ -32,16 +32,16 @@ class Workers:
         return max(0, self._inside - self._most)
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Returns what `work` returns, from a thread; raises `Refusal` if too many wait."""
+        """Returns what `work` returns, from a thread; raises `RequestError` if too many wait."""
         return await self.take(asyncio.get_running_loop().run_in_executor, self._threads, work, *arguments)
 
     async def take(self, start: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """Returns what that returns which `start` starts, in its turn; raises `Refusal` if too many wait.
+        """Returns what that returns which `start` starts, in its turn; raises `RequestError` if too many wait.
 
         A thread cannot be ended: if nobody waits for its answer any more, it keeps its place until it is done.
         """
         if self._inside >= self._room:
-            raise Refusal(503, f"{self.waiting} requests wait already; send again later", {"Retry-After": "1"})
+            raise RequestError(503, f"{self.waiting} requests wait already; send again later", {"Retry-After": "1"})
         self._inside += 1
         try:
             await self._free.acquire()

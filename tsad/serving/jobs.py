@@ -9,17 +9,19 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from tsad.selection.trial import Candidate, Trial
-from tsad.serving.errors import Refusal
+from tsad.serving.errors import RequestError
+from tsad.tuning.space import Space, param_values
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 
-Look = Callable[[Path], Sequence[tuple[Candidate, Trial | None]]]
+ProgressReader = Callable[[Path], Sequence[tuple[Candidate, Trial | None]]]
 """Returns the candidates that a search in the folder has proposed so far, each with its trial if that has ended."""
 
 SPACE, LOG, OUTPUTS = "space.yaml", "search.log", "outputs"
@@ -28,22 +30,22 @@ _KEPT = 50
 
 
 @dataclass(frozen=True, eq=False)
-class Runner:
+class JobRunner:
     """How a search is run.
 
     Attributes:
         words: Of the command, run in the folder of the job, where `space.yaml` lies.
         environment: Its variables; `TSAD_OUTPUT_DIR` comes beside them.
-        look: Reads how far it is.
+        read_progress: Reads how far it is.
     """
 
     words: Sequence[str]
     environment: Mapping[str, str]
-    look: Look
+    read_progress: ProgressReader
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class JobSpec:
     """What a job is to do.
 
     Attributes:
@@ -60,8 +62,13 @@ class Task:
 
     @property
     def trials(self) -> int:
-        """How many candidates it tries."""
+        """Number of candidates that it tries."""
         return int(self.space["search"]["trials"])
+
+    @cached_property
+    def search_space(self) -> Space:
+        """Space of its candidates, by which hyperparameters are shown."""
+        return Space({name: section for name, section in self.space.items() if name != "search"})
 
 
 @dataclass(eq=False)
@@ -69,7 +76,7 @@ class Job:
     """A task and what became of it."""
 
     id: str
-    task: Task
+    task: JobSpec
     folder: Path
     state: State = "queued"
     began: float | None = None
@@ -77,7 +84,7 @@ class Job:
     result: Mapping[str, Any] | None = None
     error: str | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    leash: asyncio.StreamWriter | None = None
+    supervisor: asyncio.StreamWriter | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ class Jobs:
         limits: How many, how long.
     """
 
-    def __init__(self, folder: Path, runner: Runner, limits: JobLimits) -> None:
+    def __init__(self, folder: Path, runner: JobRunner, limits: JobLimits) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         self._folder = folder
         self._runner = runner
@@ -115,10 +122,12 @@ class Jobs:
         """Jobs that wait."""
         return len(self._waiting())
 
-    def submit(self, task: Task) -> Job:
-        """Returns the job of a task, which begins when those before it have ended; raises `Refusal` if too many wait."""
+    def submit(self, task: JobSpec) -> Job:
+        """Returns the job of a task, which begins when those before it have ended; raises `RequestError` if too many wait."""
         if self.queued >= self._limits.queued:
-            raise Refusal(429, f"{self.queued} jobs wait already, no more may; ask again later", {"Retry-After": "60"})
+            raise RequestError(
+                429, f"{self.queued} jobs wait already, no more may; ask again later", {"Retry-After": "60"}
+            )
         number = uuid.uuid4().hex
         job = self._jobs[number] = Job(number, task, self._folder / number)
         self._forget()
@@ -127,18 +136,20 @@ class Jobs:
         return job
 
     def find(self, number: str) -> Job:
-        """Returns a job; raises `Refusal` if there is none of that id."""
+        """Returns a job; raises `RequestError` if there is none of that id."""
         job = self._jobs.get(number)
         if job is None:
-            raise Refusal(404, f"there is no job {number[:40]!r}; a service that was restarted has forgotten its jobs")
+            raise RequestError(
+                404, f"there is no job {number[:40]!r}; a service that was restarted has forgotten its jobs"
+            )
         return job
 
     def cancel(self, job: Job) -> None:
         """Ends a job that has not ended; one that runs is given a little time for it."""
         if job.state in {"queued", "running"}:
             self._end(job, "cancelled", error="somebody cancelled it")
-        if job.leash is not None:
-            job.leash.close()
+        if job.supervisor is not None:
+            job.supervisor.close()
 
     async def close(self) -> None:
         """Cancels all jobs and waits for the end of the one that runs."""
@@ -159,7 +170,7 @@ class Jobs:
             "seconds": round(
                 job.seconds if job.ended.is_set() or job.began is None else time.monotonic() - job.began, 1
             ),
-            "progress": _progress(self._runner.look(job.folder), job.task.trials),
+            "progress": _progress(self._runner.read_progress(job.folder), job.task),
             "result": job.result,
             "error": job.error,
         }
@@ -172,7 +183,7 @@ class Jobs:
         return [job for job in list(self._jobs.values()) if job.state == "queued"]
 
     def _forget(self) -> None:
-        ended = [job for job in self._jobs.values() if job.ended.is_set() and job.leash is None]
+        ended = [job for job in self._jobs.values() if job.ended.is_set() and job.supervisor is None]
         for job in ended[: max(0, len(ended) - _KEPT)]:
             del self._jobs[job.id]
             shutil.rmtree(job.folder, ignore_errors=True)
@@ -199,16 +210,16 @@ class Jobs:
                 stderr=log,
                 start_new_session=True,
             )
-        job.leash = process.stdin
-        if job.state == "cancelled" and job.leash is not None:
-            job.leash.close()
+        job.supervisor = process.stdin
+        if job.state == "cancelled" and job.supervisor is not None:
+            job.supervisor.close()
         try:
             status = await asyncio.wait_for(process.wait(), self._limits.seconds)
         except TimeoutError:
             self._end(job, "failed", error=f"a job must end within {self._limits.seconds:g} s; try fewer candidates")
             self.cancel(job)
             status = await process.wait()
-        job.leash = None
+        job.supervisor = None
         result = None if status else await asyncio.to_thread(job.task.conclude, job.folder)
         if job.state != "running":
             return
@@ -225,9 +236,9 @@ class Jobs:
         job.ended.set()
 
 
-def search_runner(tracking_uri: str, data_dir: Path, look: Look) -> Runner:
+def search_runner(tracking_uri: str, data_dir: Path, read_progress: ProgressReader) -> JobRunner:
     """Returns what runs `tsad search`, tracked where the service is."""
-    return Runner((sys.executable, "-m", "tsad", "search", SPACE), _variables(tracking_uri, data_dir), look)
+    return JobRunner((sys.executable, "-m", "tsad", "search", SPACE), _variables(tracking_uri, data_dir), read_progress)
 
 
 def _variables(tracking_uri: str, data_dir: Path) -> dict[str, str]:
@@ -257,29 +268,23 @@ def _prepare(job: Job) -> None:
     (job.folder / SPACE).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
-def _progress(seen: Sequence[tuple[Candidate, Trial | None]], total: int) -> dict[str, Any]:
+def _progress(seen: Sequence[tuple[Candidate, Trial | None]], task: JobSpec) -> dict[str, Any]:
+    space = task.search_space
     values = [trial.value for _, trial in seen if trial is not None and trial.value is not None]
     return {
         "done": sum(trial is not None for _, trial in seen),
-        "total": total,
+        "total": task.trials,
         "best": max(values, default=None),
         "trials": [
             {
                 "name": candidate.name,
                 "state": "running" if trial is None else trial.state,
                 "value": trial and trial.value,
-                "params": {address: _chosen(candidate.experiment_values, address) for address in candidate.params},
+                "params": param_values(candidate.params, space),
             }
             for candidate, trial in seen
         ],
     }
-
-
-def _chosen(experiment: Any, address: str) -> Any:
-    """Returns what a hyperparameter came to: the value at its address, the kind of a section, None where an option has no such place."""
-    for name in address.split("."):
-        experiment = experiment.get(name) if isinstance(experiment, Mapping) else None
-    return experiment.get("kind") if isinstance(experiment, Mapping) else experiment
 
 
 def _last_line(log: Path) -> str:

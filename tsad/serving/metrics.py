@@ -10,7 +10,7 @@ TEXT = CONTENT_TYPE_LATEST
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
-class Counts:
+class ServiceMetrics:
     """The measures of one application; two applications in one process do not share them."""
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class Counts:
         return generate_latest(self.registry)
 
 
-class Counting:
-    """An ASGI application around another that counts its answers, refusals of whatever stands between included."""
+class MetricsMiddleware:
+    """An ASGI application around another that counts its answers, errors of whatever stands between included."""
 
-    def __init__(self, app: ASGIApp, counts: Counts) -> None:
+    def __init__(self, app: ASGIApp, counts: ServiceMetrics) -> None:
         self._app = app
         self._counts = counts
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tsad.serving.errors import Refusal
+from tsad.serving.errors import RequestError
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _HEADERS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Rules:
+class SecurityPolicy:
     """What the guard lets through.
 
     Attributes:
@@ -49,10 +49,10 @@ class Rules:
     answer_seconds: float = 60.0
 
 
-class Guard:
+class SecurityMiddleware:
     """An ASGI application around another: checks the request, reads its body within the limits, completes the answer.
 
-    - `Host` must name the loopback or one of `Rules.hosts`, so that no foreign name that resolves to this machine serves
+    - `Host` must name the loopback or one of `SecurityPolicy.hosts`, so that no foreign name that resolves to this machine serves
       a foreign page as the origin (DNS rebinding).
     - A request that changes something and says where it comes from must come from this origin.
     - An error that nobody foresaw becomes a 500 without its trace, which is logged.
@@ -60,10 +60,10 @@ class Guard:
     Args:
         app: The other.
         rules: What is let through.
-        patience: Seconds by path that an answer may take beside `Rules.answer_seconds`.
+        patience: Seconds by path that an answer may take beside `SecurityPolicy.answer_seconds`.
     """
 
-    def __init__(self, app: ASGIApp, rules: Rules, patience: Mapping[str, float]) -> None:
+    def __init__(self, app: ASGIApp, rules: SecurityPolicy, patience: Mapping[str, float]) -> None:
         self._app = app
         self._rules = rules
         self._patience = patience
@@ -82,29 +82,31 @@ class Guard:
                 await self._app(scope, _once(body, receive), answer.within(limit))
         except _GoneError:
             return
-        except Refusal as refusal:
+        except RequestError as refusal:
             await answer.refuse(refusal)
         except TimeoutError:
-            await answer.refuse(Refusal(504, f"an answer must begin within {seconds:g} s; send fewer rows"))
+            await answer.refuse(RequestError(504, f"an answer must begin within {seconds:g} s; send fewer rows"))
         except Exception:
             _log.exception("%s %s failed", scope["method"], scope["path"])
-            await answer.refuse(Refusal(500, "the service failed; its log says why"))
+            await answer.refuse(RequestError(500, "the service failed; its log says why"))
 
     def _admit(self, scope: Scope) -> None:
-        """Raises `Refusal` unless the request may be looked at."""
+        """Raises `RequestError` unless the request may be looked at."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._known(hosts[0]):
-            raise Refusal(403, f"Host must be localhost or a name of --allow-host, but is {', '.join(hosts)!r}")
+            raise RequestError(403, f"Host must be localhost or a name of --allow-host, but is {', '.join(hosts)!r}")
         if scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
             for origin in headers.getlist("origin"):
                 if urlsplit(origin).netloc.lower() != hosts[0].lower():
-                    raise Refusal(403, f"Origin must be the service itself ({hosts[0]}), but is {origin!r}")
+                    raise RequestError(403, f"Origin must be the service itself ({hosts[0]}), but is {origin!r}")
         if self._rules.token is not None and not _is_open(scope["path"]):
             _check_token(headers.get("authorization", ""), self._rules.token)
         encoding = headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
-            raise Refusal(415, f"a body must not be compressed, but Content-Encoding is {encoding!r}; send it as it is")
+            raise RequestError(
+                415, f"a body must not be compressed, but Content-Encoding is {encoding!r}; send it as it is"
+            )
 
     def _known(self, host: str) -> bool:
         try:
@@ -120,12 +122,12 @@ class Guard:
             return False
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """Returns the whole body; raises `Refusal` if it is too large or too slow."""
+        """Returns the whole body; raises `RequestError` if it is too large or too slow."""
         most, seconds = self._rules.max_bytes, self._rules.read_seconds
         declared = int(Headers(scope=scope).get("content-length", "0"))
         size, parts = 0, []
         if declared > most * _DRAINED:
-            raise Refusal(413, f"a body must not exceed {most} bytes, but has {declared}; send the rows in parts")
+            raise RequestError(413, f"a body must not exceed {most} bytes, but has {declared}; send the rows in parts")
         try:
             async with asyncio.timeout(seconds):
                 while size <= most * _DRAINED:
@@ -139,12 +141,12 @@ class Guard:
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
-            raise Refusal(
+            raise RequestError(
                 408, f"a body must come within {seconds:g} s, but {size} bytes came; send it faster"
             ) from None
         if size > most:
             got = declared or f"{size} or more"
-            raise Refusal(413, f"a body must not exceed {most} bytes, but has {got}; send the rows in parts")
+            raise RequestError(413, f"a body must not exceed {most} bytes, but has {got}; send the rows in parts")
         return b"".join(parts)
 
 
@@ -177,7 +179,7 @@ class _Answer:
                 headers.setdefault(name, value)
         await self._send(message)
 
-    async def refuse(self, refusal: Refusal) -> None:
+    async def refuse(self, refusal: RequestError) -> None:
         """Answers with a refusal; does nothing if another answer has begun, which the server then breaks off."""
         if self._begun:
             return
@@ -195,7 +197,7 @@ def _is_open(path: str) -> bool:
 def _check_token(given: str, token: str) -> None:
     scheme, _, value = given.partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(value.strip().encode("latin-1"), token.encode()):
-        raise Refusal(
+        raise RequestError(
             401, "a token is needed: send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
         )
 
@@ -212,3 +214,25 @@ def _once(body: bytes, receive: Receive) -> Receive:
         return next(waiting, None) or await receive()
 
     return replay
+
+
+class HeadMiddleware:
+    """An ASGI application around another that knows GET only; the server, which knows what was asked, sends no body.
+
+    Args:
+        app: The other.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request; passes on whatever is no HEAD."""
+        if scope.get("method") != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._app(asked, receive, send)
+        finally:
+            scope.update({**asked, "method": "HEAD"})  # with the route, by which requests are counted

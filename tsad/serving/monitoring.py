@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tsad.drift import Profile, drift, recalibrated
 from tsad.errors import DataError, DetectorError, SpecError
-from tsad.serving.errors import Refusal
-from tsad.serving.served_model import Served, described
+from tsad.serving.errors import RequestError
+from tsad.serving.served_model import ServedModel, described
 from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
 
@@ -23,7 +23,7 @@ MOST, LEAST = 20_000, 100
 
 LOG, THRESHOLD = "recalibrations.jsonl", "threshold.json"
 
-Note = Callable[[Mapping[str, Any]], None]
+Callback = Callable[[Mapping[str, Any]], None]
 
 
 class _Kept(Spec):
@@ -40,7 +40,7 @@ class _Kept(Spec):
     before: FittedThreshold | None = None
 
 
-class Recent:
+class RecentRows:
     """The rows that `/api/score` and streams scored lately, oldest first, whoever sent them.
 
     Args:
@@ -49,11 +49,11 @@ class Recent:
         note: Told of each recalibration, beside the log.
     """
 
-    def __init__(self, served: Served, folder: Path, note: Note) -> None:
+    def __init__(self, served: ServedModel, folder: Path, note: Callback) -> None:
         self._served = served
         self._folder = folder
         self._note = note
-        self._profile = Profile.load(served.origin.folder.detector)
+        self._profile = Profile.load(served.source.folder.detector)
         self._digest = served.detector.digest
         self._lock = threading.Lock()
         self._rows: deque[NDArray[np.float32]] = deque()
@@ -112,7 +112,7 @@ class Recent:
         """
         with self._lock:
             if self._before is None:
-                raise Refusal(
+                raise RequestError(
                     409, "only the last recalibration can be undone, once, but there is none; recalibrate first"
                 )
             done = self._put(self._before, None, 0)
@@ -128,7 +128,7 @@ class Recent:
         done = {"before": described(self._served.detector.threshold), "after": described(after), "rows": rows}
         self._served.recalibrate(after)
         self._before = before
-        line = {"time": datetime.now(UTC).isoformat(), "model": self._served.origin.uri, **done}
+        line = {"time": datetime.now(UTC).isoformat(), "model": self._served.source.uri, **done}
         with (self._folder / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         return done

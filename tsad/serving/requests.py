@@ -15,7 +15,7 @@ from tsad.data.io.row_reader import read_csv_text
 from tsad.data.io.values import to_values
 from tsad.errors import DataError, shown
 from tsad.series import Series
-from tsad.serving.errors import Refusal
+from tsad.serving.errors import RequestError
 from tsad.spec import SpecT, parse
 
 JSON, CSV = "application/json", "text/csv"
@@ -83,30 +83,32 @@ class Rows:
 
 
 def ascending(series: Series, times: Sequence[str] | None) -> Series:
-    """Returns the series; raises `Refusal` if its times, written as they came, do not ascend."""
+    """Returns the series; raises `RequestError` if its times, written as they came, do not ascend."""
     if series.times is None or times is None:
         return series
     back = np.diff(series.times) < np.timedelta64(0)
     if back.any():
         row = int(back.argmax()) + 1
-        raise Refusal(400, f"times must ascend, but that of row {row} ({shown(times[row])}) is before the one above")
+        raise RequestError(
+            400, f"times must ascend, but that of row {row} ({shown(times[row])}) is before the one above"
+        )
     return series
 
 
 def media_type(header: str | None, allowed: Sequence[str]) -> str:
-    """Returns the media type that a Content-Type header names; raises `Refusal` if it is none of the allowed ones."""
+    """Returns the media type that a Content-Type header names; raises `RequestError` if it is none of the allowed ones."""
     kind, *parameters = [part.strip() for part in (header or "").split(";")]
     if kind.lower() not in allowed:
-        raise Refusal(415, f"Content-Type must be {' or '.join(allowed)}, but is {header!r}")
+        raise RequestError(415, f"Content-Type must be {' or '.join(allowed)}, but is {header!r}")
     for parameter in filter(None, parameters):
         name, _, value = parameter.partition("=")
         if name.strip().lower() != "charset" or value.strip(' "').lower() not in {"utf-8", "utf8", "us-ascii"}:
-            raise Refusal(415, f"Content-Type may say charset=utf-8 beside {kind}, but says {parameter!r}")
+            raise RequestError(415, f"Content-Type may say charset=utf-8 beside {kind}, but says {parameter!r}")
     return kind.lower()
 
 
 def read_json(content: bytes) -> Any:
-    """Returns the value of a JSON text; raises `Refusal` if it is none: NaN, infinity and a key that comes twice included."""
+    """Returns the value of a JSON text; raises `RequestError` if it is none: NaN, infinity and a key that comes twice included."""
     try:  # two to four times as fast, but silent about a key that comes twice and about NaN, and short about faults
         found = _JSON.validate_json(content)
         if content.count(b":") == _keys(found) and not any(name in content for name in (b"NaN", b"Infinity")):
@@ -116,13 +118,13 @@ def read_json(content: bytes) -> Any:
     try:
         return json.loads(_text(content), parse_constant=_no_constant, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        raise Refusal(400, f"body must be JSON, but {error}") from None
+        raise RequestError(400, f"body must be JSON, but {error}") from None
     except RecursionError:
-        raise Refusal(
+        raise RequestError(
             400, "body must not nest lists and mappings as deeply as it does; send rows as [[...], ...]"
         ) from None
     except ValueError as error:  # a whole number of more digits than Python reads
-        raise Refusal(400, f"body must hold numbers that fit 64 bits, but {error}") from None
+        raise RequestError(400, f"body must hold numbers that fit 64 bits, but {error}") from None
 
 
 def _keys(value: Any) -> int:
@@ -134,7 +136,7 @@ def read_mapping(content: bytes) -> dict[str, Any]:
     """Returns the mapping of a JSON text; nothing if the body is empty."""
     values = read_json(content) if content.strip() else {}
     if not isinstance(values, dict):
-        raise Refusal(400, f"body must be a mapping of names to values, but is {shown(values)}")
+        raise RequestError(400, f"body must be a mapping of names to values, but is {shown(values)}")
     return values
 
 
@@ -146,7 +148,7 @@ def read_spec(kind: type[SpecT], content: bytes, most: int = 10_000) -> SpecT:
         Refusal: if the body is no mapping, or has more than `most` bytes, which might hold endlessly many mistakes.
     """
     if len(content) > most:
-        raise Refusal(413, f"this body must not exceed {most} bytes, but has {len(content)}")
+        raise RequestError(413, f"this body must not exceed {most} bytes, but has {len(content)}")
     return parse(kind, read_mapping(content), "body")
 
 
@@ -165,7 +167,7 @@ def read_rows(body: Body, features: Sequence[str], most: int) -> Rows:
 def read_split(content: bytes) -> Rows | None:
     """Returns the rows of `{"dataframe_split": {"columns": [...], "data": [[...]]}}` if every cell is a number.
 
-    None if one is none, if all are whole, or if the body is any other JSON; raises `Refusal` if it is no JSON or no table.
+    None if one is none, if all are whole, or if the body is any other JSON; raises `RequestError` if it is no JSON or no table.
     """
     match read_json(content):
         case {"dataframe_split": {"columns": columns, "data": data, **other}, **more} if not (other or more):
@@ -179,22 +181,22 @@ def read_push(content: bytes, features: Sequence[str], most: int) -> tuple[Serie
     values = read_mapping(content)
     unknown = values.keys() - {"rows", "times", "after"}
     if unknown or "rows" not in values:
-        raise Refusal(400, f"body must have rows, and may have times and after, but has {shown(sorted(values))}")
+        raise RequestError(400, f"body must have rows, and may have times and after, but has {shown(sorted(values))}")
     after = values.get("after")
     if after is not None and (type(after) is not int or after < 0):
-        raise Refusal(400, f"after must be a number of rows, 0 or more, but is {shown(after)}")
+        raise RequestError(400, f"after must be a number of rows, 0 or more, but is {shown(after)}")
     rows = _few(_table(features, values["rows"], values.get("times")), most)
     return rows.series(features), after
 
 
 def _table(columns: Sequence[str], rows: Any, times: Any = None) -> Rows:
-    """Returns the table of lists that came as JSON; raises `Refusal` if they are no table."""
+    """Returns the table of lists that came as JSON; raises `RequestError` if they are no table."""
     if not isinstance(rows, list):
-        raise Refusal(400, f"rows must be a list of rows, but is {shown(rows)}")
+        raise RequestError(400, f"rows must be a list of rows, but is {shown(rows)}")
     for place, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(columns):
             what = f"{len(row)} values" if isinstance(row, list) else shown(row)
-            raise Refusal(400, f"each row must be a list of {len(columns)} values, but row {place} has {what}")
+            raise RequestError(400, f"each row must be a list of {len(columns)} values, but row {place} has {what}")
     if times is not None:
         _check_times(times, len(rows))
     return Rows(pd.DataFrame(_array(rows), columns=list(columns)), times)
@@ -213,16 +215,16 @@ def _text(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Refusal(400, f"body must be UTF-8, but byte {error.start} is not") from None
+        raise RequestError(400, f"body must be UTF-8, but byte {error.start} is not") from None
 
 
 def _json_rows(values: Mapping[str, Any]) -> Rows:
     unknown = values.keys() - {"columns", "rows", "times"}
     if unknown or not {"columns", "rows"} <= values.keys():
-        raise Refusal(400, f"body must have columns and rows, and may have times, but has {shown(sorted(values))}")
+        raise RequestError(400, f"body must have columns and rows, and may have times, but has {shown(sorted(values))}")
     columns = values["columns"]
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
-        raise Refusal(400, f"columns must be a list of names, but is {shown(columns)}")
+        raise RequestError(400, f"columns must be a list of names, but is {shown(columns)}")
     _check_unique(columns)
     return _table(columns, values["rows"], values.get("times"))
 
@@ -231,7 +233,9 @@ def _csv_rows(content: bytes, features: Sequence[str]) -> Rows:
     try:
         table = read_csv_text(_text(content), "body", raw=TIME_COLUMNS)
     except DataError as error:
-        raise Refusal(400, f"body must be CSV with a header row, but {str(error).removeprefix('body: ')}") from None
+        raise RequestError(
+            400, f"body must be CSV with a header row, but {str(error).removeprefix('body: ')}"
+        ) from None
     named = [name for name in table.columns if name.lower() in TIME_COLUMNS and name not in features]
     if not named:
         return Rows(table)
@@ -240,34 +244,36 @@ def _csv_rows(content: bytes, features: Sequence[str]) -> Rows:
 
 def _few(rows: Rows, most: int) -> Rows:
     if len(rows.table) > most:
-        raise Refusal(413, f"a request may have at most {most} rows, but has {len(rows.table)}; send them in parts")
+        raise RequestError(
+            413, f"a request may have at most {most} rows, but has {len(rows.table)}; send them in parts"
+        )
     return rows
 
 
 def _check_unique(names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise Refusal(
+        raise RequestError(
             400, f"each column needs a name of its own, but {shown(twice[0])} comes {names.count(twice[0])} times"
         )
 
 
 def _check_times(times: Any, rows: int) -> None:
     if not isinstance(times, list) or not all(isinstance(time, str) for time in times):
-        raise Refusal(400, f"times must be a list of texts like 2026-01-31T12:00:00, but is {shown(times)}")
+        raise RequestError(400, f"times must be a list of texts like 2026-01-31T12:00:00, but is {shown(times)}")
     if len(times) != rows:
-        raise Refusal(400, f"times must be as many as the {rows} rows, but are {len(times)}")
+        raise RequestError(400, f"times must be as many as the {rows} rows, but are {len(times)}")
 
 
 def _no_constant(name: str) -> None:
-    raise Refusal(400, f"body must be JSON, which has no {name}; leave such rows out")
+    raise RequestError(400, f"body must be JSON, which has no {name}; leave such rows out")
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise Refusal(400, f"each key of a mapping may come once, but {shown(twice)} comes again")
+        raise RequestError(400, f"each key of a mapping may come once, but {shown(twice)} comes again")
     return values
 
 
@@ -277,5 +283,5 @@ def _read_times(times: Sequence[str]) -> NDArray[np.datetime64]:
     wrong = found.isna().to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
-        raise Refusal(400, f"times must be like 2026-01-31T12:00:00, but that of row {row} is {shown(times[row])}")
+        raise RequestError(400, f"times must be like 2026-01-31T12:00:00, but that of row {row} is {shown(times[row])}")
     return found.dt.tz_localize(None).to_numpy()

@@ -14,8 +14,10 @@ from tsad.series import Series
 from tsad.serving.requests import Rows, ascending
 
 
-def judge(detector: Detector, rows: Rows, threshold: float | None, top: int) -> tuple[dict[str, Any], Series, Scores]:
-    """Returns what `/api/score` answers, and the rows and scores that it is made of.
+def judge(
+    detector: Detector, rows: Rows, threshold: float | None, top: int
+) -> tuple[dict[str, Any], Series, Scores, NDArray[np.bool_]]:
+    """Returns the answer of `/api/score`, the rows and scores that it is made of, and the flags of the detector itself.
 
     Args:
         detector: Scores the rows.
@@ -41,7 +43,8 @@ def judge(detector: Detector, rows: Rows, threshold: float | None, top: int) -> 
         "flag": flags.tolist(),
         "events": _events(scores, flags, rows.times, features, top) if flags.any() else [],
     }
-    return answer, series, scores
+    own_flags = flags if threshold is None else detector.flag(scores)
+    return answer, series, scores, own_flags
 
 
 def numbers(values: NDArray[np.float64]) -> list[float | None]:

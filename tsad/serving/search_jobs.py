@@ -9,10 +9,10 @@ from pydantic import Field
 
 from tsad.data.io.values import to_values
 from tsad.errors import DataError
-from tsad.serving.errors import Refusal
-from tsad.serving.jobs import OUTPUTS, Task
+from tsad.serving.errors import RequestError
+from tsad.serving.jobs import OUTPUTS, JobSpec
 from tsad.serving.requests import CSV, Body, read_rows, read_spec
-from tsad.serving.served_model import SYNTHETIC, Served
+from tsad.serving.served_model import SYNTHETIC, ServedModel
 from tsad.spec import Spec
 from tsad.tuning.quickstart import LEAST_ROWS, quickstart_space
 
@@ -31,7 +31,7 @@ class NewSearch(Spec):
     trials: int = Field(4, ge=1, le=64)
 
 
-def task_of_search(body: Body, served: Served, trials: int, most_rows: int) -> Task:
+def task_of_search(body: Body, served: ServedModel, trials: int, most_rows: int) -> JobSpec:
     """Returns the task of a request.
 
     Args:
@@ -50,7 +50,7 @@ def task_of_search(body: Body, served: Served, trials: int, most_rows: int) -> T
     if new.series == SYNTHETIC:
         return _task({"kind": "synthetic", "rows": 2000, "events": 15}, new.trials, lambda folder: None)
     if new.series not in served.series_names():
-        raise Refusal(404, f"the model has no series {new.series!r}; search on {SYNTHETIC!r}, or send rows as CSV")
+        raise RequestError(404, f"the model has no series {new.series!r}; search on {SYNTHETIC!r}, or send rows as CSV")
     return _on_table(served.series(new.series)[list(served.detector.scorer.features)], new.trials)
 
 
@@ -60,7 +60,7 @@ def run_of(folder: Path) -> Path:
     return found
 
 
-def _on_table(table: pd.DataFrame, trials: int) -> Task:
+def _on_table(table: pd.DataFrame, trials: int) -> JobSpec:
     if len(table) < LEAST_ROWS:
         raise DataError(f"a search needs at least {LEAST_ROWS} rows, but got {len(table)}; send more")
     to_values(table, list(table.columns), "body")
@@ -68,8 +68,8 @@ def _on_table(table: pd.DataFrame, trials: int) -> Task:
     return _task(data, trials, lambda folder: table.to_csv(folder / ROWS, index=False))
 
 
-def _task(data: Mapping[str, Any], trials: int, prepare: Callable[[Path], None]) -> Task:
-    return Task("search", quickstart_space(data, trials), prepare, _conclude)
+def _task(data: Mapping[str, Any], trials: int, prepare: Callable[[Path], None]) -> JobSpec:
+    return JobSpec("search", quickstart_space(data, trials), prepare, _conclude)
 
 
 def _conclude(folder: Path) -> dict[str, Any]:

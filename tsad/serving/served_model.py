@@ -30,7 +30,7 @@ SAMPLE, SYNTHETIC = "sample", "synthetic"
 
 
 @dataclass(frozen=True, eq=False)
-class Origin:
+class ModelSource:
     """Where a model came from.
 
     Attributes:
@@ -48,16 +48,16 @@ class Origin:
     metrics: Mapping[str, float]
 
 
-class Served:
+class ServedModel:
     """A model in service; its threshold may be replaced while it is.
 
     Attributes:
-        origin: Where it came from.
+        source: Where it came from.
         pyfunc: What MLflow's scoring server asks; it scores with `detector`.
     """
 
-    def __init__(self, origin: Origin, pyfunc: PyFuncModel) -> None:
-        self.origin = origin
+    def __init__(self, source: ModelSource, pyfunc: PyFuncModel) -> None:
+        self.source = source
         self.pyfunc = pyfunc
         self._model = pyfunc.unwrap_python_model()  # type: ignore[no-untyped-call]
 
@@ -73,25 +73,25 @@ class Served:
 
     def card(self) -> dict[str, Any]:
         """Returns what `/api/model` answers."""
-        detector, origin = self.detector, self.origin
+        detector, source = self.detector, self.source
         scorer = detector.scorer
         return {
-            "name": origin.name,
-            "version": origin.version,
-            "uri": origin.uri,
+            "name": source.name,
+            "version": source.version,
+            "uri": source.uri,
             "kind": scorer.kind,
             "features": list(scorer.features),
             "lookback": scorer.lookback,
             "lookahead": scorer.lookahead,
             "threshold": described(detector.threshold),
             "labels_used": provenance_tags(detector.provenance),
-            "metrics": dict(origin.metrics),
+            "metrics": dict(source.metrics),
             "headlines": list(HEADLINES),
         }
 
     def versions(self) -> list[dict[str, Any]]:
         """Returns what `/api/versions` answers: those of the registered model, newest first, without `baseline/`."""
-        found = [] if self.origin.name is None else list_versions(self.origin.name)
+        found = [] if self.source.name is None else list_versions(self.source.name)
         return [
             {
                 "version": each.version,
@@ -106,7 +106,7 @@ class Served:
 
     def series_names(self) -> tuple[str, ...]:
         """Returns the names that `series` knows."""
-        return (SYNTHETIC,) if self.origin.folder.sample is None else (SAMPLE, SYNTHETIC)
+        return (SYNTHETIC,) if self.source.folder.sample is None else (SAMPLE, SYNTHETIC)
 
     def series(self, name: str) -> pd.DataFrame:
         """Returns rows to try the model on; a column `time` that is no feature comes first if they have times.
@@ -117,7 +117,7 @@ class Served:
         Raises:
             KeyError: if the model has no series of that name.
         """
-        sample = self.origin.folder.sample
+        sample = self.source.folder.sample
         if name == SAMPLE and sample is not None:
             return read_table(sample)
         if name != SYNTHETIC:
@@ -130,7 +130,7 @@ def described(threshold: Threshold) -> dict[str, Any]:
     return {"method": threshold.method, "value": float(threshold.per_row(np.array([np.nan]))[0])}
 
 
-def open_model(model: str, place: Path) -> Served:
+def open_model(model: str, place: Path) -> ServedModel:
     """Returns the model behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder.
 
     Args:
@@ -144,7 +144,7 @@ def open_model(model: str, place: Path) -> Served:
     folder = model_folder(model if name is None else f"models:/{name}/{version}")
     path = folder.path if folder.served else _packed(folder.detector, place / "model")
     metrics = next((each.metrics for each in list_versions(name) if each.version == version), {}) if name else {}
-    return Served(Origin(model, name, version, folder, metrics), mlflow.pyfunc.load_model(str(path)))
+    return ServedModel(ModelSource(model, name, version, folder, metrics), mlflow.pyfunc.load_model(str(path)))
 
 
 def _packed(detector: Path, target: Path) -> Path:

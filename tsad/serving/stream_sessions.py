@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from tsad.detector.detector import Detector
 from tsad.errors import DetectorError
-from tsad.serving.errors import Refusal
+from tsad.serving.errors import RequestError
 from tsad.serving.responses import numbers
 from tsad.spec import Spec
 from tsad.streaming import ScoredRows, Stream, StreamPolicy
@@ -54,7 +54,7 @@ class StreamLimits:
 
 
 @dataclass(eq=False)
-class Seat:
+class StreamSession:
     """Where a stream is held in turn.
 
     Attributes:
@@ -82,7 +82,7 @@ class Streams:
         self._folder = folder
         self._detector = detector
         self._limits = limits
-        self._seats: dict[str, Seat] = {}
+        self._sessions: dict[str, StreamSession] = {}
 
     @property
     def open_streams(self) -> int:
@@ -95,10 +95,10 @@ class Streams:
         return self._detector().scorer.features
 
     def begin(self, new: NewStream) -> dict[str, Any]:
-        """Opens a stream and returns what it is; raises `Refusal` if too many are open."""
+        """Opens a stream and returns what it is; raises `RequestError` if too many are open."""
         self._sweep()
         if self.open_streams >= self._limits.streams:
-            raise Refusal(
+            raise RequestError(
                 429, f"{self._limits.streams} streams are open, no more may be; delete one", {"Retry-After": "60"}
             )
         number, detector = uuid.uuid4().hex, self._detector()
@@ -108,45 +108,49 @@ class Streams:
         return {"id": number, **_described(stream)}
 
     @asynccontextmanager
-    async def held(self, number: str) -> AsyncIterator[Seat]:
-        """Holds a stream for one request; raises `Refusal` if there is none of that id."""
+    async def held(self, number: str) -> AsyncIterator[StreamSession]:
+        """Holds a stream for one request; raises `RequestError` if there is none of that id."""
         self._check(number)
-        seat = self._seats.setdefault(number, Seat(self._folder / number))
-        async with seat.lock:
+        session = self._sessions.setdefault(number, StreamSession(self._folder / number))
+        async with session.lock:
             self._check(number)  # it may have been removed in the meantime
-            yield seat
-            self._seats[number] = self._seats.pop(number, seat)  # the last used comes last
-        for idle in list(self._seats.values())[: max(0, len(self._seats) - self._limits.loaded)]:
+            yield session
+            self._sessions[number] = self._sessions.pop(number, session)  # the last used comes last
+        for idle in list(self._sessions.values())[: max(0, len(self._sessions) - self._limits.loaded)]:
             if not idle.lock.locked():
                 idle.stream = None
 
-    def describe(self, seat: Seat) -> dict[str, Any]:
+    def describe(self, session: StreamSession) -> dict[str, Any]:
         """Returns what `/api/streams/ID` answers."""
-        return {"id": seat.folder.name, **_described(self._loaded(seat))}
+        return {"id": session.folder.name, **_described(self._loaded(session))}
 
     def push(
-        self, seat: Seat, values: NDArray[np.float32], times: NDArray[np.datetime64] | None, after: int | None
+        self,
+        session: StreamSession,
+        values: NDArray[np.float32],
+        times: NDArray[np.datetime64] | None,
+        after: int | None,
     ) -> tuple[dict[str, Any], ScoredRows]:
         """Pushes rows, saves the state, and returns the answer with what it is made of.
 
         Args:
-            seat: Of the stream, held.
-            values: (n, F).
-            times: (n,) or None.
-            after: Rows that the stream must have before; None for any.
+            session: Session of the stream, whose lock is held.
+            values: (n, F) values of the rows.
+            times: (n,) times of the rows, or None.
+            after: Number of rows that the stream must have received before; None for any number.
 
         Raises:
             DataError: if the stream does not take the rows; it is then as it was.
             Refusal: if it has not `after` rows.
         """
-        stream = self._loaded(seat)
+        stream = self._loaded(session)
         if after is not None and after != stream.rows:
             message = f"the stream must have {after} rows before these, but has {stream.rows}; send those that follow"
-            raise Refusal(409, message, details={"rows_total": stream.rows})
+            raise RequestError(409, message, details={"rows_total": stream.rows})
         scored = stream.push(values, times)
-        seat.stream = None  # what cannot be saved has not happened
-        stream.save(seat.folder)
-        seat.stream = stream
+        session.stream = None  # what cannot be saved has not happened
+        stream.save(session.folder)
+        session.stream = stream
         return {
             "rows_total": stream.rows,
             "row": scored.rows.tolist(),
@@ -155,31 +159,31 @@ class Streams:
             "flag": scored.flags.tolist(),
         }, scored
 
-    def remove(self, seat: Seat) -> None:
+    def remove(self, session: StreamSession) -> None:
         """Ends a stream and forgets its state."""
-        shutil.rmtree(seat.folder)
-        self._seats.pop(seat.folder.name, None)
+        shutil.rmtree(session.folder)
+        self._sessions.pop(session.folder.name, None)
 
     def _check(self, number: str) -> None:
         if not _ID.fullmatch(number) or not (self._folder / number).is_dir():
-            raise Refusal(404, f"there is no stream {number[:40]!r}; open one with POST /api/streams")
+            raise RequestError(404, f"there is no stream {number[:40]!r}; open one with POST /api/streams")
 
-    def _loaded(self, seat: Seat) -> Stream:
-        if seat.stream is None:
-            threshold = _FITTED.validate_json((seat.folder / _THRESHOLD).read_bytes())
+    def _loaded(self, session: StreamSession) -> Stream:
+        if session.stream is None:
+            threshold = _FITTED.validate_json((session.folder / _THRESHOLD).read_bytes())
             try:
-                seat.stream = Stream.load(seat.folder, replace(self._detector(), threshold=threshold))
+                session.stream = Stream.load(session.folder, replace(self._detector(), threshold=threshold))
             except DetectorError as error:
-                raise Refusal(409, f"the stream cannot go on ({error}); delete it and open another") from None
-        return seat.stream
+                raise RequestError(409, f"the stream cannot go on ({error}); delete it and open another") from None
+        return session.stream
 
     def _sweep(self) -> None:
         """Removes what nobody has used for long."""
         for folder in self._folder.iterdir():
             state = max((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
-            seat = self._seats.get(folder.name)
-            if time.time() - state > self._limits.idle_seconds and not (seat and seat.lock.locked()):
-                self.remove(seat or Seat(folder))
+            session = self._sessions.get(folder.name)
+            if time.time() - state > self._limits.idle_seconds and not (session and session.lock.locked()):
+                self.remove(session or StreamSession(folder))
 
 
 def _described(stream: Stream) -> dict[str, Any]:

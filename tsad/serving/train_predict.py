@@ -20,23 +20,27 @@ from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.experiment import ExperimentConfig
 from tsad.models.recurrent_forecaster import RecurrentForecasterSpec
 from tsad.series import Series
-from tsad.serving.jobs import Look, Task
+from tsad.serving.jobs import JobSpec, ProgressReader
 from tsad.serving.responses import numbers
 from tsad.serving.search_jobs import ROWS, run_of
 from tsad.spec import Spec, parse, put, read_yaml
 
-LEAST_ROWS, MOST_ROWS = 100, 20_000
+LEAST_ROWS, MOST_ROWS = 12, 20_000
+"""Least and largest number of rows; with fewer rows than 12, no window fits into each part of the series."""
+SHORT = 100
+"""Number of rows below which a series is short: it gets shorter windows, more validation rows, and fewer candidates."""
+_SHORT_TRIALS = 4
 _WINDOWS, _BATCHES, _EPOCHS = 800, 100, 30
 """Windows of an epoch at most, batches of a trial at about, epochs at most: so that a search takes about a minute."""
 MOST_BYTES = 50 * MOST_ROWS
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-class Question(Spec):
+class TrainPredictRequest(Spec):
     """The body: a series, or none and `use_synthetic`.
 
     Attributes:
-        y_true: 100 to 20,000 finite numbers, oldest first.
+        y_true: 12 to 20,000 finite numbers, the oldest first.
         use_synthetic: Take a generated series with labeled anomalies instead.
         sigma: Standard deviations above the mean at which a residual becomes an anomaly.
     """
@@ -72,28 +76,34 @@ class _Case:
 
     @property
     def length(self) -> int:
-        """Rows in a window; few rows have room for short ones only."""
-        return 16 if len(self.values) >= 400 else 8
+        """Number of rows in a window; few rows have room for short windows only."""
+        rows = len(self.values)
+        return 16 if rows >= 400 else 8 if rows >= SHORT else 4 if rows >= 40 else 2
+
+    @property
+    def validation(self) -> float:
+        """Fraction of the training rows that are validation rows."""
+        return 0.25 if len(self.values) >= SHORT else 0.5
 
     def parts(self) -> Parts:
         """Returns the rows that a candidate is fitted and judged on, cut as the search will cut them."""
         series = Series(self.values[:, None], ("value",))
         edge = len(series) - round(len(series) * self.test_ratio)
         data = DataSet("rows", ROWS, series.part(0, edge), series.part(edge, len(series)))
-        return split(data, SplitSpec(gap=self.length), self.length)
+        return split(data, SplitSpec(gap=self.length, validation=self.validation), self.length)
 
 
-def task_of(question: Question, look: Look) -> Task:
-    """Returns the task of a question.
+def task_of(prediction_request: TrainPredictRequest, read_progress: ProgressReader) -> JobSpec:
+    """Returns the job of a request.
 
     Args:
-        question: What was asked.
-        look: Reads the trials of a search.
+        prediction_request: Parsed body of the request.
+        read_progress: Function that reads the trials of a search.
 
     Raises:
         DataError: if a number of the series is beyond 3.4e38, or the rows to learn from are all equal.
     """
-    case = _case(question)
+    case = _case(prediction_request)
     space = read_yaml(Path(__file__).with_suffix(".yaml"))
     fitted = case.parts().fit
     if not np.ptp(fitted.values):
@@ -103,35 +113,38 @@ def task_of(question: Question, look: Look) -> Task:
     changes = {
         "data": {"kind": "csv", "path": ROWS, "test_ratio": case.test_ratio},
         "window": {"length": case.length, "stride": stride},
-        "split.gap": case.length,
+        "split": {"gap": case.length, "validation": case.validation},
         "training.epochs": min(_EPOCHS, ceil(_BATCHES / batches)),
         "threshold.factor": case.sigma,
     }
-    return Task("train_predict", put(space, changes), partial(_write, case), partial(_conclude, case, look))
+    if len(case.values) < SHORT:
+        changes["search.trials"] = _SHORT_TRIALS
+    return JobSpec("train_predict", put(space, changes), partial(_write, case), partial(_conclude, case, read_progress))
 
 
-def _case(question: Question) -> _Case:
-    if question.y_true is not None:
-        wild = [place for place, value in enumerate(question.y_true) if abs(value) > _LARGEST]
+def _case(prediction_request: TrainPredictRequest) -> _Case:
+    if prediction_request.y_true is not None:
+        wild = [place for place, value in enumerate(prediction_request.y_true) if abs(value) > _LARGEST]
         if wild:
             raise DataError(
-                f"y_true must hold numbers up to {_LARGEST:.2g}, but number {wild[0]} is {question.y_true[wild[0]]}"
+                f"y_true must hold numbers up to {_LARGEST:.2g}, but number {wild[0]} is {prediction_request.y_true[wild[0]]}"
             )
-        return _Case(np.array(question.y_true, np.float32), None, 0.25, question.sigma)
+        test_ratio = 0.25 if len(prediction_request.y_true) >= SHORT else 0.2
+        return _Case(np.array(prediction_request.y_true, np.float32), None, test_ratio, prediction_request.sigma)
     made = SyntheticSpec(kind="synthetic", rows=500, features=2, events=10).load(Path())
     labels = np.zeros(2 * len(made.test), bool)
     for cause in made.root_causes:
         if made.test.features[0] in cause.features:
             labels[len(made.train) + cause.start : len(made.train) + cause.stop] = True
     values = np.concatenate([made.train.values[:, 0], made.test.values[:, 0]])
-    return _Case(values, labels, 0.5, question.sigma)
+    return _Case(values, labels, 0.5, prediction_request.sigma)
 
 
 def _write(case: _Case, folder: Path) -> None:
     np.savetxt(folder / ROWS, case.values, fmt="%.9g", header="value", comments="")
 
 
-def _conclude(case: _Case, look: Look, folder: Path) -> Mapping[str, Any]:
+def _conclude(case: _Case, read_progress: ProgressReader, folder: Path) -> Mapping[str, Any]:
     """Returns the answer, from the files of the search."""
     run = run_of(folder)
     experiment = parse(ExperimentConfig, read_yaml(run / "champion" / "experiment.yaml"), "champion")
@@ -140,7 +153,7 @@ def _conclude(case: _Case, look: Look, folder: Path) -> Mapping[str, Any]:
     if found is None:
         raise DataError(f"the search must choose a forecaster, but chose {detector.scorer.kind}")
     predicted = found[:, 0]
-    ended = [candidate for candidate, trial in look(folder) if trial is not None]
+    ended = [candidate for candidate, trial in read_progress(folder) if trial is not None]
     return {
         **_answer(case, predicted),
         "nas_config": _configuration(experiment),

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tsad.selection.trial import Candidate, Trial
-from tsad.serving.app import Limits, Surroundings, create_app
+from tsad.serving.app import Dependencies, Limits, create_app
 from tsad.serving.jobs import OUTPUTS, JobLimits, search_runner
-from tsad.serving.middleware import Rules
-from tsad.serving.served_model import Served, open_model
+from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.served_model import ServedModel, open_model
 from tsad.serving.server import listen
 from tsad.tracking.runs import leading_run
 from tsad.tracking.tags import Tag
@@ -64,13 +64,13 @@ def serve(model: str, options: Options = DEFAULTS, *, on_start: Callable[[str], 
     """
     context = open_context()
     state = (options.state or context.settings.output_dir / "service").resolve()
-    rules = Rules(options.hosts, options.token or None, options.max_bytes)
+    rules = SecurityPolicy(options.hosts, options.token or None, options.max_bytes)
     limits = Limits(options.max_rows, options.workers, options.wait, JobLimits(seconds=options.job_seconds))
     runner = search_runner(context.store.uri, context.settings.data_dir.resolve(), _trials)
     with locked(state):
         served = open_model(model, state)
-        surroundings = Surroundings(state, runner, lambda done: _note(context, served, done))
-        app = create_app(served, surroundings, rules, limits)
+        dependencies = Dependencies(state, runner, lambda done: _note(context, served, done))
+        app = create_app(served, dependencies, rules, limits)
         listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"))
 
 
@@ -82,9 +82,9 @@ def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
     return [(candidate, ended.get(candidate.number)) for candidate in proposed]
 
 
-def _note(context: Context, served: Served, done: Mapping[str, Any]) -> None:
+def _note(context: Context, served: ServedModel, done: Mapping[str, Any]) -> None:
     """Tracks a recalibration as a run."""
-    tags = {Tag.KIND: "recalibration", Tag.MODEL: served.origin.uri}
+    tags = {Tag.KIND: "recalibration", Tag.MODEL: served.source.uri}
     with leading_run(context.store, "recalibration", tags) as writer:
         writer.parameters(done)
         writer.metrics({f"threshold/{when}": done[when]["value"] for when in ("before", "after")})

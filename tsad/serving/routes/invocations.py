@@ -9,10 +9,10 @@ from mlflow.pyfunc import scoring_server
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import flag_table
 from tsad.errors import TsadError, shown
-from tsad.serving.errors import Refusal
-from tsad.serving.executor import Workers
+from tsad.serving.errors import RequestError
+from tsad.serving.executor import ScoringExecutor
 from tsad.serving.requests import CSV, JSON, media_type, read_split, request_body
-from tsad.serving.served_model import Served
+from tsad.serving.served_model import ServedModel
 
 PARQUET = "application/vnd.apache.parquet"
 _SPLIT = {
@@ -28,7 +28,7 @@ _REPEATS = ("Failed to predict data ", "Failed to enforce schema of data ")
 """How messages begin that repeat the rows before they come to the point."""
 
 
-def mlflow_routes(served: Served, workers: Workers) -> APIRouter:
+def mlflow_routes(served: ServedModel, workers: ScoringExecutor) -> APIRouter:
     """Returns `/ping`, `/health`, `/version` and `/invocations`."""
     router = APIRouter(tags=["MLflow"])
     app = scoring_server.init(served.pyfunc)
@@ -47,9 +47,9 @@ def mlflow_routes(served: Served, workers: Workers) -> APIRouter:
         try:
             answer: Response = await workers.take(endpoints["/invocations"], request)
         except (RecursionError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-            raise Refusal(400, f"body must be rows as MLflow takes them, but {shown(str(error))}") from None
+            raise RequestError(400, f"body must be rows as MLflow takes them, but {shown(str(error))}") from None
         if answer.status_code >= 400:
-            raise Refusal(answer.status_code, _message(bytes(answer.body)))
+            raise RequestError(answer.status_code, _message(bytes(answer.body)))
         return answer
 
     return router
@@ -63,7 +63,7 @@ def _short_answer(content: bytes, detector: Detector) -> bytes | None:
     try:
         rows = read_split(content)
         found = None if rows is None else flag_table(detector, rows.table, "input")
-    except (Refusal, TsadError):
+    except (RequestError, TsadError):
         return None
     return None if found is None else json.dumps({"predictions": found.to_dict("records")}).encode()
 

@@ -6,32 +6,38 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from tsad.serving.errors import Refusal
-from tsad.serving.jobs import Job, Jobs, Look
+from tsad.serving.errors import RequestError
+from tsad.serving.jobs import Job, Jobs, ProgressReader
 from tsad.serving.requests import CSV, JSON, Body, media_type, read_spec, request_body
 from tsad.serving.search_jobs import NewSearch, task_of_search
-from tsad.serving.served_model import Served
-from tsad.serving.train_predict import MOST_BYTES, Question, task_of
+from tsad.serving.served_model import ServedModel
+from tsad.serving.train_predict import MOST_BYTES, TrainPredictRequest, task_of
 
 
-def search_routes(jobs: Jobs, look: Look, served: Served, wait: float, most_rows: int) -> APIRouter:
+def search_routes(
+    jobs: Jobs, read_progress: ProgressReader, served: ServedModel, wait: float, most_rows: int
+) -> APIRouter:
     """Returns what starts searches."""
     router = APIRouter(tags=["searches"])
 
     later: dict[int | str, Any] = {202: {"description": "A job that has not ended"}}
 
-    @router.post("/train_predict", responses=later, openapi_extra=request_body({JSON: Question.model_json_schema()}))
+    @router.post(
+        "/train_predict", responses=later, openapi_extra=request_body({JSON: TrainPredictRequest.model_json_schema()})
+    )
     async def train_predict(request: Request) -> Response:
         """Searches a forecaster of a series; answers with its forecasts and anomalies, or after a while with a job."""
         media_type(request.headers.get("content-type"), (JSON,))
         content = await request.body()
-        job = jobs.submit(await asyncio.to_thread(lambda: task_of(read_spec(Question, content, MOST_BYTES), look)))
+        job = jobs.submit(
+            await asyncio.to_thread(lambda: task_of(read_spec(TrainPredictRequest, content, MOST_BYTES), read_progress))
+        )
         try:
             await asyncio.wait_for(job.ended.wait(), wait)
         except TimeoutError:
             return _accepted(job)
         if job.result is None:
-            raise Refusal(409 if job.state == "cancelled" else 500, f"the search {job.state}: {job.error}")
+            raise RequestError(409 if job.state == "cancelled" else 500, f"the search {job.state}: {job.error}")
         return Response(json.dumps(dict(job.result)), media_type=JSON)
 
     @router.post(

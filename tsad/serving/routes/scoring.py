@@ -7,18 +7,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from tsad.errors import shown
-from tsad.serving.errors import Refusal
-from tsad.serving.executor import Workers
-from tsad.serving.metrics import Counts
-from tsad.serving.monitoring import Recent
+from tsad.serving.errors import RequestError
+from tsad.serving.executor import ScoringExecutor
+from tsad.serving.metrics import ServiceMetrics
+from tsad.serving.monitoring import RecentRows
 from tsad.serving.requests import CSV, JSON, ROWS_SCHEMA, Body, media_type, read_rows, request_body
 from tsad.serving.responses import judge
-from tsad.serving.served_model import Served
+from tsad.serving.served_model import ServedModel
 
 _TITLES = {"sample": "Rows that the model was tested on", "synthetic": "Generated rows with anomalies"}
 
 
-def model_routes(served: Served) -> APIRouter:
+def model_routes(served: ServedModel) -> APIRouter:
     """Returns what tells about the model."""
     router = APIRouter(prefix="/api", tags=["model"])
 
@@ -42,7 +42,7 @@ def model_routes(served: Served) -> APIRouter:
     async def series(name: str) -> Any:
         """The rows of a series."""
         if name not in served.series_names():
-            raise Refusal(404, f"there is no series {shown(name)}; there are {', '.join(served.series_names())}")
+            raise RequestError(404, f"there is no series {shown(name)}; there are {', '.join(served.series_names())}")
         table = await asyncio.to_thread(served.series, name)
         features = list(served.detector.scorer.features)
         timed = "time" in table.columns and "time" not in features
@@ -55,7 +55,9 @@ def model_routes(served: Served) -> APIRouter:
     return router
 
 
-def score_routes(served: Served, workers: Workers, counts: Counts, recent: Recent, most_rows: int) -> APIRouter:
+def score_routes(
+    served: ServedModel, workers: ScoringExecutor, counts: ServiceMetrics, recent: RecentRows, most_rows: int
+) -> APIRouter:
     """Returns what scores whole series, and what becomes of the scores."""
     router = APIRouter(prefix="/api", tags=["score"])
 
@@ -71,8 +73,8 @@ def score_routes(served: Served, workers: Workers, counts: Counts, recent: Recen
         def work() -> bytes:
             detector = served.detector
             rows = read_rows(body, detector.scorer.features, most_rows)
-            answer, series, scores = judge(detector, rows, threshold, top)
-            recent.take(series.values, scores.values, detector.flag(scores))
+            answer, series, scores, flags = judge(detector, rows, threshold, top)
+            recent.take(series.values, scores.values, flags)
             counts.scored("/api/score", len(series) - answer["score"].count(None), sum(answer["flag"]))
             return json.dumps(answer).encode()
 

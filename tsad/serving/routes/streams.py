@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from tsad.serving.executor import Workers
-from tsad.serving.metrics import Counts
-from tsad.serving.monitoring import Recent
+from tsad.serving.executor import ScoringExecutor
+from tsad.serving.metrics import ServiceMetrics
+from tsad.serving.monitoring import RecentRows
 from tsad.serving.requests import JSON, media_type, read_push, read_spec, request_body
-from tsad.serving.stream_sessions import NewStream, Seat, Streams
+from tsad.serving.stream_sessions import NewStream, Streams, StreamSession
 from tsad.streaming import StreamPolicy
 
 _NEW = {
@@ -30,7 +30,9 @@ _PUSH = {
 }
 
 
-def stream_routes(streams: Streams, workers: Workers, counts: Counts, recent: Recent, most_rows: int) -> APIRouter:
+def stream_routes(
+    streams: Streams, workers: ScoringExecutor, counts: ServiceMetrics, recent: RecentRows, most_rows: int
+) -> APIRouter:
     """Returns what opens, feeds and ends streams."""
     router = APIRouter(prefix="/api/streams", tags=["streams"])
 
@@ -45,14 +47,14 @@ def stream_routes(streams: Streams, workers: Workers, counts: Counts, recent: Re
     @router.get("/{number}")
     async def describe(number: str) -> Any:
         """How many rows a stream has, and its policy."""
-        async with streams.held(number) as seat:
-            return await asyncio.to_thread(streams.describe, seat)
+        async with streams.held(number) as session:
+            return await asyncio.to_thread(streams.describe, session)
 
     @router.delete("/{number}", status_code=204)
     async def remove(number: str) -> None:
         """Ends a stream."""
-        async with streams.held(number) as seat:
-            await asyncio.to_thread(streams.remove, seat)
+        async with streams.held(number) as session:
+            await asyncio.to_thread(streams.remove, session)
 
     @router.post("/{number}/rows", openapi_extra=request_body({JSON: _PUSH}))
     async def push(number: str, request: Request) -> Response:
@@ -60,14 +62,14 @@ def stream_routes(streams: Streams, workers: Workers, counts: Counts, recent: Re
         media_type(request.headers.get("content-type"), (JSON,))
         content = await request.body()
 
-        def work(seat: Seat) -> bytes:
+        def work(session: StreamSession) -> bytes:
             series, after = read_push(content, streams.features, most_rows)
-            answer, scored = streams.push(seat, series.values, series.times, after)
+            answer, scored = streams.push(session, series.values, series.times, after)
             recent.take(series.values, scored.scores, scored.flags)
             counts.scored("/api/streams", len(scored) - answer["score"].count(None), sum(answer["flag"]))
             return json.dumps(answer).encode()
 
-        async with streams.held(number) as seat:
-            return Response(await workers.run(work, seat), media_type=JSON)
+        async with streams.held(number) as session:
+            return Response(await workers.run(work, session), media_type=JSON)
 
     return router
