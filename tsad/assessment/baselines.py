@@ -61,7 +61,8 @@ def run_baselines(experiment: ExperimentConfig, data: DataSet) -> dict[str, Outc
     """Returns the outcome by name of each baseline; its `test` scores all test rows, whatever it reports itself.
 
     Left out are baselines whose scores look at more rows than a part of the data has, and PCA error where it has as many
-    axes as there are features, since it would explain everything. A model that is trained by gradient is also compared with an untrained copy of itself.
+    axes as there are features, since it would explain everything. A model that is trained by gradient is also compared with
+    an untrained copy of itself.
     """
     features = len(data.train.features)
     configs = {name: baseline(experiment, name) for name in BASELINES}
