@@ -304,7 +304,7 @@ def _commands(group: click.Group, prefix: str) -> Iterator[tuple[str, click.Comm
 
 
 def _command(name: str, command: click.Command) -> Iterator[str]:
-    context = click.Context(command, info_name=name)
+    context = click.Context(command, info_name=name, **command.context_settings)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     yield from [f"## `{name}` {{#{name.replace(' ', '-')}}}", "", "```text", usage, "```", ""]
     yield from [inspect.cleandoc(command.help or ""), ""]

@@ -1,4 +1,4 @@
-"""The sentence, said once: data, windows, model, scores, flags, report."""
+"""An experiment: data, windows, model, scores, flags, report, as one plain function."""
 
 import hashlib
 import json
@@ -42,14 +42,14 @@ class DetectorSpec(Spec):
     """Everything that decides what a detector learns from given rows.
 
     Attributes:
-        seed: Of initial weights, shuffles, masks and dropout.
-        scaler: Fitted on the fit rows.
+        seed: Seed of initial weights, shuffles, masks and dropout.
+        scaler: Scaler that is fitted on the fit rows.
         window: How rows are cut into windows.
-        model: What predictions windows.
-        objective: What training makes small; a closed-form model has no use for it.
-        training: How long and how fast; likewise.
-        scoring: How errors become scores.
-        threshold: How scores become flags.
+        model: Model that predicts windows.
+        objective: Loss that training minimizes; closed-form models do not use it.
+        training: How long and how fast the model is trained; closed-form models do not use it.
+        scoring: Rule by which errors become scores.
+        threshold: Rule by which scores become flags.
     """
 
     seed: int = Field(0, ge=0)
@@ -63,11 +63,13 @@ class DetectorSpec(Spec):
 
 
 class ExperimentConfig(DetectorSpec):
-    """Everything that decides a result: a detector, the rows that it learns from and those that it is proved on.
+    """Config of an experiment: a detector, the rows that it is fitted on, and the rows that it is evaluated on.
+
+    A YAML file in `experiments/` holds one. Equal configs on equal data give equal results on a CPU.
 
     Attributes:
-        data: Which rows.
-        split: Where they are cut in time.
+        data: Data set of the experiment.
+        split: Times at which the data are cut into parts.
     """
 
     data: DataSpec
@@ -75,7 +77,7 @@ class ExperimentConfig(DetectorSpec):
 
     @property
     def provenance(self) -> Provenance:
-        """Whose labels will have a hand in training (those of the rows set apart, as development rows) and threshold."""
+        """Rows whose labels the training and the threshold will use."""
         return Provenance(
             training="development" if self.objective.reads_labels or self.split.reads_labels else "nothing",
             threshold="test" if self.threshold.reads_labels else "nothing",
@@ -84,7 +86,7 @@ class ExperimentConfig(DetectorSpec):
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    """What is learned from the fit rows, before anything is scored; the model is in evaluation mode."""
+    """Everything that is fitted on the fit rows, before anything is scored; the model is in evaluation mode."""
 
     scaler: Scaler
     model: Model
@@ -96,18 +98,18 @@ class _Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a run comes to.
+    """Outcome of a run.
 
     Attributes:
-        detector: Ready to save and serve.
+        detector: Fitted detector, ready to save and serve.
         history: Losses per epoch; empty for a closed-form model.
-        parts: The rows it was made of.
+        parts: Parts of the data.
         validation: Scores of the validation rows.
         test: Scores of all test rows.
-        report: On the reported test rows.
-        selection: On the test rows set apart for choosing, or None.
-        seconds: Wall time of the fit, what a listener did with its progress included.
-        latency: Wall time of scoring the test rows, in milliseconds for 1,000 rows.
+        report: Report on the reported test rows.
+        selection: Report on the test rows that may select among candidates; None if there are none.
+        seconds: Wall time of the fit in seconds, including the time of the callback.
+        latency: Wall time of scoring the test rows, in milliseconds per 1,000 rows.
     """
 
     detector: Detector
@@ -123,13 +125,13 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """What a run tells after each epoch.
+    """Progress of a run after an epoch.
 
     Attributes:
-        epoch: From 1 on.
-        losses: By curve, such as `train/loss` and `validation/squared_error`.
-        outcome: Makes the outcome as if training had ended here, with the best weights so far (scores all rows, so it
-            takes its time).
+        epoch: Number of the epoch, from 1 on.
+        losses: Losses by curve, such as `train/loss` and `validation/squared_error`.
+        outcome: Function that returns the outcome as if training had ended here, with the best weights so far; it scores all
+            rows.
     """
 
     epoch: int
@@ -138,7 +140,7 @@ class Progress:
 
 
 def ignore(progress: Progress) -> None:
-    """Does nothing with the progress of a run."""
+    """Ignores the progress of a run: the default callback."""
 
 
 def run(
@@ -151,17 +153,17 @@ def run(
     resume: bool = False,
     backup: Backup | None = None,
 ) -> Outcome:
-    """Returns what the experiment comes to on its data; the same experiment and data give the same outcome on CPU.
+    """Returns the outcome of an experiment on its data; equal experiments and data give equal outcomes on a CPU.
 
     Args:
-        experiment: What to do.
-        data: What `experiment.data.load` gave; passed in so that many runs can share it.
+        experiment: Config of the experiment.
+        data: Data set that `experiment.data.load` returned; many runs can share it.
         on_epoch: Called after each epoch of a model trained by gradient.
         device: "cpu" or "cuda".
         checkpoints: Folder for the weights of the best and the last epoch and the state of training, or None to keep none.
-        resume: Go on from the state in `checkpoints` or else in `backup`, if there is one, as if the training had never been
-            interrupted; its last finished epoch is told to `on_epoch` once more. Only `training` may have changed since.
-        backup: Where that state is copied to, every few epochs; needs `checkpoints`.
+        resume: Resume from the state in `checkpoints` or else in `backup`, if there is one, as if the training had never been
+            interrupted; its last finished epoch is reported to `on_epoch` once more. Only `training` may have changed since.
+        backup: Folder that the state is copied to every few epochs; needs `checkpoints`.
 
     Raises:
         DataError: if the parts are too short for the window, or labels are to be read and there are none.
@@ -184,12 +186,12 @@ def run(
 
 
 def fit_detector(spec: DetectorSpec, fit: Series, validation: Series) -> Detector:
-    """Returns the detector of rows that nobody labeled, the same that `run` comes to on these parts.
+    """Returns the detector of unlabeled rows, the same that `run` returns for these parts.
 
     Args:
-        spec: What to fit.
+        spec: Spec of the detector.
         fit: Rows that scaler and model are fitted on.
-        validation: Later rows, which stop training and fit divisors and threshold.
+        validation: Later rows that stop training and that divisors and threshold are fitted on.
 
     Raises:
         DataError: if the validation rows are too few for one score.
@@ -210,7 +212,7 @@ def _fit(
     labeled: Series | None,
     checkpoints: Checkpoints | None,
 ) -> _Fitted:
-    """Returns what is learned from fit and validation rows; tells `listen` the history, and how it stands, after each epoch."""
+    """Returns what is fitted on fit and validation rows; calls `listen` with the history and a snapshot after each epoch."""
     scaler = spec.scaler.fit(rows[0])
     fit, validation = (_windows(part, scaler, spec, device) for part in rows)
     with seeded(spec.seed) as generator:
@@ -272,7 +274,7 @@ def _conclude(experiment: ExperimentConfig, parts: Parts, fitted: _Fitted, start
 def conclude(
     experiment: ExperimentConfig, parts: Parts, scorer: AnyScorer, history: tuple[EpochLosses, ...], seconds: float
 ) -> Outcome:
-    """Returns what a fitted scorer comes to, with the threshold and the provenance of the experiment."""
+    """Returns the outcome of a fitted scorer, with the threshold and the provenance of the experiment."""
     validation, begin = scorer.score(parts.validation), time.perf_counter()
     test, end = scorer.score(parts.test, parts.past), time.perf_counter()
     threshold = _threshold(experiment.threshold, validation, test, parts)

@@ -37,22 +37,22 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     Args:
         model: Section of an experiment, `{"kind": "lstm_ae", "hidden": 32}` for example; `l2` by default.
-        window: Likewise; by default 1 row for the default model, and for others that of an experiment.
-        scaler: Likewise, as all sections below; by default that of an experiment.
-        objective: What training makes small.
-        training: How long and how fast.
-        scoring: How errors become scores.
-        threshold: From scores to flags.
-        validation: Share of the fit's rows, the last ones, that stops training and fits the threshold, above 0, below 1.
-        seed: Of everything that is drawn.
+        window: Section `window`; by default 1 row for the default model, else the default of an experiment.
+        scaler: Section `scaler`; by default that of an experiment, as for all sections below.
+        objective: Section `objective`: the loss that training minimizes.
+        training: Section `training`: how long and how fast the model is trained.
+        scoring: Section `scoring`: how errors become scores.
+        threshold: Section `threshold`: how scores become flags.
+        validation: Fraction of the rows, the last ones, that stop training and that the threshold is fitted on; above 0, below 1.
+        seed: Seed of all random draws.
 
     Attributes:
-        detector_: The fitted `Detector`; saves itself without pickle.
+        detector_: Fitted `Detector`, which is saved without pickle.
         offset_: Minus the threshold above which our score is flagged; `decision_function` is `score_samples - offset_`. Of a
             threshold that follows the scores it is minus the threshold of the first row, and `decision_function` takes that
             of each row; every table starts anew from what was fitted.
-        n_features_in_: Features of the fit.
-        feature_names_in_: Their names, if the fit got a table with text for column names.
+        n_features_in_: Number of features of the fit.
+        feature_names_in_: Names of the features, if the fit got a table whose column names are text.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def _sections(self) -> dict[str, Any]:
-        """Returns the sections that are given, with the model."""
+        """Returns the sections that are set, and the model."""
         names = ("model", "window", "scaler", "objective", "training", "scoring", "threshold")
         sections = {name: section for name in names if (section := getattr(self, name)) is not None}
         default = {} if "model" in sections else {"model": {"kind": "l2"}, "window": {"length": 1}}

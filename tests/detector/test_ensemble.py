@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from tests.examples import detector_of, from_defaults, members, sensors, unscaled
 from tsad.assessment.leakage import future_shuffle
 from tsad.detector.detector import DESCRIPTION, Detector
-from tsad.detector.ensemble import KEPT, REFERENCE, Ensemble, Member, surprisal
+from tsad.detector.ensemble import REFERENCE, REFERENCE_SIZE, Ensemble, Member, surprisal
 from tsad.detector.scorer import WEIGHTS, Scorer
 from tsad.detector.scoring import MeanSmoothing, ScoringSpec
 from tsad.errors import DataError, DetectorError
@@ -71,12 +71,12 @@ def test_a_member_keeps_its_sorted_validation_scores():
 
 
 def test_a_member_keeps_quantiles_of_many_validation_scores():
-    series = sensors(3 * KEPT, 1)
+    series = sensors(3 * REFERENCE_SIZE, 1)
     expected = np.square(series.values[:, 0].astype(float))
     reference = Member.fit(squares(), series).reference
-    assert len(reference) == KEPT
+    assert len(reference) == REFERENCE_SIZE
     np.testing.assert_allclose(reference[[0, -1]], [expected.min(), expected.max()], rtol=1e-6)
-    np.testing.assert_allclose(reference, np.quantile(expected, np.linspace(0, 1, KEPT)), rtol=1e-6)
+    np.testing.assert_allclose(reference, np.quantile(expected, np.linspace(0, 1, REFERENCE_SIZE)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("rows", [(2, 2, 2, 2), (2, -2)])

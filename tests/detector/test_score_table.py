@@ -51,7 +51,7 @@ def test_no_more_features_are_named_than_there_are(top, columns):
 
 
 def test_fewer_than_no_features_cannot_be_named():
-    with pytest.raises(DataError, match=r"as many features as wanted explain a row, but not -1; ask for 0 or more"):
+    with pytest.raises(DataError, match=r"the number of features that explain a row must be at least 0, but got -1"):
         explained(np.ones((1, 3)), FEATURES, -1)
 
 

@@ -1,4 +1,4 @@
-"""Several scorers as one: the mean of how surprising each finds a row, measured by its own validation scores."""
+"""Ensembles: the mean surprisal of several scorers, each relative to its own validation scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,26 +22,26 @@ from tsad.training.checkpoints import save_weights
 
 REFERENCE = "reference.safetensors"
 
-KEPT = 2_000
-"""Validation scores that a member keeps at most: so many evenly spaced quantiles, the smallest and the largest too."""
+REFERENCE_SIZE = 2_000
+"""Largest number of validation scores of a member; of more, as many evenly spaced quantiles stay, both extremes included."""
 
 TAIL, LEAST = 0.02, 10
-"""Share of the validation scores that the tail is fitted to, and how many they are at least."""
+"""Share of the validation scores that the tail is fitted to, and their least number."""
 
 
 class EnsembleDescription(Spec):
-    """All of an ensemble but the tensors of its members, which are scorers and no ensembles themselves."""
+    """Description of an ensemble: everything except the tensors of its members, which are scorers and no ensembles."""
 
     members: tuple[ScorerDescription, ...] = Field(min_length=2)
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A scorer and what its scores are measured by.
+    """A scorer of an ensemble with the validation scores that its surprisal is relative to.
 
     Attributes:
-        scorer: From rows to scores.
-        reference: (n,) ascending validation scores, not all equal, at most `KEPT`.
+        scorer: Scorer that gives rows scores.
+        reference: (n,) ascending validation scores, not all equal, at most `REFERENCE_SIZE`.
     """
 
     scorer: Scorer
@@ -57,8 +57,8 @@ class Member:
                 f"a member of an ensemble must give validation rows different scores, but {scorer.kind} gives all "
                 f"{len(values)} of them the same; leave it out"
             )
-        if len(values) > KEPT:
-            values = np.maximum.accumulate(np.quantile(values, np.linspace(0, 1, KEPT)))
+        if len(values) > REFERENCE_SIZE:
+            values = np.maximum.accumulate(np.quantile(values, np.linspace(0, 1, REFERENCE_SIZE)))
         return cls(scorer, values)
 
     def score(self, series: Series) -> Scores:
@@ -87,7 +87,7 @@ class Ensemble:
     of the row.
 
     Attributes:
-        members: Two or more, best first, of the same features.
+        members: Two or more scorers of the same features, the best first.
     """
 
     members: tuple[Member, ...]
@@ -105,8 +105,8 @@ class Ensemble:
         """Returns the ensemble of fitted scorers.
 
         Args:
-            scorers: Best first.
-            validation: Rows whose scores are the measure of each member's.
+            scorers: Fitted scorers, the best first.
+            validation: Rows whose scores each member's surprisal is relative to.
 
         Raises:
             DataError: if one of them gives all validation rows the same score.
@@ -122,7 +122,7 @@ class Ensemble:
 
     @property
     def kind(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return f"mean of {', '.join(member.scorer.kind for member in self.members)}"
 
     @property
@@ -132,17 +132,17 @@ class Ensemble:
 
     @property
     def scaler(self) -> Scaler:
-        """That of the first member, in whose units errors of predictions are told."""
+        """Scaler of the first member, in whose units errors of predictions are reported."""
         return self.members[0].scorer.scaler
 
     @property
     def parameters(self) -> int:
-        """Numbers in the weights of all members."""
+        """Number of values in the weights of all members."""
         return sum(member.scorer.parameters for member in self.members)
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All that was fitted and is saved as tensors, by member and name."""
+        """Fitted tensors that are saved, by member and name."""
         tensors: dict[str, torch.Tensor] = {}
         for index, member in enumerate(self.members):
             tensors |= {f"{index}.{name}": tensor for name, tensor in member.scorer.tensors.items()}
@@ -151,12 +151,12 @@ class Ensemble:
 
     @property
     def lookback(self) -> int:
-        """Rows that a segment must have before its first scored row."""
+        """Number of rows that a segment must have before its first scored row."""
         return max(member.scorer.lookback for member in self.members)
 
     @property
     def lookahead(self) -> int:
-        """Rows that must follow a row before its score is known."""
+        """Number of rows that must follow a row before its score is known."""
         return max(member.scorer.lookahead for member in self.members)
 
     def score(self, series: Series, past: Series | None = None) -> Scores:
@@ -178,7 +178,7 @@ class Ensemble:
         return _mean(defined) if defined else None
 
     def describe(self) -> EnsembleDescription:
-        """Returns all but the tensors."""
+        """Returns the description of the ensemble."""
         return EnsembleDescription(members=tuple(member.scorer.describe() for member in self.members))
 
     def save(self, folder: Path) -> None:
@@ -199,11 +199,11 @@ class Ensemble:
 
 
 AnyScorer = Scorer | Ensemble
-"""Whatever gives rows scores."""
+"""Anything that gives rows scores."""
 
 
 def surprisal(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns how surprising scores are beside those of validation rows: 0 for a usual one, 2 for one row in a hundred.
+    """Returns the surprisal of scores relative to validation scores: 0 for a common score, 2 for one row in a hundred.
 
     That is -log10 of the share of the reference at least as large, (how many) / (n + 1), read at the reference scores and
     linear between them; a score below the smallest is as little surprising as that. It needs no other score of the row's
@@ -213,8 +213,8 @@ def surprisal(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> ND
     scores at least), times log10(e). The whole is continuous and never falls.
 
     Args:
-        scores: Of any shape, NaN where there is none, and NaN there.
-        reference: (n,) ascending, not all equal.
+        scores: Scores of any shape; where they are NaN, so is the surprisal.
+        reference: (n,) ascending scores, not all equal.
     """
     levels, first = np.unique(reference, return_index=True)
     surprisals = -np.log10((len(reference) - first) / (len(reference) + 1))
@@ -226,7 +226,7 @@ def surprisal(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> ND
 
 
 def mean_of(scores: Sequence[Scores]) -> Scores:
-    """Returns the mean of what members found for the same rows, NaN where one has none."""
+    """Returns the mean of the members' scores of the same rows, NaN where one has none."""
     return Scores(_mean([member.values for member in scores]), _mean([member.by_feature for member in scores]))
 
 

@@ -1,4 +1,4 @@
-"""Tables with scores: what files and requests get back, row by row and stretch by stretch."""
+"""Tables with scores, row by row and event by event."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,10 +38,10 @@ def flag_table(
     """Returns `score` (float or None) and `flag` (bool) for each row of a table, as a JSON answer needs them.
 
     Args:
-        detector: Gives scores and flags.
+        detector: Detector that gives scores and flags.
         table: Rows in time order; columns that are no features are ignored.
-        source: Where it comes from, for errors.
-        top: How many columns `feature_1`, `share_1`, ... of `explained` follow.
+        source: Name of the source of the table, for errors.
+        top: Number of features that are named, in `feature_1`, `share_1`, ...
         threshold: Flags scores above it instead of the detector's own.
 
     Raises:
@@ -93,11 +93,13 @@ def explained(by_feature: Floats, features: Sequence[str], top: int) -> pd.DataF
 def ranked(by_feature: Floats, top: int) -> tuple[NDArray[np.int64], Floats]:
     """Returns the places of the features of `explained`, and their shares, both (T, `top`), or (T, F) if there are no more."""
     if top < 0:
-        raise DataError(f"as many features as wanted explain a row, but not {top}; ask for 0 or more")
+        raise DataError(
+            f"the number of features that explain a row must be at least 0, but got {top}; ask for 0 or more"
+        )
     order = np.argsort(-by_feature, axis=1, kind="stable")[:, :top]
     total = by_feature.sum(axis=1, keepdims=True)
     alike = np.full_like(by_feature, 1 / by_feature.shape[1])
-    with np.errstate(invalid="ignore"):  # infinite of infinite: nobody knows
+    with np.errstate(invalid="ignore"):  # infinite of infinite is undefined
         shares = np.divide(by_feature, total, out=alike, where=total != 0)
     return order, np.take_along_axis(shares, order, axis=1)
 
@@ -138,16 +140,16 @@ class Events:
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Consecutive flagged rows.
+    """An event: consecutive flagged rows.
 
     Attributes:
-        first_row: Its number.
-        last_row: Likewise.
-        start: Time of the first row, None without times.
-        end: Time of the last row, likewise.
-        peak_row: The first with the highest score.
-        peak_score: That score.
-        given: (F,) sum of what the features of the rows gave.
+        first_row: Number of the first row.
+        last_row: Number of the last row.
+        start: Time of the first row; None without times.
+        end: Time of the last row; None without times.
+        peak_row: Number of the first row with the highest score.
+        peak_score: Highest score.
+        contributions: (F,) contributions of the features, summed over the rows.
     """
 
     first_row: int

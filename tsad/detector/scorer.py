@@ -1,4 +1,4 @@
-"""From rows to scores: a fitted model, what stands before it and what comes after, described by one spec and its weights."""
+"""Scorers: a fitted model with its scaler and scoring, from rows to scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ WEIGHTS = "weights.safetensors"
 
 
 class ScorerDescription(Spec):
-    """All of a scorer but its weights."""
+    """Description of a scorer: everything except its weights."""
 
     features: tuple[str, ...]
     center: tuple[float, ...]
@@ -55,13 +55,13 @@ class Scorer:
     """Everything between a row and its score.
 
     Attributes:
-        features: Names of the columns it was fitted on, in that order.
-        scaler: Fitted on training rows.
-        window_length: Rows in a window, L.
-        model_spec: What `model` was built from.
-        model: Fitted, in evaluation mode.
-        scoring: How errors become scores.
-        scale: (F,) divisors of errors, fitted on validation rows.
+        features: Names of the features, in the order of the columns.
+        scaler: Scaler fitted on training rows.
+        window_length: Number of rows in a window, L.
+        model_spec: Spec that the model was built from.
+        model: Fitted model in evaluation mode.
+        scoring: Rule by which errors become scores.
+        scale: (F,) divisors of the errors, fitted on validation rows.
     """
 
     features: tuple[str, ...]
@@ -89,27 +89,27 @@ class Scorer:
 
     @property
     def kind(self) -> str:
-        """What tables call it: the kind of its model."""
+        """Name in tables: the kind of the model."""
         return self.model_spec.kind
 
     @property
     def parameters(self) -> int:
-        """Numbers in the model's weights."""
+        """Number of values in the weights of the model."""
         return sum(tensor.numel() for tensor in self.tensors.values())
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The weights by name."""
+        """Weights of the model by name."""
         return dict(self.model.state_dict())
 
     @property
     def lookback(self) -> int:
-        """Rows that a segment must have before its first scored row."""
+        """Number of rows that a segment must have before its first scored row."""
         return lookback(self.scoring, self.window_length)
 
     @property
     def lookahead(self) -> int:
-        """Rows that must follow a row before its score is known; 0 for a causal scorer."""
+        """Number of rows that must follow a row before its score is known; 0 for a causal scorer."""
         return lookahead(self.scoring, self.model.steps)
 
     def score(self, series: Series, past: Series | None = None) -> Scores:
@@ -117,7 +117,7 @@ class Scorer:
 
         Args:
             series: Rows to score.
-            past: Rows that came right before them, so that the first ones have a score too; get none themselves.
+            past: Rows that came right before, so that the first rows have scores too; they get no scores themselves.
 
         Raises:
             DataError: if the features are not those of the fit, or no segment has enough rows for one score.
@@ -132,8 +132,8 @@ class Scorer:
     def predictions(self, series: Series) -> NDArray[np.float64] | None:
         """Returns the (T, F) prediction of each row in the units of the series: the last step of the window that ends there.
 
-        NaN where no window ends; None of a model that has anomaly scores and no predictions. Where the scaler clips, it is the
-        prediction of the clipped row.
+        NaN where no window ends; None for a model that gives anomaly scores and predicts nothing. Where the scaler clips,
+        it is the prediction of the clipped row.
 
         Raises:
             ValueError: if no segment is long enough for one window.
@@ -142,7 +142,7 @@ class Scorer:
         return None if scaled is None else scaled * self.scaler.scale + self.scaler.center
 
     def describe(self) -> ScorerDescription:
-        """Returns all but the weights."""
+        """Returns the description of the scorer."""
         return ScorerDescription(
             features=self.features,
             center=tuple(self.scaler.center.tolist()),
@@ -163,10 +163,10 @@ class Scorer:
         """Returns the scorer that `describe` described and `save` wrote.
 
         Args:
-            description: Of the scorer.
-            folder: Holds the weights.
-            source: Where the description stands, for errors.
-            device: Of the model.
+            description: Description of the scorer.
+            folder: Folder that holds the weights.
+            source: Name of the file that holds the description, for errors.
+            device: Device of the model.
 
         Raises:
             DetectorError: if the weights are damaged or another model's, or the description contradicts itself.

@@ -34,12 +34,16 @@ class NoSmoothing(Spec):
 
     @property
     def length(self) -> int:
-        """Rows that a score is made of."""
+        """Number of rows whose scores make a smoothed score."""
         return 1
 
 
 class MeanSmoothing(Spec):
-    """Causal moving average: a row gets the mean of the last `length` scores, NaN until there are as many."""
+    """Causal moving average: a row gets the mean of the last `length` scores, NaN until there are as many.
+
+    Attributes:
+        length: Number of scores that are averaged.
+    """
 
     kind: Literal["mean"]
     length: int = Field(10, ge=1)
@@ -52,20 +56,20 @@ class NoNormalization(Spec):
 
     @property
     def length(self) -> int:
-        """Rows before it that a score is measured by."""
+        """Number of earlier rows that a score is compared with."""
         return 0
 
 
 class RollingMedianNormalization(Spec):
     """Divides a score by the median of the `length` scores before it, to the power of `share`.
 
-    What has lately become usual counts less, so drift and lasting shifts do not drown what comes after them; a long anomaly
-    fades too, the more the larger the share. Scores must not be negative; those before a median of 0 stay as they are. NaN
+    Recently frequent scores count less, so drift and lasting shifts do not hide what comes after them. A long anomaly fades
+    too, the more the larger the share. Scores must not be negative; those before a median of 0 stay as they are. NaN
     until there are `length` scores.
 
     Attributes:
-        length: Rows, a day of them for example; more than twice the longest anomaly that should not fade.
-        share: From 0 (no effect) to 1 (only the ratio to the recent past counts).
+        length: Number of earlier scores, a day of them for example; more than twice the longest anomaly that should not fade.
+        share: Exponent of the median, from 0 (no effect) to 1 (only the ratio to the recent past counts).
     """
 
     kind: Literal["rolling_median"]
@@ -79,16 +83,16 @@ class ScoringSpec(Spec):
     A score depends on a fixed number of rows around it and on nothing else, not on how many rows were passed.
 
     Attributes:
-        error: Of a step and feature: `squared` or `absolute` difference from the prediction.
-        over: Which errors a row gets: `last`, that of the last step of the window that ends at the row; `window`, the
+        error: Error of a step and feature: `squared` or `absolute` difference from the prediction.
+        over: Errors that a row gets: `last`, that of the last step of the window that ends at the row; `window`, the
             mean over the steps of that window; `mean`, the mean over all L windows that cover the row, known only
             L - 1 rows later.
-        scale: Divide a feature's error by its mean on validation rows (`validation`) or leave it (`none`).
-        compress: Take log(1 + error) of each feature (`log1p`) or its root (`root`), so that one wild feature does not drown
-            the others.
-        features: One number of a row's features: `mean` or `max`.
-        smooth: Over time.
-        normalization: What the smoothed score is measured by, at the end.
+        scale: Divisor of a feature's error: its mean on validation rows (`validation`), or 1 (`none`).
+        compress: Transformation of a feature's error: log(1 + error) (`log1p`), its root (`root`) or none, so that one extreme
+            feature does not hide the others.
+        features: Aggregation of the features of a row: `mean` or `max`.
+        smooth: Smoothing of the scores over time.
+        normalization: Normalization of the smoothed scores by earlier ones.
     """
 
     error: Literal["squared", "absolute"] = "squared"
@@ -107,8 +111,8 @@ class Scores:
     """Scores of T rows.
 
     Attributes:
-        values: (T,) float64, NaN where there is none.
-        by_feature: (T, F) float64, what each feature gave before smoothing, NaN where there is none.
+        values: (T,) float64 scores, NaN where a row has none.
+        by_feature: (T, F) float64 contributions of the features before smoothing, NaN where a row has no score.
     """
 
     values: NDArray[np.float64]
@@ -138,10 +142,10 @@ def error_sums(model: Model, windows: Windows, spec: ScoringSpec, fill_to: int =
     """Returns the (T, F) float64 sums of the errors that windows give rows, and (T,) how many errors each is the sum of.
 
     Args:
-        model: Predicts the windows.
-        windows: Of T scaled rows.
-        spec: Says which rows a window has errors for: all that it predicts (`mean`), or its last one.
-        fill_to: Windows that a batch is filled up to, at most `BATCH`. A window in a smaller batch may meet other
+        model: Model that predicts the windows.
+        windows: Windows of T scaled rows.
+        spec: Scoring; it defines the rows that a window has errors for: all that it predicts (`mean`), or its last one.
+        fill_to: Number of windows that a batch is filled up to, at most `BATCH`. A window in a smaller batch may meet other
             arithmetic: its prediction differs by about 1e-7 of its size.
     """
     total = torch.zeros(windows.rows.shape, dtype=torch.float64)
@@ -161,7 +165,7 @@ def error_sums(model: Model, windows: Windows, spec: ScoringSpec, fill_to: int =
 def predictions(model: Model, series: Series, window_length: int) -> NDArray[np.float64] | None:
     """Returns the (T, F) prediction of each row of a scaled series from the last step of the window that ends there.
 
-    NaN where no window ends; None of a model that has anomaly scores, since it has no idea what the rows should have been.
+    NaN where no window ends; None for a model that gives anomaly scores and predicts nothing.
     """
     values = torch.full(series.values.shape, torch.nan, dtype=torch.float64)  # noqa: PD011
     for rows, _, prediction in _predicted(model, cut(series, window_length)):
@@ -204,7 +208,7 @@ def scores(spec: ScoringSpec, series: Series, error: NDArray[np.float64], scale:
 def feature_scores(
     spec: ScoringSpec, error: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns what each feature gives, (T, F), and what they come to, (T,), before smoothing; each row by itself."""
+    """Returns the (T, F) contributions of the features and their (T,) aggregate before smoothing; each row by itself."""
     by_feature = error / scale
     if spec.compress == "log1p":
         by_feature = np.log1p(by_feature)
@@ -214,11 +218,11 @@ def feature_scores(
 
 
 class Past(NamedTuple):
-    """What smoothing and normalization need of the rows before, NaN where the segment had none.
+    """State that smoothing and normalization carry over from earlier rows, NaN where the segment had none.
 
     Attributes:
-        raw: (smooth.length - 1,) the last numbers before smoothing.
-        smoothed: (normalization.length,) the last ones after it.
+        raw: (smooth.length - 1,) last numbers before smoothing.
+        smoothed: (normalization.length,) last numbers after smoothing.
     """
 
     raw: NDArray[np.float64]
@@ -226,7 +230,7 @@ class Past(NamedTuple):
 
     @classmethod
     def none(cls, spec: ScoringSpec) -> "Past":
-        """Returns that of the first row of a segment."""
+        """Returns the state of the first row of a segment."""
         return cls(np.full(spec.smooth.length - 1, np.nan), np.full(spec.normalization.length, np.nan))
 
 
