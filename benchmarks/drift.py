@@ -4,7 +4,7 @@
 
 A detector in closed form learns from the first three quarters of a machine's training rows. What `tsad drift` says of the
 others, which are normal and days later, of the test rows, and of the next machine's; then of blocks of the later training
-rows, as they are (any feature that moved is a false alarm, though slow drift is real too) and with one feature shifted by two
+rows, as they are (any feature that drifted is a false alarm, though slow drift is real too) and with one feature shifted by two
 deviations (how often that feature is found).
 """
 
@@ -65,16 +65,16 @@ def measure(outcome: Outcome, other: DataSet) -> dict[str, object]:
     }
     live = [place for place, column in enumerate(profile.inputs.columns) if not column.is_constant]
     for name, length in LENGTHS.items():
-        moved = np.array([states(profile, block) for block in blocks(later, length)])
-        found[f"{name}: any feature moved"] = f"{moved.any(axis=1).mean():.2f}"
-        found[f"{name}: a feature moved"] = f"{moved.mean():.3f}"
+        drifted = np.array([states(profile, block) for block in blocks(later, length)])
+        found[f"{name}: any feature drifted"] = f"{drifted.any(axis=1).mean():.2f}"
+        found[f"{name}: a feature drifted"] = f"{drifted.mean():.3f}"
         found[f"{name}: shift found"] = f"{shifts_found(profile, later, length, live):.2f}"
     return found
 
 
 def said(found: Drift) -> str:
-    moved = sum(column.state == "moved" for column in found.features)
-    return f"{moved} moved; scores {found.scores.state if found.scores else 'unknown'}"
+    drifted = sum(column.state == "drifted" for column in found.features)
+    return f"{drifted} drifted; scores {found.scores.state if found.scores else 'unknown'}"
 
 
 def blocks(rows: NDArray[np.float32], length: int) -> Iterator[NDArray[np.float32]]:
@@ -83,11 +83,11 @@ def blocks(rows: NDArray[np.float32], length: int) -> Iterator[NDArray[np.float3
 
 
 def states(profile: Profile, rows: NDArray[np.float32]) -> list[bool]:
-    return [column.state == "moved" for column in drift(profile, rows).features]
+    return [column.state == "drifted" for column in drift(profile, rows).features]
 
 
 def shifts_found(profile: Profile, rows: NDArray[np.float32], length: int, live: Sequence[int]) -> float:
-    """Returns the share of features that have moved after a shift; all at once, since each is judged by itself."""
+    """Returns the share of features that have drifted after a shift; all at once, since each is judged by itself."""
     step = np.array([2 * column.deviation for column in profile.inputs.columns], dtype=np.float32)
     return float(np.mean([np.array(states(profile, block + step))[live] for block in blocks(rows, length)]))
 

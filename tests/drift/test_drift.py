@@ -1,4 +1,4 @@
-"""Distances, what is usual, profiles and thresholds fitted anew."""
+"""Distances, what is expected, profiles and thresholds fitted anew."""
 
 import re
 from dataclasses import replace
@@ -10,8 +10,8 @@ from scipy.stats import ks_2samp
 
 from tests.examples import detector_of, sensors
 from tsad.detector.scoring import ScoringSpec
-from tsad.drift import PROFILE, Comparison, Profile, drift, most_moved, recalibrated, threshold_spec
-from tsad.drift.reference import Reference, Tally
+from tsad.drift import PROFILE, Comparison, Profile, drift, most_drifted, recalibrated, threshold_spec
+from tsad.drift.reference import Histogram, Reference
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.models.baselines.l2 import L2Spec
 from tsad.provenance import Provenance
@@ -31,9 +31,9 @@ def one(values):
 
 
 def tallied(reference, values):
-    tally = Tally(reference)
-    tally.take(np.asarray(values, dtype=np.float32).reshape(-1, len(reference.columns)))
-    return tally
+    histogram = Histogram(reference)
+    histogram.take(np.asarray(values, dtype=np.float32).reshape(-1, len(reference.columns)))
+    return histogram
 
 
 def daily(days, seed=0, threshold=0.0):
@@ -90,13 +90,13 @@ def test_of_many_values_it_is_at_most_a_hundredth_smaller(shift):
 
 def test_rows_that_come_chunk_by_chunk_are_the_same_rows():
     reference, rows = one(np.arange(500) % 37), (np.arange(400) // 3 % 41).astype(np.float32)[:, None]
-    whole, chunks = tallied(reference, rows), Tally(reference)
+    whole, chunks = tallied(reference, rows), Histogram(reference)
     for start in range(0, 400, 7):
         chunks.take(rows[start : start + 7])
     chunks.take(rows[:0])
-    for question in ("distance", "stability_index", "mean", "repeats"):
+    for question in ("distance", "stability_index", "mean", "stuck_ratio"):
         assert getattr(chunks, question)(0) == pytest.approx(getattr(whole, question)(0), rel=1e-12), question
-    assert whole.repeats(0) == pytest.approx((np.diff(rows[:, 0]) == 0).mean())
+    assert whole.stuck_ratio(0) == pytest.approx((np.diff(rows[:, 0]) == 0).mean())
     assert (whole.lowest, whole.highest) == (0, 40)
 
 
@@ -120,21 +120,21 @@ def test_an_empty_bin_counts_as_a_ten_thousandth():
     assert tallied(one([0, 0, 1, 1]), [1, 1]).stability_index(0) == pytest.approx(expected, rel=1e-3)
 
 
-# --- what is usual ---
+# --- what is expected ---
 
 
 def test_what_is_usual_is_how_far_own_blocks_are_from_the_rest():
     values = daily(11)[:, 0]
     reference = one(values)
     assert reference.lengths == (64, 128, 256)
-    for length, usual in zip(reference.lengths, reference.columns[0].usual, strict=True):
+    for length, expected in zip(reference.lengths, reference.columns[0].expected, strict=True):
         starts = range(0, len(values) - length + 1, length // 4)
         rest = [np.delete(values, slice(start, start + length)) for start in starts]
         farthest = max(
             ks_2samp(values[start : start + length], others).statistic
             for start, others in zip(starts, rest, strict=True)
         )
-        assert farthest - 0.02 <= usual <= min(farthest + 0.1, 0.99), length
+        assert farthest - 0.02 <= expected <= min(farthest + 0.1, 0.99), length
 
 
 def test_the_more_columns_are_looked_at_the_further_each_may_be():
@@ -143,7 +143,8 @@ def test_the_more_columns_are_looked_at_the_further_each_may_be():
     together = Reference.of(names, values, [(0, 2000)])
     alone = [Reference.of([name], values[:, [place]], [(0, 2000)]) for place, name in enumerate(names)]
     wider = [
-        np.subtract(column.usual, one.columns[0].usual) for column, one in zip(together.columns, alone, strict=True)
+        np.subtract(column.expected, one.columns[0].expected)
+        for column, one in zip(together.columns, alone, strict=True)
     ]
     assert np.min(wider) >= 0
     assert np.mean(wider) > 0.01
@@ -160,9 +161,9 @@ def test_blocks_lie_within_a_stretch():
 
 def test_as_many_rows_are_judged_by_the_longest_blocks_that_are_not_longer(days):
     reference = days[1].inputs
-    assert reference.usual(0, 63) is None
-    assert reference.usual(0, 64) == reference.usual(0, 127) == reference.columns[0].usual[0]
-    assert reference.usual(0, 10**6) == reference.columns[0].usual[-1]
+    assert reference.expected(0, 63) is None
+    assert reference.expected(0, 64) == reference.expected(0, 127) == reference.columns[0].expected[0]
+    assert reference.expected(0, 10**6) == reference.columns[0].expected[-1]
 
 
 def test_an_ordinary_hour_of_a_day_has_not_moved(days):
@@ -170,9 +171,9 @@ def test_an_ordinary_hour_of_a_day_has_not_moved(days):
     later = daily(10, seed=5)
     night = later[118:182]
     assert ks_2samp(night[:, 0], daily(30)[:, 0]).pvalue < 1e-12  # which therefore says nothing
-    assert drift(profile, night).state == "usual"
+    assert drift(profile, night).state == "expected"
     found = [drift(profile, later[start : start + 64]) for start in range(0, len(later) - 64, 16)]
-    assert np.mean([each.state == "moved" for each in found]) <= 0.02
+    assert np.mean([each.state == "drifted" for each in found]) <= 0.02
 
 
 def test_a_shift_of_two_deviations_is_found_within_a_day_and_only_there(days):
@@ -180,14 +181,14 @@ def test_a_shift_of_two_deviations_is_found_within_a_day_and_only_there(days):
     later = daily(10, seed=5)
     for day in range(10):
         rows = later[day * DAY : (day + 1) * DAY].copy()
-        assert drift(profile, rows).state == "usual"
+        assert drift(profile, rows).state == "expected"
         rows[:, 0] += 2 * profile.inputs.columns[0].deviation
-        assert states(drift(profile, rows)) == {"wave": "moved", "noise": "usual", "constant": "usual"}
+        assert states(drift(profile, rows)) == {"wave": "drifted", "noise": "expected", "constant": "expected"}
 
 
 def test_rows_beyond_all_of_the_reference_have_moved_though_a_trend_was_usual():
     trend = one(np.arange(2000))
-    assert trend.columns[0].usual == (0.99,) * 2
+    assert trend.columns[0].expected == (0.99,) * 2
     assert tallied(trend, np.arange(2000, 2100)).distance(0) == 1
     assert tallied(trend, np.arange(1900, 2000)).distance(0) < 0.99
 
@@ -195,11 +196,11 @@ def test_rows_beyond_all_of_the_reference_have_moved_though_a_trend_was_usual():
 def test_a_new_value_of_a_constant_has_moved_at_once(days):
     _, profile = days
     rows = daily(1)[:5].copy()
-    assert states(drift(profile, rows))["constant"] == "usual"
+    assert states(drift(profile, rows))["constant"] == "expected"
     rows[3, 2] = np.nextafter(np.float32(7), np.float32(8))
     found = drift(profile, rows)
-    assert states(found) == {"wave": "unknown", "noise": "unknown", "constant": "moved"}
-    assert found.state == "moved"
+    assert states(found) == {"wave": "unknown", "noise": "unknown", "constant": "drifted"}
+    assert found.state == "drifted"
     assert found.features[2].distance == pytest.approx(0.2)
 
 
@@ -208,8 +209,8 @@ def test_a_stuck_sensor_has_moved(days):
     rows = daily(1, seed=5)
     rows[:, 1] = rows[0, 1]
     found = drift(profile, rows)
-    assert states(found)["noise"] == "moved"
-    assert found.features[1].repeats == 1
+    assert states(found)["noise"] == "drifted"
+    assert found.features[1].stuck_ratio == 1
     assert found.features[1].reference_repeats < 0.01
 
 
@@ -220,14 +221,14 @@ def test_scores_are_compared_with_those_of_validation_rows(days):
     detector, profile = days
     rows = Series(daily(2, seed=5), profile.features)
     scores = detector.score(rows)
-    usual = drift(profile, rows.values, scores.values, detector.flag(scores))
-    assert usual.scores.state == "usual"
-    assert usual.alarms == pytest.approx(detector.flag(scores).mean())
-    assert usual.expected_alarms == profile.alarms == pytest.approx(0.1, abs=0.05)
-    moved = drift(profile, rows.values, scores.values + 10)
-    assert moved.scores.state == moved.state == "moved"
-    assert moved.alarms is None
-    assert moved.scores.mean == pytest.approx(usual.scores.mean + 10, rel=1e-6)
+    expected = drift(profile, rows.values, scores.values, detector.flag(scores))
+    assert expected.scores.state == "expected"
+    assert expected.alert_rate == pytest.approx(detector.flag(scores).mean())
+    assert expected.expected_alert_rate == profile.alert_rate == pytest.approx(0.1, abs=0.05)
+    drifted = drift(profile, rows.values, scores.values + 10)
+    assert drifted.scores.state == drifted.state == "drifted"
+    assert drifted.alert_rate is None
+    assert drifted.scores.mean == pytest.approx(expected.scores.mean + 10, rel=1e-6)
 
 
 def test_rows_without_a_score_count_for_nothing(days):
@@ -243,7 +244,7 @@ def test_rows_without_a_score_count_for_nothing(days):
     comparison.take_rows(rows.values)
     comparison.take_scores(np.full(DAY, np.nan), np.zeros(DAY, bool))
     assert comparison.drift().scores is None
-    assert comparison.drift().alarms is None
+    assert comparison.drift().alert_rate is None
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,7 @@ def test_rows_without_a_score_count_for_nothing(days):
             0.0,
             r"no feature of 200 rows is further from the training rows than blocks of them usually were; no row",
         ),
-        (DAY, 9.0, r"1 of 3 features moved: wave \(1\.00, usually up to 0\.\d\d\); no row has a score\."),
+        (DAY, 9.0, r"1 of 3 features drifted: wave \(1\.00, usually up to 0\.\d\d\); no row has a score\."),
         (9, 0.0, r"9 rows are too few to tell, at least 64 are needed; no row"),
     ],
 )
@@ -262,7 +263,7 @@ def test_the_scores_is_a_sentence(days, rows, change, message):
     values = daily(1, seed=5)[:rows].copy()
     values[:, 0] += change
     found = drift(days[1], values)
-    assert found.state == {0.0: "usual" if rows == DAY else "unknown", 9.0: "moved"}[change]
+    assert found.state == {0.0: "expected" if rows == DAY else "unknown", 9.0: "drifted"}[change]
     assert re.match(message, found.message), found.message
 
 
@@ -273,14 +274,14 @@ def test_a_detector_of_few_rows_knows_nothing_usual():
     assert profile.inputs.lengths == ()
     found = drift(profile, daily(2))
     assert found.state == "unknown"
-    assert found.message.startswith("the detector learned from 200 rows, too few to say what is usual")
+    assert found.message.startswith("the detector learned from 200 rows, too few to say what is expected")
 
 
 def test_the_most_moved_come_first(days):
     rows = daily(1, seed=5)
     rows[:, 1] += 3 * days[1].inputs.columns[1].deviation
     rows[7, 2] = 0
-    assert [column.name for column in most_moved(drift(days[1], rows).features)] == ["constant", "noise", "wave"]
+    assert [column.name for column in most_drifted(drift(days[1], rows).features)] == ["constant", "noise", "wave"]
 
 
 def test_rows_of_other_features_are_refused(days):
@@ -307,8 +308,12 @@ def test_a_folder_without_one_has_none(tmp_path):
     ("old", "new", "message"),
     [
         ('"tsad-profile-1"', '"tsad-profile-2"', "format: Input should be 'tsad-profile-1'"),
-        ('"alarms":', '"alarm":', "alarms: Field required"),
-        ('"lengths":[64,', '"lengths":[64,96,', "each column must count all rows and have a usual distance for each"),
+        ('"alert_rate":', '"alarm":', "alert_rate: Field required"),
+        (
+            '"lengths":[64,',
+            '"lengths":[64,96,',
+            "each column must count all rows and have a expected distance for each",
+        ),
         ('"upto":[', '"upto":[999999,', "values must ascend, with as many counts below and upto that never fall"),
         ("{", "", "it: Invalid JSON"),
     ],

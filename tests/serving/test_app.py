@@ -274,15 +274,15 @@ def test_rows_like_those_of_the_training_have_not_moved_and_others_have(client, 
     found = client.get("/api/drift").json
     assert found["rows"] >= 300
     assert {each["name"] for each in found["features"]} == set(rows.features)
-    assert 0 < found["alarms"] < 1
-    assert 0 < found["expected_alarms"] < 0.2
+    assert 0 < found["alert_rate"] < 1
+    assert 0 < found["expected_alert_rate"] < 0.2
     far = {**table(rows), "rows": (rows.values + 50).tolist()}
     for _ in range(8):
         client.post("/api/score", far)
-    moved = client.get("/api/drift").json
-    assert moved["state"] == "moved"
-    assert all(each["state"] == "moved" for each in moved["features"])
-    assert moved["alarms"] > found["alarms"]
+    drifted = client.get("/api/drift").json
+    assert drifted["state"] == "drifted"
+    assert all(each["state"] == "drifted" for each in drifted["features"])
+    assert drifted["alert_rate"] > found["alert_rate"]
 
 
 def test_drift_counts_the_alarms_of_the_models_threshold_whatever_threshold_was_asked_for(
@@ -291,7 +291,7 @@ def test_drift_counts_the_alarms_of_the_models_threshold_whatever_threshold_was_
     scored = len(rows) - LENGTH + 1
     with service(folder / "detector", tmp_path) as client:
         assert sum(client.post("/api/score?threshold=-1", table(rows)).json["flag"]) == scored
-        assert client.get("/api/drift").json["alarms"] == detector.flag(detector.score(rows)).sum() / scored > 0
+        assert client.get("/api/drift").json["alert_rate"] == detector.flag(detector.score(rows)).sum() / scored > 0
 
 
 def test_recalibration_changes_the_threshold_that_flags_and_is_written_down(client, folder, rows):

@@ -56,7 +56,7 @@ def test_rows_without_a_score_count_for_drift_and_not_for_the_threshold(served, 
     recent = recent_of(served, tmp_path)
     recent.take(rows.values, np.full(100, np.nan), np.zeros(100, bool))
     found = recent.drift()
-    assert (found["rows"], found["scores"], found["alarms"]) == (100, None, None)
+    assert (found["rows"], found["scores"], found["alert_rate"]) == (100, None, None)
     with pytest.raises(DataError, match="needs at least 100 recent scores, but there are 0; score rows first"):
         recent.recalibrate()
     assert not (tmp_path / LOG).exists()
@@ -70,8 +70,8 @@ def test_of_the_scored_rows_the_share_that_was_flagged_is_told_beside_that_of_th
     scores[:20] = np.nan
     recent.take(rows.values, scores, flags)
     found = recent.drift()
-    assert found["alarms"] == 10 / 80
-    assert found["expected_alarms"] == Profile.load(served.source.folder.detector).alarms > 0
+    assert found["alert_rate"] == 10 / 80
+    assert found["expected_alert_rate"] == Profile.load(served.source.folder.detector).alert_rate > 0
 
 
 def test_nothing_is_said_of_no_rows_and_of_a_model_without_profile(served, folder, rows, tmp_path):

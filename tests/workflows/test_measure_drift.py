@@ -73,13 +73,13 @@ def tsad(tsad):
 
 @pytest.fixture
 def files(place, outcome):
-    """Writes the validation rows as `usual.csv`, and shifted in one feature as `moved.csv` and `moved.parquet`."""
+    """Writes the validation rows as `expected.csv`, and shifted in one feature as `drifted.csv` and `drifted.parquet`."""
     rows = outcome.parts.validation
     table = pd.DataFrame(rows.values, columns=list(rows.features))
-    table.assign(comment="x").to_csv("usual.csv", index=False)
-    moved = table.assign(sensor_01=table["sensor_01"] + 3 * table["sensor_01"].std())
-    moved.to_csv("moved.csv", index=False)
-    moved.to_parquet("moved.parquet", index=False)
+    table.assign(comment="x").to_csv("expected.csv", index=False)
+    drifted = table.assign(sensor_01=table["sensor_01"] + 3 * table["sensor_01"].std())
+    drifted.to_csv("drifted.csv", index=False)
+    drifted.to_parquet("drifted.parquet", index=False)
     return place
 
 
@@ -93,43 +93,43 @@ def test_a_run_writes_a_profile_of_its_fit_rows_and_validation_scores(saved, out
     assert profile.inputs.rows == len(outcome.parts.fit)
     assert profile.scores.rows == np.isfinite(outcome.validation.values).sum()
     assert profile.features == outcome.parts.fit.features
-    assert profile.alarms == pytest.approx(0.1, abs=0.01)
+    assert profile.alert_rate == pytest.approx(0.1, abs=0.01)
 
 
 # --- drift ---
 
 
 def test_rows_like_those_of_the_training_are_usual(tsad, saved, files):
-    code, out, _ = tsad("drift", saved, "usual.csv", "--output", "found", "--fail")
+    code, out, _ = tsad("drift", saved, "expected.csv", "--output", "found", "--fail")
     assert code == 0
-    assert "usual: no feature of 730 rows is further from the training rows" in out
+    assert "expected: no feature of 730 rows is further from the training rows" in out
     assert "10.04% of scored rows flagged, 10.04% of validation rows." in out
     assert "files: found" in out
     found = json.loads((files / "found" / "drift.json").read_text())
-    assert found["state"] == found["scores"]["state"] == "usual"
+    assert found["state"] == found["scores"]["state"] == "expected"
     assert found["scores"]["distance"] == pytest.approx(0, abs=1e-9)
     assert (files / "found" / "drift.png").stat().st_size > 10_000
 
 
 def test_cells_that_meant_nothing_in_the_training_mean_nothing_here(tsad, saved, files):
-    rows = pd.read_csv("usual.csv").astype(object)
+    rows = pd.read_csv("expected.csv").astype(object)
     rows.loc[7, "sensor_01"] = "?"
-    rows.to_csv("usual.csv", index=False)
-    assert "usual: no feature" in tsad("drift", saved, "usual.csv")[1]
+    rows.to_csv("expected.csv", index=False)
+    assert "expected: no feature" in tsad("drift", saved, "expected.csv")[1]
 
 
-@pytest.mark.parametrize("file", ["moved.csv", "moved.parquet"])
+@pytest.mark.parametrize("file", ["drifted.csv", "drifted.parquet"])
 def test_a_feature_that_moved_is_named_first(tsad, saved, files, file):
     code, out, _ = tsad("drift", saved, file)
     assert code == 0
-    assert "moved: 1 of 3 features moved: sensor_01" in out
+    assert "drifted: 1 of 3 features drifted: sensor_01" in out
     lines = [line.split()[:2] for line in out.splitlines()]
-    assert lines[2] == ["sensor_01", "moved"]
-    assert {tuple(line) for line in lines[3:5]} == {("sensor_00", "usual"), ("sensor_02", "usual")}
+    assert lines[2] == ["sensor_01", "drifted"]
+    assert {tuple(line) for line in lines[3:5]} == {("sensor_00", "expected"), ("sensor_02", "expected")}
 
 
 def test_fail_tells_a_cron_job_that_something_moved(tsad, saved, files):
-    code, out, errors = tsad("drift", saved, "moved.csv", "--fail")
+    code, out, errors = tsad("drift", saved, "drifted.csv", "--fail")
     assert (code, errors) == (1, "")
     assert "sensor_01" in out
 
@@ -137,34 +137,39 @@ def test_fail_tells_a_cron_job_that_something_moved(tsad, saved, files):
 def test_a_file_in_chunks_says_what_all_its_rows_say(saved, files, outcome, monkeypatch):
     monkeypatch.setattr("tsad.workflows.drift._AT_ONCE", 50)
     found = (
-        compare(outcome.detector, Profile.load(saved), Path("usual.csv"), ReadOptions()).drift().model_dump(mode="json")
+        compare(outcome.detector, Profile.load(saved), Path("expected.csv"), ReadOptions())
+        .drift()
+        .model_dump(mode="json")
     )
     scores = outcome.validation
     flags = outcome.detector.flag(scores)
     expected = drift(Profile.load(saved), outcome.parts.validation.values, scores.values, flags).model_dump(mode="json")
     assert found["message"] == expected["message"]
-    for name in ("distance", "stability_index", "mean", "repeats"):
+    for name in ("distance", "stability_index", "mean", "stuck_ratio"):
         for one, other in zip(found["features"], expected["features"], strict=True):
             assert one[name] == pytest.approx(other[name], rel=1e-6, abs=1e-9), name
-    assert found["alarms"] == expected["alarms"]
+    assert found["alert_rate"] == expected["alert_rate"]
 
 
 def test_a_detector_without_a_profile_says_how_to_get_one(tsad, saved, files):
     Detector.load(saved).save(files / "old")
-    code, _, error = tsad("drift", "old", "usual.csv")
+    code, _, error = tsad("drift", "old", "expected.csv")
     assert code == 1
     assert "drift needs profile.json beside the detector" in error
     assert "train it again, or give --reference FILE of normal rows" in error
 
 
 def test_rows_can_be_compared_with_those_of_another_file(tsad, saved, files):
-    assert "usual: no feature" in tsad("drift", saved, "moved.csv", "--reference", "moved.csv")[1]
-    assert "moved: 1 of 3 features moved: sensor_01" in tsad("drift", saved, "usual.csv", "--reference", "moved.csv")[1]
+    assert "expected: no feature" in tsad("drift", saved, "drifted.csv", "--reference", "drifted.csv")[1]
+    assert (
+        "drifted: 1 of 3 features drifted: sensor_01"
+        in tsad("drift", saved, "expected.csv", "--reference", "drifted.csv")[1]
+    )
 
 
 @pytest.mark.parametrize("verb", [("drift",), ("recalibrate", "--output", "new")])
 def test_a_file_without_a_feature_is_refused(tsad, saved, files, verb):
-    pd.read_csv("usual.csv").drop(columns="sensor_02").to_csv("less.csv", index=False)
+    pd.read_csv("expected.csv").drop(columns="sensor_02").to_csv("less.csv", index=False)
     code, _, error = tsad(*verb, saved, "less.csv")
     assert code == 1
     assert "less.csv: column 'sensor_02' is missing" in error
@@ -174,28 +179,28 @@ def test_a_file_without_a_feature_is_refused(tsad, saved, files, verb):
 
 
 def test_a_recalibrated_detector_flags_as_many_of_the_new_rows_as_of_the_old(tsad, saved, files):
-    code, out, _ = tsad("recalibrate", saved, "moved.csv", "--output", "new")
+    code, out, _ = tsad("recalibrate", saved, "drifted.csv", "--output", "new")
     assert code == 0
     assert "folder: new  (tsad score new FILE)" in out
     (line,) = (json.loads(text) for text in (files / "new" / LOG).read_text().splitlines())
-    assert line["before"]["alarms"] > 0.2
-    assert line["after"]["alarms"] == pytest.approx(0.1, abs=0.01)
+    assert line["before"]["alert_rate"] > 0.2
+    assert line["after"]["alert_rate"] == pytest.approx(0.1, abs=0.01)
     assert line["rows"] == 727
-    assert line["digest"] == hashlib.sha256((files / "moved.csv").read_bytes()).hexdigest()
+    assert line["digest"] == hashlib.sha256((files / "drifted.csv").read_bytes()).hexdigest()
     assert line["labels_used"] == "nothing"
     old, new = Detector.load(saved), Detector.load(files / "new")
     assert (line["before"]["threshold"], line["after"]["threshold"]) == (old.threshold.value, new.threshold.value)
     assert line["before"]["method"] == line["after"]["method"] == "percentile 90"
     assert new.threshold.value > old.threshold.value
     assert new.scorer.describe() == old.scorer.describe()
-    assert tsad("score", "new", "moved.csv")[0] == 0
+    assert tsad("score", "new", "drifted.csv")[0] == 0
 
 
 def test_drift_then_expects_the_alarms_of_the_new_threshold_and_still_sees_the_inputs(tsad, saved, files):
     tsad(
         "recalibrate",
         saved,
-        "moved.csv",
+        "drifted.csv",
         "--output",
         "new",
         "--method",
@@ -203,33 +208,33 @@ def test_drift_then_expects_the_alarms_of_the_new_threshold_and_still_sees_the_i
         "--set",
         "threshold.percentile=75",
     )
-    found = tsad("drift", "new", "moved.csv")[1]
+    found = tsad("drift", "new", "drifted.csv")[1]
     assert "25.03% of scored rows flagged, 25.03% of validation rows." in found
-    assert "1 of 3 features moved" in found
+    assert "1 of 3 features drifted" in found
 
 
 def test_every_recalibration_is_kept_in_the_log(tsad, saved, files):
-    tsad("recalibrate", saved, "moved.csv", "--output", "one")
-    tsad("recalibrate", "one", "usual.csv", "--output", "two", "--method", "mad")
+    tsad("recalibrate", saved, "drifted.csv", "--output", "one")
+    tsad("recalibrate", "one", "expected.csv", "--output", "two", "--method", "mad")
     lines = [json.loads(text) for text in (files / "two" / LOG).read_text().splitlines()]
-    assert [line["file"] for line in lines] == ["moved.csv", "usual.csv"]
-    assert lines[0]["after"] | {"alarms": 0} == lines[1]["before"] | {"alarms": 0}
+    assert [line["file"] for line in lines] == ["drifted.csv", "expected.csv"]
+    assert lines[0]["after"] | {"alert_rate": 0} == lines[1]["before"] | {"alert_rate": 0}
     assert Detector.load(files / "two").threshold.kind == "mad"
     assert len((files / "one" / LOG).read_text().splitlines()) == 1
     assert not (saved / LOG).exists()
 
 
 def test_update_takes_scores_in_beside_the_old_ones(tsad, saved, files):
-    assert tsad("recalibrate", saved, "moved.csv", "--output", "new", "--update")[0] == 0
+    assert tsad("recalibrate", saved, "drifted.csv", "--output", "new", "--update")[0] == 0
     assert Detector.load(files / "new").threshold.sample.count == 2 * 727
-    code, _, error = tsad("recalibrate", saved, "moved.csv", "--output", "newer", "--update", "--method", "mad")
+    code, _, error = tsad("recalibrate", saved, "drifted.csv", "--output", "newer", "--update", "--method", "mad")
     assert code == 2
     assert "--update keeps the rule of the threshold" in error
 
 
 def test_a_folder_that_holds_a_detector_is_never_written_over(tsad, saved, files):
     before = (saved / DESCRIPTION).read_bytes()
-    code, _, error = tsad("recalibrate", saved, "moved.csv", "--output", saved)
+    code, _, error = tsad("recalibrate", saved, "drifted.csv", "--output", saved)
     assert code == 1
     assert "holds a detector already; give a new folder" in error
     assert (saved / DESCRIPTION).read_bytes() == before
@@ -259,19 +264,21 @@ def logged(store, saved):
 @pytest.mark.slow
 def test_what_is_done_to_a_tracked_model_is_a_run_with_the_new_detector(tsad, store, logged, files):
     uri = f"runs:/{logged.run_id}/{DETECTOR}"
-    code, out, _ = tsad("recalibrate", uri, "moved.csv", "--output", "new")
+    code, out, _ = tsad("recalibrate", uri, "drifted.csv", "--output", "new")
     assert code == 0
     (found,) = store.search(store.experiment(), f"tags.`tsad.model` = '{uri}'")
     assert found.info.status == "FINISHED"
     assert found.data.tags["tsad.kind"] == "recalibration"
     assert found.data.tags["tsad.labels_used.threshold"] == "nothing"
     assert found.data.params["after.method"] == "percentile 90"
-    assert found.data.params["file"] == "moved.csv"
+    assert found.data.params["file"] == "drifted.csv"
     assert found.data.metrics["recalibration/after_threshold"] == Detector.load(files / "new").threshold.value
     assert f"run:    runs:/{found.info.run_id}/{DETECTOR}" in out
     names = {Path(each.path).name for each in store.client.list_artifacts(found.info.run_id, DETECTOR)}
     assert names == {DESCRIPTION, PROFILE, READ_OPTIONS, WEIGHTS, LOG}
-    assert "1 of 3 features moved: sensor_01" in tsad("drift", f"runs:/{found.info.run_id}/{DETECTOR}", "moved.csv")[1]
+    assert (
+        "1 of 3 features drifted: sensor_01" in tsad("drift", f"runs:/{found.info.run_id}/{DETECTOR}", "drifted.csv")[1]
+    )
 
 
 @pytest.mark.slow
@@ -279,11 +286,11 @@ def test_what_is_done_to_a_tracked_model_is_a_run_with_the_new_detector(tsad, st
 def test_a_registered_model_carries_its_profile_and_how_rows_are_read(tsad, store, logged, saved, files, outcome):
     version = register(log_detector(logged.run_id, saved, outcome.parts.test, {}), MODEL, {})
     uri = f"models:/{MODEL}/{version}"
-    rows = pd.read_csv("moved.csv").astype(object)
+    rows = pd.read_csv("drifted.csv").astype(object)
     rows.loc[7, "sensor_02"] = "?"
-    rows.to_csv("moved.csv", index=False)
-    assert "moved: 1 of 3 features moved: sensor_01" in tsad("drift", uri, "moved.csv")[1]
-    assert "run:    runs:/" in tsad("recalibrate", uri, "moved.csv", "--output", "new")[1]
+    rows.to_csv("drifted.csv", index=False)
+    assert "drifted: 1 of 3 features drifted: sensor_01" in tsad("drift", uri, "drifted.csv")[1]
+    assert "run:    runs:/" in tsad("recalibrate", uri, "drifted.csv", "--output", "new")[1]
 
 
 # --- SMD ---
@@ -295,8 +302,8 @@ def test_on_smd_later_rows_are_usual_and_those_of_another_machine_are_not(smd_fo
     experiment = parse(ExperimentConfig, values, "experiment")
     found = run(experiment, experiment.data.load(smd_folder))
     profile = Profile.of(found.detector, found.parts.fit, found.validation)
-    assert drift(profile, found.parts.validation.values).state == "usual"
+    assert drift(profile, found.parts.validation.values).state == "expected"
     other = SmdSpec(kind="smd", machine="1-2").load(smd_folder).train
     away = drift(profile, other.values, found.detector.score(other).values)
-    assert sum(column.state == "moved" for column in away.features) >= 10
-    assert away.scores.state == "moved"
+    assert sum(column.state == "drifted" for column in away.features) >= 10
+    assert away.scores.state == "drifted"

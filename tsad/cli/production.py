@@ -77,7 +77,7 @@ def promote(
 @click.argument("file", type=FILE)
 @click.option("--output", type=FOLDER, help="Folder for drift.json and drift.png.")
 @click.option("--reference", type=FILE, help="Normal rows to compare with, instead of what MODEL learned from.")
-@click.option("--fail", is_flag=True, help="Exit with 1 if anything has moved.")
+@click.option("--fail", is_flag=True, help="Exit with 1 if anything has drifted.")
 def drift(model: str, file: Path, output: Path | None, reference: Path | None, *, fail: bool) -> None:
     """Compare the rows of FILE (csv or parquet) with those that MODEL learned from."""
     from tsad.cli.progress import RowsProgress
@@ -87,7 +87,7 @@ def drift(model: str, file: Path, output: Path | None, reference: Path | None, *
     with RowsProgress() as progress:
         result = measure_drift(model, file, output=output, reference=reference, on_event=progress)
     click.echo(str(result))
-    if fail and result.drift.state == "moved":
+    if fail and result.drift.state == "drifted":
         sys.exit(1)
 
 

@@ -1,6 +1,6 @@
 """Drift: whether rows and scores still look like those that a detector learned from, and what to do about its threshold."""
 
-from tsad.drift.profile import PROFILE, ColumnDrift, Comparison, Drift, Profile, drift, most_moved
+from tsad.drift.profile import PROFILE, ColumnDrift, Comparison, Drift, Profile, drift, most_drifted
 from tsad.drift.recalibration import recalibrated, threshold_spec
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "Drift",
     "Profile",
     "drift",
-    "most_moved",
+    "most_drifted",
     "recalibrated",
     "threshold_spec",
 ]

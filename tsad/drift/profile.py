@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from tsad.arrays import Floats
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
-from tsad.drift.reference import Reference, Tally
+from tsad.drift.reference import Histogram, Reference
 from tsad.errors import DataError, DetectorError
 from tsad.series import Series, runs
 from tsad.spec import Spec
@@ -20,7 +20,7 @@ from tsad.spec import Spec
 PROFILE = "profile.json"
 """Stands beside `detector.json`."""
 
-State = Literal["usual", "moved", "unknown"]
+State = Literal["expected", "drifted", "unknown"]
 """As blocks of the reference were; further from it than they; too few rows, here or there, to tell."""
 
 
@@ -37,7 +37,7 @@ class Profile(Spec):
     format: Literal["tsad-profile-1"] = "tsad-profile-1"
     inputs: Reference
     scores: Reference
-    alarms: float = Field(ge=0, le=1)
+    alert_rate: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
     def _has_scores(self) -> Self:
@@ -64,7 +64,7 @@ class Profile(Spec):
         return cls(
             inputs=Reference.of(fit.features, fit.values, list(fit.segments())),
             scores=Reference.of(["score"], validation.values[known, None], list(pairwise(edges))),
-            alarms=float(detector.flag(validation)[known].mean()),
+            alert_rate=float(detector.flag(validation)[known].mean()),
         )
 
     @property
@@ -100,9 +100,9 @@ class ColumnDrift(Spec):
 
     Attributes:
         name: Of the feature, or `score`.
-        state: What the distance says beside the usual one.
+        state: What the distance says beside the expected one.
         distance: Kolmogorov-Smirnov's, from 0 (alike) to 1 (no value shared). It alone decides.
-        usual: How far blocks of the reference were at most, and a margin; None if there are too few rows to tell.
+        expected: How far blocks of the reference were at most, and a margin; None if there are too few rows to tell.
         stability_index: Of ten bins, for those who know it; its customary limits are for independent rows.
         mean: Of the rows.
         reference_mean: Of the reference.
@@ -113,11 +113,11 @@ class ColumnDrift(Spec):
     name: str
     state: State
     distance: float
-    usual: float | None
+    expected: float | None
     stability_index: float
     mean: float
     reference_mean: float
-    repeats: float
+    stuck_ratio: float
     reference_repeats: float
 
 
@@ -126,11 +126,11 @@ class Drift(Spec):
 
     Attributes:
         rows: That were compared.
-        state: `moved` if a feature or the scores have moved; `unknown` if there are too few rows to tell.
+        state: `drifted` if a feature or the scores have drifted; `unknown` if there are too few rows to tell.
         features: In the order of the profile.
         scores: None if no row had a score.
         alarms: Share of scored rows that were flagged; None likewise.
-        expected_alarms: Share of the validation rows that were.
+        expected_alert_rate: Share of the validation rows that were.
         message: All of this in a sentence or two.
     """
 
@@ -138,8 +138,8 @@ class Drift(Spec):
     state: State
     features: tuple[ColumnDrift, ...]
     scores: ColumnDrift | None
-    alarms: float | None
-    expected_alarms: float
+    alert_rate: float | None
+    expected_alert_rate: float
     message: str
 
 
@@ -152,8 +152,8 @@ class Comparison:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.inputs = Tally(profile.inputs)
-        self.scores = Tally(profile.scores)
+        self.inputs = Histogram(profile.inputs)
+        self.scores = Histogram(profile.scores)
         self._judged = self._flagged = 0
 
     def take_rows(self, values: NDArray[np.floating]) -> None:
@@ -177,14 +177,14 @@ class Comparison:
         features = tuple(_compare(self.inputs, place) for place in range(len(self.profile.features)))
         scores = _compare(self.scores, 0) if self.scores.rows else None
         states = {column.state for column in (*features, scores) if column is not None}
-        state: State = "moved" if "moved" in states else "unknown" if "unknown" in states else "usual"
+        state: State = "drifted" if "drifted" in states else "unknown" if "unknown" in states else "expected"
         return Drift(
             rows=self.inputs.rows,
             state=state,
             features=features,
             scores=scores,
-            alarms=self._flagged / self._judged if self._judged else None,
-            expected_alarms=self.profile.alarms,
+            alert_rate=self._flagged / self._judged if self._judged else None,
+            expected_alert_rate=self.profile.alert_rate,
             message=_message(self.inputs, state, features, scores),
         )
 
@@ -213,47 +213,49 @@ def drift(
     return comparison.drift()
 
 
-def _compare(tally: Tally, place: int) -> ColumnDrift:
-    column, distance = tally.reference.columns[place], tally.distance(place)
-    usual = tally.reference.usual(place, tally.rows)
-    state: State = "unknown" if usual is None else "moved" if distance > usual else "usual"
+def _compare(histogram: Histogram, place: int) -> ColumnDrift:
+    column, distance = histogram.reference.columns[place], histogram.distance(place)
+    expected = histogram.reference.expected(place, histogram.rows)
+    state: State = "unknown" if expected is None else "drifted" if distance > expected else "expected"
     return ColumnDrift(
         name=column.name,
         state=state,
         distance=distance,
-        usual=usual,
-        stability_index=tally.stability_index(place),
-        mean=tally.mean(place),
+        expected=expected,
+        stability_index=histogram.stability_index(place),
+        mean=histogram.mean(place),
         reference_mean=column.mean,
-        repeats=tally.repeats(place),
-        reference_repeats=column.repeats,
+        stuck_ratio=histogram.stuck_ratio(place),
+        reference_repeats=column.stuck_ratio,
     )
 
 
-def _message(inputs: Tally, state: State, features: tuple[ColumnDrift, ...], scores: ColumnDrift | None) -> str:
+def _message(inputs: Histogram, state: State, features: tuple[ColumnDrift, ...], scores: ColumnDrift | None) -> str:
     """Returns what people are told."""
-    moved = most_moved([column for column in features if column.state == "moved"])
+    drifted = most_drifted([column for column in features if column.state == "drifted"])
     lengths = inputs.reference.lengths
-    if moved:
-        names = ", ".join(f"{each.name} ({each.distance:.2f}, usually up to {each.usual:.2f})" for each in moved[:3])
-        found = f"{len(moved)} of {len(features)} features moved: {names}{', ...' if len(moved) > 3 else ''}"
+    if drifted:
+        names = ", ".join(
+            f"{each.name} ({each.distance:.2f}, usually up to {each.expected:.2f})" for each in drifted[:3]
+        )
+        found = f"{len(drifted)} of {len(features)} features drifted: {names}{', ...' if len(drifted) > 3 else ''}"
     elif state == "unknown" and not lengths:
-        found = f"the detector learned from {inputs.reference.rows} rows, too few to say what is usual"
+        found = f"the detector learned from {inputs.reference.rows} rows, too few to say what is expected"
     elif any(column.state == "unknown" for column in features):
         found = f"{inputs.rows} rows are too few to tell, at least {lengths[0]} are needed"
     else:
         found = f"no feature of {inputs.rows} rows is further from the training rows than blocks of them usually were"
     if scores is None:
         return f"{found}; no row has a score."
-    said = {"usual": "are as usual", "moved": "moved", "unknown": "are too few to tell"}[scores.state]
+    said = {"expected": "are as expected", "drifted": "drifted", "unknown": "are too few to tell"}[scores.state]
     return f"{found}; the scores {said}."
 
 
-def most_moved(columns: Sequence[ColumnDrift]) -> list[ColumnDrift]:
-    """Returns the columns as people look at them: by state, moved ones first, then by their distance in usual distances."""
-    order = ("moved", "unknown", "usual")
+def most_drifted(columns: Sequence[ColumnDrift]) -> list[ColumnDrift]:
+    """Returns the columns as people look at them: by state, drifted ones first, then by their distance in expected distances."""
+    order = ("drifted", "unknown", "expected")
 
     def strangeness(column: ColumnDrift) -> float:
-        return column.distance / max(column.usual or 0.0, 1e-6)
+        return column.distance / max(column.expected or 0.0, 1e-6)
 
     return sorted(columns, key=lambda column: (order.index(column.state), -strangeness(column)))

@@ -1,4 +1,4 @@
-"""Thresholds for scores that have moved, fitted without labels."""
+"""Thresholds for scores that have drifted, fitted without labels."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 Two samples are compared by the Kolmogorov-Smirnov distance: the largest difference between their shares of rows up to a value.
 Its p-value holds for independent rows, which those of a series are not: any hour of a night differs from a reference of
-days and nights beyond all doubt that such a p-value knows of. What is usual is measured instead: how far blocks of the
+days and nights beyond all doubt that such a p-value knows of. What is expected is measured instead: how far blocks of the
 reference are from the rest of it, for blocks of several lengths.
 """
 
@@ -29,9 +29,9 @@ _ROOM = 8
 _BLOCKS = 300
 """Blocks of a length that are looked at, at most; neighbors share up to three quarters of their rows."""
 _CONFIDENCE = 0.99
-"""Share of the reference's own blocks that the others would call usual, in all columns at once."""
+"""Share of the reference's own blocks that the others would call expected, in all columns at once."""
 _FARTHEST = 0.99
-"""No limit is above: rows that are all beyond the range of the reference have moved, whatever a trend made usual there."""
+"""No limit is above: rows that are all beyond the range of the reference have drifted, whatever a trend made expected there."""
 _EMPTY = 1e-4
 """Share that an empty bin of the stability index counts as."""
 
@@ -47,7 +47,7 @@ class Column(Spec):
         mean: Of all rows.
         deviation: Population standard deviation.
         repeats: Share of rows that are equal to the row before.
-        usual: By length of the reference's blocks, the distance up to which rows are as they usually were.
+        expected: By length of the reference's blocks, the distance up to which rows are as they usually were.
     """
 
     name: str
@@ -56,8 +56,8 @@ class Column(Spec):
     upto: tuple[int, ...] = Field(repr=False)
     mean: float
     deviation: float = Field(ge=0)
-    repeats: float = Field(ge=0, le=1)
-    usual: tuple[float, ...]
+    stuck_ratio: float = Field(ge=0, le=1)
+    expected: tuple[float, ...]
 
     @model_validator(mode="after")
     def _ascends(self) -> Self:
@@ -91,8 +91,8 @@ class Reference(Spec):
 
     Attributes:
         rows: How many.
-        lengths: Of its own blocks, ascending; empty if it is too short to say what is usual.
-        columns: Each with one usual distance per length.
+        lengths: Of its own blocks, ascending; empty if it is too short to say what is expected.
+        columns: Each with one expected distance per length.
     """
 
     rows: int = Field(ge=1)
@@ -101,8 +101,8 @@ class Reference(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if any(len(column.usual) != len(self.lengths) or column.upto[-1] != self.rows for column in self.columns):
-            raise ValueError("each column must count all rows and have a usual distance for each length")
+        if any(len(column.expected) != len(self.lengths) or column.upto[-1] != self.rows for column in self.columns):
+            raise ValueError("each column must count all rows and have a expected distance for each length")
         return self
 
     @classmethod
@@ -116,21 +116,21 @@ class Reference(Spec):
         """
         columns = [_column(name, values[:, place]) for place, name in enumerate(names)]
         limits = _limits(columns, values, [(first, after) for first, after in stretches if after > first])
-        usual = np.array(list(limits.values())).reshape(len(limits), len(columns)).T.tolist()
+        expected = np.array(list(limits.values())).reshape(len(limits), len(columns)).T.tolist()
         described = [
-            column.model_copy(update={"usual": tuple(each)}) for column, each in zip(columns, usual, strict=True)
+            column.model_copy(update={"expected": tuple(each)}) for column, each in zip(columns, expected, strict=True)
         ]
         return cls(rows=len(values), lengths=tuple(limits), columns=tuple(described))
 
-    def usual(self, place: int, rows: int) -> float | None:
-        """Returns the usual distance of as many rows in a column: that of the longest blocks not longer. None if too few.
+    def expected(self, place: int, rows: int) -> float | None:
+        """Returns the expected distance of as many rows in a column: that of the longest blocks not longer. None if too few.
 
-        A column that was constant has moved with the first other value, however few the rows.
+        A column that was constant has drifted with the first other value, however few the rows.
         """
         if self.columns[place].is_constant:
             return 0.0
         shorter = sum(length <= rows for length in self.lengths)
-        return self.columns[place].usual[shorter - 1] if shorter else None
+        return self.columns[place].expected[shorter - 1] if shorter else None
 
 
 def _column(name: str, values: NDArray[np.floating]) -> Column:
@@ -146,8 +146,8 @@ def _column(name: str, values: NDArray[np.floating]) -> Column:
         upto=tuple(np.searchsorted(ordered, knots, side="right").tolist()),
         mean=float(wide.mean()),
         deviation=0.0 if len(knots) == 1 else float(wide.std()),  # not the rounding of equal values
-        repeats=float((values[1:] == values[:-1]).mean()) if len(values) > 1 else 0.0,
-        usual=(),
+        stuck_ratio=float((values[1:] == values[:-1]).mean()) if len(values) > 1 else 0.0,
+        expected=(),
     )
 
 
@@ -213,7 +213,7 @@ def _limit(starts: NDArray[np.int64], distances: Floats, length: int) -> Floats:
     return np.asarray(np.minimum(distances.max(axis=0) + margin, _FARTHEST))
 
 
-class Tally:
+class Histogram:
     """Rows that are compared with a reference, counted chunk by chunk between its knots; it keeps no rows but the last.
 
     Args:
@@ -248,7 +248,7 @@ class Tally:
         """Returns the mean of a column."""
         return float(self._sums[place] / self.rows)
 
-    def repeats(self, place: int) -> float:
+    def stuck_ratio(self, place: int) -> float:
         """Returns the share of a column's rows that are equal to the row before."""
         return float(self._repeats[place] / max(self.rows - 1, 1))
 

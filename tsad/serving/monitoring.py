@@ -81,8 +81,8 @@ class RecentRows:
             "state": "unknown",
             "features": [],
             "scores": None,
-            "alarms": None,
-            "expected_alarms": None,
+            "alert_rate": None,
+            "expected_alert_rate": None,
             "message": "no rows were scored yet" if known else "the model has no profile.json to compare with",
         }
 

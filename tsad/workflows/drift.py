@@ -12,7 +12,7 @@ from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import open_table
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
-from tsad.drift import PROFILE, ColumnDrift, Comparison, Drift, Profile, most_moved
+from tsad.drift import PROFILE, ColumnDrift, Comparison, Drift, Profile, most_drifted
 from tsad.errors import DetectorError
 from tsad.evaluation.plots.drift import Compared, draw_drift
 from tsad.series import Series
@@ -22,7 +22,7 @@ from tsad.workflows.events import OnEvent, ignore
 from tsad.workflows.file_rows import read_rows
 
 DRAWN = 9
-"""Panels of the picture: the scores, and the features that are furthest beyond what is usual."""
+"""Panels of the picture: the scores, and the features that are furthest beyond what is expected."""
 _AT_ONCE = 10_000
 """Rows in memory."""
 
@@ -125,26 +125,26 @@ def _profile(detector: Detector, path: Path, read_options: ReadOptions, on_event
 
 
 def show(found: Drift) -> str:
-    """Returns the table, the furthest beyond what is usual first, and the score."""
-    lines = [f"{'':<24} {'state':<8} {'distance':>8} {'usual':>6} {'psi':>7} {'mean':>11} {'of reference':>12}"]
-    for column in (*([found.scores] if found.scores else []), *most_moved(found.features)):
-        usual = "" if column.usual is None else f"{column.usual:.2f}"
+    """Returns the table, the furthest beyond what is expected first, and the score."""
+    lines = [f"{'':<24} {'state':<8} {'distance':>8} {'expected':>6} {'psi':>7} {'mean':>11} {'of reference':>12}"]
+    for column in (*([found.scores] if found.scores else []), *most_drifted(found.features)):
+        expected = "" if column.expected is None else f"{column.expected:.2f}"
         lines.append(
-            f"{column.name:<24} {column.state:<8} {column.distance:>8.2f} {usual:>6} {column.stability_index:>7.2f} "
+            f"{column.name:<24} {column.state:<8} {column.distance:>8.2f} {expected:>6} {column.stability_index:>7.2f} "
             f"{column.mean:>11.4g} {column.reference_mean:>12.4g}"
         )
-    alarms = (
+    alert_rate = (
         ""
-        if found.alarms is None
-        else f"\n{found.alarms:.2%} of scored rows flagged, {found.expected_alarms:.2%} of validation rows."
+        if found.alert_rate is None
+        else f"\n{found.alert_rate:.2%} of scored rows flagged, {found.expected_alert_rate:.2%} of validation rows."
     )
-    return "\n".join(lines) + f"\n\n{found.state}: {found.message}{alarms}"
+    return "\n".join(lines) + f"\n\n{found.state}: {found.message}{alert_rate}"
 
 
 def draw(comparison: Comparison, found: Drift, name: str) -> Figure:
-    """Returns the picture of the scores and of the features that are furthest beyond what is usual."""
+    """Returns the picture of the scores and of the features that are furthest beyond what is expected."""
     places = {column.name: place for place, column in enumerate(found.features)}
-    chosen = most_moved(found.features)[: DRAWN - 1]
+    chosen = most_drifted(found.features)[: DRAWN - 1]
     compared = [_compared(comparison, column, places[column.name]) for column in chosen]
     if found.scores is not None:
         compared.insert(0, _compared(comparison, found.scores, None))
@@ -152,14 +152,14 @@ def draw(comparison: Comparison, found: Drift, name: str) -> Figure:
 
 
 def _compared(comparison: Comparison, found: ColumnDrift, place: int | None) -> Compared:
-    tally, place = (comparison.scores, 0) if place is None else (comparison.inputs, place)
-    column = tally.reference.columns[place]
-    usual = "" if found.usual is None else f", usual {found.usual:.2f}"
+    histogram, place = (comparison.scores, 0) if place is None else (comparison.inputs, place)
+    column = histogram.reference.columns[place]
+    expected = "" if found.expected is None else f", expected {found.expected:.2f}"
     return Compared(
-        title=f"{found.name}: {found.distance:.2f}{usual}",
-        moved=found.state == "moved",
+        title=f"{found.name}: {found.distance:.2f}{expected}",
+        drifted=found.state == "drifted",
         values=np.array(column.values),
         reference=column.shares,
-        observed=tally.shares(place),
-        ends=(float(tally.lowest[place]), float(tally.highest[place])),
+        observed=histogram.shares(place),
+        ends=(float(histogram.lowest[place]), float(histogram.highest[place])),
     )

@@ -41,7 +41,7 @@ class ThresholdEffect(Spec):
 
     method: str
     threshold: float
-    alarms: float
+    alert_rate: float
 
 
 class Recalibration(Spec):
@@ -85,7 +85,7 @@ class RecalibrationResult:
     def __str__(self) -> str:
         record = self.recalibration
         lines = [
-            f"{name:<7} {effect.method}: threshold {effect.threshold:.6g}, {effect.alarms:.2%} of {record.rows} scored rows flagged"
+            f"{name:<7} {effect.method}: threshold {effect.threshold:.6g}, {effect.alert_rate:.2%} of {record.rows} scored rows flagged"
             for name, effect in (("before", record.before), ("after", record.after))
         ]
         if self.run_id is not None:
@@ -143,8 +143,10 @@ def recalibrate(
 
 def _threshold(threshold: FittedThreshold, scores: NDArray[np.float64]) -> ThresholdEffect:
     thresholds = threshold.per_row(scores)
-    alarms = (scores > thresholds)[~np.isnan(scores)]
-    return ThresholdEffect(method=threshold.method, threshold=float(thresholds[-1]), alarms=float(alarms.mean()))
+    alert_rate = (scores > thresholds)[~np.isnan(scores)]
+    return ThresholdEffect(
+        method=threshold.method, threshold=float(thresholds[-1]), alert_rate=float(alert_rate.mean())
+    )
 
 
 def _write(folder: Path, output: Path, detector: Detector, record: Recalibration) -> None:
@@ -153,7 +155,7 @@ def _write(folder: Path, output: Path, detector: Detector, record: Recalibration
     detector.save(output)
     profile = Profile.load(output)
     if profile is not None:
-        profile.model_copy(update={"alarms": record.after.alarms}).save(output)
+        profile.model_copy(update={"alert_rate": record.after.alert_rate}).save(output)
     with (output / LOG).open("a", encoding="utf-8") as log:
         log.write(record.model_dump_json() + "\n")
 
@@ -168,7 +170,7 @@ def _log(record: Recalibration, detector: Detector, output: Path) -> str:
         for side in ("before", "after"):
             effect: ThresholdEffect = getattr(record, side)
             writer.metrics(
-                {f"recalibration/{side}_threshold": effect.threshold, f"recalibration/{side}_alarms": effect.alarms}
+                {f"recalibration/{side}_threshold": effect.threshold, f"recalibration/{side}_alarms": effect.alert_rate}
             )
         writer.files(output, DETECTOR)
     return writer.run_id

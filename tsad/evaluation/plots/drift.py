@@ -18,7 +18,7 @@ class Compared:
 
     Attributes:
         title: What stands above its panel.
-        moved: Whether it has moved.
+        drifted: Whether it has drifted.
         values: (K,) ascending.
         reference: (2 K,) shares of the reference below, and up to, each of them in turn.
         observed: (2 K,) those of the rows.
@@ -26,7 +26,7 @@ class Compared:
     """
 
     title: str
-    moved: bool
+    drifted: bool
     values: Floats
     reference: Floats
     observed: Floats
@@ -49,7 +49,7 @@ def draw_drift(compared: Sequence[Compared], title: str) -> Figure:
         at = np.concatenate([[low - margin, low], feature.values.repeat(2), [high, high + margin]])
         for shares, color, name in ((feature.reference, QUIET, "reference"), (feature.observed, INK, "rows")):
             axes.plot(at, np.concatenate([[0, 0], shares, [1, 1]]), color=color, label=name)
-        axes.set_title(feature.title, fontsize=9, color=ALARM if feature.moved else "black")
+        axes.set_title(feature.title, fontsize=9, color=ALARM if feature.drifted else "black")
         axes.set(ylim=(-0.03, 1.03), xlim=(at[0], at[-1]))
         axes.tick_params(labelsize=8)
     for axes in panels[len(compared) :]:

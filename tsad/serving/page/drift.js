@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { output, busy, capital, element, even, figure, find, several, table, tell } from "./dom.js";
 
 const status = find("#drift-status"), again = find("#drift-refresh"), recalibrate = find("#recalibrate");
-const NAMES = { usual: "as usual", moved: "moved", unknown: "not known" };
+const NAMES = { expected: "as expected", drifted: "drifted", unknown: "not known" };
 
 /** Asks for the drift and shows it. */
 export function openDrift() {
@@ -13,7 +13,7 @@ export function openDrift() {
 
 function show({ features, scores, message }) {
   tell(status, capital(message));
-  const line = (name, { distance, usual, state: where }) => [name, written(distance), written(usual), mark(where)];
+  const line = (name, { distance, expected, state: where }) => [name, written(distance), written(expected), mark(where)];
   const ranked = [...features].sort((one, other) => (other.distance ?? -1) - (one.distance ?? -1));
   const lines = [...(scores ? [line(element("strong", {}, "scores"), scores)] : []), ...ranked.map((each) => line(each.name, each))];
   find("#drift").replaceChildren(
@@ -22,7 +22,7 @@ function show({ features, scores, message }) {
 
 const written = (value) => (value === null || value === undefined ? null : even(value));
 
-const mark = (state) => element("span", { className: state === "moved" ? "tag main" : "tag" }, NAMES[state] ?? String(state));
+const mark = (state) => element("span", { className: state === "drifted" ? "tag main" : "tag" }, NAMES[state] ?? String(state));
 
 again.addEventListener("click", () => busy(again) || openDrift());
 
