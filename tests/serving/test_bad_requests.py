@@ -344,7 +344,7 @@ POLICIES = [
         {"policy": {"late": "keep"}},
         says="policy.late: .*'refuse' or 'drop', but got 'keep'",
     ),
-    Bad("an endless hold", {"policy": {"longest_hold": 1e400}}, headers={}, says="policy.longest_hold|no Infinity"),
+    Bad("an endless hold", {"policy": {"longest_fill": 1e400}}, headers={}, says="policy.longest_fill|no Infinity"),
 ]
 
 

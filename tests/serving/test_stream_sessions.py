@@ -43,7 +43,7 @@ def in_turn(streams, number, work):
     """Returns what `work` returns of the held stream."""
 
     async def run():
-        async with streams.held(number) as session:
+        async with streams.filled(number) as session:
             return work(session)
 
     return asyncio.run(run())
@@ -116,7 +116,7 @@ def test_a_stream_is_used_by_one_request_at_a_time(tmp_path, detector):
 
     async def use():
         nonlocal inside, most
-        async with streams.held(number):
+        async with streams.filled(number):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0.001)
@@ -134,12 +134,12 @@ def test_who_waits_for_a_stream_that_is_deleted_does_not_find_it(tmp_path, detec
     number = begun(streams)
 
     async def remove():
-        async with streams.held(number) as session:
+        async with streams.filled(number) as session:
             await asyncio.sleep(0.01)
             streams.remove(session)
 
     async def use():
-        async with streams.held(number):
+        async with streams.filled(number):
             pytest.fail("it was deleted")
 
     async def run():
@@ -193,9 +193,9 @@ def test_only_so_many_requests_are_worked_on_and_wait():
         found = await asyncio.gather(*(workers.take(work) for _ in range(7)), return_exceptions=True)
         return found, workers.waiting
 
-    found, waiting = asyncio.run(run())
+    found, pending = asyncio.run(run())
     assert most == 2
-    assert waiting == 0
+    assert pending == 0
     refusals = [each for each in found if each is not None]
     assert [refusal.status for refusal in refusals] == [503, 503]
     assert "3 requests wait already" in refusals[0].message

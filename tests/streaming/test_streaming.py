@@ -183,7 +183,7 @@ def test_what_a_stream_keeps_does_not_grow(tmp_path):
 
 
 def test_the_state_is_no_view_of_rows_that_were_pushed():
-    policy = StreamPolicy(step_seconds=60, gap="hold")
+    policy = StreamPolicy(step_seconds=60, gap="ffill")
     detector = l2_detector()
     rows = SERIES.values[:100].copy()
     stream, other = Stream(detector, policy), Stream(detector, policy)
@@ -227,7 +227,7 @@ def test_rows_that_wait_at_a_gap_never_get_a_score():
 @pytest.mark.parametrize("over", ["last", "mean"])
 def test_a_gap_that_is_held_is_filled_with_the_row_before_it(over):
     detector = l2_detector(SCORING.model_copy(update={"over": over}))
-    stream = Stream(detector, StreamPolicy(step_seconds=60, gap="hold", longest_hold=5, fill_to=BATCH))
+    stream = Stream(detector, StreamPolicy(step_seconds=60, gap="ffill", longest_fill=5, fill_to=BATCH))
     found = pushed(stream, at(SERIES, gaps(40, 100)), [40, 20])
     repeats = np.repeat(np.arange(160), np.where(np.isin(np.arange(160), (39, 99)), 6, 1))
     real = np.concatenate([[True], np.diff(repeats) > 0])
@@ -239,20 +239,20 @@ def test_a_gap_that_is_held_is_filled_with_the_row_before_it(over):
 
 def test_a_gap_longer_than_may_be_held_is_a_restart():
     detector = l2_detector()
-    stream = Stream(detector, StreamPolicy(step_seconds=60, gap="hold", longest_hold=4, fill_to=BATCH))
+    stream = Stream(detector, StreamPolicy(step_seconds=60, gap="ffill", longest_fill=4, fill_to=BATCH))
     assert_batch(pushed(stream, at(SERIES, gaps(70)), [70]), detector, dataclasses.replace(SERIES, boundaries=(70,)))
 
 
 def test_a_push_is_held_together_in_bounded_chunks(monkeypatch):
     detector = l2_detector()
-    policy = StreamPolicy(step_seconds=60, gap="hold", fill_to=BATCH)
+    policy = StreamPolicy(step_seconds=60, gap="ffill", fill_to=BATCH)
     whole = Stream(detector, policy).push(SERIES.values, gaps(*range(1, 160, 3)))
     monkeypatch.setattr("tsad.streaming.stream.CHUNK", 4)
     assert_equal(Stream(detector, policy).push(SERIES.values, gaps(*range(1, 160, 3))), whole)
 
 
 def test_a_finished_segment_is_not_held():
-    stream = Stream(steps_of_two("last"), StreamPolicy(step_seconds=60, gap="hold"))
+    stream = Stream(steps_of_two("last"), StreamPolicy(step_seconds=60, gap="ffill"))
     stream.push(column(0, 2), MINUTES[:2])
     stream.finish()
     found = stream.push(column(5, 6), MINUTES[4:6])
@@ -261,7 +261,7 @@ def test_a_finished_segment_is_not_held():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "held", "restarts"),
+    ("seconds", "filled", "restarts"),
     [
         ([0, 60, 120], [0, 0, 0], [False, False, False]),
         ([0, 90, 150], [0, 0, 0], [False, False, False]),  # half a step late is no gap
@@ -273,12 +273,12 @@ def test_a_finished_segment_is_not_held():
         ([0, 10**10, 10**10 + 300], [0, 0, 0], [False, True, True]),  # 317 years are more than an int64 of nanoseconds
     ],
 )
-def test_which_rows_follow_a_gap(seconds, held, restarts):
+def test_which_rows_follow_a_gap(seconds, filled, restarts):
     moments = np.datetime64("1700-01-01", "s") + np.array(seconds, dtype="timedelta64[s]")
-    plan = StreamPolicy(step_seconds=60, gap="hold", longest_hold=3).arrange(moments, 3, None)
-    assert plan.held.tolist() == held
+    plan = StreamPolicy(step_seconds=60, gap="ffill", longest_fill=3).arrange(moments, 3, None)
+    assert plan.filled.tolist() == filled
     assert plan.restarts.tolist() == restarts
-    assert plan.kept.all()
+    assert plan.accepted.all()
 
 
 # --- late rows ---
@@ -413,7 +413,7 @@ def saved(tmp_path):
 def test_a_restored_stream_goes_on_as_if_nothing_had_happened(spec, tmp_path):
     detector = joint(spec)
     detector.save(tmp_path / "detector")
-    stream = Stream(detector, StreamPolicy(step_seconds=60, late="drop", gap="hold"))
+    stream = Stream(detector, StreamPolicy(step_seconds=60, late="drop", gap="ffill"))
     stream.push(SERIES.values[:30], MINUTES[:30])
     stream.push(SERIES.values[:2], MINUTES[:2])
     stream.save(tmp_path / "deep" / "state")

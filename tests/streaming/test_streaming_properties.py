@@ -98,7 +98,7 @@ def test_gaps_are_the_breaks_of_the_batch(detector, sizes, boundaries):
 
 @given(detectors(), st.integers(0, ROWS), chunks)
 def test_a_stream_is_restored_anywhere(detector, cut, sizes):
-    policy = StreamPolicy(step_seconds=60, gap="hold", longest_hold=5)
+    policy = StreamPolicy(step_seconds=60, gap="ffill", longest_fill=5)
     series = dataclasses.replace(SERIES, times=minutes({10, 70, 119}))
     stream = Stream(detector, policy)
     stream.push(series.values[:cut], series.times[:cut])
@@ -123,7 +123,7 @@ def test_late_rows_that_are_dropped_might_as_well_not_have_come(detector, sizes,
 @given(detectors(), chunks, st.sets(st.integers(1, ROWS - 1), max_size=6), st.integers(1, 7))
 def test_repeats_stand_where_rows_are_missing(detector, sizes, gaps, longest):
     series = dataclasses.replace(SERIES, times=minutes(gaps))
-    policy = StreamPolicy(step_seconds=60, gap="hold", longest_hold=longest, fill_to=BATCH)
+    policy = StreamPolicy(step_seconds=60, gap="ffill", longest_fill=longest, fill_to=BATCH)
     found = pushed(Stream(detector, policy), series, sizes)
     if longest < 5:
         expected = pushed(Stream(detector, policy.model_copy(update={"gap": "restart"})), series, ())

@@ -13,7 +13,7 @@ def started(mean=0.0, variance=1.0, **values):
 
 def test_thresholds_by_hand():
     threshold = started(factor=2, span=3)  # the newest row weighs 1/2
-    thresholds, after = threshold.walk(np.array([1.0, np.nan, 10.0, 0.5]))
+    thresholds, after = threshold.advance(np.array([1.0, np.nan, 10.0, 0.5]))
     # 0 + 2 * 1; mean 1/2, variance (1 + 1/2) / 2 = 3/4; 10 is flagged and left out; variance (3/4 + 0) / 2
     assert thresholds == pytest.approx([2.0, 0.5 + 2 * sqrt(0.75), 0.5 + 2 * sqrt(0.75), 0.5 + 2 * sqrt(0.75)])
     assert (after.mean, after.variance, after.alarms) == (0.5, 0.375, 0)

@@ -100,7 +100,7 @@ def test_chunks_with_the_state_carried_get_the_flags_of_the_whole(threshold, cut
     scores = later_rows()
     thresholds, state = [], threshold
     for chunk in np.split(scores, sorted(cuts)):
-        chunk_thresholds, after = state.walk(chunk)
+        chunk_thresholds, after = state.advance(chunk)
         np.testing.assert_array_equal(chunk_thresholds, state.per_row(chunk))
         assert after == state.after(chunk)
         thresholds, state = [*thresholds, *chunk_thresholds], after

@@ -57,14 +57,16 @@ class Profile(Spec):
         Raises:
             DataError: if there is no score.
         """
-        known = ~np.isnan(validation.values)
-        if not known.any():
-            raise DataError(f"a profile needs scores, but none of {len(known)} rows has one; give more rows")
-        edges = np.cumsum([0, *(stop - start for start, stop in runs(known))]).tolist()  # once those without are gone
+        has_score = ~np.isnan(validation.values)
+        if not has_score.any():
+            raise DataError(f"a profile needs scores, but none of {len(has_score)} rows has one; give more rows")
+        edges = np.cumsum(
+            [0, *(stop - start for start, stop in runs(has_score))]
+        ).tolist()  # once those without are gone
         return cls(
             inputs=Reference.of(fit.features, fit.values, list(fit.segments())),
-            scores=Reference.of(["score"], validation.values[known, None], list(pairwise(edges))),
-            alert_rate=float(detector.flag(validation)[known].mean()),
+            scores=Reference.of(["score"], validation.values[has_score, None], list(pairwise(edges))),
+            alert_rate=float(detector.flag(validation)[has_score].mean()),
         )
 
     @property
@@ -154,7 +156,7 @@ class Comparison:
         self.profile = profile
         self.inputs = Histogram(profile.inputs)
         self.scores = Histogram(profile.scores)
-        self._judged = self._flagged = 0
+        self._scored = self._flagged = 0
 
     def take_rows(self, values: NDArray[np.floating]) -> None:
         """Takes (n, F) finite rows, which follow those before; raises `DataError` if they are not of as many features."""
@@ -164,17 +166,17 @@ class Comparison:
 
     def take_scores(self, scores: Floats, flags: NDArray[np.bool_] | None = None) -> None:
         """Takes (n,) scores, NaN where there is none, and their flags, if known; they may come later than their rows."""
-        known = ~np.isnan(scores)
-        self.scores.take(scores[known, None])
+        has_score = ~np.isnan(scores)
+        self.scores.take(scores[has_score, None])
         if flags is not None:
-            self._judged += int(known.sum())
-            self._flagged += int(flags[known].sum())
+            self._scored += int(has_score.sum())
+            self._flagged += int(flags[has_score].sum())
 
     def drift(self) -> Drift:
         """Returns how all that was taken compares; raises `DataError` if no row was."""
         if not self.inputs.rows:
             raise DataError("a comparison needs rows, but got none; take some first")
-        features = tuple(_compare(self.inputs, place) for place in range(len(self.profile.features)))
+        features = tuple(_compare(self.inputs, index) for index in range(len(self.profile.features)))
         scores = _compare(self.scores, 0) if self.scores.rows else None
         states = {column.state for column in (*features, scores) if column is not None}
         state: State = "drifted" if "drifted" in states else "unknown" if "unknown" in states else "expected"
@@ -183,7 +185,7 @@ class Comparison:
             state=state,
             features=features,
             scores=scores,
-            alert_rate=self._flagged / self._judged if self._judged else None,
+            alert_rate=self._flagged / self._scored if self._scored else None,
             expected_alert_rate=self.profile.alert_rate,
             message=_message(self.inputs, state, features, scores),
         )
@@ -213,19 +215,19 @@ def drift(
     return comparison.drift()
 
 
-def _compare(histogram: Histogram, place: int) -> ColumnDrift:
-    column, distance = histogram.reference.columns[place], histogram.distance(place)
-    expected = histogram.reference.expected(place, histogram.rows)
+def _compare(histogram: Histogram, index: int) -> ColumnDrift:
+    column, distance = histogram.reference.columns[index], histogram.distance(index)
+    expected = histogram.reference.expected(index, histogram.rows)
     state: State = "unknown" if expected is None else "drifted" if distance > expected else "expected"
     return ColumnDrift(
         name=column.name,
         state=state,
         distance=distance,
         expected=expected,
-        stability_index=histogram.stability_index(place),
-        mean=histogram.mean(place),
+        stability_index=histogram.stability_index(index),
+        mean=histogram.mean(index),
         reference_mean=column.mean,
-        stuck_ratio=histogram.stuck_ratio(place),
+        stuck_ratio=histogram.stuck_ratio(index),
         reference_repeats=column.stuck_ratio,
     )
 
@@ -236,19 +238,19 @@ def _message(inputs: Histogram, state: State, features: tuple[ColumnDrift, ...],
     lengths = inputs.reference.lengths
     if drifted:
         names = ", ".join(
-            f"{each.name} ({each.distance:.2f}, usually up to {each.expected:.2f})" for each in drifted[:3]
+            f"{column.name} ({column.distance:.2f}, usually up to {column.expected:.2f})" for column in drifted[:3]
         )
-        found = f"{len(drifted)} of {len(features)} features drifted: {names}{', ...' if len(drifted) > 3 else ''}"
+        text = f"{len(drifted)} of {len(features)} features drifted: {names}{', ...' if len(drifted) > 3 else ''}"
     elif state == "unknown" and not lengths:
-        found = f"the detector learned from {inputs.reference.rows} rows, too few to say what is expected"
+        text = f"the detector learned from {inputs.reference.rows} rows, too few to say what is expected"
     elif any(column.state == "unknown" for column in features):
-        found = f"{inputs.rows} rows are too few to tell, at least {lengths[0]} are needed"
+        text = f"{inputs.rows} rows are too few to tell, at least {lengths[0]} are needed"
     else:
-        found = f"no feature of {inputs.rows} rows is further from the training rows than blocks of them usually were"
+        text = f"no feature of {inputs.rows} rows is further from the training rows than blocks of them usually were"
     if scores is None:
-        return f"{found}; no row has a score."
+        return f"{text}; no row has a score."
     said = {"expected": "are as expected", "drifted": "drifted", "unknown": "are too few to tell"}[scores.state]
-    return f"{found}; the scores {said}."
+    return f"{text}; the scores {said}."
 
 
 def most_drifted(columns: Sequence[ColumnDrift]) -> list[ColumnDrift]:

@@ -76,7 +76,7 @@ class Column(Spec):
         """Whether it had one value only."""
         return len(self.values) == 1
 
-    def places(self, values: NDArray[np.floating]) -> NDArray[np.int64]:
+    def bins(self, values: NDArray[np.floating]) -> NDArray[np.int64]:
         """Returns the place of each of (n,) values: 0 below the first knot, 1 at it, 2 between it and the second, ..."""
         return np.searchsorted(self.values, values) + np.searchsorted(self.values, values, side="right")
 
@@ -114,23 +114,24 @@ class Reference(Spec):
             values: The rows.
             stretches: First row, and row after the last, of each unbroken stretch; a block lies within one.
         """
-        columns = [_column(name, values[:, place]) for place, name in enumerate(names)]
+        columns = [_column(name, values[:, index]) for index, name in enumerate(names)]
         limits = _limits(columns, values, [(first, after) for first, after in stretches if after > first])
         expected = np.array(list(limits.values())).reshape(len(limits), len(columns)).T.tolist()
         described = [
-            column.model_copy(update={"expected": tuple(each)}) for column, each in zip(columns, expected, strict=True)
+            column.model_copy(update={"expected": tuple(expected_distances)})
+            for column, expected_distances in zip(columns, expected, strict=True)
         ]
         return cls(rows=len(values), lengths=tuple(limits), columns=tuple(described))
 
-    def expected(self, place: int, rows: int) -> float | None:
+    def expected(self, index: int, rows: int) -> float | None:
         """Returns the expected distance of as many rows in a column: that of the longest blocks not longer. None if too few.
 
         A column that was constant has drifted with the first other value, however few the rows.
         """
-        if self.columns[place].is_constant:
+        if self.columns[index].is_constant:
             return 0.0
         shorter = sum(length <= rows for length in self.lengths)
-        return self.columns[place].expected[shorter - 1] if shorter else None
+        return self.columns[index].expected[shorter - 1] if shorter else None
 
 
 def _column(name: str, values: NDArray[np.floating]) -> Column:
@@ -157,17 +158,19 @@ def _limits(columns: Sequence[Column], values: NDArray[np.floating], stretches: 
     starts = dict(_blocks(spans))
     firsts = zip(stretches, spans, strict=True)
     rows = np.concatenate([np.arange((stop - start) * _HOP) + first for (first, _), (start, stop) in firsts])
-    distances = {length: np.empty((len(found), len(columns))) for length, found in starts.items()}
-    for place, column in enumerate(columns):
-        counts = _counted(column, values[rows, place])
-        for length, found in starts.items():
-            inside = (counts[found + length // _HOP] - counts[found]) / length
-            distances[length][:, place] = np.abs(inside - column.shares).max(axis=1)
+    distances = {length: np.empty((len(starts_or_rows), len(columns))) for length, starts_or_rows in starts.items()}
+    for index, column in enumerate(columns):
+        counts = _counted(column, values[rows, index])
+        for length, starts_or_rows in starts.items():
+            inside = (counts[starts_or_rows + length // _HOP] - counts[starts_or_rows]) / length
+            distances[length][:, index] = np.abs(inside - column.shares).max(axis=1)
     constant = np.array([column.is_constant for column in columns])
     return {
         # the reference is a mixture of block and rest, so the distance from it is (T - length) / T of theirs
-        length: np.where(constant, 0.0, _limit(starts[length], found * len(values) / (len(values) - length), length))
-        for length, found in distances.items()
+        length: np.where(
+            constant, 0.0, _limit(starts[length], starts_or_rows * len(values) / (len(values) - length), length)
+        )
+        for length, starts_or_rows in distances.items()
     }
 
 
@@ -181,15 +184,18 @@ def _blocks(spans: Stretches) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Yields each length of blocks, in rows, and the (N,) first hops of its blocks: a quarter of a block apart, thinned."""
     hops = _SHORTEST // _HOP
     while sum(stop - start for start, stop in spans if stop - start >= hops) >= _ROOM * hops:
-        found = np.concatenate([np.arange(start, stop - hops + 1, hops // 4) for start, stop in spans])
-        yield hops * _HOP, found[np.linspace(0, len(found) - 1, min(_BLOCKS, len(found))).astype(np.int64)]
+        starts_or_rows = np.concatenate([np.arange(start, stop - hops + 1, hops // 4) for start, stop in spans])
+        yield (
+            hops * _HOP,
+            starts_or_rows[np.linspace(0, len(starts_or_rows) - 1, min(_BLOCKS, len(starts_or_rows))).astype(np.int64)],
+        )
         hops *= 2
 
 
 def _counted(column: Column, values: NDArray[np.floating]) -> NDArray[np.int64]:
     """Returns (hops + 1, 2 K): how many rows of the hops before are below, and up to, each of the K knots in turn."""
     cells, hops = 2 * len(column.values) + 1, len(values) // _HOP
-    flat = np.bincount(column.places(values) + np.repeat(np.arange(hops) * cells, _HOP), minlength=hops * cells)
+    flat = np.bincount(column.bins(values) + np.repeat(np.arange(hops) * cells, _HOP), minlength=hops * cells)
     counts = np.zeros((hops + 1, cells - 1), dtype=np.int64)
     flat.reshape(hops, cells).cumsum(axis=1)[:, :-1].cumsum(axis=0, out=counts[1:])
     return counts
@@ -240,36 +246,36 @@ class Histogram:
         self._sums += values.sum(axis=0, dtype=np.float64)
         self.lowest = np.minimum(self.lowest, values.min(axis=0))
         self.highest = np.maximum(self.highest, values.max(axis=0))
-        for place, (column, counts) in enumerate(zip(self.reference.columns, self._counts, strict=True)):
-            counts += np.bincount(column.places(values[:, place]), minlength=len(counts))
+        for index, (column, counts) in enumerate(zip(self.reference.columns, self._counts, strict=True)):
+            counts += np.bincount(column.bins(values[:, index]), minlength=len(counts))
         self.rows += len(values)
 
-    def mean(self, place: int) -> float:
+    def mean(self, index: int) -> float:
         """Returns the mean of a column."""
-        return float(self._sums[place] / self.rows)
+        return float(self._sums[index] / self.rows)
 
-    def stuck_ratio(self, place: int) -> float:
+    def stuck_ratio(self, index: int) -> float:
         """Returns the share of a column's rows that are equal to the row before."""
-        return float(self._repeats[place] / max(self.rows - 1, 1))
+        return float(self._repeats[index] / max(self.rows - 1, 1))
 
-    def shares(self, place: int) -> Floats:
+    def shares(self, index: int) -> Floats:
         """Returns the (2 K,) shares of rows below, and up to, each of the K knots of a column in turn."""
-        return np.asarray(self._counts[place].cumsum()[:-1] / self.rows)
+        return np.asarray(self._counts[index].cumsum()[:-1] / self.rows)
 
-    def distance(self, place: int) -> float:
+    def distance(self, index: int) -> float:
         """Returns the Kolmogorov-Smirnov distance of a column from the reference.
 
         It is read at the knots: exact where the reference has few values, at most a hundredth too small elsewhere.
         """
-        return float(np.abs(self.shares(place) - self.reference.columns[place].shares).max())
+        return float(np.abs(self.shares(index) - self.reference.columns[index].shares).max())
 
-    def stability_index(self, place: int) -> float:
+    def stability_index(self, index: int) -> float:
         """Returns the population stability index of a column: the sum of (p - q) log(p / q) over ten bins.
 
         They are cut at the reference's deciles, before or after a value that several deciles fall on, so that it has a bin of
         its own and fewer bins remain. An empty bin counts as a share of 1e-4.
         """
-        expected, found = self.reference.columns[place].shares, self.shares(place)
+        expected, starts_or_rows = self.reference.columns[index].shares, self.shares(index)
         cuts = np.unique([np.abs(expected - decile).argmin() for decile in np.arange(1, 10) / 10])
-        p, q = (np.maximum(np.diff([0, *shares[cuts], 1]), _EMPTY) for shares in (found, expected))
+        p, q = (np.maximum(np.diff([0, *shares[cuts], 1]), _EMPTY) for shares in (starts_or_rows, expected))
         return float(((p - q) * np.log(p / q)).sum())

@@ -65,13 +65,13 @@ class Limits:
     streams: StreamLimits = field(default_factory=StreamLimits)
 
 
-def create_app(served: ServedModel, place: Dependencies, rules: SecurityPolicy, limits: Limits) -> FastAPI:
-    """Returns the ASGI application that serves a model; it must run in one process, which alone uses `place.state`."""
+def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityPolicy, limits: Limits) -> FastAPI:
+    """Returns the ASGI application that serves a model; it must run in one process, which alone uses `dependencies.state`."""
     torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
     counts, workers = ServiceMetrics(), ScoringExecutor(limits.workers)
-    recent = RecentRows(served, place.state, place.note)
-    streams = Streams(place.state / "streams", lambda: served.detector, limits.streams)
-    jobs = Jobs(place.state / "jobs", place.runner, limits.jobs)
+    recent = RecentRows(served, dependencies.state, dependencies.note)
+    streams = Streams(dependencies.state / "streams", lambda: served.detector, limits.streams)
+    jobs = Jobs(dependencies.state / "jobs", dependencies.runner, limits.jobs)
     _measure(counts, served, workers, streams, jobs)
 
     @asynccontextmanager
@@ -84,7 +84,7 @@ def create_app(served: ServedModel, place: Dependencies, rules: SecurityPolicy, 
         model_routes(served),
         score_routes(served, workers, counts, recent, limits.rows),
         stream_routes(streams, workers, counts, recent, limits.rows),
-        search_routes(jobs, place.runner.read_progress, served, limits.wait, limits.rows),
+        search_routes(jobs, dependencies.runner.read_progress, served, limits.wait, limits.rows),
         job_routes(jobs),
         _other_routes(counts),
     )
@@ -108,10 +108,12 @@ def create_app(served: ServedModel, place: Dependencies, rules: SecurityPolicy, 
 
 async def _known_query(request: Request) -> None:
     """Raises `RequestError` if a request has a query parameter that its endpoint does not know."""
-    known = [field.alias for field in request.scope["route"].dependant.query_params]
-    unknown = sorted(set(request.query_params) - set(known))
+    known_names = [field.alias for field in request.scope["route"].dependant.query_params]
+    unknown = sorted(set(request.query_params) - set(known_names))
     if unknown:
-        raise RequestError(400, f"query parameters are {', '.join(known) or 'none'} here, but got {shown(unknown[0])}")
+        raise RequestError(
+            400, f"query parameters are {', '.join(known_names) or 'none'} here, but got {shown(unknown[0])}"
+        )
 
 
 def _measure(
@@ -137,8 +139,10 @@ def _handlers(ours: Sequence[BaseRoute]) -> dict[int | type[Exception], Handler]
         return await refused(request, RequestError(400, str(error)))
 
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        found = [f"{item['loc'][-1]}: {item['msg'].lower()}, but got {shown(item['input'])}" for item in error.errors()]
-        return await refused(request, RequestError(400, "; ".join(found)))
+        mistakes = [
+            f"{item['loc'][-1]}: {item['msg'].lower()}, but got {shown(item['input'])}" for item in error.errors()
+        ]
+        return await refused(request, RequestError(400, "; ".join(mistakes)))
 
     async def unknown(request: Request, error: HTTPException) -> Response:
         status, path = error.status_code if error.status_code in CODES else 400, shown(request.url.path)

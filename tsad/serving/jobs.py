@@ -243,12 +243,12 @@ def search_runner(tracking_uri: str, data_dir: Path, read_progress: ProgressRead
 
 def _variables(tracking_uri: str, data_dir: Path) -> dict[str, str]:
     """Returns the environment of this process without the service's own settings, its token among them."""
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("TSAD_", "MLFLOW_RUN", "MLFLOW_EXPERIMENT"))
     }
-    return kept | {
+    return inherited | {
         "MLFLOW_TRACKING_URI": _absolute(tracking_uri),
         "TSAD_DATA_DIR": str(data_dir),
         "OMP_WAIT_POLICY": "PASSIVE",

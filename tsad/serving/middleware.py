@@ -94,7 +94,7 @@ class SecurityMiddleware:
         """Raises `RequestError` unless the request may be looked at."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._known(hosts[0]):
+        if len(hosts) != 1 or not self._is_allowed(hosts[0]):
             raise RequestError(403, f"Host must be localhost or a name of --allow-host, but is {', '.join(hosts)!r}")
         if scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
             for origin in headers.getlist("origin"):
@@ -108,7 +108,7 @@ class SecurityMiddleware:
                 415, f"a body must not be compressed, but Content-Encoding is {encoding!r}; send it as it is"
             )
 
-    def _known(self, host: str) -> bool:
+    def _is_allowed(self, host: str) -> bool:
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
             urlsplit(f"//{host}").port  # noqa: B018 (raises if it is no number)
@@ -194,8 +194,8 @@ def _is_open(path: str) -> bool:
     return path in _OPEN or path.startswith("/page/")
 
 
-def _check_token(given: str, token: str) -> None:
-    scheme, _, value = given.partition(" ")
+def _check_token(header: str, token: str) -> None:
+    scheme, _, value = header.partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(value.strip().encode("latin-1"), token.encode()):
         raise RequestError(
             401, "a token is needed: send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}

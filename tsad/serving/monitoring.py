@@ -64,18 +64,18 @@ class RecentRows:
 
     def take(self, rows: NDArray[np.float32], scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> None:
         """Takes (n, F) rows and the (m,) scores that became known with them, NaN where there is none, with their flags."""
-        known = ~np.isnan(scores)
+        is_known = ~np.isnan(scores)
         with self._lock:
-            _keep(self._rows, rows)
-            _keep(self._scores, scores[known])
-            _keep(self._flags, flags[known])
+            _append(self._rows, rows)
+            _append(self._scores, scores[is_known])
+            _append(self._flags, flags[is_known])
 
     def drift(self) -> dict[str, Any]:
         """Returns what `/api/drift` answers."""
         rows, scores, flags = self._now()
         if self._profile is not None and len(rows):
             return drift(self._profile, rows, scores, flags).model_dump(mode="json")
-        known = self._profile is not None
+        is_known = self._profile is not None
         return {
             "rows": len(rows),
             "state": "unknown",
@@ -83,7 +83,7 @@ class RecentRows:
             "scores": None,
             "alert_rate": None,
             "expected_alert_rate": None,
-            "message": "no rows were scored yet" if known else "the model has no profile.json to compare with",
+            "message": "no rows were scored yet" if is_known else "the model has no profile.json to compare with",
         }
 
     def recalibrate(self) -> dict[str, Any]:
@@ -122,8 +122,8 @@ class RecentRows:
     def _put(self, after: FittedThreshold, before: FittedThreshold | None, rows: int) -> dict[str, Any]:
         """Flags by another threshold from now on, keeps on the disk what to go on with and back to, and logs the change."""
         whole = self._folder / f".{THRESHOLD}"
-        kept = _Kept(digest=self._digest, threshold=after, before=before)
-        whole.write_text(kept.model_dump_json(), encoding="utf-8")
+        saved = _Kept(digest=self._digest, threshold=after, before=before)
+        whole.write_text(saved.model_dump_json(), encoding="utf-8")
         whole.replace(self._folder / THRESHOLD)
         done = {"before": described(self._served.detector.threshold), "after": described(after), "rows": rows}
         self._served.recalibrate(after)
@@ -145,18 +145,18 @@ class RecentRows:
         path = self._folder / THRESHOLD
         if path.is_file():
             try:
-                kept = parse(_Kept, json.loads(path.read_text(encoding="utf-8")), str(path))
+                saved = parse(_Kept, json.loads(path.read_text(encoding="utf-8")), str(path))
             except (OSError, ValueError, SpecError) as error:
                 raise DetectorError(
                     f"{path}: must be a recalibrated threshold, but {error}; remove it to go on with the model's own"
                 ) from None
-            if kept.digest == self._digest:
-                self._served.recalibrate(kept.threshold)
-                self._before = kept.before
+            if saved.digest == self._digest:
+                self._served.recalibrate(saved.threshold)
+                self._before = saved.before
 
 
-def _keep(kept: deque[NDArray[Any]], new: NDArray[Any]) -> None:
+def _append(saved: deque[NDArray[Any]], new: NDArray[Any]) -> None:
     """Appends, and lets go of what is not needed for the last `MOST`."""
-    kept.append(new[-MOST:].copy())  # a view would keep the rest in memory
-    while sum(map(len, kept)) - len(kept[0]) >= MOST:
-        kept.popleft()
+    saved.append(new[-MOST:].copy())  # a view would keep the rest in memory
+    while sum(map(len, saved)) - len(saved[0]) >= MOST:
+        saved.popleft()

@@ -110,9 +110,9 @@ def media_type(header: str | None, allowed: Sequence[str]) -> str:
 def read_json(content: bytes) -> Any:
     """Returns the value of a JSON text; raises `RequestError` if it is none: NaN, infinity and a key that comes twice included."""
     try:  # two to four times as fast, but silent about a key that comes twice and about NaN, and short about faults
-        found = _JSON.validate_json(content)
-        if content.count(b":") == _keys(found) and not any(name in content for name in (b"NaN", b"Infinity")):
-            return found
+        value = _JSON.validate_json(content)
+        if content.count(b":") == _keys(value) and not any(name in content for name in (b"NaN", b"Infinity")):
+            return value
     except ValueError:
         pass
     try:
@@ -193,10 +193,10 @@ def _table(columns: Sequence[str], rows: Any, times: Any = None) -> Rows:
     """Returns the table of lists that came as JSON; raises `RequestError` if they are no table."""
     if not isinstance(rows, list):
         raise RequestError(400, f"rows must be a list of rows, but is {shown(rows)}")
-    for place, row in enumerate(rows):
+    for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(columns):
             what = f"{len(row)} values" if isinstance(row, list) else shown(row)
-            raise RequestError(400, f"each row must be a list of {len(columns)} values, but row {place} has {what}")
+            raise RequestError(400, f"each row must be a list of {len(columns)} values, but row {number} has {what}")
     if times is not None:
         _check_times(times, len(rows))
     return Rows(pd.DataFrame(_array(rows), columns=list(columns)), times)
@@ -205,10 +205,10 @@ def _table(columns: Sequence[str], rows: Any, times: Any = None) -> Rows:
 def _array(rows: list[list[Any]]) -> Any:
     """Returns the rows as one array of float64 if all cells are numbers: pandas takes that a hundred times as fast."""
     try:
-        found = np.array(rows)
+        value = np.array(rows)
     except ValueError:  # a list in a cell
         return rows
-    return found if found.dtype == np.float64 and found.ndim == 2 else rows
+    return value if value.dtype == np.float64 and value.ndim == 2 else rows
 
 
 def _text(content: bytes) -> str:
@@ -279,9 +279,9 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
 
 def _read_times(times: Sequence[str]) -> NDArray[np.datetime64]:
     """Returns the times of ISO 8601 texts, those with an offset as UTC."""
-    found = pd.to_datetime(pd.Series(times, dtype=object), errors="coerce", utc=True, format="ISO8601")
-    wrong = found.isna().to_numpy()
+    value = pd.to_datetime(pd.Series(times, dtype=object), errors="coerce", utc=True, format="ISO8601")
+    wrong = value.isna().to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
         raise RequestError(400, f"times must be like 2026-01-31T12:00:00, but that of row {row} is {shown(times[row])}")
-    return found.dt.tz_localize(None).to_numpy()
+    return value.dt.tz_localize(None).to_numpy()

@@ -56,8 +56,8 @@ def _events(
     scores: Scores, flags: NDArray[np.bool_], times: Sequence[str] | None, features: Sequence[str], top: int
 ) -> list[dict[str, Any]]:
     """Returns the stretches of flags, at least one, each with the features that gave most to it."""
-    found = stretches(np.arange(len(flags)), times, scores.values, flags, scores.by_feature)
-    order, shares = ranked(np.array([stretch.contributions for stretch in found]), top)
+    events = stretches(np.arange(len(flags)), times, scores.values, flags, scores.by_feature)
+    order, shares = ranked(np.array([stretch.contributions for stretch in events]), top)
     return [
         {
             "first_row": stretch.first_row,
@@ -67,10 +67,10 @@ def _events(
             "peak_row": stretch.peak_row,
             "peak_score": stretch.peak_score if isfinite(stretch.peak_score) else None,
             "features": [
-                {"name": features[place], "share": share}
-                for place, share in zip(places, given, strict=True)
+                {"name": features[index], "share": share}
+                for index, share in zip(indices, row_shares, strict=True)
                 if not isnan(share)
             ],
         }
-        for stretch, places, given in zip(found, order.tolist(), shares.tolist(), strict=True)
+        for stretch, indices, row_shares in zip(events, order.tolist(), shares.tolist(), strict=True)
     ]

@@ -56,8 +56,8 @@ def task_of_search(body: Body, served: ServedModel, trials: int, most_rows: int)
 
 def run_of(folder: Path) -> Path:
     """Returns the folder of the search that a job's process ran; its name is that of the MLflow run."""
-    (found,) = (folder / OUTPUTS / "search").iterdir()
-    return found
+    (folder_of_run,) = (folder / OUTPUTS / "search").iterdir()
+    return folder_of_run
 
 
 def _on_table(table: pd.DataFrame, trials: int) -> JobSpec:

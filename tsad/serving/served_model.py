@@ -91,17 +91,19 @@ class ServedModel:
 
     def versions(self) -> list[dict[str, Any]]:
         """Returns what `/api/versions` answers: those of the registered model, newest first, without `baseline/`."""
-        found = [] if self.source.name is None else list_versions(self.source.name)
+        registered = [] if self.source.name is None else list_versions(self.source.name)
         return [
             {
-                "version": each.version,
-                "aliases": list(each.aliases),
-                "created": each.created,
-                "run_id": each.run_id,
-                "metrics": {name: value for name, value in each.metrics.items() if not name.startswith("baseline/")},
-                "tags": dict(each.tags),
+                "version": version_info.version,
+                "aliases": list(version_info.aliases),
+                "created": version_info.created,
+                "run_id": version_info.run_id,
+                "metrics": {
+                    name: value for name, value in version_info.metrics.items() if not name.startswith("baseline/")
+                },
+                "tags": dict(version_info.tags),
             }
-            for each in found
+            for version_info in registered
         ]
 
     def series_names(self) -> tuple[str, ...]:
@@ -130,20 +132,24 @@ def described(threshold: Threshold) -> dict[str, Any]:
     return {"method": threshold.method, "value": float(threshold.per_row(np.array([np.nan]))[0])}
 
 
-def open_model(model: str, place: Path) -> ServedModel:
+def open_model(model: str, folder_beside: Path) -> ServedModel:
     """Returns the model behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder.
 
     Args:
         model: Its URI or folder.
-        place: Folder for what a detector that is no registered model needs beside.
+        folder_beside: Folder for the files that a detector outside the registry needs to be served.
 
     Raises:
         DetectorError: if there is no such thing, or it is not a detector of ours.
     """
     name, version = resolve(model) if model.startswith("models:/") else (None, None)
     folder = model_folder(model if name is None else f"models:/{name}/{version}")
-    path = folder.path if folder.served else _packed(folder.detector, place / "model")
-    metrics = next((each.metrics for each in list_versions(name) if each.version == version), {}) if name else {}
+    path = folder.path if folder.served else _packed(folder.detector, folder_beside / "model")
+    metrics = (
+        next((version_info.metrics for version_info in list_versions(name) if version_info.version == version), {})
+        if name
+        else {}
+    )
     return ServedModel(ModelSource(model, name, version, folder, metrics), mlflow.pyfunc.load_model(str(path)))
 
 
@@ -165,9 +171,9 @@ def _packed(detector: Path, target: Path) -> Path:
 def _synthetic(scorer: Scorer | Ensemble) -> pd.DataFrame:
     features = scorer.features
     spec = SyntheticSpec(kind="synthetic", rows=1000, features=max(2, len(features)))
-    made = spec.load(Path()).test
-    rows = made.values.astype(np.float64)[:, : len(features)]  # noqa: PD011 (no table)
-    if made.features[: len(features)] != features:
+    generated = spec.load(Path()).test
+    rows = generated.values.astype(np.float64)[:, : len(features)]  # noqa: PD011 (no table)
+    if generated.features[: len(features)] != features:
         scaler = (scorer.members[0].scorer if isinstance(scorer, Ensemble) else scorer).scaler
         rows = rows * scaler.scale + scaler.center
     return pd.DataFrame(rows.round(6), columns=list(features))

@@ -22,14 +22,14 @@ def listen(app: ASGIApp, host: str, port: int, ready: Callable[[int], None]) -> 
         TsadError: if the address is taken or not one of this machine.
     """
     try:
-        place = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise TsadError(f"cannot listen at {host}:{port} ({error.strerror}); give another --port or --host") from None
-    with place:
+    with listener:
         # What it accepts inherits this; else the body of an answer waits 40 ms for the acknowledgement of its head.
-        place.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        ready(place.getsockname()[1])
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ready(listener.getsockname()[1])
         config = uvicorn.Config(
             app, log_config=None, server_header=False, access_log=False, timeout_graceful_shutdown=10
         )
-        uvicorn.Server(config).run(sockets=[place])
+        uvicorn.Server(config).run(sockets=[listener])

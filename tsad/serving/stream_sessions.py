@@ -108,7 +108,7 @@ class Streams:
         return {"id": number, **_described(stream)}
 
     @asynccontextmanager
-    async def held(self, number: str) -> AsyncIterator[StreamSession]:
+    async def filled(self, number: str) -> AsyncIterator[StreamSession]:
         """Holds a stream for one request; raises `RequestError` if there is none of that id."""
         self._check(number)
         session = self._sessions.setdefault(number, StreamSession(self._folder / number))

@@ -124,19 +124,19 @@ def task_of(prediction_request: TrainPredictRequest, read_progress: ProgressRead
 
 def _case(prediction_request: TrainPredictRequest) -> _Case:
     if prediction_request.y_true is not None:
-        wild = [place for place, value in enumerate(prediction_request.y_true) if abs(value) > _LARGEST]
+        wild = [index for index, value in enumerate(prediction_request.y_true) if abs(value) > _LARGEST]
         if wild:
             raise DataError(
                 f"y_true must hold numbers up to {_LARGEST:.2g}, but number {wild[0]} is {prediction_request.y_true[wild[0]]}"
             )
         test_ratio = 0.25 if len(prediction_request.y_true) >= SHORT else 0.2
         return _Case(np.array(prediction_request.y_true, np.float32), None, test_ratio, prediction_request.sigma)
-    made = SyntheticSpec(kind="synthetic", rows=500, features=2, events=10).load(Path())
-    labels = np.zeros(2 * len(made.test), bool)
-    for cause in made.root_causes:
-        if made.test.features[0] in cause.features:
-            labels[len(made.train) + cause.start : len(made.train) + cause.stop] = True
-    values = np.concatenate([made.train.values[:, 0], made.test.values[:, 0]])
+    generated = SyntheticSpec(kind="synthetic", rows=500, features=2, events=10).load(Path())
+    labels = np.zeros(2 * len(generated.test), bool)
+    for cause in generated.root_causes:
+        if generated.test.features[0] in cause.features:
+            labels[len(generated.train) + cause.start : len(generated.train) + cause.stop] = True
+    values = np.concatenate([generated.train.values[:, 0], generated.test.values[:, 0]])
     return _Case(values, labels, 0.5, prediction_request.sigma)
 
 
@@ -149,10 +149,10 @@ def _conclude(case: _Case, read_progress: ProgressReader, folder: Path) -> Mappi
     run = run_of(folder)
     experiment = parse(ExperimentConfig, read_yaml(run / "champion" / "experiment.yaml"), "champion")
     detector = Detector.load(run / "champion" / "detector")
-    found = detector.scorer.predictions(Series(case.values[:, None], ("value",)))
-    if found is None:
+    predictions = detector.scorer.predictions(Series(case.values[:, None], ("value",)))
+    if predictions is None:
         raise DataError(f"the search must choose a forecaster, but chose {detector.scorer.kind}")
-    predicted = found[:, 0]
+    predicted = predictions[:, 0]
     ended = [candidate for candidate, trial in read_progress(folder) if trial is not None]
     return {
         **_answer(case, predicted),
@@ -168,8 +168,8 @@ def _conclude(case: _Case, read_progress: ProgressReader, folder: Path) -> Mappi
 def _answer(case: _Case, predicted: NDArray[np.float64]) -> dict[str, Any]:
     """Returns forecasts, anomalies and errors; the threshold is the mean of all absolute residuals + sigma deviations."""
     residuals = np.abs(case.values - predicted)
-    known = residuals[~np.isnan(residuals)]
-    threshold = float(known.mean() + case.sigma * known.std())
+    has_forecast = residuals[~np.isnan(residuals)]
+    threshold = float(has_forecast.mean() + case.sigma * has_forecast.std())
     flags = residuals > threshold
     train = len(case.values) - round(len(case.values) * case.test_ratio)
     validation = residuals[train - len(case.parts().validation) : train]
@@ -179,8 +179,8 @@ def _answer(case: _Case, predicted: NDArray[np.float64]) -> dict[str, Any]:
         "count": int(flags.sum()),
         "threshold": threshold,
         "metrics": {
-            "mae": float(known.mean()),
-            "rmse": _root_mean_square(known),
+            "mae": float(has_forecast.mean()),
+            "rmse": _root_mean_square(has_forecast),
             "val_rmse": _root_mean_square(validation),
         },
         "anomaly_eval": None if case.labels is None else _evaluated(flags, case.labels, residuals),
@@ -189,8 +189,14 @@ def _answer(case: _Case, predicted: NDArray[np.float64]) -> dict[str, Any]:
 
 def _evaluated(flags: NDArray[np.bool_], labels: NDArray[np.bool_], residuals: NDArray[np.float64]) -> dict[str, float]:
     """Returns how flags agree with labels in the rows that have a forecast."""
-    known = ~np.isnan(residuals)
-    return dict(zip(("precision", "recall", "f1_score"), precision_recall_f1(flags[known], labels[known]), strict=True))
+    has_forecast = ~np.isnan(residuals)
+    return dict(
+        zip(
+            ("precision", "recall", "f1_score"),
+            precision_recall_f1(flags[has_forecast], labels[has_forecast]),
+            strict=True,
+        )
+    )
 
 
 def _configuration(experiment: ExperimentConfig) -> dict[str, Any]:

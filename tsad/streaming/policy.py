@@ -13,7 +13,7 @@ from tsad.errors import DataError
 from tsad.spec import Spec
 
 
-class Arrangement(NamedTuple):
+class RowPlan(NamedTuple):
     """What becomes of the n rows of a push, of which k are kept.
 
     Attributes:
@@ -23,8 +23,8 @@ class Arrangement(NamedTuple):
         latest: Nanoseconds since 1970 of the last row that had a time; None if none ever had.
     """
 
-    kept: NDArray[np.bool_]
-    held: NDArray[np.int64]
+    accepted: NDArray[np.bool_]
+    filled: NDArray[np.int64]
     restarts: NDArray[np.bool_]
     latest: int | None
 
@@ -38,9 +38,9 @@ class StreamPolicy(Spec):
     Attributes:
         step_seconds: Time from row to row.
         late: A row whose time is not after that of every row before it, or is NaT: `refuse` the push, or `drop` the row.
-        gap: `restart`: a new segment begins, of which the first rows have no score. `hold`: the last row is repeated in
+        gap: `restart`: a new segment begins, of which the first rows have no score. `ffill`: the last row is repeated in
             place of the missing ones; the repeats are scored, and the threshold meets them, but they get no score.
-        longest_hold: Missing rows up to which `hold` holds; a longer gap is a restart.
+        longest_fill: Missing rows up to which `ffill` fills; a longer gap is a restart.
         tolerance: Steps that a row may be late before it follows a gap.
         fill_to: Windows that a model is given at once, at least; the last one is repeated if there are fewer. A product of
             small matrices is rounded differently, so predictions may differ from the batch's by 1e-7 of a scaled row, which
@@ -49,12 +49,12 @@ class StreamPolicy(Spec):
 
     step_seconds: float | None = Field(None, ge=1e-9)
     late: Literal["refuse", "drop"] = "refuse"
-    gap: Literal["restart", "hold"] = "restart"
-    longest_hold: int = Field(10, ge=1, le=1000)
+    gap: Literal["restart", "ffill"] = "restart"
+    longest_fill: int = Field(10, ge=1, le=1000)
     tolerance: float = Field(0.5, ge=0)
     fill_to: int = Field(4, ge=1, le=BATCH)
 
-    def arrange(self, times: Times | None, rows: int, latest: int | None) -> Arrangement:
+    def arrange(self, times: Times | None, rows: int, latest: int | None) -> RowPlan:
         """Returns what becomes of rows.
 
         Args:
@@ -71,38 +71,38 @@ class StreamPolicy(Spec):
                     f"rows of a stream with step_seconds={self.step_seconds:g} need times, but {rows} rows came without; "
                     f"send their times, or leave step_seconds out"
                 )
-            return Arrangement(np.ones(rows, bool), np.zeros(rows, np.int64), np.zeros(rows, bool), latest)
+            return RowPlan(np.ones(rows, bool), np.zeros(rows, np.int64), np.zeros(rows, bool), latest)
         moments = _nanoseconds(times)
-        kept = self._in_order(times, moments, latest)
-        moments = moments[kept]
-        held, restarts = self._gaps(moments, latest)
-        return Arrangement(kept, held, restarts, int(moments[-1]) if len(moments) else latest)
+        accepted = self._in_order(times, moments, latest)
+        moments = moments[accepted]
+        filled, restarts = self._gaps(moments, latest)
+        return RowPlan(accepted, filled, restarts, int(moments[-1]) if len(moments) else latest)
 
     def _in_order(self, times: Times, moments: NDArray[np.int64], latest: int | None) -> NDArray[np.bool_]:
         """Returns True where a time is after all before; NaT, the smallest number of all, never is."""
         before = np.maximum.accumulate(np.concatenate([[_NOT_A_TIME if latest is None else latest], moments]))[:-1]
-        kept = moments > before
-        if self.late == "refuse" and not kept.all():
-            row = int(np.argmin(kept))
+        accepted = moments > before
+        if self.late == "refuse" and not accepted.all():
+            row = int(np.argmin(accepted))
             raise DataError(
                 f"times must ascend, but row {row} of this push has {_shown(moments[row])}, which is not after "
-                f"{_shown(before[row])} ({int((~kept).sum())} of {len(times)} rows are late); sort the rows, or set "
+                f"{_shown(before[row])} ({int((~accepted).sum())} of {len(times)} rows are late); sort the rows, or set "
                 f"late to 'drop'"
             )
-        return kept
+        return accepted
 
     def _gaps(self, moments: NDArray[np.int64], latest: int | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        held, restarts = np.zeros(len(moments), np.int64), np.zeros(len(moments), bool)
+        filled, restarts = np.zeros(len(moments), np.int64), np.zeros(len(moments), bool)
         if self.step_seconds is None or not len(moments):
-            return held, restarts
+            return filled, restarts
         before = np.concatenate([[moments[0] if latest is None else latest], moments[:-1]])
         passed = (moments - before).view(np.uint64)  # centuries do not fit into int64, and none is negative
         steps = passed / (self.step_seconds * 1e9)
         gap = steps > 1 + self.tolerance
         missing = np.maximum(np.round(steps) - 1, 0)
-        holds = gap & (missing <= self.longest_hold) & (self.gap == "hold")
-        held[holds] = missing[holds]
-        return held, gap & ~holds
+        fills = gap & (missing <= self.longest_fill) & (self.gap == "ffill")
+        filled[fills] = missing[fills]
+        return filled, gap & ~fills
 
 
 _NOT_A_TIME = int(np.iinfo(np.int64).min)
@@ -112,15 +112,15 @@ def _nanoseconds(times: Times) -> NDArray[np.int64]:
     """Returns nanoseconds since 1970, the smallest int64 of NaT."""
     if not np.issubdtype(times.dtype, np.datetime64):
         raise DataError(f"times must be datetime64, but got {times.dtype}; convert them with pandas.to_datetime")
-    found = times.astype("datetime64[ns]")
-    wrong = (found.astype(times.dtype) != times) & ~np.isnat(times)  # NumPy wraps without a word
+    converted = times.astype("datetime64[ns]")
+    wrong = (converted.astype(times.dtype) != times) & ~np.isnat(times)  # NumPy wraps without a word
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DataError(
             f"times must be whole nanoseconds of the years 1678 to 2261, but row {row} of this push has {times[row]}; "
             f"send times in seconds or nanoseconds of those years"
         )
-    return found.view(np.int64)
+    return converted.view(np.int64)
 
 
 def _shown(moment: np.int64) -> str:

@@ -18,7 +18,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class SegmentState:
     """All that the scores of the rows to come need of the rows that were; no window is computed twice.
 
     Attributes:
@@ -36,12 +36,12 @@ class Course:
     past: Past
 
     @classmethod
-    def start(cls, scorer: Scorer) -> "Course":
+    def start(cls, scorer: Scorer) -> "SegmentState":
         """Returns where a segment begins."""
         nothing = np.empty((0, len(scorer.features)))
         return cls(scorer, 0, nothing.astype(np.float32), nothing, Past.none(scorer.scoring))
 
-    def walk(self, series: Series, fill_to: int) -> tuple[Scores, "Course"]:
+    def advance(self, series: Series, fill_to: int) -> tuple[Scores, "SegmentState"]:
         """Returns the scores of the rows that are known now, the oldest first, and where the scorer stands then.
 
         Args:
@@ -60,20 +60,22 @@ class Course:
         error[: max(0, length - 1 - self.seen + len(self.sums))] = np.nan  # no window ends there
         by_feature, raw = feature_scores(scorer.scoring, error, scorer.scale)
         values, past = over_time(scorer.scoring, raw, self.past)
-        return Scores(values, by_feature), Course(scorer, seen, last(rows, length - 1), totals[after:].copy(), past)
+        return Scores(values, by_feature), SegmentState(
+            scorer, seen, last(rows, length - 1), totals[after:].copy(), past
+        )
 
     def arrays(self) -> Arrays:
         """Returns all but the scorer and the number of rows, by name."""
         return {"rows": self.rows, "sums": self.sums, "raw": self.past.raw, "smoothed": self.past.smoothed}
 
-    def at(self, seen: int, arrays: Mapping[str, NDArray[Any]]) -> "Course":
+    def at(self, seen: int, arrays: Mapping[str, NDArray[Any]]) -> "SegmentState":
         """Returns the course of this scorer that had these `arrays`."""
         past = Past(arrays["raw"], arrays["smoothed"])
         return replace(self, seen=seen, rows=arrays["rows"], sums=arrays["sums"], past=past)
 
 
 @dataclass(frozen=True, eq=False)
-class JointCourse:
+class EnsembleSegmentState:
     """The courses of an ensemble's members; those that know a row early wait for the others.
 
     Attributes:
@@ -83,13 +85,13 @@ class JointCourse:
     """
 
     ensemble: Ensemble
-    members: tuple[Course, ...]
-    waiting: tuple[Scores, ...]
+    members: tuple[SegmentState, ...]
+    pending: tuple[Scores, ...]
 
     @classmethod
-    def start(cls, ensemble: Ensemble) -> "JointCourse":
+    def start(cls, ensemble: Ensemble) -> "EnsembleSegmentState":
         """Returns where a segment begins."""
-        members = tuple(Course.start(member.scorer) for member in ensemble.members)
+        members = tuple(SegmentState.start(member.scorer) for member in ensemble.members)
         return cls(ensemble, members, (no_scores(0, len(ensemble.features)),) * len(members))
 
     @property
@@ -97,42 +99,50 @@ class JointCourse:
         """Rows of the segment."""
         return self.members[0].seen
 
-    def walk(self, series: Series, fill_to: int) -> tuple[Scores, "JointCourse"]:
-        """Returns the scores of the rows that all members know now, and where they stand then, as `Course.walk`."""
-        walked = [course.walk(series, fill_to) for course in self.members]
-        known = [
-            _joined(earlier, member.measured(found))
-            for earlier, member, (found, _) in zip(self.waiting, self.ensemble.members, walked, strict=True)
+    def advance(self, series: Series, fill_to: int) -> tuple[Scores, "EnsembleSegmentState"]:
+        """Returns the scores of the rows that all members know now, and where they stand then, as `SegmentState.advance`."""
+        advanced = [segment_state.advance(series, fill_to) for segment_state in self.members]
+        scored = [
+            _joined(earlier, member.measured(result))
+            for earlier, member, (result, _) in zip(self.pending, self.ensemble.members, advanced, strict=True)
         ]
-        ready = min(len(scores.values) for scores in known)
-        waiting = tuple(Scores(scores.values[ready:].copy(), scores.by_feature[ready:].copy()) for scores in known)
-        found = mean_of([Scores(scores.values[:ready], scores.by_feature[:ready]) for scores in known])
-        return found, JointCourse(self.ensemble, tuple(course for _, course in walked), waiting)
+        ready = min(len(scores.values) for scores in scored)
+        pending = tuple(Scores(scores.values[ready:].copy(), scores.by_feature[ready:].copy()) for scores in scored)
+        result = mean_of([Scores(scores.values[:ready], scores.by_feature[:ready]) for scores in scored])
+        return result, EnsembleSegmentState(
+            self.ensemble, tuple(segment_state for _, segment_state in advanced), pending
+        )
 
     def arrays(self) -> Arrays:
         """Returns all but the ensemble and the number of rows, by member and name."""
-        found: Arrays = {}
-        for place, (course, waiting) in enumerate(zip(self.members, self.waiting, strict=True)):
-            own = course.arrays() | {"values": waiting.values, "by_feature": waiting.by_feature}
-            found |= {f"{place}.{name}": array for name, array in own.items()}
-        return found
+        result: Arrays = {}
+        for index, (segment_state, pending) in enumerate(zip(self.members, self.pending, strict=True)):
+            own = segment_state.arrays() | {"values": pending.values, "by_feature": pending.by_feature}
+            result |= {f"{index}.{name}": array for name, array in own.items()}
+        return result
 
-    def at(self, seen: int, arrays: Mapping[str, NDArray[Any]]) -> "JointCourse":
+    def at(self, seen: int, arrays: Mapping[str, NDArray[Any]]) -> "EnsembleSegmentState":
         """Returns the course of this ensemble that had these `arrays`."""
         own = [
-            {name.removeprefix(f"{place}."): array for name, array in arrays.items() if name.startswith(f"{place}.")}
-            for place in range(len(self.members))
+            {name.removeprefix(f"{index}."): array for name, array in arrays.items() if name.startswith(f"{index}.")}
+            for index in range(len(self.members))
         ]
-        members = tuple(course.at(seen, each) for course, each in zip(self.members, own, strict=True))
-        return replace(self, members=members, waiting=tuple(Scores(each["values"], each["by_feature"]) for each in own))
+        members = tuple(
+            segment_state.at(seen, member_state) for segment_state, member_state in zip(self.members, own, strict=True)
+        )
+        return replace(
+            self,
+            members=members,
+            pending=tuple(Scores(member_state["values"], member_state["by_feature"]) for member_state in own),
+        )
 
 
-AnyCourse = Course | JointCourse
+AnySegmentState = SegmentState | EnsembleSegmentState
 
 
-def start(scorer: AnyScorer) -> AnyCourse:
+def start(scorer: AnyScorer) -> AnySegmentState:
     """Returns where a segment begins for a scorer or an ensemble."""
-    return JointCourse.start(scorer) if isinstance(scorer, Ensemble) else Course.start(scorer)
+    return EnsembleSegmentState.start(scorer) if isinstance(scorer, Ensemble) else SegmentState.start(scorer)
 
 
 def no_scores(rows: int, features: int) -> Scores:

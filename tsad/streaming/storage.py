@@ -70,8 +70,8 @@ def read(folder: Path) -> tuple[Note, dict[str, NDArray[Any]]]:
 
 
 def _checksum(noted: Mapping[str, Any], arrays: Arrays) -> str:
-    found = hashlib.sha256(json.dumps(noted, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(noted, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
-        found.update(f"{name} {array.dtype} {array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

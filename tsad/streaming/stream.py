@@ -15,8 +15,8 @@ from tsad.errors import DataError, DetectorError
 from tsad.series import Series
 from tsad.spec import parse
 from tsad.streaming import storage
-from tsad.streaming.policy import Arrangement, StreamPolicy
-from tsad.streaming.state import AnyCourse, no_scores, start
+from tsad.streaming.policy import RowPlan, StreamPolicy
+from tsad.streaming.state import AnySegmentState, no_scores, start
 from tsad.thresholds import FittedThreshold
 
 CHUNK = 4096
@@ -66,7 +66,7 @@ class ScoredRows:
 
 
 @dataclass(frozen=True, eq=False)
-class _Standing:
+class _StreamState:
     """Where a stream stands; a push makes a new one, so one that fails changes nothing.
 
     Attributes:
@@ -79,41 +79,43 @@ class _Standing:
         newest: (1, F) the last row of the segment, (0, F) where it has none yet.
     """
 
-    course: AnyCourse
+    segment_state: AnySegmentState
     threshold: FittedThreshold
-    waiting: NDArray[np.int64]
+    pending: NDArray[np.int64]
     rows: int
     dropped: int
     latest: int | None
     newest: NDArray[np.float32]
 
     @classmethod
-    def first(cls, detector: Detector) -> "_Standing":
+    def first(cls, detector: Detector) -> "_StreamState":
         nothing = np.empty((0, len(detector.scorer.features)), np.float32)
         return cls(start(detector.scorer), detector.threshold, np.empty(0, np.int64), 0, 0, None, nothing)
 
-    def walk(self, series: Series, numbers: NDArray[np.int64], fill_to: int) -> tuple[ScoredRows, "_Standing"]:
+    def advance(self, series: Series, numbers: NDArray[np.int64], fill_to: int) -> tuple[ScoredRows, "_StreamState"]:
         """Returns the scores that rows with these numbers make final."""
-        scores, course = self.course.walk(series, fill_to)
-        return self._judged(scores, np.concatenate([self.waiting, numbers]), course)
+        scores, segment_state = self.segment_state.advance(series, fill_to)
+        return self._judged(scores, np.concatenate([self.pending, numbers]), segment_state)
 
-    def end(self, detector: Detector) -> tuple[ScoredRows, "_Standing"]:
+    def end(self, detector: Detector) -> tuple[ScoredRows, "_StreamState"]:
         """Returns the scores of the rows that wait, which never get a score, and the beginning of a new segment."""
-        scores = no_scores(len(self.waiting), len(detector.scorer.features))
-        return self._judged(scores, self.waiting, start(detector.scorer))
+        scores = no_scores(len(self.pending), len(detector.scorer.features))
+        return self._judged(scores, self.pending, start(detector.scorer))
 
-    def _judged(self, scores: Scores, numbers: NDArray[np.int64], course: AnyCourse) -> tuple[ScoredRows, "_Standing"]:
+    def _judged(
+        self, scores: Scores, numbers: NDArray[np.int64], segment_state: AnySegmentState
+    ) -> tuple[ScoredRows, "_StreamState"]:
         final = len(scores.values)
-        thresholds, threshold = self.threshold.walk(scores.values)
-        told = numbers[:final] != _REPEAT
+        thresholds, threshold = self.threshold.advance(scores.values)
+        is_new = numbers[:final] != _REPEAT
         scored = ScoredRows(
-            rows=numbers[:final][told],
-            scores=scores.values[told],
-            thresholds=thresholds[told],
-            flags=(scores.values > thresholds)[told],
-            by_feature=scores.by_feature[told],
+            rows=numbers[:final][is_new],
+            scores=scores.values[is_new],
+            thresholds=thresholds[is_new],
+            flags=(scores.values > thresholds)[is_new],
+            by_feature=scores.by_feature[is_new],
         )
-        return scored, replace(self, course=course, threshold=threshold, waiting=numbers[final:].copy())
+        return scored, replace(self, segment_state=segment_state, threshold=threshold, pending=numbers[final:].copy())
 
 
 class Stream:
@@ -130,17 +132,17 @@ class Stream:
     def __init__(self, detector: Detector, policy: StreamPolicy | None = None) -> None:
         self.detector = detector
         self.policy = policy or StreamPolicy()
-        self._standing = _Standing.first(detector)
+        self._stream_state = _StreamState.first(detector)
 
     @property
     def rows(self) -> int:
         """Rows pushed so far, without those that were dropped."""
-        return self._standing.rows
+        return self._stream_state.rows
 
     @property
     def dropped(self) -> int:
         """Late rows that were dropped."""
-        return self._standing.dropped
+        return self._stream_state.dropped
 
     def push(self, values: NDArray[np.float32], times: Times | None = None) -> ScoredRows:
         """Takes rows in and returns the scores that are final now: of the rows up to `lookahead` before the last one.
@@ -158,48 +160,48 @@ class Stream:
                 f"rows must have the {len(features)} features {list(features)}, in this order, but got {values.shape[1]} columns"
             )
         series = Series(values, features, times=times)
-        before = self._standing
+        before = self._stream_state
         plan = self.policy.arrange(times, len(series), before.latest)
         if not len(before.newest):
-            plan.held[:1] = 0  # a segment that begins has no row to repeat
-        if not plan.kept.all():
-            series = Series(values[plan.kept], features)
-        standing, found = before, [ScoredRows.none(len(features))]
+            plan.filled[:1] = 0  # a segment that begins has no row to repeat
+        if not plan.accepted.all():
+            series = Series(values[plan.accepted], features)
+        stream_state, parts = before, [ScoredRows.none(len(features))]
         for restarts, numbers, rows in _chunks(series, plan, before):
             if restarts:
-                scored, standing = standing.end(self.detector)
-                found.append(scored)
-            scored, standing = standing.walk(rows, numbers, self.policy.fill_to)
-            found.append(scored)
-        self._standing = replace(
-            standing,
+                scored, stream_state = stream_state.end(self.detector)
+                parts.append(scored)
+            scored, stream_state = stream_state.advance(rows, numbers, self.policy.fill_to)
+            parts.append(scored)
+        self._stream_state = replace(
+            stream_state,
             rows=before.rows + len(series),
             dropped=before.dropped + len(values) - len(series),
             latest=plan.latest,
             newest=series.values[-1:].copy() if len(series) else before.newest,
         )
-        return found[0].then(*found[1:])
+        return parts[0].then(*parts[1:])
 
     def finish(self) -> ScoredRows:
         """Returns the scores of the last `lookahead` rows, which get no score; a row pushed later begins a new segment."""
-        scored, standing = self._standing.end(self.detector)
-        self._standing = replace(standing, newest=standing.newest[:0])
+        scored, stream_state = self._stream_state.end(self.detector)
+        self._stream_state = replace(stream_state, newest=stream_state.newest[:0])
         return scored
 
     def save(self, folder: Path) -> None:
         """Writes `stream.safetensors` into `folder`, made if absent; a kill leaves the file of before or the new one."""
-        now, fitted = self._standing, self.detector.threshold
+        now, fitted = self._stream_state, self.detector.threshold
         moved = {name for name in type(fitted).model_fields if getattr(now.threshold, name) != getattr(fitted, name)}
         note = storage.Note(
             detector=self.detector.digest,
             policy=self.policy,
             threshold=now.threshold.model_dump(mode="json", include=moved),
-            seen=now.course.seen,
+            seen=now.segment_state.seen,
             rows=now.rows,
             dropped=now.dropped,
             latest=now.latest,
         )
-        storage.write(folder, note, now.course.arrays() | {"waiting": now.waiting, "newest": now.newest})
+        storage.write(folder, note, now.segment_state.arrays() | {"pending": now.pending, "newest": now.newest})
 
     @classmethod
     def load(cls, folder: Path, detector: Detector) -> "Stream":
@@ -216,10 +218,10 @@ class Stream:
             )
         fitted = detector.threshold
         stream = cls(detector, note.policy)
-        stream._standing = _Standing(
-            course=start(detector.scorer).at(note.seen, arrays),
+        stream._stream_state = _StreamState(
+            segment_state=start(detector.scorer).at(note.seen, arrays),
             threshold=parse(type(fitted), fitted.model_dump(mode="json") | note.threshold, str(folder)),
-            waiting=arrays["waiting"],
+            pending=arrays["pending"],
             rows=note.rows,
             dropped=note.dropped,
             latest=note.latest,
@@ -228,18 +230,18 @@ class Stream:
         return stream
 
 
-def _chunks(series: Series, plan: Arrangement, before: _Standing) -> Iterator[tuple[bool, NDArray[np.int64], Series]]:
+def _chunks(series: Series, plan: RowPlan, before: _StreamState) -> Iterator[tuple[bool, NDArray[np.int64], Series]]:
     """Yields whether a segment begins, and the numbers and values of rows, repeats among them, in bounded chunks."""
-    ends = np.cumsum(plan.held + 1)  # where each row stands among rows and repeats, plus 1
+    ends = np.cumsum(plan.filled + 1)  # where each row stands among rows and repeats, plus 1
     for first in range(0, int(ends[-1]) if len(ends) else 0, CHUNK):
-        places = np.arange(first, min(first + CHUNK, int(ends[-1])))
-        rows = np.searchsorted(ends, places, side="right")
-        real = places == ends[rows] - 1
+        positions = np.arange(first, min(first + CHUNK, int(ends[-1])))
+        rows = np.searchsorted(ends, positions, side="right")
+        real = positions == ends[rows] - 1
         source = rows - ~real
         values = series.values[source]
         values[source < 0] = before.newest
         numbers = np.where(real, before.rows + rows, _REPEAT)
-        edges = [0, *np.flatnonzero(real & plan.restarts[rows]), len(places)]
-        for place, (begin, after) in enumerate(pairwise(edges)):
+        edges = [0, *np.flatnonzero(real & plan.restarts[rows]), len(positions)]
+        for index, (begin, after) in enumerate(pairwise(edges)):
             if begin < after:
-                yield place > 0, numbers[begin:after], Series(values[begin:after], series.features)
+                yield index > 0, numbers[begin:after], Series(values[begin:after], series.features)

@@ -87,7 +87,7 @@ class ConformalThreshold(Threshold):
         """How many false alarms, among how many rows."""
         return f"conformal, false discovery rate {self.spec.rate:g} in {self.spec.block} rows"
 
-    def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
+    def advance(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
         """Returns the thresholds: the score above which the procedure would reject a row, given the rows before it.
 
         It rejects the k smallest of m p-values for the largest k such that the k-th is at most rate k / m. A row is thus

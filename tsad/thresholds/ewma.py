@@ -65,14 +65,14 @@ class EwmaThreshold(Threshold):
         """How many deviations, and over how many rows."""
         return f"moving mean + {self.spec.factor:g} sigma, span {self.spec.span:g}"
 
-    def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
+    def advance(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
         """Returns the thresholds; what a row has to say counts from the next one on. An infinite score is never taken in."""
-        return self._walk(scores, inf if self.spec.patience is None else self.spec.patience)
+        return self._advance(scores, inf if self.spec.patience is None else self.spec.patience)
 
     def _updated(self, values: NDArray[np.float64]) -> Self:
-        return self._walk(values, patience=0)[1].model_copy(update={"alarms": 0})
+        return self._advance(values, patience=0)[1].model_copy(update={"alarms": 0})
 
-    def _walk(self, scores: NDArray[np.float64], patience: float) -> tuple[NDArray[np.float64], Self]:
+    def _advance(self, scores: NDArray[np.float64], patience: float) -> tuple[NDArray[np.float64], Self]:
         factor, weight = self.spec.factor, 2 / (self.spec.span + 1)
         mean, variance, alarms = self.mean, self.variance, self.alarms
         thresholds = []

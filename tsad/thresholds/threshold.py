@@ -33,7 +33,7 @@ class Threshold(Spec, ABC):
         """What fitted it, for people: "percentile 95"."""
 
     @abstractmethod
-    def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
+    def advance(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
         """Returns the (T,) thresholds of rows with these scores, and the threshold that the row after them meets."""
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Threshold(Spec, ABC):
 
     def per_row(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns the (T,) finite threshold of each row, rows without a score included."""
-        return self.walk(scores)[0]
+        return self.advance(scores)[0]
 
     def flags(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Returns (T,) True where a score is above, not at, its threshold; a row without a score is not flagged."""
@@ -50,7 +50,7 @@ class Threshold(Spec, ABC):
 
     def after(self, scores: NDArray[np.float64]) -> Self:
         """Returns the threshold that the row after these meets."""
-        return self.walk(scores)[1]
+        return self.advance(scores)[1]
 
     def update(self, scores: NDArray[np.float64]) -> Self:
         """Returns the threshold that has taken in these scores too; itself if there is none among them.
@@ -71,7 +71,7 @@ class FixedThreshold(Threshold):
 
     value: float
 
-    def walk(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
+    def advance(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
         """Returns the threshold T times, and itself."""
         return np.full(len(scores), self.value), self
 

@@ -124,10 +124,10 @@ def _profile(detector: Detector, path: Path, read_options: ReadOptions, on_event
     return Profile.of(detector, Series(rows, detector.scorer.features), Scores(scores, by_feature))
 
 
-def show(found: Drift) -> str:
+def show(drift: Drift) -> str:
     """Returns the table, the furthest beyond what is expected first, and the score."""
     lines = [f"{'':<24} {'state':<8} {'distance':>8} {'expected':>6} {'psi':>7} {'mean':>11} {'of reference':>12}"]
-    for column in (*([found.scores] if found.scores else []), *most_drifted(found.features)):
+    for column in (*([drift.scores] if drift.scores else []), *most_drifted(drift.features)):
         expected = "" if column.expected is None else f"{column.expected:.2f}"
         lines.append(
             f"{column.name:<24} {column.state:<8} {column.distance:>8.2f} {expected:>6} {column.stability_index:>7.2f} "
@@ -135,31 +135,31 @@ def show(found: Drift) -> str:
         )
     alert_rate = (
         ""
-        if found.alert_rate is None
-        else f"\n{found.alert_rate:.2%} of scored rows flagged, {found.expected_alert_rate:.2%} of validation rows."
+        if drift.alert_rate is None
+        else f"\n{drift.alert_rate:.2%} of scored rows flagged, {drift.expected_alert_rate:.2%} of validation rows."
     )
-    return "\n".join(lines) + f"\n\n{found.state}: {found.message}{alert_rate}"
+    return "\n".join(lines) + f"\n\n{drift.state}: {drift.message}{alert_rate}"
 
 
-def draw(comparison: Comparison, found: Drift, name: str) -> Figure:
+def draw(comparison: Comparison, drift: Drift, name: str) -> Figure:
     """Returns the picture of the scores and of the features that are furthest beyond what is expected."""
-    places = {column.name: place for place, column in enumerate(found.features)}
-    chosen = most_drifted(found.features)[: DRAWN - 1]
-    compared = [_compared(comparison, column, places[column.name]) for column in chosen]
-    if found.scores is not None:
-        compared.insert(0, _compared(comparison, found.scores, None))
-    return draw_drift(compared, f"{name} beside what the detector learned from: {found.state}")
+    indices = {column.name: index for index, column in enumerate(drift.features)}
+    chosen = most_drifted(drift.features)[: DRAWN - 1]
+    compared = [_compared(comparison, column, indices[column.name]) for column in chosen]
+    if drift.scores is not None:
+        compared.insert(0, _compared(comparison, drift.scores, None))
+    return draw_drift(compared, f"{name} beside what the detector learned from: {drift.state}")
 
 
-def _compared(comparison: Comparison, found: ColumnDrift, place: int | None) -> Compared:
-    histogram, place = (comparison.scores, 0) if place is None else (comparison.inputs, place)
-    column = histogram.reference.columns[place]
-    expected = "" if found.expected is None else f", expected {found.expected:.2f}"
+def _compared(comparison: Comparison, drift: ColumnDrift, index: int | None) -> Compared:
+    histogram, index = (comparison.scores, 0) if index is None else (comparison.inputs, index)
+    column = histogram.reference.columns[index]
+    expected = "" if drift.expected is None else f", expected {drift.expected:.2f}"
     return Compared(
-        title=f"{found.name}: {found.distance:.2f}{expected}",
-        drifted=found.state == "drifted",
+        title=f"{drift.name}: {drift.distance:.2f}{expected}",
+        drifted=drift.state == "drifted",
         values=np.array(column.values),
         reference=column.shares,
-        observed=histogram.shares(place),
-        ends=(float(histogram.lowest[place]), float(histogram.highest[place])),
+        observed=histogram.shares(index),
+        ends=(float(histogram.lowest[index]), float(histogram.highest[index])),
     )

@@ -62,10 +62,10 @@ def _short_answer(content: bytes, detector: Detector) -> bytes | None:
     """
     try:
         rows = read_split(content)
-        found = None if rows is None else flag_table(detector, rows.table, "input")
+        flagged = None if rows is None else flag_table(detector, rows.table, "input")
     except (RequestError, TsadError):
         return None
-    return None if found is None else json.dumps({"predictions": found.to_dict("records")}).encode()
+    return None if flagged is None else json.dumps({"predictions": flagged.to_dict("records")}).encode()
 
 
 def _message(body: bytes) -> str:

@@ -35,8 +35,8 @@ def model_routes(served: ServedModel) -> APIRouter:
     @router.get("/series")
     async def all_series() -> Any:
         """The series that the service has."""
-        found = {name: await asyncio.to_thread(served.series, name) for name in served.series_names()}
-        return [{"name": name, "rows": len(table), "title": _TITLES[name]} for name, table in found.items()]
+        tables = {name: await asyncio.to_thread(served.series, name) for name in served.series_names()}
+        return [{"name": name, "rows": len(table), "title": _TITLES[name]} for name, table in tables.items()]
 
     @router.get("/series/{name}")
     async def series(name: str) -> Any:

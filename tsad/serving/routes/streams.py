@@ -47,13 +47,13 @@ def stream_routes(
     @router.get("/{number}")
     async def describe(number: str) -> Any:
         """How many rows a stream has, and its policy."""
-        async with streams.held(number) as session:
+        async with streams.filled(number) as session:
             return await asyncio.to_thread(streams.describe, session)
 
     @router.delete("/{number}", status_code=204)
     async def remove(number: str) -> None:
         """Ends a stream."""
-        async with streams.held(number) as session:
+        async with streams.filled(number) as session:
             await asyncio.to_thread(streams.remove, session)
 
     @router.post("/{number}/rows", openapi_extra=request_body({JSON: _PUSH}))
@@ -69,7 +69,7 @@ def stream_routes(
             counts.scored("/api/streams", len(scored) - answer["score"].count(None), sum(answer["flag"]))
             return json.dumps(answer).encode()
 
-        async with streams.held(number) as session:
+        async with streams.filled(number) as session:
             return Response(await workers.run(work, session), media_type=JSON)
 
     return router
