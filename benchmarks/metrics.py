@@ -6,7 +6,7 @@ Scores are the L2 norm of z-scores, the mean of 10 rows; flags are the scores ab
 Prints the median seconds of TSB-AD's `get_metrics` and of our `evaluate`, measured in turns, and their ratio; then each
 metric by both. Ours computes the metrics of flags as well, TSB-AD is timed without them.
 
-Rankings and metrics of flags are the same up to rounding. The best F1 over thresholds is not: TSB-AD tries 100 thresholds in equal
+Rankings and metrics of flags are the same up to rounding. The best F1 is not: TSB-AD tries 100 thresholds in equal
 steps between the extremes, we take every score, so ours is never lower. Without TSB-AD its part is left out:
 `pip install --no-deps TSB-AD` is enough for these metrics.
 

@@ -128,7 +128,7 @@ def trainings(space: Space) -> Places:
 
 
 def landscapes(space: Space, count: int) -> Iterator[Table]:
-    """Yields tables of four families: hyperparameters that add up, with pairs, a rotated bowl on ladders, a slope with a cliff."""
+    """Yields tables of four families: additive hyperparameters, with pairs, a rotated bowl on ladders, a slope with a cliff."""
     places = np.array([list(params.values()) for params in combinations(space, {})])
     ladder = places / np.maximum(places.max(axis=0), 1)
     _, first, training = np.unique(trainings(space), return_index=True, return_inverse=True)

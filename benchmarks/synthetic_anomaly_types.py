@@ -3,7 +3,7 @@
     python benchmarks/synthetic_anomaly_types.py --seeds 3 --output synthetic_anomaly_types.csv
     python benchmarks/synthetic_anomaly_types.py --anomaly-types point decoupling --seeds 1 --epochs 1 --rows 600
 
-One series for each anomaly type, anomalies of that type alone in its test rows, and clean training rows. Figures are PR-AUC over all
+One series for each anomaly type, anomalies of that type alone in its test rows, clean training rows. Figures are PR-AUC over all
 test rows, means over the seeds, which make both the series and the weights; no label chose anything. The last line, the
 share of anomalous rows, is what a random score gets.
 """

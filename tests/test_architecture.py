@@ -124,7 +124,8 @@ def test_a_module_imports_only_from_rows_above_it():
         (
             "tuning/odd.py",
             "import ray.tune",
-            "tuning/odd.py:1 imports ray.tune, which lives in tuning/ray_tune.py and tuning/ray_callback.py and tuning/algorithms/optuna.py alone",
+            "tuning/odd.py:1 imports ray.tune, which lives in tuning/ray_tune.py and tuning/ray_callback.py and "
+            "tuning/algorithms/optuna.py alone",
         ),
         (
             "detector.py",

@@ -242,7 +242,8 @@ def test_labels_of_the_rows_are_not_read():
         (
             [],
             0.1,
-            r"needs an anomaly type and a ratio above 0 and up to 0\.3, but got anomaly_types=\[\] and anomaly_ratio=0\.1; take some of point",
+            r"needs an anomaly type and a ratio above 0 and up to 0\.3, but got anomaly_types=\[\] and anomaly_ratio=0\.1; "
+            r"take some of point",
         ),
         (["point"], 0.0, r"but got anomaly_types=\['point'\] and anomaly_ratio=0\.0; .* a ratio such as 0\.1"),
         (["point"], 0.4, r"but got anomaly_types=\['point'\] and anomaly_ratio=0\.4"),

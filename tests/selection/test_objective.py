@@ -168,7 +168,8 @@ def test_rows_without_a_score_near_the_ends_do_not_matter_but_a_judged_row_must_
     assert judged(remembers, silent=29)[0] == judged(remembers)[0]
     with pytest.raises(
         DataError,
-        match=r"on the same 30 validation rows, but this one has no score for 1 of them, because a score depends on 30 other rows; "
+        match=r"on the same 30 validation rows, but this one has no score for 1 of them, because a score depends "
+        r"on 30 other rows; "
         r"set search\.maximize\.edge=30 or more and provide segments of 90 rows, or use a shorter window",
     ):
         judged(remembers, silent=30)

@@ -61,7 +61,7 @@ class Script:
 
 @pytest.fixture(scope="module")
 def population(tmp_path_factory):
-    """Four members that take turns on two workers; returns trials and files by number, the events that a listener got, the data."""
+    """Four members that take turns on two workers: trials and files by number, the events of a listener, the data."""
     place, witness = tmp_path_factory.mktemp("population"), Witness()
     search = {"trials": 4, "parallel": 2, "pbt": {"every": 2}, "maximize": {"kind": "validation_error"}}
     parsed = parse(SearchSpec, search, "search")

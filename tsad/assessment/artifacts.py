@@ -113,7 +113,7 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
 
     `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the threshold of
     the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (baselines, chance,
-    intervals, gain, permutation test, root cause), `anomaly_types.csv` (a line for each anomaly type and detector, where types are
+    intervals, gain, permutation test, root cause), `anomaly_types.csv` (a line for each type and detector, where types are
     known), `data_card.json`, `data_card.md`, `plots/`.
     """
     folder.mkdir(parents=True, exist_ok=True)

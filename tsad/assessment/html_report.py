@@ -71,7 +71,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool 
     Args:
         assessment: Assessment to show.
         plots: PNG files by name, those of `CAPTIONS` or others, which come last and are captioned by their names.
-        scheduled: Whether the detector was trained in a population, as `schedule.json` describes, and not by `experiment.yaml` alone.
+        scheduled: Whether the detector was trained in a population, as `schedule.json` describes.
     """
     undefined: dict[str, list[str]] = {}
     for name, reason in assessment.report.undefined.items():

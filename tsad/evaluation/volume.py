@@ -37,7 +37,7 @@ def volume_under_surface(scores: Floats, labels: Flags, buffer: int = 100, thres
         scores: (T,) without NaN; only their order matters, and equal scores are flagged together.
         labels: (T,) with normal and anomalous rows.
         buffer: Longest buffer in rows, both sides together, from 0; 0 and 1 leave the segments as they are.
-        thresholds: Scores taken as thresholds, evenly spaced by rank and both extremes among them, from 2; at and above a threshold
+        thresholds: Number of scores taken as thresholds, evenly spaced by rank, both extremes included; at and above one
             a row is flagged.
 
     Raises:

@@ -70,8 +70,8 @@ def open_rows(
     table = open_table(path, read_options)
     if read_options.time is not None and read_options.time not in table.names:
         raise DataError(
-            f"{path}: column {read_options.time!r} is missing, which holds the times; it has {table.names}; name another with --time, "
-            f"or score without times (--set data.time=null)"
+            f"{path}: column {read_options.time!r} is missing, which holds the times; it has {table.names}; name another with "
+            f"--time, or score without times (--set data.time=null)"
         )
     if read_options.time is None or read_options.step_seconds is None or learned.step_seconds is None:
         return table, read_options

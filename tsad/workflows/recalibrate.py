@@ -85,7 +85,8 @@ class RecalibrationResult:
     def __str__(self) -> str:
         record = self.recalibration
         lines = [
-            f"{name:<7} {effect.method}: threshold {effect.threshold:.6g}, {effect.alert_rate:.2%} of {record.rows} scored rows flagged"
+            f"{name:<7} {effect.method}: threshold {effect.threshold:.6g}, {effect.alert_rate:.2%} of {record.rows} scored "
+            f"rows flagged"
             for name, effect in (("before", record.before), ("after", record.after))
         ]
         if self.run_id is not None:

@@ -148,7 +148,8 @@ def search(
         overrides: Values by path, such as `{"search.parallel": 1, "training.epochs": 5}`.
         data: Rows that replace the `data` section: a DataFrame in time order, or the path of a CSV or Parquet file.
         test: Test rows; without them the last part of `data` is the test part.
-        label: Name of the column of labels, 0 or 1; labels evaluate the champion, and select it only if `search.maximize` says so.
+        label: Name of the column of labels, 0 or 1; they evaluate the champion, and select it only if
+            `search.maximize` says so.
         time: Name of the column of times; a DatetimeIndex needs none.
         trials: Largest number of candidates to try.
         seconds: Time limit of the search.

@@ -61,7 +61,7 @@ def mixed(candidate):
 
 
 def drive(algorithm, count, end=finished, parallel=1):
-    """Returns the first trials to end, `parallel` running at once where the search algorithm does not wait; the last in, first out."""
+    """Returns the first trials to end, `parallel` running at once where the algorithm does not wait; last in, first out."""
     running, ended = [], []
     while len(ended) < count:
         while len(running) < parallel and (candidate := algorithm.suggest()) is not None:

@@ -127,7 +127,7 @@ def draw_f1_vs_threshold(
     *,
     threshold_from: LabelsUsed = "nothing",
 ) -> Figure:
-    """Returns F1, precision and recall over the threshold; the detector's own threshold and, as an oracle, the best one are marked.
+    """Returns F1, precision and recall over the threshold, with the detector's own and, as an oracle, the best threshold.
 
     Args:
         scores: (T,), NaN where there is none.
@@ -217,6 +217,6 @@ def _precision_recall(scores: Floats, labels: Flags) -> _Curve:
 
 
 def _spread(points: int) -> NDArray[np.int64]:
-    """Returns the places of a curve that are drawn: evenly spread, and closer together at the highest thresholds, where it turns."""
+    """Returns the indices of a curve that are drawn: evenly spread, and closer together at the highest thresholds."""
     even, first = np.linspace(1, points, 2 * BUCKETS), np.geomspace(1, points, 2 * BUCKETS)
     return np.unique(np.concatenate([even, first]).round().astype(np.int64)) - 1

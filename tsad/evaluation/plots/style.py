@@ -154,13 +154,13 @@ def lowest_shown(scores: Floats) -> float:
 
 
 def threshold_name(thresholds: Floats, threshold_from: LabelsUsed) -> str:
-    """Returns what a legend calls (T,) thresholds: "threshold 2.5", or "oracle threshold 1 to 9" if labels of these rows chose it."""
+    """Returns the name of (T,) thresholds in a legend, such as "threshold 2.5" or "oracle threshold 1 to 9"."""
     ends = sorted({f"{thresholds.min():.4g}", f"{thresholds.max():.4g}"}, key=float)
     return f"{'oracle threshold' if threshold_from == 'test' else 'threshold'} {' to '.join(ends)}"
 
 
 def mark_thresholds(axes: Axes, thresholds: Floats | None, threshold_from: LabelsUsed) -> None:
-    """Marks (T,) thresholds on an x-axis of scores: one as a dashed line, several as the band between the lowest and the highest."""
+    """Marks (T,) thresholds on an x-axis of scores: one as a dashed line, several as a band from lowest to highest."""
     if thresholds is None or not len(thresholds):
         return
     name = threshold_name(thresholds, threshold_from)
