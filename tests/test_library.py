@@ -162,6 +162,7 @@ def test_nothing_is_printed(place, frame, cheap, capfd):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Operation with range:DeprecationWarning")  # of pandas, in MLflow
 def test_five_lines_from_a_frame_to_a_champion(place, frame):
     frame = pd.concat([frame, frame], ignore_index=True)
     result = tsad.search(data=frame, label="label", trials=2, overrides={"training.epochs": 2})

@@ -17,7 +17,7 @@ from tsad.data.io.text import TextOptions
 from tsad.data.io.values import to_values
 from tsad.data.sets.csv import CsvSpec
 from tsad.errors import DataError
-from tsad.serving.errors import Refusal
+from tsad.serving.errors import RequestError
 from tsad.serving.requests import CSV, Body, read_rows
 
 NUMBERS = (
@@ -92,7 +92,7 @@ def outcome(read):
     """Returns the values that a reader returns, or that it refuses the cells."""
     try:
         return read().tolist()
-    except (DataError, Refusal):
+    except (DataError, RequestError):
         return "refused"
 
 

@@ -142,7 +142,7 @@ def test_a_request_may_ask_which_features_made_the_score(detector, series):
     [
         ({"color": 1}, r"params must be among threshold and explain, but got \['color'\]"),
         ({"threshold": np.inf}, "threshold: value: input should be a finite number, but got inf"),
-        ({"explain": -1}, "features as wanted explain a row, but not -1"),
+        ({"explain": -1}, "must be at least 0, but got -1"),
     ],
 )
 def test_parameters_that_mean_nothing_are_a_client_error(detector, series, params, message):

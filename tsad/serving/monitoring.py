@@ -108,7 +108,7 @@ class RecentRows:
         """Brings back the threshold before the last recalibration, and logs and returns that as one fitted to 0 rows.
 
         Raises:
-            Refusal: if there was no recalibration, or it was undone.
+            RequestError: if there was no recalibration, or it was undone.
         """
         with self._lock:
             if self._before is None:

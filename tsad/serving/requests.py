@@ -72,7 +72,7 @@ class Rows:
 
         Raises:
             DataError: naming column and row of a cell that is no finite number.
-            Refusal: if a time is none.
+            RequestError: if a time is none.
         """
         times = None if self.times is None else _read_times(self.times)
         return Series(to_values(self.table, features, "body"), tuple(features), times=times)
@@ -145,7 +145,7 @@ def read_spec(kind: type[SpecT], content: bytes, most: int = 10_000) -> SpecT:
 
     Raises:
         SpecError: naming every mistake by path and value.
-        Refusal: if the body is no mapping, or has more than `most` bytes, which might hold endlessly many mistakes.
+        RequestError: if the body is no mapping, or has more than `most` bytes, which might hold endlessly many mistakes.
     """
     if len(content) > most:
         raise RequestError(413, f"this body must not exceed {most} bytes, but has {len(content)}")

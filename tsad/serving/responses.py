@@ -27,7 +27,7 @@ def judge(
 
     Raises:
         DataError: if the rows cannot be scored.
-        Refusal: if their times are none, or do not ascend.
+        RequestError: if their times are none, or do not ascend.
     """
     judging, features = with_threshold(detector, threshold, "threshold"), detector.scorer.features
     series = ascending(rows.series(features), rows.times)

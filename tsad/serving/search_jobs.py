@@ -42,7 +42,7 @@ def task_of_search(body: Body, served: ServedModel, trials: int, most_rows: int)
 
     Raises:
         DataError: if the rows are too few, or a cell is no finite number.
-        Refusal: if there is no such series, or the body is no table.
+        RequestError: if there is no such series, or the body is no table.
     """
     if body.media == CSV:
         return _on_table(read_rows(body, (), most_rows).table, trials)

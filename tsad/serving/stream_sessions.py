@@ -141,7 +141,7 @@ class Streams:
 
         Raises:
             DataError: if the stream does not take the rows; it is then as it was.
-            Refusal: if it has not `after` rows.
+            RequestError: if it has not `after` rows.
         """
         stream = self._loaded(session)
         if after is not None and after != stream.rows:
