@@ -170,7 +170,7 @@ def test_five_lines_from_a_frame_to_a_champion(place, frame):
     assert [trial.state for trial in result.trials] == ["finished", "finished"]
     scores = tsad.load_detector(result.champion.uri).score(frame)
     pd.testing.assert_frame_equal(scores, result.champion.load().score(frame))
-    evaluation = tsad.evaluate(None, L2, data=frame, label="label", output=Path("evaluation"))
+    evaluation = tsad.evaluate(None, L2, {"split.gap": 40}, data=frame, label="label", output=Path("evaluation"))
     assert evaluation.name == result.champion.load().scorer.kind
     assert Path("evaluation/report.html").is_file()
 
