@@ -25,8 +25,8 @@ def _bar(total: int | None, unit: str, desc: str, **style: bool) -> "tqdm[Any]":
     return tqdm(total=total, unit=unit, desc=desc, disable=None, **style)  # type: ignore[call-overload,no-any-return]
 
 
-class TrainProgress:
-    """Callback that draws a progress bar of epochs; quiet where the output is no terminal."""
+class _Progress:
+    """Base of the callbacks: a context manager that closes the progress bar."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -36,6 +36,15 @@ class TrainProgress:
 
     def __exit__(self, *error: object) -> None:
         self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class TrainProgress(_Progress):
+    """Callback that draws a progress bar of epochs; quiet where the output is no terminal."""
 
     def __call__(self, event: Event) -> None:
         """Shows an event."""
@@ -51,27 +60,15 @@ class TrainProgress:
                 tqdm.write(event.text, file=sys.stdout)
                 sys.stdout.flush()
 
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
-
-class SearchProgress:
+class SearchProgress(_Progress):
     """Callback that prints a line for each trial: how it ended, the best so far, and the time left."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
+        super().__init__()
         self._trials = 0
         self._ended: list[Trial] = []
         self._start = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
     def __call__(self, event: Event) -> None:
         """Shows an event."""
@@ -107,18 +104,8 @@ class SearchProgress:
         return f"{line}  value {value}, best {best.value or 0:.4f} by {best.candidate.name}, about {left:.0f} s left"
 
 
-class RowsProgress:
+class RowsProgress(_Progress):
     """Callback that draws a progress bar of what was read of a file, and prints messages."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
     def __call__(self, event: Event) -> None:
         """Shows an event."""
