@@ -1,6 +1,7 @@
 """Names say what they hold: all-purpose nouns are no names of variables, parameters, attributes or functions."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,3 +44,17 @@ def test_the_reader_of_names_sees_a_banned_one():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_a_name_says_what_it_holds(path):
     assert not banned(path.read_text(encoding="utf-8"))
+
+
+FRAGMENT = re.compile(r"^ +\w+: (?:Of|Likewise|That|Who|Its|Those)\b", re.MULTILINE)
+"""A line about an argument or attribute that is no sentence of its own: an editor shows it alone."""
+
+
+def test_a_fragment_is_seen():
+    assert FRAGMENT.search("    Attributes:\n        folder: Of theirs.\n")
+    assert not FRAGMENT.search("    Attributes:\n        folder: Folder of the jobs.\n")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_lines_about_arguments_and_attributes_stand_alone(path):
+    assert FRAGMENT.findall(path.read_text(encoding="utf-8")) == []

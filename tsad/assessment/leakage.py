@@ -139,7 +139,7 @@ def permuted_labels(
     Args:
         scores: (T,), NaN where there is none; such rows are left out first.
         labels: (T,).
-        metric: Of scores without NaN and their labels; higher is better.
+        metric: Function of scores without NaN and their labels; higher is better.
         generator: Draws the shifts.
         shifts: How many, at most the scored rows less 1.
 

@@ -42,8 +42,8 @@ class Entity(NamedTuple):
 
     Attributes:
         name: Name of the entity.
-        train: Its first training row; its last one is right before the first of the next entity.
-        test: Its first test row, likewise.
+        train: Index of its first training row; its last one is right before the first row of the next entity.
+        test: Index of its first test row; its last one is right before the first row of the next entity.
     """
 
     name: str

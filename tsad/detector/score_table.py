@@ -181,7 +181,7 @@ def stretches(
 
     Args:
         rows: (T,) numbers of the rows, ascending one by one.
-        times: Of the rows, passed on as they are, or None.
+        times: Times of the rows, returned as they are, or None.
         scores: (T,).
         flags: (T,) True only where there is a score.
         by_feature: (T, F).

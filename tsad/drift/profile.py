@@ -28,9 +28,9 @@ class Profile(Spec):
     """What a detector learned from looked like; no label is read.
 
     Attributes:
-        format: Of the file.
+        format: Name of the file format.
         inputs: The rows that it was fitted on, one column per feature.
-        scores: Its scores of the validation rows, one column.
+        scores: Reference of the scores of the validation rows, one column.
         alarms: Share of them that it flagged.
     """
 
@@ -101,13 +101,13 @@ class ColumnDrift(Spec):
     """How one column stands to its reference.
 
     Attributes:
-        name: Of the feature, or `score`.
+        name: Name of the feature, or `score`.
         state: What the distance says beside the expected one.
         distance: Kolmogorov-Smirnov's, from 0 (alike) to 1 (no value shared). It alone decides.
         expected: How far blocks of the reference were at most, and a margin; None if there are too few rows to tell.
-        stability_index: Of ten bins, for those who know it; its customary limits are for independent rows.
-        mean: Of the rows.
-        reference_mean: Of the reference.
+        stability_index: Population stability index over ten bins; its customary limits are for independent rows.
+        mean: Mean of the rows.
+        reference_mean: Mean of the reference.
         repeats: Share of rows that are equal to the row before; 1 of a sensor that is stuck.
         reference_repeats: The same of the reference.
     """
@@ -127,7 +127,7 @@ class Drift(Spec):
     """What came of a comparison.
 
     Attributes:
-        rows: That were compared.
+        rows: Number of rows that were compared.
         state: `drifted` if a feature or the scores have drifted; `unknown` if there are too few rows to tell.
         features: In the order of the profile.
         scores: None if no row had a score.
@@ -200,7 +200,7 @@ def drift(
     """Returns how rows that follow each other, and their scores, compare with what a detector learned from.
 
     Args:
-        profile: Of the detector.
+        profile: Profile of the detector.
         rows: (T, F) finite.
         scores: (T,) NaN where there is none; None if nobody knows.
         flags: (T,) of the scores; None likewise.

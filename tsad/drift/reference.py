@@ -40,11 +40,11 @@ class Column(Spec):
     """How one column of the reference was distributed.
 
     Attributes:
-        name: Of the feature.
+        name: Name of the feature.
         values: Ascending: all that occur if they are few, else the percentiles 0 to 100, each a value that occurs.
         below: Reference rows below each of them.
-        upto: Those at or below it.
-        mean: Of all rows.
+        upto: Number of rows at or below each value.
+        mean: Mean of all rows.
         deviation: Population standard deviation.
         repeats: Share of rows that are equal to the row before.
         expected: By length of the reference's blocks, the distance up to which rows are as they usually were.
@@ -91,7 +91,7 @@ class Reference(Spec):
 
     Attributes:
         rows: How many.
-        lengths: Of its own blocks, ascending; empty if it is too short to say what is expected.
+        lengths: Lengths of its own blocks, ascending; empty if it is too short to say what is expected.
         columns: Each with one expected distance per length.
     """
 
@@ -110,7 +110,7 @@ class Reference(Spec):
         """Returns the reference that (T, F) finite rows make.
 
         Args:
-            names: Of the F columns.
+            names: Names of the F columns.
             values: The rows.
             stretches: First row, and row after the last, of each unbroken stretch; a block lies within one.
         """

@@ -35,7 +35,7 @@ class PairedDifference(NamedTuple):
 
     Attributes:
         difference: Mean over cases of first minus second, with its bootstrap interval over cases.
-        p_value: Of Wilcoxon's signed-rank test, two sided; 1 if no case differs.
+        p_value: P-value of Wilcoxon's signed-rank test, two sided; 1 if no case differs.
         wins: Cases in which the first is better.
         cases: How many there are.
     """
@@ -91,7 +91,7 @@ def paired_difference(first: Floats, second: Floats, generator: Generator, resam
     Args:
         first: (N,) a metric by case.
         second: (N,) the same metric of the other detector on the same cases.
-        generator: Of the resamples of cases.
+        generator: Generator of the resamples of cases.
         resamples: How many.
 
     Raises:

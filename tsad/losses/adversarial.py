@@ -16,9 +16,9 @@ class AdversarialSpec(BaseTermSpec):
 
     Attributes:
         weight: Factor of the term in the sum.
-        critic: Who is to be fooled.
+        critic: Critic that the model learns to deceive.
         every: The critic takes a step on every `every`-th batch.
-        learning_rate: Of the critic; that of the training if not given.
+        learning_rate: Learning rate of the critic; None for the learning rate of the training.
     """
 
     kind: Literal["adversarial"]

@@ -12,7 +12,7 @@ class ConvolutionCriticSpec(Spec):
     """Three 1-D convolutions on the sequence, then the mean over time.
 
     Attributes:
-        channels: Of the first convolution; the second has twice as many, the third one.
+        channels: Number of channels of the first convolution; the second has twice as many, the third one.
         kernel: Taps, odd.
     """
 

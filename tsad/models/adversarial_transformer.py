@@ -20,14 +20,14 @@ class AdversarialTransformerSpec(Spec):
     """Sizes of an `AdversarialTransformer`.
 
     Attributes:
-        width: Of a step inside the network; a multiple of `heads`.
+        width: Number of channels of a step inside the network; a multiple of `heads`.
         heads: Parallel attentions.
         depth: Attention blocks of the encoder and of the decoder, each.
         latent: Size of the mean-pooled latent.
         memory: Numbers of each encoded step that the decoder may attend to: the bottleneck.
         embedding: Size of the projection that a contrastive term compares, D.
         noise: Size of the noise that the residual generator gets in training; in use it gets zeros.
-        dropout: Of attention weights and of what each layer adds.
+        dropout: Dropout of attention weights and of the output of each layer.
     """
 
     kind: Literal["adversarial_transformer"]

@@ -74,10 +74,10 @@ class Attention(nn.Module):
     each head a scale of its own, in place of each stage, is our departure.
 
     Args:
-        width: Of the steps that go in and come out; a multiple of `heads`.
+        width: Number of channels of the input and output steps; a multiple of `heads`.
         heads: Parallel attentions.
         scales: How many scales the heads share, at most `heads`.
-        dropout: Of attention weights.
+        dropout: Dropout of attention weights.
     """
 
     def __init__(self, width: int, heads: int, *, scales: int = 1, dropout: float = 0.0) -> None:
@@ -121,10 +121,10 @@ class AttentionBlock(nn.Module):
     Each is normalized before and added after ("pre-norm", Xiong et al. 2020), which trains without a warm-up.
 
     Args:
-        width: Of the steps.
+        width: Number of channels of a step.
         heads: As in `Attention`.
-        scales: Of the self-attention, as in `Attention`.
-        dropout: Of attention weights and of what each part adds.
+        scales: Scales of the self-attention, as in `Attention`.
+        dropout: Dropout of attention weights and of the output of each part.
         reads_memory: Whether the block also attends to a memory.
     """
 
@@ -158,7 +158,7 @@ class Stem(nn.Module):
             neighbors before the first attention.
         features: F.
         length: L.
-        width: Of the steps that come out.
+        width: Number of channels of the output steps.
     """
 
     positions: Tensor

@@ -14,14 +14,14 @@ class TransformerAutoencoderSpec(Spec):
     """Sizes of a `TransformerAutoencoder`.
 
     Attributes:
-        width: Of a step inside the network; a multiple of `heads`.
+        width: Number of channels of a step inside the network; a multiple of `heads`.
         heads: Parallel attentions.
         depth: Attention blocks of the encoder and of the decoder, each.
         latent: Channels of the bottleneck.
         pooling: Steps that share one bottleneck vector.
         stem: How rows come in: `linear`, or `tcn`, dilated convolutions.
-        scales: Of multi-scale attention: heads see keys and values at 1, 2, 4, ... steps; 1 is plain attention.
-        dropout: Of attention weights and of what each layer adds.
+        scales: Scales of multi-scale attention: heads see keys and values at 1, 2, 4, ... steps; 1 is plain attention.
+        dropout: Dropout of attention weights and of the output of each layer.
     """
 
     kind: Literal["transformer_ae"]

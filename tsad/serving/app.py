@@ -37,7 +37,7 @@ class Dependencies:
 
     Attributes:
         state: Folder of what survives it.
-        runner: Of searches.
+        runner: Runner of searches.
         note: Told of each recalibration.
     """
 
@@ -51,11 +51,11 @@ class Limits:
     """How much the service takes on.
 
     Attributes:
-        rows: Of one request.
+        rows: Largest number of rows of a request.
         workers: Requests that are scored side by side, each on one thread.
         wait: Seconds that `/train_predict` waits for its search before it answers with a job.
-        jobs: Of searches.
-        streams: Of streams.
+        jobs: Limits of searches.
+        streams: Limits of streams.
     """
 
     rows: int = 100_000

@@ -39,10 +39,10 @@ class RequestError(Exception):
     """Ends a request with an answer.
 
     Attributes:
-        status: Of the answer, a key of `CODES`.
+        status: HTTP status of the answer, a key of `CODES`.
         message: The rule, the values, the way out; a longer one than 1000 characters is cut.
         headers: Beside the usual ones.
-        details: Of the answer, beside code and message.
+        details: Further members of the answer, besides code and message.
     """
 
     def __init__(

@@ -34,8 +34,8 @@ class JobRunner:
     """How a search is run.
 
     Attributes:
-        words: Of the command, run in the folder of the job, where `space.yaml` lies.
-        environment: Its variables; `TSAD_OUTPUT_DIR` comes beside them.
+        words: Words of the command, which is run in the folder of the job, where `space.yaml` lies.
+        environment: Environment variables of the command; `TSAD_OUTPUT_DIR` is added.
         read_progress: Reads how far it is.
     """
 
@@ -93,7 +93,7 @@ class JobLimits:
 
     Attributes:
         queued: Jobs that may wait; more are refused.
-        seconds: Of a running job.
+        seconds: Largest duration of a job in seconds.
     """
 
     queued: int = 8
@@ -104,7 +104,7 @@ class Jobs:
     """Runs one job at a time. Jobs live as long as this process: their folders are emptied when it starts again.
 
     Args:
-        folder: Of theirs; whatever is in it is removed.
+        folder: Folder of the jobs; its content is removed.
         runner: Runs each of them.
         limits: How many, how long.
     """

@@ -36,8 +36,8 @@ class SecurityPolicy:
 
     Attributes:
         hosts: Names the service may be called by, beside the loopback's; without ports, in any case.
-        token: That each request must bear, but for the page's own files, `/ping` and `/health`; None for no token.
-        max_bytes: Of a body.
+        token: Token that each request must carry, except for the page's own files, `/ping` and `/health`; None for no token.
+        max_bytes: Largest size of a body in bytes.
         read_seconds: In which a body must have come.
         answer_seconds: In which, after that, the answer must have begun.
     """

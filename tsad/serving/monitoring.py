@@ -30,9 +30,9 @@ class _Kept(Spec):
     """A threshold that took the place of the model's own.
 
     Attributes:
-        digest: Of the detector that it is of.
-        threshold: That flags.
-        before: That flagged before it and can be brought back; None if that was done.
+        digest: Digest of the detector that the threshold belongs to.
+        threshold: Threshold in use.
+        before: Earlier threshold that can be restored; None if it was restored.
     """
 
     digest: str
@@ -45,7 +45,7 @@ class RecentRows:
 
     Args:
         served: The model that scored them.
-        folder: Of the log and of the threshold, which survive the service.
+        folder: Folder of the log and of the threshold, which outlive the service.
         note: Told of each recalibration, beside the log.
     """
 

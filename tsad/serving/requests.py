@@ -47,7 +47,7 @@ class Body:
     """What came.
 
     Attributes:
-        content: Its bytes.
+        content: Bytes of the body.
         media: `application/json` or `text/csv`.
     """
 

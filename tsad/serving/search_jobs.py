@@ -38,7 +38,7 @@ def task_of_search(body: Body, served: ServedModel, trials: int, most_rows: int)
         body: JSON, a `NewSearch`; or CSV, the rows to search on.
         served: Has the series that a `NewSearch` names.
         trials: Candidates to try on CSV rows.
-        most_rows: Of a CSV body.
+        most_rows: Largest number of rows of a CSV body.
 
     Raises:
         DataError: if the rows are too few, or a cell is no finite number.

@@ -35,10 +35,10 @@ class ModelSource:
 
     Attributes:
         uri: As it was asked for.
-        name: Of the registered model; None for a run's detector or a folder.
-        version: Of the registered model, None likewise.
+        name: Name of the registered model; None for a run's detector or a folder.
+        version: Version of the registered model; None for a run's detector or a folder.
         folder: On this machine's disk.
-        metrics: Of the run that it was logged to.
+        metrics: Metrics of the run that it was logged to.
     """
 
     uri: str
@@ -136,7 +136,7 @@ def open_model(model: str, folder_beside: Path) -> ServedModel:
     """Returns the model behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder.
 
     Args:
-        model: Its URI or folder.
+        model: URI or folder of the model.
         folder_beside: Folder for the files that a detector outside the registry needs to be served.
 
     Raises:

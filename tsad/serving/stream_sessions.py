@@ -43,8 +43,8 @@ class StreamLimits:
     """How many streams, how long.
 
     Attributes:
-        streams: That may be open.
-        loaded: Of them in memory.
+        streams: Largest number of open streams.
+        loaded: Largest number of streams in memory.
         idle_seconds: After which one that got no row is removed when somebody opens another.
     """
 
@@ -58,9 +58,9 @@ class StreamSession:
     """Where a stream is held in turn.
 
     Attributes:
-        folder: Of its state.
+        folder: Folder of its state.
         stream: None if it has to be read from there.
-        lock: Of whoever uses it.
+        lock: Lock that is held while the session is used.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class Streams:
     """The open streams. Each goes on with the threshold that it began with, whatever was recalibrated since.
 
     Args:
-        folder: Of their states.
+        folder: Folder of the states of all streams.
         detector: Returns that of a new stream.
         limits: How many, how long.
     """

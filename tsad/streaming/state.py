@@ -80,8 +80,8 @@ class EnsembleSegmentState:
 
     Attributes:
         ensemble: Whose course it is.
-        members: Of each.
-        waiting: Of each, the surprisals that another member does not know yet.
+        members: State of each member.
+        pending: Surprisals of each member for rows that another member has not scored yet.
     """
 
     ensemble: Ensemble

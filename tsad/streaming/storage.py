@@ -24,9 +24,9 @@ class Note(Spec):
     """What stands beside the arrays of a stream.
 
     Attributes:
-        format: Of the file.
-        detector: Its digest.
-        policy: Of the stream.
+        format: Name of the file format.
+        detector: Digest of the detector.
+        policy: Policy of the stream.
         threshold: What of the threshold has moved since it was fitted.
         seen: Rows of the present segment.
         rows: Pushed and kept.

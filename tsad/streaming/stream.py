@@ -70,8 +70,8 @@ class _StreamState:
     """Where a stream stands; a push makes a new one, so one that fails changes nothing.
 
     Attributes:
-        course: Of the scorer, in the present segment.
-        threshold: That the next final row meets.
+        segment_state: State of the scorer in the present segment.
+        threshold: Threshold that the next final row is compared with.
         waiting: (W,) int64, numbers of the rows whose score is not known yet.
         rows: Pushed and kept so far.
         dropped: Late ones.

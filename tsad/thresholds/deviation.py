@@ -35,7 +35,7 @@ class SigmaThreshold(FixedThreshold):
     Attributes:
         spec: How many deviations.
         count: Scores taken in.
-        mean: Of them.
+        mean: Mean of the scores.
         squares: Sum of their squared differences from the mean.
     """
 

@@ -49,8 +49,8 @@ class EwmaThreshold(Threshold):
 
     Attributes:
         spec: How they move.
-        mean: Of the scores, exponentially weighted.
-        variance: Likewise.
+        mean: Exponentially weighted mean of the scores.
+        variance: Exponentially weighted variance of the scores.
         alarms: Flagged rows in succession up to now.
     """
 

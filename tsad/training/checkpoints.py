@@ -24,7 +24,7 @@ class Backup:
     """A second place for the state of one training, which outlives the machine that trains: a mounted drive, say.
 
     Attributes:
-        folder: Of this training alone.
+        folder: Folder of this training alone.
         every: Epochs from one copy to the next; the last epoch is copied as well.
     """
 
@@ -54,7 +54,7 @@ class Checkpoints:
     Attributes:
         folder: Holds the weights of the best and the last epoch and the state to resume from, all up to date.
         resume: Go on from the state in `folder`, or else from that of the backup; without one, begin anew.
-        fingerprint: Of everything that a resumed training must share with the interrupted one.
+        fingerprint: Hash of everything that a resumed training must share with the interrupted one.
         backup: A second place for the state.
     """
 

@@ -48,7 +48,7 @@ class Terms(Protocol):
         Args:
             windows: Windows to compute the output for.
             generator: Draws the masks.
-            progress: Of training, from 0 in the first epoch to 1 in the last.
+            progress: Progress of training, from 0 in the first epoch to 1 in the last.
         """
 
 
@@ -63,7 +63,7 @@ class Trainable:
         judges: The modules of its terms, which may gather something in training.
         comparable: Names of its terms that say which epoch is best; none for an adversary.
         every: It takes a step on every `every`-th batch of an epoch, the first one included.
-        learning_rate: Its own, or None for that of the training.
+        learning_rate: Learning rate of its own; None for the learning rate of the training.
     """
 
     name: str

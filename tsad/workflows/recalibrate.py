@@ -35,7 +35,7 @@ class ThresholdEffect(Spec):
 
     Attributes:
         method: What fitted it, for people.
-        threshold: Of the last of the rows.
+        threshold: Threshold of the last row.
         alarms: Share of the scored rows that it flags.
     """
 

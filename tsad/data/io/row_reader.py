@@ -103,7 +103,7 @@ def read_csv_text(text: str, source: str, raw: Sequence[str] = ()) -> pd.DataFra
 
     Args:
         text: The whole table.
-        source: Its name, for errors.
+        source: Name of the source, for errors.
         raw: Names in small letters of columns whose cells stay texts as they are written.
 
     Raises:

@@ -97,7 +97,7 @@ class Detections:
         size: Rows that share a pixel; 1 keeps them all.
 
     Attributes:
-        shades: Of the flags.
+        shades: Shaded stretches of the flags.
         rows: First row and row after the last that has come; None before.
     """
 
