@@ -211,7 +211,7 @@ def test_a_stuck_sensor_has_moved(days):
     found = drift(profile, rows)
     assert states(found)["noise"] == "drifted"
     assert found.features[1].stuck_ratio == 1
-    assert found.features[1].reference_repeats < 0.01
+    assert found.features[1].reference_stuck_ratio < 0.01
 
 
 # --- scores and the score ---

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.serving.services import saved_detector
-from tsad.drift import PROFILE, Drift, Profile
+from tsad.drift import PROFILE, RECALIBRATIONS, Drift, Profile
 from tsad.errors import DataError, DetectorError
 from tsad.serving.errors import RequestError
-from tsad.serving.monitoring import LOG, MOST, THRESHOLD, RecentRows
+from tsad.serving.monitoring import MOST, THRESHOLD, RecentRows
 from tsad.serving.served_model import open_model
 
 
@@ -59,7 +59,7 @@ def test_rows_without_a_score_count_for_drift_and_not_for_the_threshold(served, 
     assert (found["rows"], found["scores"], found["alert_rate"]) == (100, None, None)
     with pytest.raises(DataError, match="needs at least 100 recent scores, but there are 0; score rows first"):
         recent.recalibrate()
-    assert not (tmp_path / LOG).exists()
+    assert not (tmp_path / RECALIBRATIONS).exists()
 
 
 def test_of_the_scored_rows_the_share_that_was_flagged_is_told_beside_that_of_the_validation_rows(
@@ -93,10 +93,11 @@ def test_recalibration_is_told_logged_and_taken_up_again(served, folder, rows, t
     before = served.detector.threshold
     done = filled(recent_of(served, tmp_path, told.append), rows, served).recalibrate()
     assert done["rows"] == 3 * (100 - served.detector.scorer.lookback)
-    assert told == [done]
+    assert [record.model_dump(mode="json") for record in told] == [done]
+    assert done["source"] == "service"
     assert served.detector.threshold != before
-    (line,) = map(json.loads, (tmp_path / LOG).read_text().splitlines())
-    assert line["after"] == done["after"]
+    (line,) = map(json.loads, (tmp_path / RECALIBRATIONS).read_text().splitlines())
+    assert line == done
     again = open_model(str(folder / "detector"), folder)
     recent_of(again, tmp_path)
     assert again.detector.threshold == served.detector.threshold
@@ -115,8 +116,11 @@ def test_the_last_recalibration_is_undone_once_also_after_a_restart(served, fold
     recent = recent_of(again, tmp_path, told.append)
     done = recent.undo()
     assert again.detector.threshold == better != own
-    assert done == {"before": worse, "after": told[0]["after"], "rows": 0} == told[-1]
-    assert len((tmp_path / LOG).read_text().splitlines()) == len(told) == 3
+    assert done == told[-1].model_dump(mode="json")
+    assert (done["rows"], done["before"]["alert_rate"]) == (0, None)
+    for side, earlier in (("before", worse), ("after", told[0].model_dump(mode="json")["after"])):
+        assert (done[side]["method"], done[side]["value"]) == (earlier["method"], earlier["value"])
+    assert len((tmp_path / RECALIBRATIONS).read_text().splitlines()) == len(told) == 3
     for each in (recent, recent_of(once_more := open_model(str(folder / "detector"), folder), tmp_path)):
         with pytest.raises(
             RequestError, match="the last recalibration can be undone, once, but there is none; recalibrate first"

@@ -14,14 +14,13 @@ from tsad.assessment.artifacts import DETECTOR, write_results
 from tsad.data.io.read_options import READ_OPTIONS, ReadOptions
 from tsad.data.sets.smd import SmdSpec
 from tsad.detector.detector import DESCRIPTION, WEIGHTS, Detector
-from tsad.drift import PROFILE, Profile, drift
+from tsad.drift import PROFILE, RECALIBRATIONS, Profile, drift
 from tsad.experiment import ExperimentConfig, run
 from tsad.registry.log import log_detector
 from tsad.registry.register import register
 from tsad.spec import parse
 from tsad.tracking.runs import RunWriter
 from tsad.workflows.drift import compare
-from tsad.workflows.recalibrate import LOG
 
 EXPERIMENT = {
     "data": {"kind": "synthetic", "rows": 3000, "features": 3, "events": 8},
@@ -182,14 +181,14 @@ def test_a_recalibrated_detector_flags_as_many_of_the_new_rows_as_of_the_old(tsa
     code, out, _ = tsad("recalibrate", saved, "drifted.csv", "--output", "new")
     assert code == 0
     assert "folder: new  (tsad score new FILE)" in out
-    (line,) = (json.loads(text) for text in (files / "new" / LOG).read_text().splitlines())
+    (line,) = (json.loads(text) for text in (files / "new" / RECALIBRATIONS).read_text().splitlines())
     assert line["before"]["alert_rate"] > 0.2
     assert line["after"]["alert_rate"] == pytest.approx(0.1, abs=0.01)
     assert line["rows"] == 727
     assert line["digest"] == hashlib.sha256((files / "drifted.csv").read_bytes()).hexdigest()
     assert line["labels_used"] == "nothing"
     old, new = Detector.load(saved), Detector.load(files / "new")
-    assert (line["before"]["threshold"], line["after"]["threshold"]) == (old.threshold.value, new.threshold.value)
+    assert (line["before"]["value"], line["after"]["value"]) == (old.threshold.value, new.threshold.value)
     assert line["before"]["method"] == line["after"]["method"] == "percentile 90"
     assert new.threshold.value > old.threshold.value
     assert new.scorer.describe() == old.scorer.describe()
@@ -216,12 +215,12 @@ def test_drift_then_expects_the_alarms_of_the_new_threshold_and_still_sees_the_i
 def test_every_recalibration_is_kept_in_the_log(tsad, saved, files):
     tsad("recalibrate", saved, "drifted.csv", "--output", "one")
     tsad("recalibrate", "one", "expected.csv", "--output", "two", "--method", "mad")
-    lines = [json.loads(text) for text in (files / "two" / LOG).read_text().splitlines()]
-    assert [line["file"] for line in lines] == ["drifted.csv", "expected.csv"]
+    lines = [json.loads(text) for text in (files / "two" / RECALIBRATIONS).read_text().splitlines()]
+    assert [line["source"] for line in lines] == ["drifted.csv", "expected.csv"]
     assert lines[0]["after"] | {"alert_rate": 0} == lines[1]["before"] | {"alert_rate": 0}
     assert Detector.load(files / "two").threshold.kind == "mad"
-    assert len((files / "one" / LOG).read_text().splitlines()) == 1
-    assert not (saved / LOG).exists()
+    assert len((files / "one" / RECALIBRATIONS).read_text().splitlines()) == 1
+    assert not (saved / RECALIBRATIONS).exists()
 
 
 def test_update_takes_scores_in_beside_the_old_ones(tsad, saved, files):
@@ -271,11 +270,11 @@ def test_what_is_done_to_a_tracked_model_is_a_run_with_the_new_detector(tsad, st
     assert found.data.tags["tsad.kind"] == "recalibration"
     assert found.data.tags["tsad.labels_used.threshold"] == "nothing"
     assert found.data.params["after.method"] == "percentile 90"
-    assert found.data.params["file"] == "drifted.csv"
+    assert found.data.params["source"] == "drifted.csv"
     assert found.data.metrics["recalibration/after_threshold"] == Detector.load(files / "new").threshold.value
     assert f"run:    runs:/{found.info.run_id}/{DETECTOR}" in out
     names = {Path(each.path).name for each in store.client.list_artifacts(found.info.run_id, DETECTOR)}
-    assert names == {DESCRIPTION, PROFILE, READ_OPTIONS, WEIGHTS, LOG}
+    assert names == {DESCRIPTION, PROFILE, READ_OPTIONS, WEIGHTS, RECALIBRATIONS}
     assert (
         "1 of 3 features drifted: sensor_01" in tsad("drift", f"runs:/{found.info.run_id}/{DETECTOR}", "drifted.csv")[1]
     )

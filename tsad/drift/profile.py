@@ -31,7 +31,7 @@ class Profile(Spec):
         format: Name of the file format.
         inputs: The rows that it was fitted on, one column per feature.
         scores: Reference of the scores of the validation rows, one column.
-        alarms: Share of them that it flagged.
+        alert_rate: Share of them that it flagged.
     """
 
     format: Literal["tsad-profile-1"] = "tsad-profile-1"
@@ -108,8 +108,8 @@ class ColumnDrift(Spec):
         stability_index: Population stability index over ten bins; its customary limits are for independent rows.
         mean: Mean of the rows.
         reference_mean: Mean of the reference.
-        repeats: Share of rows that are equal to the row before; 1 of a sensor that is stuck.
-        reference_repeats: The same of the reference.
+        stuck_ratio: Share of rows that are equal to the row before; 1 of a sensor that is stuck.
+        reference_stuck_ratio: The same of the reference.
     """
 
     name: str
@@ -120,7 +120,7 @@ class ColumnDrift(Spec):
     mean: float
     reference_mean: float
     stuck_ratio: float
-    reference_repeats: float
+    reference_stuck_ratio: float
 
 
 class Drift(Spec):
@@ -131,7 +131,7 @@ class Drift(Spec):
         state: `drifted` if a feature or the scores have drifted; `unknown` if there are too few rows to tell.
         features: In the order of the profile.
         scores: None if no row had a score.
-        alarms: Share of scored rows that were flagged; None likewise.
+        alert_rate: Share of scored rows that were flagged; None likewise.
         expected_alert_rate: Share of the validation rows that were.
         message: All of this in a sentence or two.
     """
@@ -228,7 +228,7 @@ def _compare(histogram: Histogram, index: int) -> ColumnDrift:
         mean=histogram.mean(index),
         reference_mean=column.mean,
         stuck_ratio=histogram.stuck_ratio(index),
-        reference_repeats=column.stuck_ratio,
+        reference_stuck_ratio=column.stuck_ratio,
     )
 
 

@@ -46,7 +46,7 @@ class Column(Spec):
         upto: Number of rows at or below each value.
         mean: Mean of all rows.
         deviation: Population standard deviation.
-        repeats: Share of rows that are equal to the row before.
+        stuck_ratio: Share of rows that are equal to the row before.
         expected: By length of the reference's blocks, the distance up to which rows are as they usually were.
     """
 

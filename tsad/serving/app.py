@@ -19,7 +19,7 @@ from tsad.serving.executor import ScoringExecutor
 from tsad.serving.jobs import JobLimits, JobRunner, Jobs
 from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
-from tsad.serving.monitoring import Callback, RecentRows
+from tsad.serving.monitoring import OnRecalibration, RecentRows
 from tsad.serving.routes.invocations import mlflow_routes
 from tsad.serving.routes.jobs import job_routes, search_routes
 from tsad.serving.routes.scoring import model_routes, score_routes
@@ -33,17 +33,17 @@ _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css
 
 @dataclass(frozen=True, eq=False)
 class Dependencies:
-    """What the service finds where it runs.
+    """Dependencies of the service on its environment.
 
     Attributes:
-        state: Folder of what survives it.
+        state: Folder of everything that outlives the service.
         runner: Runner of searches.
-        note: Told of each recalibration.
+        on_recalibration: Callback that gets the record of each recalibration.
     """
 
     state: Path
     runner: JobRunner
-    note: Callback
+    on_recalibration: OnRecalibration
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
     """Returns the ASGI application that serves a model; it must run in one process, which alone uses `dependencies.state`."""
     torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
     counts, workers = ServiceMetrics(), ScoringExecutor(limits.workers)
-    recent = RecentRows(served, dependencies.state, dependencies.note)
+    recent = RecentRows(served, dependencies.state, dependencies.on_recalibration)
     streams = Streams(dependencies.state / "streams", lambda: served.detector, limits.streams)
     jobs = Jobs(dependencies.state / "jobs", dependencies.runner, limits.jobs)
     _measure(counts, served, workers, streams, jobs)

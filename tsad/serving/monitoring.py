@@ -3,30 +3,31 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.drift import Profile, drift, recalibrated
+from tsad.drift import Profile, Recalibration, drift, recalibrated
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.serving.errors import RequestError
-from tsad.serving.served_model import ServedModel, described
+from tsad.serving.served_model import ServedModel
 from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
 
 MOST, LEAST = 20_000, 100
 """Rows that are kept at most, and scores that a threshold is fitted to at least."""
 
-LOG, THRESHOLD = "recalibrations.jsonl", "threshold.json"
+THRESHOLD = "threshold.json"
+"""Name of the file that holds a recalibrated threshold."""
 
-Callback = Callable[[Mapping[str, Any]], None]
+OnRecalibration = Callable[[Recalibration], None]
+"""Callback that gets the record of each recalibration."""
 
 
-class _Kept(Spec):
+class _StoredThreshold(Spec):
     """A threshold that took the place of the model's own.
 
     Attributes:
@@ -46,13 +47,13 @@ class RecentRows:
     Args:
         served: The model that scored them.
         folder: Folder of the log and of the threshold, which outlive the service.
-        note: Told of each recalibration, beside the log.
+        on_recalibration: Callback that gets the record of each recalibration.
     """
 
-    def __init__(self, served: ServedModel, folder: Path, note: Callback) -> None:
+    def __init__(self, served: ServedModel, folder: Path, on_recalibration: OnRecalibration) -> None:
         self._served = served
         self._folder = folder
-        self._note = note
+        self._on_recalibration = on_recalibration
         self._profile = Profile.load(served.source.folder.detector)
         self._digest = served.detector.digest
         self._lock = threading.Lock()
@@ -100,9 +101,9 @@ class RecentRows:
                     f"a threshold needs at least {LEAST} recent scores, but there are {len(scores)}; score rows first"
                 )
             after = recalibrated(self._served.detector, scores).threshold
-            done = self._put(after, self._served.detector.threshold, len(scores))
-        self._note(done)
-        return done
+            record = self._put(after, self._served.detector.threshold, scores)
+        self._on_recalibration(record)
+        return record.model_dump(mode="json")
 
     def undo(self) -> dict[str, Any]:
         """Brings back the threshold before the last recalibration, and logs and returns that as one fitted to 0 rows.
@@ -115,23 +116,24 @@ class RecentRows:
                 raise RequestError(
                     409, "only the last recalibration can be undone, once, but there is none; recalibrate first"
                 )
-            done = self._put(self._before, None, 0)
-        self._note(done)
-        return done
+            record = self._put(self._before, None, np.empty(0))
+        self._on_recalibration(record)
+        return record.model_dump(mode="json")
 
-    def _put(self, after: FittedThreshold, before: FittedThreshold | None, rows: int) -> dict[str, Any]:
-        """Flags by another threshold from now on, keeps on the disk what to go on with and back to, and logs the change."""
+    def _put(
+        self, after: FittedThreshold, before: FittedThreshold | None, scores: NDArray[np.float64]
+    ) -> Recalibration:
+        """Flags by another threshold from now on, stores both thresholds, and logs and returns the record of the change."""
         whole = self._folder / f".{THRESHOLD}"
-        saved = _Kept(digest=self._digest, threshold=after, before=before)
+        saved = _StoredThreshold(digest=self._digest, threshold=after, before=before)
         whole.write_text(saved.model_dump_json(), encoding="utf-8")
         whole.replace(self._folder / THRESHOLD)
-        done = {"before": described(self._served.detector.threshold), "after": described(after), "rows": rows}
+        thresholds = (self._served.detector.threshold, after)
+        record = Recalibration.of(self._served.source.uri, "service", thresholds, scores)
         self._served.recalibrate(after)
         self._before = before
-        line = {"time": datetime.now(UTC).isoformat(), "model": self._served.source.uri, **done}
-        with (self._folder / LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
-        return done
+        record.write(self._folder)
+        return record
 
     def _now(self) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
         features = len(self._served.detector.scorer.features)
@@ -145,7 +147,7 @@ class RecentRows:
         path = self._folder / THRESHOLD
         if path.is_file():
             try:
-                saved = parse(_Kept, json.loads(path.read_text(encoding="utf-8")), str(path))
+                saved = parse(_StoredThreshold, json.loads(path.read_text(encoding="utf-8")), str(path))
             except (OSError, ValueError, SpecError) as error:
                 raise DetectorError(
                     f"{path}: must be a recalibrated threshold, but {error}; remove it to go on with the model's own"

@@ -5,67 +5,23 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tsad.assessment.artifacts import DETECTOR
 from tsad.data.io.read_options import ReadOptions
 from tsad.detector.detector import DESCRIPTION, Detector
-from tsad.drift import Profile, recalibrated, threshold_spec
+from tsad.drift import Profile, Recalibration, recalibrated, threshold_spec
 from tsad.errors import DetectorError
-from tsad.spec import Spec
-from tsad.thresholds import FittedThreshold
 from tsad.tracking.runs import leading_run
+from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.workflows.context import open_context
 from tsad.workflows.drift import scored_rows
 from tsad.workflows.events import OnEvent, ignore
 from tsad.workflows.inputs import NO_OVERRIDES
-
-LOG = "recalibrations.jsonl"
-"""Stands beside `detector.json`: one line per recalibration, the latest last."""
-
-
-class ThresholdEffect(Spec):
-    """A threshold, and what it does to the rows of a recalibration.
-
-    Attributes:
-        method: What fitted it, for people.
-        threshold: Threshold of the last row.
-        alarms: Share of the scored rows that it flags.
-    """
-
-    method: str
-    threshold: float
-    alert_rate: float
-
-
-class Recalibration(Spec):
-    """One line of `recalibrations.jsonl`.
-
-    Attributes:
-        at: When, ISO 8601 in UTC.
-        model: As it was named.
-        file: Whose rows gave the scores.
-        digest: SHA-256 of the file.
-        rows: With a score.
-        labels_used: By the new threshold.
-        before: The threshold that it had.
-        after: The threshold that it got.
-    """
-
-    at: str
-    model: str
-    file: str
-    digest: str
-    rows: int
-    labels_used: str
-    before: ThresholdEffect
-    after: ThresholdEffect
 
 
 @dataclass(frozen=True)
@@ -85,7 +41,7 @@ class RecalibrationResult:
     def __str__(self) -> str:
         record = self.recalibration
         lines = [
-            f"{name:<7} {effect.method}: threshold {effect.threshold:.6g}, {effect.alert_rate:.2%} of {record.rows} scored "
+            f"{name:<7} {effect.method}: threshold {effect.value:.6g}, {effect.alert_rate or 0:.2%} of {record.rows} scored "
             f"rows flagged"
             for name, effect in (("before", record.before), ("after", record.after))
         ]
@@ -128,26 +84,12 @@ def recalibrate(
     chunks = scored_rows(old, path, ReadOptions.load(folder), on_event)
     scores = np.concatenate([scored.scores for _, scored in chunks])
     new = recalibrated(old, scores, None if keep else threshold_spec(old.threshold, overrides), keep=keep)
-    record = Recalibration(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=str(model),
-        file=str(path),
-        digest=_digest(path),
-        rows=int((~np.isnan(scores)).sum()),
-        labels_used=new.provenance.threshold,
-        before=_threshold(old.threshold, scores),
-        after=_threshold(new.threshold, scores),
-    )
+    record = Recalibration.of(str(model), str(path), (old.threshold, new.threshold), scores, _digest(path))
     _write(folder, target, new, record)
-    return RecalibrationResult(record, target, None if Path(model).is_dir() else _log(record, new, target))
-
-
-def _threshold(threshold: FittedThreshold, scores: NDArray[np.float64]) -> ThresholdEffect:
-    thresholds = threshold.per_row(scores)
-    alert_rate = (scores > thresholds)[~np.isnan(scores)]
-    return ThresholdEffect(
-        method=threshold.method, threshold=float(thresholds[-1]), alert_rate=float(alert_rate.mean())
-    )
+    if Path(model).is_dir():
+        return RecalibrationResult(record, target, None)
+    run_id = track_recalibration(open_context().store, record, provenance_tags(new.provenance), target)
+    return RecalibrationResult(record, target, run_id)
 
 
 def _write(folder: Path, output: Path, detector: Detector, record: Recalibration) -> None:
@@ -155,25 +97,32 @@ def _write(folder: Path, output: Path, detector: Detector, record: Recalibration
     shutil.copytree(folder, output, dirs_exist_ok=True)
     detector.save(output)
     profile = Profile.load(output)
-    if profile is not None:
+    if profile is not None and record.after.alert_rate is not None:
         profile.model_copy(update={"alert_rate": record.after.alert_rate}).save(output)
-    with (output / LOG).open("a", encoding="utf-8") as log:
-        log.write(record.model_dump_json() + "\n")
+    record.write(output)
 
 
-def _log(record: Recalibration, detector: Detector, output: Path) -> str:
-    """Returns the run that a recalibration of a registered model is logged as, the new detector with it."""
-    store = open_context().store
-    tags = {Tag.KIND: "recalibration", Tag.MODEL: record.model, **provenance_tags(detector.provenance)}
-    with leading_run(store, f"recalibration of {record.model}", tags) as writer:
+def track_recalibration(
+    store: Store, record: Recalibration, tags: Mapping[str, str], detector: Path | None = None
+) -> str:
+    """Logs a recalibration as an MLflow run, and returns the run.
+
+    Args:
+        store: Tracking store.
+        record: Record of the recalibration.
+        tags: Further tags of the run.
+        detector: Folder of the recalibrated detector, which becomes an artifact; None for no artifact.
+    """
+    all_tags = {Tag.KIND: "recalibration", Tag.MODEL: record.model, **tags}
+    with leading_run(store, f"recalibration of {record.model}", all_tags) as writer:
         writer.parameters(record.model_dump(mode="json", exclude={"before", "after"}))
-        writer.parameters({side: {"method": getattr(record, side).method} for side in ("before", "after")})
-        for side in ("before", "after"):
-            effect: ThresholdEffect = getattr(record, side)
-            writer.metrics(
-                {f"recalibration/{side}_threshold": effect.threshold, f"recalibration/{side}_alarms": effect.alert_rate}
-            )
-        writer.files(output, DETECTOR)
+        writer.parameters({"before": {"method": record.before.method}, "after": {"method": record.after.method}})
+        for side, effect in (("before", record.before), ("after", record.after)):
+            writer.metrics({f"recalibration/{side}_threshold": effect.value})
+            if effect.alert_rate is not None:
+                writer.metrics({f"recalibration/{side}_alert_rate": effect.alert_rate})
+        if detector is not None:
+            writer.files(detector, DETECTOR)
     return writer.run_id
 
 

@@ -1,21 +1,20 @@
 """`tsad serve`: one detector behind HTTP."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tsad.drift import Recalibration
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.app import Dependencies, Limits, create_app
 from tsad.serving.jobs import OUTPUTS, JobLimits, search_runner
 from tsad.serving.middleware import SecurityPolicy
-from tsad.serving.served_model import ServedModel, open_model
+from tsad.serving.served_model import open_model
 from tsad.serving.server import listen
-from tsad.tracking.runs import leading_run
-from tsad.tracking.tags import Tag
 from tsad.tuning.journal import JOURNAL, EndedEvent, Journal, ProposedEvent
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.locks import locked
+from tsad.workflows.recalibrate import track_recalibration
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def serve(model: str, options: Options = DEFAULTS, *, on_start: Callable[[str], 
     runner = search_runner(context.store.uri, context.settings.data_dir.resolve(), _trials)
     with locked(state):
         served = open_model(model, state)
-        dependencies = Dependencies(state, runner, lambda done: _note(context, served, done))
+        dependencies = Dependencies(state, runner, lambda record: _track(context, record))
         app = create_app(served, dependencies, rules, limits)
         listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"))
 
@@ -82,9 +81,6 @@ def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
     return [(candidate, ended.get(candidate.number)) for candidate in proposed]
 
 
-def _note(context: Context, served: ServedModel, done: Mapping[str, Any]) -> None:
-    """Tracks a recalibration as a run."""
-    tags = {Tag.KIND: "recalibration", Tag.MODEL: served.source.uri}
-    with leading_run(context.store, "recalibration", tags) as writer:
-        writer.parameters(done)
-        writer.metrics({f"threshold/{when}": done[when]["value"] for when in ("before", "after")})
+def _track(context: Context, record: Recalibration) -> None:
+    """Tracks a recalibration of the service as a run."""
+    track_recalibration(context.store, record, {})
