@@ -7,6 +7,7 @@ import pytest
 
 from tests.serving.services import LENGTH, csv, service, split
 from tsad.detector.detector import Detector
+from tsad.drift import RECALIBRATIONS
 from tsad.evaluation.registry import HEADLINES
 
 JSON, CSV = "application/json", "text/csv"
