@@ -31,6 +31,6 @@ def test_it_runs_and_draws_three_pictures(notebook, tmp_path, monkeypatch):
     client.execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     said = "".join(output.text for output in outputs if output.output_type == "stream")
-    assert "backup: went on from there after epoch" in said
+    assert "backup: resumed from there after epoch" in said
     assert "champion:  models:/tsad@champion  (version 1)" in said
     assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 3

@@ -344,7 +344,7 @@ def test_the_champion_is_not_promoted_once_more(three, tsad):
     [
         (
             ["runs:/abc/detector", "--force"],
-            "a registered version is models:/NAME/VERSION or models:/NAME@alias, but got runs",
+            "a registered version is models:/NAME/VERSION or models:/NAME@ALIAS, but got runs",
         ),
         ([f"models:/{NAME}/9", "--force"], f"models:/{NAME}/9: cannot be found ("),
         (["models:/absent@champion", "--force"], "models:/absent@champion: cannot be found ("),

@@ -106,7 +106,7 @@ files = [Path(module.__file__) for name, module in sys.modules.items() if name.s
 found = set()
 for node in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
     names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
-    names += [node.module] if isinstance(node, ast.ImportFrom) and not node.value else []
+    names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
     found |= {name.split(".")[0] for name in names}
 distributions = packages_distributions()
 names = {tuple(distributions[name]) for name in found - sys.stdlib_module_names - {"tsad"}}

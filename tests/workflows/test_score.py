@@ -338,7 +338,7 @@ import resource, sys
 from pathlib import Path
 from tsad.workflows.score import score
 for file in sys.argv[1:]:
-    score("detector", Path(file))
+    print(score("detector", Path(file)))
     print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 

@@ -99,7 +99,7 @@ def test_a_search_killed_with_its_driver_goes_on_and_a_later_one_trains_nothing_
     (killed,) = place.searches()
     before = {number: run for number, run in place.trials(killed).items() if run.info.status == "FINISHED"}
     out = ran(place.command, place.folder)
-    assert f"going on with search {killed.info.run_id}" in out
+    assert f"resuming search {killed.info.run_id}" in out
     (search,) = place.searches()
     assert search.info.status == "FINISHED"
     trials = place.trials(search)
