@@ -112,7 +112,7 @@ def test_a_search_killed_with_its_driver_goes_on_and_a_later_one_trains_nothing_
         steps = [point.step for point in place.client.get_metric_history(run.info.run_id, "train/loss")]
         assert steps == list(range(1, 13))
     out = ran(place.command, place.folder)
-    assert "there is no search to go on with" in out
+    assert "there is no search to resume" in out
     second = place.trials(place.searches()[0])
     assert {run.data.tags["tsad.reused"] for run in second.values()} == {run.info.run_id for run in trials.values()}
     assert [second[number].data.metrics["value"] for number in range(TRIALS)] == [
