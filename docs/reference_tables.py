@@ -274,7 +274,7 @@ def metrics() -> str:
         f"| `{name}` | {cell(description)}<br>*{cell(heading)}{'; oracle' if oracle == 'yes' else ''}* |"
         for name, heading, description, oracle in metric_table()
     ]
-    return "\n".join(["| metric | meaning and source; heading in tables |", "|---|---|", *rows])
+    return "\n".join(["| metric | meaning (source) and heading |", "|---|---|", *rows])
 
 
 def published_data() -> str:
