@@ -139,6 +139,44 @@ def test_every_variable_that_a_page_names_is_read():
         assert set(re.findall(r"\bTSAD_[A-Z_]+", path.read_text(encoding="utf-8"))) <= known, path.name
 
 
+# --- HTTP ---
+
+
+def routes():
+    """Returns the paths that the service answers, those of parts of its page not included."""
+    found = {"/invocations", "/ping", "/health", "/version"}
+    for path in (REPOSITORY / "tsad/serving").rglob("*.py"):
+        prefix = ""
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for function in node.body if isinstance(node, ast.FunctionDef) else ():
+                prefix = next((one.value.value for one in keywords(function) if one.arg == "prefix"), prefix)
+                for call in getattr(function, "decorator_list", ()):
+                    if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant):
+                        found.add(prefix + call.args[0].value)
+    return {re.sub(r"\{\w+\}", "*", one) for one in found} - {"/page/*"}
+
+
+def keywords(node):
+    return [keyword for call in ast.walk(node) if isinstance(call, ast.Call) for keyword in call.keywords]
+
+
+def named_routes():
+    """Returns the paths that the page of the HTTP API names, with `*` for an id or a name."""
+    named = set()
+    for span in spans_of(DOCS / "reference/http_api.md"):
+        for word in re.findall(r"(?<![\w.])/[a-z_/]*(?:ID|NAME)?(?:/[a-z]+)*", span):
+            named.add(re.sub(r"ID|NAME", "*", word))
+    return named
+
+
+def test_every_endpoint_is_on_the_page_and_every_one_on_the_page_exists():
+    served = routes()
+    assert len(served) > 15
+    assert served - named_routes() <= {"/openapi.json"}
+    named = {one for one in named_routes() if one.startswith("/api") or one in {"/metrics", "/train_predict"}}
+    assert named <= served
+
+
 # --- metrics ---
 
 
