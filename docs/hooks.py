@@ -9,6 +9,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import configuration_tables
 import reference_tables
 
 REPOSITORY = Path(__file__).parents[1]
@@ -28,7 +29,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     },
     "changelog": changelog,
     "cli": reference_tables.command_line,
-    "configuration": reference_tables.configuration,
+    "configuration": configuration_tables.configuration,
     "environment": reference_tables.environment,
     "metrics": reference_tables.metrics,
     "published data": reference_tables.published_data,

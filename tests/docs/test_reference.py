@@ -15,9 +15,11 @@ from tsad.settings import Settings
 from tsad.tuning.spec import SearchSpec
 
 generated("")  # makes the modules of docs/ importable
-import reference_tables  # noqa: E402
+import configuration_tables  # noqa: E402
 
-SPECS = list(dict.fromkeys([*reference_tables.specs_of(ExperimentConfig), *reference_tables.specs_of(SearchSpec)]))
+SPECS = list(
+    dict.fromkeys([*configuration_tables.specs_of(ExperimentConfig), *configuration_tables.specs_of(SearchSpec)])
+)
 every_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.__name__)
 
 
@@ -30,13 +32,13 @@ def page(name):
 
 @every_spec
 def test_every_key_has_a_description(spec):
-    missing = [name for name, _, text in reference_tables.keys(spec) if len(text) < 5]
+    missing = [name for name, _, text in configuration_tables.keys(spec) if len(text) < 5]
     assert not missing, f"add them to the section `Attributes:` of {spec.__name__}"
 
 
 @every_spec
 def test_every_section_says_what_it_is(spec):
-    assert len(reference_tables.summary(spec)) > 10
+    assert len(configuration_tables.summary(spec)) > 10
 
 
 @pytest.fixture(scope="module")
@@ -46,31 +48,31 @@ def configuration():
 
 @every_spec
 def test_every_key_is_on_the_page(spec, configuration):
-    for name, _, text in reference_tables.keys(spec):
+    for name, _, text in configuration_tables.keys(spec):
         assert f"| `{name}` |" in configuration
-        assert reference_tables.cell(text) in configuration
+        assert configuration_tables.cell(text) in configuration
 
 
 def test_every_kind_has_a_heading(configuration):
-    kinds = {kind for spec in SPECS if (kind := reference_tables.kind_of(spec)) is not None}
+    kinds = {kind for spec in SPECS if (kind := configuration_tables.kind_of(spec)) is not None}
     assert len(kinds) > 40
     assert not {kind for kind in kinds if not re.search(rf"^#+ `.*: \{{kind: {kind}\}}`$", configuration, re.MULTILINE)}
 
 
 def test_a_default_is_written_as_yaml():
     fields = ExperimentConfig.model_fields
-    assert reference_tables.default_text(fields["seed"]) == "`0`"
-    assert reference_tables.default_text(fields["data"]) == "required"
-    assert reference_tables.default_text(fields["threshold"]) == "`{kind: percentile}`"
-    assert reference_tables.default_text(SearchSpec.model_fields["reuse"]) == "`true`"
-    assert reference_tables.default_text(SearchSpec.model_fields["seconds"]) == "`null`"
+    assert configuration_tables.default_text(fields["seed"]) == "`0`"
+    assert configuration_tables.default_text(fields["data"]) == "required"
+    assert configuration_tables.default_text(fields["threshold"]) == "`{kind: percentile}`"
+    assert configuration_tables.default_text(SearchSpec.model_fields["reuse"]) == "`true`"
+    assert configuration_tables.default_text(SearchSpec.model_fields["seconds"]) == "`null`"
 
 
 def test_a_type_is_written_for_people():
     fields = SearchSpec.model_fields
-    assert reference_tables.type_text(fields["trials"].annotation) == "whole number or null"
-    assert reference_tables.bounds(fields["parallel"]) == "at least 1"
-    assert reference_tables.type_text(fields["minimize"].annotation) == "list of `cost/parameters`, `cost/latency`"
+    assert configuration_tables.type_text(fields["trials"].annotation) == "whole number or null"
+    assert configuration_tables.bounds(fields["parallel"]) == "at least 1"
+    assert configuration_tables.type_text(fields["minimize"].annotation) == "list of `cost/parameters`, `cost/latency`"
 
 
 SECTIONS = (*ExperimentConfig.model_fields, "search")
@@ -90,7 +92,7 @@ def named_paths():
 def test_every_path_that_a_page_names_is_a_key():
     named = set(named_paths())
     assert len(named) > 20
-    assert named - {"data.step_seconds"} <= reference_tables.paths()  # of read options, which are no experiment
+    assert named - {"data.step_seconds"} <= configuration_tables.paths()  # of read options, which are no experiment
 
 
 # --- command line ---
@@ -183,7 +185,7 @@ def test_every_endpoint_is_on_the_page_and_every_one_on_the_page_exists():
 def test_every_metric_is_on_the_page_with_its_meaning():
     text = page("metrics.md")
     for metric in METRICS:
-        assert f"| `{metric.name}` | {reference_tables.cell(metric.description)}<br>" in text
+        assert f"| `{metric.name}` | {configuration_tables.cell(metric.description)}<br>" in text
 
 
 # --- architecture ---
