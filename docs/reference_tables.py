@@ -28,14 +28,13 @@ def environment() -> str:
     """Returns the environment variables of the settings."""
     from tsad.settings import Settings
 
-    rows = ["| variable | type | default | meaning |", "|---|---|---|---|"]
+    rows = ["| variable | meaning, type and default |", "|---|---|"]
     for name, field in Settings.model_fields.items():
         names = getattr(field.validation_alias, "choices", [f"TSAD_{name.upper()}"])
+        default = f"default `{field.default}`" if field.default is not None else "no default"
+        facts = f"{type_text(field.annotation)}; {default}"
         text = attribute_lines(Settings)[name]
-        default = f"`{field.default}`" if field.default is not None else "none"
-        rows.append(
-            f"| {', '.join(f'`{one}`' for one in names)} | {cell(type_text(field.annotation))} | {default} | {cell(text)} |"
-        )
+        rows.append(f"| {', '.join(f'`{one}`' for one in names)} | {cell(text)}<br>*{cell(facts)}* |")
     return "\n".join(rows)
 
 
@@ -55,10 +54,10 @@ def published_data() -> str:
     from tsad.data.sets.published import PUBLICATIONS
 
     rows = [
-        f"| `{one.name}` | {cell(one.title)} | <{one.page}> | {'archive' if one.url else 'form'} |"
+        f"| `{one.name}` | [{cell(one.title)}]({one.page}) | {'archive' if one.url else 'form'} |"
         for one in PUBLICATIONS.values()
     ]
-    return "\n".join(["| name | data set | published at | given out as |", "|---|---|---|---|", *rows])
+    return "\n".join(["| name | data set | given out as |", "|---|---|---|", *rows])
 
 
 def command_line() -> str:
