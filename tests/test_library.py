@@ -201,3 +201,52 @@ def test_a_users_script_is_typed(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     assert 'script.py:9: error: Incompatible types in assignment (expression has type "TrainResult"' in done.stdout
     assert "Found 1 error" in done.stdout
+
+
+# --- wrong input ---
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda frame: frame.assign(score=1.0),
+            "DataFrame: has a column 'score' already; rename it, or use Detector.score",
+        ),
+        (lambda frame: frame[["cpu"]], "column 'memory' is missing"),
+        (lambda frame: frame.assign(cpu=np.nan), "column 'cpu' has 700 empty cells"),
+        (lambda frame: frame.iloc[:0], "a score needs at least 1 consecutive rows"),
+    ],
+)
+def test_a_frame_that_cannot_be_scored_is_named(frame, change, message):
+    from tests.examples import detector_of
+    from tsad.detector.scoring import ScoringSpec
+    from tsad.models.baselines.l2 import L2Spec
+
+    features = ["cpu", "memory"]
+    series = tsad.Series(frame[features].to_numpy(np.float32), tuple(features))
+    detector = detector_of(L2Spec(kind="l2"), series, 1, ScoringSpec())
+    with pytest.raises(DataError, match=message):
+        tsad.score(detector, change(frame))
+
+
+def test_rows_that_are_no_frame_and_no_path_are_refused(place):
+    with pytest.raises(DataError, match="rows must be a DataFrame or the path of a file, but got list"):
+        tsad.train(L2, data=[1.0, 2.0])
+
+
+def test_an_unknown_generator_is_answered_with_the_known_ones():
+    with pytest.raises(SpecError, match="a generator is one of sensors, five, anomaly_types, but got 'waves'"):
+        tsad.generate("waves")
+
+
+def test_a_stream_takes_frames_and_gives_the_scores_of_the_batch(frame):
+    from tests.examples import detector_of
+    from tsad.detector.scoring import ScoringSpec
+    from tsad.models.baselines.l2 import L2Spec
+
+    features = ["cpu", "memory"]
+    series = tsad.Series(frame[features].to_numpy(np.float32), tuple(features))
+    detector = detector_of(L2Spec(kind="l2"), series, 1, ScoringSpec())
+    scores = tsad.Stream(detector).push(frame).scores
+    np.testing.assert_allclose(scores, detector.score(frame)["score"], atol=1e-6)

@@ -20,7 +20,7 @@ def published_names() -> Iterable[str]:
 
 @click.group(context_settings=PLAIN)
 def data() -> None:
-    """Look at data before anything learns from it."""
+    """Check data before training on it."""
 
 
 @data.command("check", context_settings=PASS_ON)
@@ -67,21 +67,21 @@ def _write(values: Mapping[str, Any], verb: str, path: Path) -> None:
 
 @click.command(context_settings=PLAIN)
 @click.argument("generator", type=click.Choice(["sensors", "five", "anomaly_types"]), default="sensors")
-@click.option("--num-samples", type=int, help="Rows.")
-@click.option("--num-features", type=int, help="Sensors; of sensors and anomaly_types.")
+@click.option("--num-samples", type=int, help="Number of rows.")
+@click.option("--num-features", type=int, help="Number of sensors; for sensors and anomaly_types.")
 @click.option("--seed", type=int, help="Default: 0.")
 @click.option("--noise", type=float, help="Standard deviation of the noise.")
 @click.option("--anomaly-start", type=int, help="First anomalous row; of sensors.")
 @click.option("--anomaly-length", type=int, help="Anomalous rows; of sensors.")
 @click.option("--anomaly-magnitude", type=float, help="In standard deviations of a sensor; of sensors.")
-@click.option("--anomaly-ratio", type=float, help="Share of anomalous rows; of five and anomaly_types.")
+@click.option("--anomaly-ratio", type=float, help="Fraction of anomalous rows; for five and anomaly_types.")
 @click.option("--anomaly-types", metavar="A,B,...", help="Such as point,trend; of anomaly_types. Default: all.")
 @click.option("--period", type=int, help="Rows of a season; of five.")
-@click.option("--output-path", type=FILE, default="synthetic.csv", show_default=True, help="The rows.")
+@click.option("--output-path", type=FILE, default="synthetic.csv", show_default=True, help="CSV file of the rows.")
 @click.option(
     "--labels-path", type=FILE, help="Label and anomaly type of each row. Default: OUTPUT ending in .labels.csv."
 )
-@click.option("--train-path", type=FILE, help="As many clean rows from before them.")
+@click.option("--train-path", type=FILE, help="CSV file of as many clean rows that come before.")
 def generate(
     generator: str, output_path: Path, labels_path: Path | None, train_path: Path | None, **options: str | float | None
 ) -> None:
@@ -111,7 +111,7 @@ def download(name: str, origin: str | None, target: Path | None) -> None:
 
 @click.group(context_settings=PLAIN)
 def cache() -> None:
-    """Look at the data that is kept because it was loaded before, or remove it."""
+    """Show or clear the cache of loaded data."""
 
 
 @cache.command("show")

@@ -109,7 +109,7 @@ def evaluate(
 @click.argument("file", type=FILE)
 @click.option("--output", type=FILE, help="Default: FILE with .scored before its ending.")
 @click.option("--threshold", type=float, help="Flag scores above this instead of the detector's own threshold.")
-@click.option("--explain", type=click.IntRange(0), help="Features that are named beside each score. Default: 3.")
+@click.option("--explain", type=click.IntRange(0), help="Number of features named with each score. Default: 3.")
 @click.option("--events", type=FILE, help="CSV file of the events. Default: OUTPUT ending in .events.csv.")
 @click.option("--time", help="Column of times: they must ascend, and are named in the events.")
 @click.option(

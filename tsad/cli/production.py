@@ -15,15 +15,29 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, configure, extra_word
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 takes a free one.")
 @click.option(
-    "--allow-host", "hosts", multiple=True, metavar="NAME", help="A name it may be called by, beside localhost."
+    "--allow-host", "hosts", multiple=True, metavar="NAME", help="A host name of the service, in addition to localhost."
 )
-@click.option("--token", envvar="TSAD_TOKEN", help="That each request must bear; better given as TSAD_TOKEN.")
+@click.option("--token", envvar="TSAD_TOKEN", help="Token that each request must carry; better set as TSAD_TOKEN.")
 @click.option("--state", type=FOLDER, help="Folder for what survives a restart.")
 @click.option("--wait", type=click.FloatRange(0), default=240, show_default=True, help="Seconds /train_predict waits.")
-@click.option("--max-bytes", type=click.IntRange(1), default=16_000_000, show_default=True, help="Of a request's body.")
-@click.option("--max-rows", type=click.IntRange(1), default=100_000, show_default=True, help="Of a request.")
+@click.option(
+    "--max-bytes", type=click.IntRange(1), default=16_000_000, show_default=True, help="Largest body of a request."
+)
+@click.option(
+    "--max-rows",
+    type=click.IntRange(1),
+    default=100_000,
+    show_default=True,
+    help="Largest number of rows of a request.",
+)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Requests scored side by side.")
-@click.option("--job-seconds", type=click.FloatRange(1), default=3600, show_default=True, help="Of a search.")
+@click.option(
+    "--job-seconds",
+    type=click.FloatRange(1),
+    default=3600,
+    show_default=True,
+    help="Time limit of a search in seconds.",
+)
 def serve(model: str, **options: Any) -> None:
     """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page."""
     import tsad.workflows.serve as workflow
@@ -39,8 +53,8 @@ def serve(model: str, **options: Any) -> None:
 @click.command(context_settings=PASS_ON)
 @click.argument("model", required=False)
 @click.option("--data", type=FILE, help="The EXPERIMENT.yaml whose rows MODEL and the champion are compared on.")
-@click.option("--metric", help="Of labeled rows; the default is ranking/pr_auc.")
-@click.option("--margin", type=float, help="That MODEL must be above the champion by; the default is 0.02.")
+@click.option("--metric", help="Metric of the comparison on labeled rows; the default is ranking/pr_auc.")
+@click.option("--margin", type=float, help="Difference by which MODEL must exceed the champion; the default is 0.02.")
 @click.option("--force", is_flag=True, help="Promote without a comparison.")
 @click.option("--undo", is_flag=True, help="Make the champion before this one champion again.")
 @click.option("--name", default="tsad", show_default=True, help="Registered model, for --undo.")
@@ -76,10 +90,10 @@ def promote(
 @click.argument("model")
 @click.argument("file", type=FILE)
 @click.option("--output", type=FOLDER, help="Folder for drift.json and drift.png.")
-@click.option("--reference", type=FILE, help="Normal rows to compare with, instead of what MODEL learned from.")
+@click.option("--reference", type=FILE, help="Normal rows to compare with, instead of the training rows of MODEL.")
 @click.option("--fail", is_flag=True, help="Exit with 1 if anything has drifted.")
 def drift(model: str, file: Path, output: Path | None, reference: Path | None, *, fail: bool) -> None:
-    """Compare the rows of FILE (csv or parquet) with those that MODEL learned from."""
+    """Compare the rows of FILE (csv or parquet) with those that MODEL was trained on."""
     from tsad.cli.progress import RowsProgress
     from tsad.workflows.drift import measure_drift
 
@@ -97,7 +111,7 @@ def drift(model: str, file: Path, output: Path | None, reference: Path | None, *
 @click.option("--output", type=FOLDER, required=True, help="New folder for the detector.")
 @click.option("--method", help="Kind of the new threshold, such as percentile or mad. Default: as it was.")
 @click.option(
-    "--update", "keep", is_flag=True, help="Take the scores in beside the old ones, which are else forgotten."
+    "--update", "keep", is_flag=True, help="Add the scores to those of the old threshold instead of replacing them."
 )
 @overrides
 @extra_words

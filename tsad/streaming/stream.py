@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsad.arrays import Times
+from tsad.data.io.values import Frame, to_values
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
 from tsad.errors import DataError, DetectorError
@@ -119,14 +120,26 @@ class _StreamState:
 
 
 class Stream:
-    """Gives the rows of a detector their scores as they come.
+    """Scores the rows of a detector as they arrive, with memory that does not grow.
 
-    Scores and flags are those of `Detector.score` and `Detector.flag` on all rows at once, with a boundary where a segment
-    began, whatever the chunks; docs/streaming.md says how exactly. Its memory does not grow. Not for several threads at once.
+    Scores and flags equal those of `Detector.score` and `Detector.flag` on all rows at once, whatever the chunks, with a
+    boundary where a segment began. A stream is not safe for several threads at once.
 
     Args:
-        detector: Scores and flags; the threshold starts from its saved state.
-        policy: What to do about late rows and gaps.
+        detector: Detector that scores and flags; its threshold starts from the saved state.
+        policy: Handling of late rows and gaps.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> from tsad.experiment import DetectorSpec, fit_detector
+        >>> from tsad.series import Series
+        >>> from tsad.spec import parse
+        >>> values = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+        >>> rows = Series(values, ("cpu", "memory"))
+        >>> spec = parse(DetectorSpec, {"model": {"kind": "l2"}, "window": {"length": 1}}, "example")
+        >>> stream = Stream(fit_detector(spec, rows.part(0, 300), rows.part(300, 400)))
+        >>> stream.push(pd.DataFrame({"cpu": [0.0, 9.0], "memory": [0.0, 9.0]})).flags.tolist()
+        [False, True]
     """
 
     def __init__(self, detector: Detector, policy: StreamPolicy | None = None) -> None:
@@ -144,17 +157,20 @@ class Stream:
         """Late rows that were dropped."""
         return self._stream_state.dropped
 
-    def push(self, values: NDArray[np.float32], times: Times | None = None) -> ScoredRows:
+    def push(self, values: NDArray[np.float32] | Frame, times: Times | None = None) -> ScoredRows:
         """Takes rows in and returns the scores that are final now: of the rows up to `lookahead` before the last one.
 
         Args:
-            values: (n, F) float32, finite, columns in the order of the detector's features; n may be 0.
-            times: (n,) of the rows; may be left out unless the policy says `step_seconds`.
+            values: (n, F) finite float32 values, columns in the order of the detector's features, or a DataFrame that has
+                these columns; n may be 0.
+            times: (n,) times of the rows; required if the policy has `step_seconds`.
 
         Raises:
             DataError: if rows or times are not as they must be, or late; the stream is then as it was before.
         """
         features = self.detector.scorer.features
+        if isinstance(values, Frame):
+            values = to_values(values, features, "DataFrame")
         if values.ndim == 2 and values.shape[1] != len(features):
             raise DataError(
                 f"rows must have the {len(features)} features {list(features)}, in this order, but got {values.shape[1]} columns"

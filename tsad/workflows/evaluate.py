@@ -75,7 +75,7 @@ def evaluate(
     output: str | Path | None = None,
     on_event: OnEvent = ignore,
 ) -> EvaluationResult:
-    """Evaluates a detector on the reported test rows of an experiment's data, beside the baselines.
+    """Evaluates a detector on the reported test rows of an experiment's data, and compares it with the baselines.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, the folder of a saved detector, or a

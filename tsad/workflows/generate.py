@@ -11,7 +11,7 @@ import pandas as pd
 
 from tsad.data.dataset import DataSet
 from tsad.data.sets.synthetic import AnomalyTypesSpec, FiveFeaturesSpec, SingleAnomalySpec
-from tsad.errors import DataError, UsageError
+from tsad.errors import DataError, SpecError, UsageError
 from tsad.series import Series
 from tsad.spec import parse
 
@@ -75,9 +75,11 @@ def generate(
 
     Raises:
         UsageError: if an option is unknown to the generator.
-        SpecError: if the value of an option is out of range.
+        SpecError: if there is no such generator, or the value of an option is out of range.
         DataError: if a file does not end in .csv, or cannot be written.
     """
+    if generator not in GENERATORS:
+        raise SpecError(f"a generator is one of {', '.join(GENERATORS)}, but got {generator!r}; name one of them")
     spec = GENERATORS[generator]
     unknown = [name for name in options if _FIELDS.get(name, name) not in spec.model_fields]
     if unknown:

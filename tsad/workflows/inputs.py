@@ -102,8 +102,12 @@ def experiment_name(source: ConfigSource) -> str:
 
 def _file_of(rows: RowSource, settings: Settings, time: str | None) -> tuple[Path, str | None]:
     """Returns the file of the rows, and the name of their column of times."""
-    if not isinstance(rows, pd.DataFrame):
+    if isinstance(rows, str | Path):
         return Path(rows), time
+    if not isinstance(rows, pd.DataFrame):
+        raise DataError(
+            f"rows must be a DataFrame or the path of a file, but got {type(rows).__name__}; convert them first"
+        )
     frame = rows
     if isinstance(frame.index, pd.DatetimeIndex):
         name = str(frame.index.name or "time")

@@ -78,7 +78,7 @@ def plot(
     rows: str | None = None,
     on_event: OnEvent = ignore,
 ) -> PlotResult:
-    """Draws features, score and flagged stretches of a file of any size as PNG.
+    """Draws features, score and flagged events of a file of any size as PNG.
 
     Args:
         data: CSV or Parquet file as `tsad.score` writes it; with a model, any file that has its features.
@@ -101,7 +101,7 @@ def plot(
     if picture is None or picture.rows is None:
         raise DataError(f"{path}: has no rows{'' if rows is None else f' {rows}'}, so there is nothing to draw")
     shades, count = picture.shades, picture.rows[1] - picture.rows[0]
-    text = f"{shades.flagged:,} of {count:,} rows flagged, in {shades.events:,} stretches"
+    text = f"{shades.flagged:,} of {count:,} rows flagged, in {shades.events:,} events"
     figure = picture.draw(names or picture.involved(SHOWN), f"{path.name}: {text}")
     with atomic_write(target) as (temporary_path,):
         figure.savefig(temporary_path, format="png")

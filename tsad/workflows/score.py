@@ -90,7 +90,7 @@ def score(
         data: Rows in time order: path of a file, or a DataFrame that has the columns of the detector's features.
         output: File of the scored rows; by default the path of the file with `.scored` before its ending.
         threshold: Flags scores above it instead of the detector's own threshold.
-        explain: Number of features named beside each score; by default 3, or none if their columns exist already.
+        explain: Number of features named with each score; by default 3, or none if their columns exist already.
         events: CSV file of the events; by default the output with the ending `.events.csv`.
         overrides: Read options by path, such as `{"data.time": "at"}`, in place of those of the training rows.
         rows_at_once: Number of rows of a file that are in memory.
@@ -129,6 +129,9 @@ def score(
 
 
 def _score_frame(detector: Detector, frame: pd.DataFrame, top: int) -> ScoreResult:
+    taken = [name for name in score_columns(detector.scorer.features, top) if name in frame.columns]
+    if taken:
+        raise DataError(f"DataFrame: has a column {taken[0]!r} already; rename it, or use Detector.score")
     table = detector.score_frame(frame, top=top)
     flags = table["flag"].to_numpy(bool)
     thresholds = detector.threshold.per_row(table["score"].to_numpy(np.float64))

@@ -124,7 +124,7 @@ def train(
     run_name: str | None = None,
     on_event: OnEvent = ignore,
 ) -> TrainResult:
-    """Trains one experiment as one MLflow run, and assesses the detector beside the baselines.
+    """Trains one experiment as one MLflow run, and compares the detector with the baselines.
 
     Use it for one known config. To find a config, use `tsad.search`.
 
@@ -135,7 +135,7 @@ def train(
         test: Test rows; without them the last part of `data` is the test part.
         label: Name of the column of labels, 0 or 1.
         time: Name of the column of times; a DatetimeIndex needs none.
-        backup: Second place for the state of the training, from which an interrupted training resumes.
+        backup: Folder that the state of the training is copied to; an interrupted training resumes from it.
         run_name: Name of the MLflow run; by default the experiment's name and the data's.
         on_event: Callback for progress.
 
@@ -170,7 +170,7 @@ def train_each_machine(
     Args:
         experiment: Path of an experiment's YAML file, its values, or an `ExperimentConfig`, on data of kind `smd`.
         overrides: Values by path.
-        backup: Second place for the states of the trainings, with a folder for each machine.
+        backup: Folder that the states of the trainings are copied to, with a folder for each machine.
         on_event: Callback for progress.
 
     Raises:

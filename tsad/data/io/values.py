@@ -15,6 +15,10 @@ from tsad.errors import DataError, shown
 _LARGEST = float(np.finfo(np.float32).max)
 
 
+Frame = pd.DataFrame
+"""A table with a column for each feature."""
+
+
 def to_values(
     table: pd.DataFrame,
     features: Sequence[str],
