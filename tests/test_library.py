@@ -29,6 +29,15 @@ def loaded(code, folder):
     return done.stdout.splitlines()[-1].split()
 
 
+def l2_detector(rows):
+    from tests.examples import detector_of
+    from tsad.detector.scoring import ScoringSpec
+    from tsad.models.baselines.l2 import L2Spec
+
+    series = tsad.Series(rows.to_numpy(np.float32), tuple(map(str, rows.columns)))
+    return detector_of(L2Spec(kind="l2"), series, 1, ScoringSpec())
+
+
 @pytest.fixture
 def frame():
     generator = np.random.default_rng(0)
@@ -203,6 +212,19 @@ def test_a_users_script_is_typed(tmp_path):
     assert "Found 1 error" in done.stdout
 
 
+def test_columns_that_are_numbers_are_named_by_their_text(frame):
+    numbered = frame[["cpu", "memory"]].set_axis([0, 1], axis=1)
+    scored = l2_detector(numbered).score(numbered)
+    assert scored["score"].notna().all()
+
+
+def test_an_index_that_repeats_keeps_its_rows(frame):
+    repeated = frame.set_axis([0] * ROWS)
+    table = tsad.score(l2_detector(frame[["cpu", "memory"]]), repeated).table
+    assert len(table) == ROWS
+    np.testing.assert_array_equal(table["cpu"], frame["cpu"])
+
+
 # --- wrong input ---
 
 
@@ -214,18 +236,13 @@ def test_a_users_script_is_typed(tmp_path):
             "DataFrame: has a column 'score' already; rename it, or use Detector.score",
         ),
         (lambda frame: frame[["cpu"]], "column 'memory' is missing"),
+        (lambda frame: frame.set_axis(["cpu", "memory", "cpu"], axis=1), "column 'cpu' is there 2 times; rename one"),
         (lambda frame: frame.assign(cpu=np.nan), "column 'cpu' has 700 empty cells"),
         (lambda frame: frame.iloc[:0], "a score needs at least 1 consecutive rows"),
     ],
 )
 def test_a_frame_that_cannot_be_scored_is_named(frame, change, message):
-    from tests.examples import detector_of
-    from tsad.detector.scoring import ScoringSpec
-    from tsad.models.baselines.l2 import L2Spec
-
-    features = ["cpu", "memory"]
-    series = tsad.Series(frame[features].to_numpy(np.float32), tuple(features))
-    detector = detector_of(L2Spec(kind="l2"), series, 1, ScoringSpec())
+    detector = l2_detector(frame[["cpu", "memory"]])
     with pytest.raises(DataError, match=message):
         tsad.score(detector, change(frame))
 
@@ -241,12 +258,6 @@ def test_an_unknown_generator_is_answered_with_the_known_ones():
 
 
 def test_a_stream_takes_frames_and_gives_the_scores_of_the_batch(frame):
-    from tests.examples import detector_of
-    from tsad.detector.scoring import ScoringSpec
-    from tsad.models.baselines.l2 import L2Spec
-
-    features = ["cpu", "memory"]
-    series = tsad.Series(frame[features].to_numpy(np.float32), tuple(features))
-    detector = detector_of(L2Spec(kind="l2"), series, 1, ScoringSpec())
+    detector = l2_detector(frame[["cpu", "memory"]])
     scores = tsad.Stream(detector).push(frame).scores
     np.testing.assert_allclose(scores, detector.score(frame)["score"], atol=1e-6)

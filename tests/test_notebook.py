@@ -31,6 +31,30 @@ def test_it_runs_and_draws_three_pictures(notebook, tmp_path, monkeypatch):
     client.execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     said = "".join(output.text for output in outputs if output.output_type == "stream")
-    assert "backup: resumed from there after epoch" in said
+    tables = "".join(output.data.get("text/html", "") for output in outputs if "data" in output)
+    assert "resumed from there after epoch" in said
     assert "champion:  models:/tsad@champion  (version 1)" in said
+    assert "the best of 8 trials, models:/tsad@champion" in tables
     assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+def test_five_lines_lead_from_a_frame_to_a_champion(tmp_path, monkeypatch):
+    for name, value in environment(PATH=f"{PYTHON.parent}:/usr/bin:/bin").items():
+        monkeypatch.setenv(name, value)
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        nbformat.v4.new_code_cell("import numpy, pandas, tsad"),
+        nbformat.v4.new_code_cell("frame = pandas.DataFrame(numpy.random.default_rng(0).normal(size=(1200, 3)))"),
+        nbformat.v4.new_code_cell("result = tsad.search(data=frame, trials=2)"),
+        nbformat.v4.new_code_cell("result"),
+        nbformat.v4.new_code_cell("result.champion.load().score(frame).tail(3)"),
+    ]
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    searched, scored = (cell.outputs[-1].data["text/html"] for cell in notebook.cells[-2:])
+    assert "the best of 2 trials" in searched
+    assert scored.count("<tr") == 4
+    assert "flag" in scored

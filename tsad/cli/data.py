@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +46,16 @@ def data_check(
     if result.experiment is not None and experiment is None:
         click.echo("An experiment on it (--experiment EXPERIMENT.yaml writes it):\n")
         click.echo(workflow.as_yaml(result.experiment, "tsad train EXPERIMENT.yaml"))
-    elif result.experiment is not None and experiment is not None:
-        _write(result.experiment, "train", experiment)
+    result.write(experiment=experiment, space=space if result.data is not None else None)
+    if result.experiment is not None and experiment is not None:
+        click.echo(f"experiment: {experiment}  ({shlex.join(['tsad', 'train', str(experiment)])})")
     if result.data is not None and space is not None:
-        _write(result.space, "search", space)
+        click.echo(f"space: {space}  ({shlex.join(['tsad', 'search', str(space)])})")
     if result.error is not None:
         raise result.error
     if output is not None and result.card is not None:
         output.write_text(result.card.model_dump_json(indent=2), encoding="utf-8")
         click.echo(f"card: {output}")
-
-
-def _write(values: Mapping[str, Any], verb: str, path: Path) -> None:
-    from tsad.workflows.check import as_yaml
-
-    command = shlex.join(["tsad", verb, str(path)])
-    path.write_text(as_yaml(values, command) + "\n", encoding="utf-8")
-    click.echo(f"{'experiment' if verb == 'train' else 'space'}: {path}  ({command})")
 
 
 @click.command(context_settings=PLAIN)

@@ -63,7 +63,7 @@ def run_of(folder: Path) -> Path:
 def _on_table(table: pd.DataFrame, trials: int) -> JobSpec:
     if len(table) < LEAST_ROWS:
         raise DataError(f"a search needs at least {LEAST_ROWS} rows, but got {len(table)}; send more")
-    to_values(table, list(table.columns), "body")
+    to_values(table, [str(name) for name in table.columns], "body")
     data = {"kind": "csv", "path": ROWS, "test_ratio": 0.3}
     return _task(data, trials, lambda folder: table.to_csv(folder / ROWS, index=False))
 

@@ -65,6 +65,21 @@ class CheckResult:
             )
         return None
 
+    def write(self, *, experiment: str | Path | None = None, space: str | Path | None = None) -> None:
+        """Writes YAML files that run on the rows as they are read with the fixes.
+
+        Args:
+            experiment: File of an experiment, for `tsad.train`; None writes none, as do rows that are too few for one.
+            space: File of a small search space, for `tsad.search`; None writes none.
+
+        Raises:
+            DataError: if the rows cannot be read, or a file cannot be written.
+        """
+        if experiment is not None and self.experiment is not None:
+            _write(self.experiment, "train", Path(experiment))
+        if space is not None:
+            _write(self.space, "search", Path(space))
+
     def __repr__(self) -> str:
         return f"CheckResult(path={str(self.path)!r}, issues={len(self.issues)}, ready={self.ready})"
 
@@ -119,6 +134,14 @@ def check(path: str | Path, overrides: Mapping[str, Any] = NO_OVERRIDES) -> Chec
 def as_yaml(values: Mapping[str, Any], command: str) -> str:
     """Returns values as the text of a YAML file whose first line is the command that runs it."""
     return "\n".join([f"# {command}", *(f"{name}: {inline_yaml(value)}" for name, value in values.items())])
+
+
+def _write(values: Mapping[str, Any], verb: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(as_yaml(values, shlex.join(["tsad", verb, str(path)])) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); choose another path") from None
 
 
 def _inspected(values: Mapping[str, Any]) -> Inspection:

@@ -143,7 +143,7 @@ def _score_frame(detector: Detector, frame: pd.DataFrame, top: int) -> ScoreResu
         events=int(starts.sum()),
         thresholds=(float(thresholds.min()), float(thresholds.max())),
         method=detector.threshold.method,
-        table=frame.join(table),
+        table=pd.concat([frame, table], axis=1),
     )
 
 

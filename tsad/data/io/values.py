@@ -1,5 +1,6 @@
 """Columns as values of features and as labels, with an issue or an error for each cell that is neither."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,22 +32,29 @@ def to_values(
     Use it for rows to score, where the first fault is an error; `read_values` collects the issues of a file to train on.
 
     Args:
-        table: Table with these columns, and possibly others; its index numbers the rows in messages.
+        table: Table with these columns, and possibly others; its index numbers the rows in messages. A column that is not
+            named by text, such as 0, counts as its text, `"0"`.
         features: Names of the F columns.
         source: Name of the table, for errors.
         empty: Texts that mean that there is no value; those that are numbers are applied here.
         fill: Takes (T, F) values, NaN where a cell is empty, and returns them with values in place of NaN.
 
     Raises:
-        DataError: if a column is absent, or a cell is no number, is still empty after `fill`, or exceeds float32.
+        DataError: if a column is absent or there twice, or a cell is no number, still empty after `fill`, or beyond float32.
     """
+    names = [str(column) for column in table.columns]
+    if names != list(table.columns):
+        table = table.set_axis(names, axis=1)
+    counts = Counter(names)
+    for name in features:
+        if (times := counts[name]) != 1:
+            problem = f"is there {times} times; rename one" if times else f"is missing; it has {names}"
+            raise DataError(f"{source}: column {name!r} {problem}")
     columns, empty_numbers = [], _numbers_among(empty)
     plain = None if empty_numbers else _plain(table, features)
     if plain is not None:
         return plain
     for name in features:
-        if name not in table.columns:
-            raise DataError(f"{source}: column {name!r} is missing; it has {[str(column) for column in table.columns]}")
         values, text = numbers(table[name])
         if text.any():
             row = int(text.argmax())
@@ -76,8 +84,6 @@ def to_values(
 
 def _plain(table: pd.DataFrame, features: Sequence[str]) -> NDArray[np.float32] | None:
     """Returns the values at once if all columns are float64 and every cell is a finite number; None otherwise."""
-    if not set(features) <= set(table.columns):
-        return None
     values = (table if tuple(table.columns) == tuple(features) else table[list(features)]).to_numpy()
     plain = values.dtype == np.float64 and (np.abs(values) <= _LARGEST).all()
     return values.astype(np.float32, order="C") if plain else None
