@@ -58,3 +58,17 @@ def test_a_fragment_is_seen():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_lines_about_arguments_and_attributes_stand_alone(path):
     assert FRAGMENT.findall(path.read_text(encoding="utf-8")) == []
+
+
+QUESTION = re.compile(r'"""(?:How|What|Which|Where|Why|Who) ')
+"""The start of a docstring that is half a question, where a noun phrase would name the thing."""
+
+
+def test_a_question_is_seen():
+    assert QUESTION.search('"""How windows are cut."""')
+    assert not QUESTION.search('"""Windows of a series."""')
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_docstring_names_its_thing(path):
+    assert QUESTION.findall(path.read_text(encoding="utf-8")) == []

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from tsad.spec import Spec
 
 Fill = Literal["zero", "mean", "noise"]
-"""What stands at hidden entries: 0, which is the training mean after standard scaling; the mean of the feature's visible
+"""Fill of hidden entries: 0, which is the training mean after standard scaling; the mean of the feature's visible
 entries in the window; or normal noise with the mean and deviation of those entries. A feature without a visible entry in
 the window counts as mean 0 and deviation 0."""
 
@@ -19,7 +19,7 @@ class Mask(Protocol):
 
     @property
     def fill(self) -> Fill:
-        """What stands at hidden entries."""
+        """Fill of hidden entries."""
 
     def draw(self, shape: torch.Size, generator: Generator, progress: float = 1.0) -> Tensor | None:
         """Returns (B, L, F) bool on the CPU, True where an entry is hidden, or None if nothing ever is.

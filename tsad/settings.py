@@ -30,10 +30,10 @@ class Settings(BaseSettings):
     """Folder for data that was loaded before; without one, `cache/` in the output folder."""
 
     cache_size: ByteSize = ByteSize(4 * 10**9)
-    """What the cache may take, such as `500MB`; 0 turns it off."""
+    """Largest size of the cache, such as `500MB`; 0 turns it off."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where models run; `auto` takes CUDA if there is one."""
+    """Device of models; `auto` takes CUDA if there is one."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe message that reaches the console; the file gets everything from DEBUG on."""

@@ -12,7 +12,7 @@ from tsad.spec import Spec
 
 
 class WindowSpec(Spec):
-    """How a series is cut into windows.
+    """Windows of a series: their length and stride.
 
     Attributes:
         length: Number of rows in a window, L.

@@ -17,7 +17,7 @@ from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
 from tsad.evaluation.anomaly_types import AnomalyTypeScores, by_anomaly_type
 from tsad.evaluation.chance import Chance, chance
-from tsad.evaluation.intervals import Interval, block_weights, interval, resampled_pr_auc
+from tsad.evaluation.intervals import RESAMPLES, SEED, Interval, block_weights, interval, resampled_pr_auc
 from tsad.evaluation.pointwise import pr_auc
 from tsad.evaluation.prediction_errors import prediction_errors
 from tsad.evaluation.report import Report, evaluate
@@ -27,7 +27,6 @@ from tsad.provenance import Provenance
 from tsad.series import Series
 from tsad.sweep import sweep
 
-RESAMPLES, SEED = 500, 0
 GAIN = "ranking/pr_auc"
 """The metric of the paired comparison with the best baseline."""
 
@@ -84,7 +83,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Certainty:
-    """How far the ranking of rows of both classes can be trusted.
+    """Certainty of the ranking of rows of both classes.
 
     Attributes:
         chance: Values that random scores get, by name of the metric.

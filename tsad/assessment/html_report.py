@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tsad.assessment.assessment import RESAMPLES, SEED, Assessment
+from tsad.assessment.assessment import Assessment
 from tsad.evaluation.anomaly_types import AnomalyTypeScores
+from tsad.evaluation.intervals import RESAMPLES, SEED
 from tsad.evaluation.registry import GROUP_OF_FLAGS, GROUP_OF_ORACLES, Metric, used_as
 from tsad.evaluation.rows import STRIDE, WINDOW
 
@@ -57,7 +58,7 @@ class Table(NamedTuple):
 
     @property
     def groups(self) -> list[tuple[str, int]]:
-        """What columns stand under, and how many."""
+        """Heading over columns, and their number."""
         return [
             (group, len(list(columns))) for group, columns in groupby(self.columns, key=lambda column: column.group)
         ]

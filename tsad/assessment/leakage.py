@@ -39,7 +39,7 @@ class RowScorer(Protocol):
 
 @dataclass(frozen=True)
 class FutureShuffle:
-    """What the rows after a row do to the scores up to it; anything but 0 is a leak.
+    """Effect of later rows on the scores of earlier ones; anything but 0 is a leak.
 
     Attributes:
         row: The last row whose score is compared.
@@ -160,7 +160,7 @@ def permuted_labels(
 
 @dataclass(frozen=True)
 class LabelsUnread:
-    """What the labels that an experiment does not declare do to its outcome; anything but 0 is a leak.
+    """Effect of labels that an experiment does not declare on its outcome; anything but 0 is a leak.
 
     Attributes:
         declared: Whose labels it says it uses, by what.

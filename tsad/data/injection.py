@@ -161,7 +161,7 @@ CHANGES: Mapping[AnomalyType, Change] = {
     "flat_line": flat_line,
     "decoupling": decoupling,
 }
-"""What each anomaly type does to the values of an event."""
+"""Change that each anomaly type makes to the values of an event."""
 
 
 def inject(

@@ -11,7 +11,7 @@ from tsad.series import Series, runs
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many windows of the test rows occur in the training rows too.
+    """Windows of the test rows that occur in the training rows too.
 
     Attributes:
         length: Rows in a window, L.

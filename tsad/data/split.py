@@ -15,7 +15,7 @@ from tsad.spec import Spec
 
 
 class SplitSpec(Spec):
-    """Where a data set is cut into fit, validation, selection and reported rows.
+    """Cuts of a data set into fit, validation, selection and reported rows.
 
     Attributes:
         validation: Fraction of the training rows, the last ones, on which thresholds are fitted and training is stopped.

@@ -26,7 +26,7 @@ __all__ = ["DESCRIPTION", "WEIGHTS", "Detector", "Scorer"]
 
 DESCRIPTION = "detector.json"
 SINGLE, SEVERAL = "tsad-detector-1", "tsad-ensemble-1"
-"""What `format` says: one scorer, or an ensemble of them."""
+"""Values of `format`: one scorer, or an ensemble of them."""
 
 
 class _Flagging(Spec):
@@ -36,13 +36,13 @@ class _Flagging(Spec):
 
 
 class _Single(_Flagging, ScorerDescription):
-    """What stands in `detector.json` of one scorer."""
+    """Content of `detector.json` of one scorer."""
 
     format: Literal["tsad-detector-1"]
 
 
 class _Several(_Flagging, EnsembleDescription):
-    """What stands in `detector.json` of an ensemble."""
+    """Content of `detector.json` of an ensemble."""
 
     format: Literal["tsad-ensemble-1"]
 

@@ -78,7 +78,7 @@ class RollingMedianNormalization(Spec):
 
 
 class ScoringSpec(Spec):
-    """How errors become scores.
+    """Steps from errors of a model to scores: the section `scoring` of an experiment.
 
     A score depends on a fixed number of rows around it and on nothing else, not on how many rows were passed.
 

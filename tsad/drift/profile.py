@@ -25,7 +25,7 @@ State = Literal["expected", "drifted", "unknown"]
 
 
 class Profile(Spec):
-    """What a detector learned from looked like; no label is read.
+    """Distributions of the training rows of a detector and of its scores; no label is read.
 
     Attributes:
         format: Name of the file format.
@@ -98,7 +98,7 @@ def _first(error: OSError | ValidationError) -> str:
 
 
 class ColumnDrift(Spec):
-    """How one column stands to its reference.
+    """Drift of one column from its reference.
 
     Attributes:
         name: Name of the feature, or `score`.
@@ -124,7 +124,7 @@ class ColumnDrift(Spec):
 
 
 class Drift(Spec):
-    """What came of a comparison.
+    """Result of a comparison with the reference.
 
     Attributes:
         rows: Number of rows that were compared.

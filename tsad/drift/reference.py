@@ -1,4 +1,4 @@
-"""What rows looked like, column by column, and how far other rows may usually be from that.
+"""Reference distribution of rows, column by column, and the usual distance of other rows from it.
 
 Two samples are compared by the Kolmogorov-Smirnov distance: the largest difference between their shares of rows up to a value.
 Its p-value holds for independent rows, which those of a series are not: any hour of a night differs from a reference of
@@ -37,7 +37,7 @@ _EMPTY = 1e-4
 
 
 class Column(Spec):
-    """How one column of the reference was distributed.
+    """Distribution of one column of the reference.
 
     Attributes:
         name: Name of the feature.

@@ -1,4 +1,4 @@
-"""How sure a number is: bootstrap intervals of one series, and paired comparisons over many."""
+"""Uncertainty of metrics: bootstrap intervals of one series, and paired comparisons over many."""
 
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ from tsad.arrays import Flags, Floats
 
 BLOCKS = 50
 """Blocks that a series is cut into: long enough that what is in one says little of the next."""
+
+RESAMPLES, SEED = 500, 0
+"""Number of bootstrap resamples of an interval of a series, and their seed."""
 
 
 class Interval(NamedTuple):
@@ -31,7 +34,7 @@ class Interval(NamedTuple):
 
 
 class PairedDifference(NamedTuple):
-    """How two detectors differ on the same cases.
+    """Difference of two detectors on the same cases.
 
     Attributes:
         difference: Mean over cases of first minus second, with its bootstrap interval over cases.

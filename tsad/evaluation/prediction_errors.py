@@ -1,4 +1,4 @@
-"""How far predictions are from the rows: for a forecaster, its forecast error."""
+"""Errors of predictions against the rows: for a forecaster, its forecast error."""
 
 import numpy as np
 

@@ -14,7 +14,7 @@ from tsad.evaluation import rows as of
 from tsad.evaluation.rows import EvaluatedRows, Needs
 
 Use = Literal["headline", "table", "operation", "windows", "gate", "objective"]
-"""Where a metric is used: `headline` in every comparison of detectors; `table`, `operation` and `windows` in the tables of the
+"""Uses of a metric: `headline` in every comparison of detectors; `table`, `operation` and `windows` in the tables of the
 HTML report; `gate` in the comparison with the champion; `objective` as the labeled objective of a search."""
 
 GROUP_OF_RANKINGS, GROUP_OF_ORACLES, GROUP_OF_FLAGS = "order of the scores", "oracle", "flags"

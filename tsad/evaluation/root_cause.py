@@ -10,7 +10,7 @@ from tsad.arrays import Flags, Floats
 
 
 class RootCauseScores(NamedTuple):
-    """How well features are ranked, each figure from 0 to 1 and a mean over events.
+    """Quality of a ranking of features, each figure from 0 to 1 and a mean over events.
 
     Attributes:
         hit_rate_100: `hit_rate` at 100 %.

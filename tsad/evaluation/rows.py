@@ -32,7 +32,7 @@ Needs = Literal[
     "window ranking",
     "window detection",
 ]
-"""What a metric needs: nothing but `rows`; a row with a `flag`; `labels`; scores and labels of both classes (`ranking`); flags
+"""Needs of a metric: nothing but `rows`; a row with a `flag`; `labels`; scores and labels of both classes (`ranking`); flags
 and an anomalous row (`detection`), the flags chosen without labels of these rows (`deployable`); flags and labels
 (`alarms`); a whole window of labeled rows (`windows`), windows of both classes (`window ranking`), flags and an anomalous
 window (`window detection`)."""

@@ -1,4 +1,4 @@
-"""How much each feature counts in an error term: all the same, or by its own running error."""
+"""Weights of the features in an error term: all the same, or by its own running error."""
 
 from abc import abstractmethod
 from typing import ClassVar, Literal

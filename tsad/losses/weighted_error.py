@@ -1,4 +1,4 @@
-"""What error terms have in common: each feature counts with a weight of its own."""
+"""Base of the error terms: each feature counts with a weight of its own."""
 
 from abc import abstractmethod
 from typing import Annotated, Any

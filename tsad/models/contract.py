@@ -1,4 +1,4 @@
-"""What every model is: a module that gives a prediction of the last steps of each window."""
+"""Interface of models: a module that predicts the last steps of each window."""
 
 from abc import abstractmethod
 from typing import NamedTuple

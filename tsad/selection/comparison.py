@@ -11,15 +11,20 @@ from tsad.data.dataset import DataSet
 from tsad.data.split import Parts, SplitSpec, split
 from tsad.detector.detector import Detector
 from tsad.errors import DataError
-from tsad.evaluation.intervals import Interval, block_weights, interval, paired_difference, resampled_pr_auc
+from tsad.evaluation.intervals import (
+    RESAMPLES,
+    SEED,
+    Interval,
+    block_weights,
+    interval,
+    paired_difference,
+    resampled_pr_auc,
+)
 from tsad.evaluation.registry import GateMetric
 from tsad.evaluation.report import evaluate
 from tsad.provenance import LabelsUsed
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import Spec
-
-RESAMPLES, SEED = 500, 0
-"""Number of bootstrap resamples of an interval, and their seed."""
 
 
 class GateSpec(Spec):

@@ -21,7 +21,7 @@ from tsad.spec import Spec, write_yaml
 
 
 class EnsembleSpec(Spec):
-    """Which trials form an ensemble: the best one, then the next best ones whose scores differ enough from those before.
+    """Choice of the members of an ensemble: the best trial, then the next best whose scores differ enough from those before.
 
     Attributes:
         size: Largest number of members.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tsad.experiment import ExperimentConfig
 
 State = Literal["finished", "stopped", "failed"]
-"""How a trial ended: it trained to its end, was stopped early (its value is that of a rung, or None), or raised an error."""
+"""State of a trial at its end: it trained fully, was stopped early (its value is that of a rung, or None), or raised an error."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Dependencies:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much the service takes on.
+    """Limits of the service.
 
     Attributes:
         rows: Largest number of rows of a request.

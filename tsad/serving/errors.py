@@ -1,4 +1,4 @@
-"""What the service answers when it will not do what was asked: a status, a code and one sentence, never a trace."""
+"""Errors of the service: a status, a code and one sentence, never a trace."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ DESCRIBED: dict[int | str, dict[str, Any]] = {
     status: {"description": what, "content": {"application/json": {"schema": _SCHEMA}}}
     for status, what in {"4XX": "What is wrong with the request.", "5XX": "Too busy, too slow, or broken."}.items()
 }
-"""How OpenAPI describes errors."""
+"""Errors as OpenAPI describes them."""
 
 _LONGEST = 1000
 

@@ -31,7 +31,7 @@ _KEPT = 50
 
 @dataclass(frozen=True, eq=False)
 class JobRunner:
-    """How a search is run.
+    """Resources of a search.
 
     Attributes:
         words: Words of the command, which is run in the folder of the job, where `space.yaml` lies.
@@ -46,7 +46,7 @@ class JobRunner:
 
 @dataclass(frozen=True, eq=False)
 class JobSpec:
-    """What a job is to do.
+    """Task of a job.
 
     Attributes:
         kind: For people: `search` or `train_predict`.
@@ -89,7 +89,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobLimits:
-    """How many jobs, how long.
+    """Limits of jobs.
 
     Attributes:
         queued: Jobs that may wait; more are refused.

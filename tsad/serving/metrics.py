@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, how long they took, rows, and the model in service."""
+"""Metrics for Prometheus: requests, their durations, rows, and the model in service."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What stands before every endpoint: who may ask, how much, how long; and what no answer may lack or show."""
+"""Middleware before every endpoint: authentication, limits, timeouts, and the headers of every answer."""
 
 import asyncio
 import hmac
@@ -32,7 +32,7 @@ _HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class SecurityPolicy:
-    """What the guard lets through.
+    """Limits of the guard.
 
     Attributes:
         hosts: Names the service may be called by, beside the loopback's; without ports, in any case.

@@ -44,7 +44,7 @@ def request_body(schemas: Mapping[str, Any], *, required: bool = True) -> dict[s
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """What came.
+    """Content of a request.
 
     Attributes:
         content: Bytes of the body.

@@ -31,7 +31,7 @@ SAMPLE, SYNTHETIC = "sample", "synthetic"
 
 @dataclass(frozen=True, eq=False)
 class ModelSource:
-    """Where a model came from.
+    """Source of a model.
 
     Attributes:
         uri: As it was asked for.
@@ -63,7 +63,7 @@ class ServedModel:
 
     @property
     def detector(self) -> Detector:
-        """What scores and flags now."""
+        """Detector that scores and flags now."""
         detector: Detector = self._model.detector
         return detector
 

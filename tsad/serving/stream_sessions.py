@@ -40,7 +40,7 @@ class NewStream(Spec):
 
 @dataclass(frozen=True)
 class StreamLimits:
-    """How many streams, how long.
+    """Limits of streams.
 
     Attributes:
         streams: Largest number of open streams.
@@ -55,7 +55,7 @@ class StreamLimits:
 
 @dataclass(eq=False)
 class StreamSession:
-    """Where a stream is held in turn.
+    """Session of one stream.
 
     Attributes:
         folder: Folder of its state.
@@ -86,7 +86,7 @@ class Streams:
 
     @property
     def open_streams(self) -> int:
-        """How many there are."""
+        """Returns the number of open streams."""
         return sum(1 for _ in self._folder.iterdir())
 
     @property

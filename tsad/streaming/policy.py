@@ -1,4 +1,4 @@
-"""What a stream does about rows that come late and rows that do not come, and how closely it repeats the batch."""
+"""Policy of a stream: late rows, missing rows, and how closely its scores equal those of the batch."""
 
 from typing import Literal, NamedTuple
 
@@ -14,7 +14,7 @@ from tsad.spec import Spec
 
 
 class RowPlan(NamedTuple):
-    """What becomes of the n rows of a push, of which k are kept.
+    """Plan for the n rows of a push, of which k are kept.
 
     Attributes:
         kept: (n,) True where a row is not dropped.
@@ -30,7 +30,7 @@ class RowPlan(NamedTuple):
 
 
 class StreamPolicy(Spec):
-    """What to do about time, and how closely to repeat the batch.
+    """Policy for times, and for how closely scores equal those of the batch.
 
     Without `step_seconds` times are looked at for their order only, and may be left out. With it each row needs one. A row
     that comes more than 1 + tolerance steps after the one before follows a gap; one that comes early is simply the next row.

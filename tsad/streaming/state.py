@@ -1,4 +1,4 @@
-"""Where scorers stand in a segment: frozen values that walk on from row to row, as thresholds do."""
+"""States of scorers within a segment: frozen values that advance from row to row, as thresholds do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

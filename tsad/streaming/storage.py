@@ -21,7 +21,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class Note(Spec):
-    """What stands beside the arrays of a stream.
+    """Description that is stored beside the arrays of a stream.
 
     Attributes:
         format: Name of the file format.

@@ -29,7 +29,7 @@ _REPEAT = -1
 
 @dataclass(frozen=True, eq=False)
 class ScoredRows:
-    """What has become final with one push: n rows, oldest first.
+    """Rows that became final with one push: n rows, oldest first.
 
     Attributes:
         rows: (n,) int64, their numbers, 0 for the first row of the stream; rows that were dropped have none.
@@ -68,7 +68,7 @@ class ScoredRows:
 
 @dataclass(frozen=True, eq=False)
 class _StreamState:
-    """Where a stream stands; a push makes a new one, so one that fails changes nothing.
+    """State of a stream; a push makes a new one, so one that fails changes nothing.
 
     Attributes:
         segment_state: State of the scorer in the present segment.

@@ -7,33 +7,28 @@ threshold, an oracle, .59. Where scores drift take ewma; where validation rows a
 and alarms must be rare, pot; where alarms are to be counted, conformal.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Union, get_args, get_type_hints
 
 from pydantic import Field
 
-from tsad.thresholds.best_f1 import BestF1Spec, BestF1Threshold
-from tsad.thresholds.conformal import ConformalSpec, ConformalThreshold
-from tsad.thresholds.deviation import SigmaSpec, SigmaThreshold
-from tsad.thresholds.ewma import EwmaSpec, EwmaThreshold
-from tsad.thresholds.mad import MadSpec, MadThreshold
-from tsad.thresholds.percentile import PercentileSpec, PercentileThreshold
-from tsad.thresholds.pot import PotSpec, PotThreshold
-from tsad.thresholds.threshold import GivenThreshold
+from tsad.thresholds.best_f1 import BestF1Spec
+from tsad.thresholds.conformal import ConformalSpec
+from tsad.thresholds.deviation import SigmaSpec
+from tsad.thresholds.ewma import EwmaSpec
+from tsad.thresholds.mad import MadSpec
+from tsad.thresholds.percentile import PercentileSpec
+from tsad.thresholds.pot import PotSpec
+from tsad.thresholds.threshold import GivenThreshold, Threshold
 
 ThresholdSpec = Annotated[
     PercentileSpec | SigmaSpec | MadSpec | PotSpec | EwmaSpec | ConformalSpec | BestF1Spec, Field(discriminator="kind")
 ]
-"""Every threshold that a YAML can name."""
+"""Every threshold that a YAML file can name."""
 
-FittedThreshold = Annotated[
-    PercentileThreshold
-    | SigmaThreshold
-    | MadThreshold
-    | PotThreshold
-    | EwmaThreshold
-    | ConformalThreshold
-    | BestF1Threshold
-    | GivenThreshold,
-    Field(discriminator="kind"),
-]
-"""What they come to, as a saved detector holds it; `given` replaces a fitted one by hand."""
+if TYPE_CHECKING:
+    FittedThreshold = Threshold
+else:
+    _specs = get_args(get_args(ThresholdSpec)[0])
+    _fitted = tuple(get_type_hints(spec.fit)["return"] for spec in _specs)
+    FittedThreshold = Annotated[Union[(*_fitted, GivenThreshold)], Field(discriminator="kind")]
+"""Every threshold that a saved detector can have: what the specs fit, and one that was given by hand."""

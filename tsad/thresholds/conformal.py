@@ -84,7 +84,7 @@ class ConformalThreshold(Threshold):
 
     @property
     def method(self) -> str:
-        """How many false alarms, among how many rows."""
+        """Rate of false alarms, and number of rows."""
         return f"conformal, false discovery rate {self.spec.rate:g} in {self.spec.block} rows"
 
     def advance(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:

@@ -53,7 +53,7 @@ class SigmaThreshold(FixedThreshold):
 
     @property
     def method(self) -> str:
-        """How many deviations."""
+        """Number of deviations."""
         return f"mean + {self.spec.factor:g} sigma"
 
     def _updated(self, values: NDArray[np.float64]) -> Self:

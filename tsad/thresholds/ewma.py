@@ -43,7 +43,7 @@ class EwmaSpec(Spec):
 
 
 class EwmaThreshold(Threshold):
-    """Where mean and variance stand.
+    """State of the moving mean and variance.
 
     `update` takes every score in, flagged or not, and forgets as rows do.
 
@@ -62,7 +62,7 @@ class EwmaThreshold(Threshold):
 
     @property
     def method(self) -> str:
-        """How many deviations, and over how many rows."""
+        """Number of deviations, and of rows."""
         return f"moving mean + {self.spec.factor:g} sigma, span {self.spec.span:g}"
 
     def advance(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:

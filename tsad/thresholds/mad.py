@@ -61,7 +61,7 @@ class MadThreshold(FixedThreshold):
 
     @property
     def method(self) -> str:
-        """How many deviations, and of which kind."""
+        """Number and kind of deviations."""
         return f"median + {self.spec.factor:g} {'mean deviations (MAD is 0)' if self.stand_in else 'MAD'}"
 
     def _updated(self, values: NDArray[np.float64]) -> Self:

@@ -11,7 +11,7 @@ from tsad.thresholds.sample import Sample
 from tsad.thresholds.threshold import FixedThreshold, scored
 
 PERCENTILES = (80.0, 82.5, 85.0, 87.5, 90.0, 92.5, 95.0, 96.0, 97.0, 98.0, 99.0, 99.5, 99.9)
-"""What `sweep_percentiles` looks at."""
+"""Percentiles that `sweep_percentiles` tries."""
 
 
 class PercentileSpec(Spec):
@@ -51,7 +51,7 @@ class PercentileThreshold(FixedThreshold):
 
     @property
     def method(self) -> str:
-        """Which percentile."""
+        """Name of the percentile."""
         return f"percentile {self.spec.percentile:g}"
 
     def _updated(self, values: NDArray[np.float64]) -> Self:

@@ -91,7 +91,7 @@ class PotThreshold(FixedThreshold):
 
     @property
     def method(self) -> str:
-        """How rare, and above what the tail was fitted."""
+        """Risk, and where the tail begins."""
         return f"peaks over quantile {self.spec.quantile:g}, risk {self.spec.risk:g}"
 
     def _updated(self, values: NDArray[np.float64]) -> Self:

@@ -1,4 +1,4 @@
-"""What a fitted threshold is: it says of every row how high its score may be."""
+"""Interface of fitted thresholds: each gives the highest normal score of every row."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, Self
@@ -30,7 +30,7 @@ class Threshold(Spec, ABC):
     @property
     @abstractmethod
     def method(self) -> str:
-        """What fitted it, for people: "percentile 95"."""
+        """Description of the rule, for people: "percentile 95"."""
 
     @abstractmethod
     def advance(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Self]:
@@ -83,7 +83,7 @@ class GivenThreshold(FixedThreshold):
 
     @property
     def method(self) -> str:
-        """Says so."""
+        """Description of the rule."""
         return "given"
 
     def _updated(self, values: NDArray[np.float64]) -> Self:

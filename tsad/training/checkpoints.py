@@ -49,7 +49,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training keeps what it has reached.
+    """Folder of the checkpoints of a training.
 
     Attributes:
         folder: Holds the weights of the best and the last epoch and the state to resume from, all up to date.

@@ -20,7 +20,7 @@ from tsad.windows import Windows
 
 
 class TrainingSpec(Spec):
-    """How long and how fast a model is trained.
+    """Length, speed and optimizer of a training: the section `training` of an experiment.
 
     Attributes:
         epochs: Largest number of passes over the training windows; 0 leaves the model untrained.

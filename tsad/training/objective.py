@@ -40,7 +40,7 @@ class ObjectiveSpec(Spec):
 
 
 class Terms(Protocol):
-    """What a trainable is judged by."""
+    """Losses of a trainable module on a batch."""
 
     def __call__(self, windows: Tensor, generator: Generator, progress: float = 1.0) -> dict[str, Tensor]:
         """Returns weighted losses by name of (B, L, F) windows; their sum is to be made small.

@@ -44,7 +44,7 @@ The name is next to the candidate because Ray Tune asks for it while a placehold
 
 @dataclass(frozen=True)
 class _WorkerSettings:
-    """What every worker of a search needs to know, whatever its candidate.
+    """Inputs that all workers of a search share.
 
     Attributes:
         maximize: Objective that evaluations compute.

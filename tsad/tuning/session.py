@@ -13,7 +13,7 @@ from tsad.tuning.journal import EndedEvent, Journal, ProposedEvent
 
 
 class TrialListener(Protocol):
-    """What follows the trials of a search, such as a recorder or a progress bar; called on the driver, in the order of events."""
+    """Observer of the trials of a search, such as a recorder or a progress bar; called on the driver, in the order of events."""
 
     def on_started(self, candidate: Candidate) -> None:
         """Learns that a trial starts; once more for a trial that was running when its search was interrupted."""

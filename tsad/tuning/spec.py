@@ -80,7 +80,7 @@ class PbtSpec(Spec):
 
 
 class SearchSpec(Spec):
-    """How a search space is explored: the section `search` of a search space file.
+    """Settings of a search: the section `search` of a search space file.
 
     Attributes:
         trials: Largest number of candidates to try; null tries all of them, which only the grid can count.

@@ -1,4 +1,4 @@
-"""What a worker reports of its trial to the driver, and the plain mapping that Ray Tune carries between them."""
+"""Report of a worker about its trial to the driver, and the plain mapping that Ray Tune carries between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TrialReport:
-    """What a worker reports after an epoch, and once more at the end of its trial.
+    """Report of a worker after an epoch, and once more at the end of its trial.
 
     Attributes:
         epoch: Number of trained epochs.

@@ -53,7 +53,7 @@ class CheckResult:
 
     @property
     def error(self) -> DataError | None:
-        """Why no experiment can run on the file as it is; None if one can."""
+        """Reason why no experiment can run on the file as it is; None if one can."""
         if not self.ready:
             return DataError(
                 f"{self.path}: {len(self.issues)} problems stand in the way of an experiment; they are named above"

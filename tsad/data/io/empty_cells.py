@@ -18,7 +18,7 @@ from tsad.spec import Spec
 
 
 class EmptyCellOptions(Spec):
-    """How empty cells are treated, in each segment by itself.
+    """Treatment of empty cells, in each segment by itself.
 
     Attributes:
         missing: `error`; `ffill` repeats the last value above; `interpolate` draws a line between the values above and below,

@@ -71,7 +71,7 @@ class ResampleSpec(Spec):
 
 
 class OrderOptions(Spec):
-    """How rows are treated whose times do not ascend step by step.
+    """Treatment of rows whose times do not ascend step by step.
 
     Attributes:
         unsorted: Treatment of rows earlier than the row above: `error`, or `sort` all rows.

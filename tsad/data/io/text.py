@@ -30,7 +30,7 @@ Encoding = Literal["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp12
 
 
 class TextOptions(Spec):
-    """How the text of a CSV file is written; a Parquet file contains that itself.
+    """Text format of a CSV file; a Parquet file contains its own.
 
     Attributes:
         separator: Character between two cells; if null, the one of tab, ; | and comma that most lines have equally often.
@@ -54,7 +54,7 @@ class TextOptions(Spec):
 
 @dataclass(frozen=True)
 class Layout:
-    """How the text of one file is written, with nothing left open.
+    """Text format of one file, with every option known.
 
     Attributes:
         encoding: Name of the encoding in Python.

@@ -22,7 +22,7 @@ _OFFSET = r"(?:Z|UTC|[+-]\d\d:?\d\d)$"
 
 
 class TimeOptions(Spec):
-    """How the times of rows are written.
+    """Format of the times of rows.
 
     Attributes:
         time: Name of the column of times, which must ascend; null for rows without times.

@@ -1,4 +1,4 @@
-"""What `tsad download` has to know of a published data set."""
+"""Description of a published data set for `tsad download`."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Publication:
-    """Where others publish a data set, and which of their files belong to it.
+    """Address of a published data set, and the files that belong to it.
 
     Attributes:
         name: Name of the data set in `tsad download NAME` and in `data: {kind: NAME}`.

@@ -14,4 +14,4 @@ PublishedSpec = smd.SmdSpec | cicddos2019.CicDdos2019Spec
 """Every published data set that a YAML can name."""
 
 PUBLICATIONS: Mapping[str, Publication] = {spec.publication.name: spec.publication for spec in get_args(PublishedSpec)}
-"""What `tsad download` knows, by name."""
+"""Published data sets that `tsad download` gets, by name."""

@@ -90,7 +90,7 @@ class Shades:
 
 
 class Detections:
-    """What is drawn of a scored series: features, scores, thresholds and flags of consecutive rows.
+    """Data for the picture of a scored series: features, scores, thresholds and flags of consecutive rows.
 
     Args:
         features: Names of those that may be drawn.

@@ -1,4 +1,4 @@
-"""What all pictures share: size, colors, shades, and how a long series is thinned."""
+"""Style that all pictures share: size, colors, shades, and thinning of a long series."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -12,7 +12,7 @@ from tsad.windows import Windows
 
 
 class PcaErrorSpec(Spec):
-    """What the first principal components of the rows leave unexplained (Shyu et al. 2003).
+    """Squared error that the first principal components of the rows leave unexplained (Shyu et al. 2003).
 
     Attributes:
         components: Axes kept, at most F.

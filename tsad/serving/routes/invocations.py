@@ -25,7 +25,7 @@ _SPLIT = {
 _SCHEMA = {"type": "object", "properties": {"dataframe_split": _SPLIT, "params": {"type": "object"}}}
 
 _REPEATS = ("Failed to predict data ", "Failed to enforce schema of data ")
-"""How messages begin that repeat the rows before they come to the point."""
+"""First words of messages that repeat the rows before they come to the point."""
 
 
 def mlflow_routes(served: ServedModel, workers: ScoringExecutor) -> APIRouter:

@@ -64,7 +64,7 @@ def job_routes(jobs: Jobs) -> APIRouter:
 
     @router.get("/{number}")
     async def describe(number: str) -> Any:
-        """How far a job is, and its result."""
+        """Returns the progress of a job, and its result."""
         return await asyncio.to_thread(jobs.described, jobs.find(number))
 
     @router.delete("/{number}")

@@ -46,7 +46,7 @@ def stream_routes(
 
     @router.get("/{number}")
     async def describe(number: str) -> Any:
-        """How many rows a stream has, and its policy."""
+        """Returns the number of rows of a stream, and its policy."""
         async with streams.filled(number) as session:
             return await asyncio.to_thread(streams.describe, session)
 

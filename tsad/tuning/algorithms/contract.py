@@ -1,4 +1,4 @@
-"""What every search algorithm does: propose candidates, and learn from their results."""
+"""Interface of search algorithms: they propose candidates and learn from their results."""
 
 from collections.abc import Callable
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""What evolutionary search algorithms share: an evenly spread first generation, and mutation."""
+"""Steps that evolutionary search algorithms share: an evenly spread first generation, and mutation."""
 
 from typing import Any
 
