@@ -79,7 +79,8 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
 
     Attributes:
         path: Path of the CSV or Parquet file, relative to the working folder.
-        test_path: Path of the file of the test rows; if null, the last `test_ratio` of the rows of `path` are the test rows.
+        test_path: Path of the file of the test rows, which alone must have the column of labels; if null, the last `test_ratio`
+            of the rows of `path` are the test rows.
         test_ratio: Fraction of the rows of `path` that become test rows if there is no `test_path`, between 0 and 1.
     """
 
@@ -103,6 +104,11 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
         """Returns the file, or the training file and the test file."""
         return (self.path,) if self.test_path is None else (self.path, self.test_path)
 
+    @property
+    def _labeled(self) -> Path:
+        """File that must have the column of labels: that of the test rows."""
+        return self.test_path or self.path
+
     def inspect(self) -> Inspection:
         """Returns the data set, or every issue that prevents one, where `load` raises the first."""
         issues = Issues(str(self.path))
@@ -119,6 +125,8 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
         table = read_columns(Path(issues.source), self, issues)
         if not len(table):
             issues.fail("has no rows below its first line", advice="give a file with rows")
+        if self.label is not None and self.label not in table.columns and issues.source != str(self._labeled):
+            return self.model_copy(update={"label": None})._rows(issues)
         features = self._features(table, issues)
         rows = FileRows(
             cells=read_values(table, features, self.empty, issues),
