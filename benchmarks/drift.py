@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.drift import Drift, Profile, drift
-from tsad.experiment import ExperimentConfig, Outcome, run
+from tsad.experiment import Outcome, run
 from tsad.spec import parse
 from tsad.workflows.context import open_context
 

@@ -13,10 +13,11 @@ import pandas as pd
 import torch
 
 from tsad.assessment.artifacts import DETECTOR, metrics, write_results
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
 from tsad.detector.ensemble import Ensemble
-from tsad.experiment import ExperimentConfig, Outcome, conclude, run
+from tsad.experiment import Outcome, conclude, run
 from tsad.selection.trial import fingerprint
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.tags import provenance_tags

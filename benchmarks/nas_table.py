@@ -21,8 +21,9 @@ import pandas as pd
 import torch
 
 from tsad.assessment.artifacts import metrics
+from tsad.config import ExperimentConfig
 from tsad.evaluation.registry import HEADLINES
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.selection.objective import LabelFreeSpec, ValidationErrorSpec
 from tsad.spec import flatten, parse
 from tsad.tuning.algorithms.grid import combinations

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from logged_searches import SPACES, searched, trials
 
-from tsad.experiment import ExperimentConfig, run
+from tsad.config import ExperimentConfig
+from tsad.experiment import run
 from tsad.selection.objective import MaximizeSpec
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.spec import read_search

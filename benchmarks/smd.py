@@ -22,8 +22,8 @@ import pandas as pd
 from logged_runs import Average, add_options, complete
 
 from tsad.assessment.baselines import BASELINES, baseline
+from tsad.config import ExperimentConfig
 from tsad.evaluation.intervals import paired_difference
-from tsad.experiment import ExperimentConfig
 from tsad.spec import parse_overrides
 from tsad.workflows.context import open_context
 from tsad.workflows.inputs import read_experiment

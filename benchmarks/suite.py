@@ -22,12 +22,13 @@ import numpy as np
 import pandas as pd
 from smd import MACHINES
 
+from tsad.config import ExperimentConfig
 from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import pr_auc
 from tsad.evaluation.volume import volume_under_surface
-from tsad.experiment import ExperimentConfig, Outcome, run
+from tsad.experiment import Outcome, run
 from tsad.lengths import Lengths, lengths
 from tsad.selection.objective import LabelFreeSpec, ValidationErrorSpec
 from tsad.spec import Spec, parse, put

@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 from logged_runs import complete, fetch
 
+from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.evaluation.report import evaluate
-from tsad.experiment import ExperimentConfig
 from tsad.windows import cut
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.inputs import read_experiment

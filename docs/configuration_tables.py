@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 from tsad.tuning.spec import SearchSpec
 
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

@@ -11,8 +11,8 @@ import torch
 
 from tests.examples import sensors
 from tsad.cli import main
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
-from tsad.experiment import ExperimentConfig
 from tsad.series import Series
 from tsad.spec import parse
 

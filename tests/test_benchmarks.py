@@ -11,10 +11,11 @@ import torch
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import kind_of, members
 from tsad.assessment.baselines import BASELINES
+from tsad.config import ExperimentConfig
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.data.split import split
 from tsad.detector.ensemble import Ensemble
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.models import ModelSpec
 from tsad.spec import parse, put
 

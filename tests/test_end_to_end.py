@@ -18,10 +18,10 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.processes import REPOSITORY, answers, environment, free_port, ran, running
+from tsad.config import ExperimentConfig
 from tsad.data.sets.smd import SmdSpec
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
-from tsad.experiment import ExperimentConfig
 from tsad.models.contract import ClosedFormModel
 from tsad.provenance import Provenance
 from tsad.spec import flatten, parse, read_yaml

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.examples import from_defaults, members
+from tsad.config import ExperimentConfig
 from tsad.errors import DataError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.models import ModelSpec
 from tsad.series import Series
 from tsad.spec import parse, put

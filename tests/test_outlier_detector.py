@@ -9,10 +9,11 @@ from sklearn.preprocessing import RobustScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from tests.examples import from_defaults, members, sensors
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, SpecError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.models import ModelSpec
 from tsad.outlier_detector import OutlierDetector
 from tsad.series import Series

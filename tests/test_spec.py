@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from tsad.config import ExperimentConfig
 from tsad.errors import SpecError
-from tsad.experiment import ExperimentConfig
 from tsad.spec import Spec, flatten, parse, parse_overrides, put, read_yaml, write_yaml
 
 

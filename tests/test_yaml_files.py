@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 from tsad.spec import parse, put, read_yaml
+from tsad.workflows.inputs import read_experiment
 
 REPOSITORY = Path(__file__).parents[1]
 EXPERIMENTS = sorted((REPOSITORY / "experiments").rglob("*.y*ml"))
@@ -19,7 +20,7 @@ def test_there_are_experiments():
 
 @every_experiment
 def test_an_experiment_parses(path):
-    parse(ExperimentConfig, read_yaml(path), path.name)
+    read_experiment(path)
 
 
 @every_experiment
@@ -30,8 +31,8 @@ def test_the_first_line_is_the_command_that_runs_it(path):
 
 @every_experiment
 def test_the_gap_is_wide_enough_for_the_window(path):
-    experiment = parse(ExperimentConfig, read_yaml(path), path.name)
-    assert experiment.split.gap >= experiment.window.length
+    experiment = read_experiment(path)
+    assert experiment.split.gap > experiment.lookback
 
 
 @every_experiment

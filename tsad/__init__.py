@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tsad.config import ExperimentConfig
     from tsad.detector.detector import Detector
     from tsad.errors import DataError, DetectorError, SpecError, TrainingError, TsadError
-    from tsad.experiment import ExperimentConfig
     from tsad.outlier_detector import OutlierDetector
     from tsad.series import Series
     from tsad.streaming import Stream
@@ -39,7 +39,7 @@ _MODULES = {
     "DataError": "errors",
     "Detector": "detector.detector",
     "DetectorError": "errors",
-    "ExperimentConfig": "experiment",
+    "ExperimentConfig": "config",
     "OutlierDetector": "outlier_detector",
     "SearchConfig": "tuning.spec",
     "Series": "series",

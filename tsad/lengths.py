@@ -1,25 +1,17 @@
-"""Lengths that follow from the rows: how long a window, a smoothing and a normalization are where a config says `auto`."""
+"""Numbers that follow from the rows: what `auto` stands for in the lengths and sizes of a config."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from typing import Any
 
 from tsad.data.dataset import DataSet
+from tsad.detector.scoring import RollingMedianNormalization
 from tsad.series import Series
+from tsad.windows import WindowSpec
 
-AUTO = 0
-"""Value of a length that is still to be derived from the rows; YAML says `auto`."""
-
-AutoLength = Annotated[
-    int,
-    BeforeValidator(lambda value: AUTO if value == "auto" else value),
-    PlainSerializer(lambda value: "auto" if value == AUTO else value),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "auto"}]}),
-]
-"""A number of rows, or `auto`."""
+AUTO = "auto"
+"""Word in YAML in place of a number that follows from the rows."""
 
 WINDOWS = (64, 32, 16, 8)
 """Windows that `auto` chooses from, the longest first; multi-scale models halve them up to three times."""
@@ -42,11 +34,13 @@ class Lengths:
         window: Length of a window.
         smoothing: Number of scores that are averaged.
         normalization: Number of earlier scores that a score is compared with; None where the rows are too few for one.
+        features: Number of features.
     """
 
     window: int
     smoothing: int
     normalization: int | None
+    features: int
 
     def __str__(self) -> str:
         compared = "no normalization, for which the rows are too few"
@@ -71,7 +65,8 @@ def lengths(data: DataSet) -> Lengths:
     day = USUAL_DAY if data.step_seconds is None else round(DAY_SECONDS / data.step_seconds)
     longest = min(trained, len(data.test), segment) // ROWS_PER_NORMALIZATION
     normalization = min(max(day, 4 * window), longest)
-    return Lengths(window, SMOOTHING[window], normalization if normalization >= 4 * window else None)
+    fits = normalization >= 4 * window
+    return Lengths(window, SMOOTHING[window], normalization if fits else None, len(data.train.features))
 
 
 def _usual_segment(series: Series) -> int:
@@ -83,3 +78,97 @@ def _usual_segment(series: Series) -> int:
         if 2 * rows >= len(series):
             return size
     return 0
+
+
+PLACEHOLDER = Lengths(window=64, smoothing=10, normalization=USUAL_DAY, features=8)
+"""Lengths with which a config is checked before its rows are read."""
+
+
+def has_auto(values: Any) -> bool:
+    """Returns whether plain values say `auto` anywhere."""
+    if isinstance(values, Mapping):
+        return any(map(has_auto, values.values()))
+    return any(map(has_auto, values)) if isinstance(values, list | tuple) else bool(values == AUTO)
+
+
+def filled(values: Mapping[str, Any], size: Lengths) -> dict[str, Any]:
+    """Returns the plain values of an experiment or of a search space with numbers in place of `auto`.
+
+    `auto` may stand for `window.length`, `smooth.length` and `normalization.length`; for `components`, `row_components` and
+    `halvings` of the linear models, which must not explain all that a window holds; and for `split.gap`, the rows that the
+    longest score of all looks at. A rolling normalization that the rows are too few for becomes none; members that are
+    equal then count once.
+
+    Args:
+        values: Plain values, with choices and ranges in a search space.
+        size: Lengths that suit the rows.
+    """
+    result: dict[str, Any] = _filled(values, size, ())
+    if isinstance(members := result.get("members"), list):
+        result["members"] = [member for index, member in enumerate(members) if member not in members[:index]]
+    split = result.get("split")
+    if isinstance(split, Mapping) and split.get("gap") == AUTO:
+        result["split"] = {**split, "gap": reach(result)}
+    return result
+
+
+def _filled(node: Any, size: Lengths, path: tuple[str, ...]) -> Any:
+    """Returns a node at a path of keys, those of choices left out."""
+    if isinstance(node, Mapping):
+        if path[-1:] == ("normalization",) and node.get("length") == AUTO and size.normalization is None:
+            return {"kind": "none"}
+        return {name: _filled(child, size, path if name == "choice" else (*path, name)) for name, child in node.items()}
+    if isinstance(node, list | tuple):
+        return [_filled(child, size, path) for child in node]
+    return _number(size, path) if node == AUTO else node
+
+
+def _number(size: Lengths, path: tuple[str, ...]) -> Any:
+    """Returns the number that `auto` stands for at a path; `auto` itself where it stands for none, or not yet."""
+    values = size.window * size.features
+    numbers: dict[tuple[str, ...], int | None] = {
+        ("window", "length"): size.window,
+        ("smooth", "length"): size.smoothing,
+        ("normalization", "length"): size.normalization,
+        ("model", "components"): max(1, min(16, values // 4)),
+        ("model", "row_components"): max(1, min(2, size.features // 2)),
+        ("model", "halvings"): max(0, size.window.bit_length() - 4),  # eight rows are the shortest window
+    }
+    return numbers.get(path[-2:], AUTO)
+
+
+def reach(values: Mapping[str, Any]) -> int:
+    """Returns how many rows the longest score of an experiment or of a search space looks at: the last row included.
+
+    Args:
+        values: Plain values without `auto` lengths; of a search space, the longest options of its sections are added up.
+    """
+    if "members" in values:
+        return max(map(reach, values["members"]))
+    window = max(_lengths(values, "window"), default=WindowSpec().length)
+    smoothing = max(_lengths(values, "smooth"), default=1)
+    return window + smoothing - 1 + max(_lengths(values, "normalization"), default=0)
+
+
+def _lengths(node: Any, role: str, *, inside: bool = False) -> list[int]:
+    """Returns every `length` of the sections of a role."""
+    if isinstance(node, list | tuple):
+        return [length for child in node for length in _lengths(child, role, inside=inside)]
+    if not isinstance(node, Mapping):
+        return []
+    lengths_there: list[int] = []
+    if inside and node.get("kind") == "rolling_median" and "length" not in node:
+        lengths_there.append(RollingMedianNormalization(kind="rolling_median").length)
+    for name, child in node.items():
+        if inside and name == "length":
+            lengths_there += _numbers(child)
+        else:
+            lengths_there += _lengths(child, role, inside=inside or name == role)
+    return lengths_there
+
+
+def _numbers(node: Any) -> list[int]:
+    """Returns a number, or those of a choice or range."""
+    if isinstance(node, Mapping):
+        return [int(number) for name in ("choice", "range") for number in node.get(name, ())]
+    return [int(node)]

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tsad.detector.scoring import lookback
-from tsad.experiment import DetectorSpec, fit_detector
+from tsad.config import DetectorSpec
+from tsad.fitting import fit_detector
 from tsad.series import Series
 from tsad.spec import parse
 
@@ -91,7 +91,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """
         spec = parse(DetectorSpec, self._sections(), type(self).__name__)
         rows = self._series(X, reset=True)
-        self.detector_ = fit_detector(spec, *_cut(rows, self.validation, lookback(spec.scoring, spec.window.length)))
+        self.detector_ = fit_detector(spec, *_cut(rows, self.validation, spec.lookback))
         self.offset_ = -float(self.detector_.threshold.per_row(np.array([np.nan]))[0])
         return self
 

@@ -70,10 +70,12 @@ _PURPOSES = {"training": "in training", "threshold": "in the threshold", "select
 
 
 DECIDING = (
+    "config.py",
     "data",
     "detector",
     "evaluation",
     "experiment.py",
+    "fitting.py",
     "losses",
     "masking.py",
     "models",

@@ -16,12 +16,13 @@ from tsad.assessment.artifacts import (
 )
 from tsad.assessment.assessment import assess, assess_scores
 from tsad.assessment.baselines import BASELINES
+from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.evaluation.registry import HEADLINES, column_name
 from tsad.evaluation.report import Report
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.spec import parse, read_yaml
 
 VALUES = {

@@ -8,10 +8,11 @@ from sklearn.metrics import average_precision_score
 import tsad.assessment.assessment
 from tsad.assessment.assessment import Gain, assess, assess_scores
 from tsad.assessment.baselines import BASELINES, UNTRAINED, run_baselines
+from tsad.config import ExperimentConfig
 from tsad.evaluation.anomaly_types import by_anomaly_type
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.root_cause import root_cause
-from tsad.experiment import ExperimentConfig, report, run
+from tsad.experiment import report, run
 from tsad.provenance import Provenance
 from tsad.spec import parse, put
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from tsad.assessment.baselines import BASELINES, UNTRAINED, baseline, run_baselines, untrained
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.spec import parse
 
 VALUES = {

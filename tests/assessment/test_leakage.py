@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tests.examples import detector_of, from_defaults, members, sensors
 from tests.test_experiment import changed
 from tsad.assessment.leakage import Overlap, future_shuffle, labels_unread, overlap, permuted_labels
+from tsad.config import ExperimentConfig
 from tsad.detector.scoring import MeanSmoothing, Scores, ScoringSpec
 from tsad.evaluation.pointwise import pr_auc
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.models import ModelSpec
 from tsad.provenance import Provenance
 from tsad.series import Series, runs

@@ -12,7 +12,7 @@ import yaml
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 import tsad
 from tests.docs.pages import BLOCKS, each
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 from tsad.spec import parse, read_yaml
 from tsad.tuning.spec import SearchSpec, read_search
 

@@ -10,7 +10,7 @@ import pytest
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.docs.pages import BLOCKS, PAGES, REPOSITORY, blocks, commands_of, spans_of
 from tsad.cli import cli
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 from tsad.spec import parse, parse_overrides, put, read_yaml
 from tsad.tuning.spec import read_search
 

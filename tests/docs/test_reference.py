@@ -9,8 +9,8 @@ import pytest
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, generated, spans_of
 from tests.test_architecture import ROWS
 from tsad.cli import cli
+from tsad.config import ExperimentConfig
 from tsad.evaluation.registry import METRICS
-from tsad.experiment import ExperimentConfig
 from tsad.settings import Settings
 from tsad.tuning.spec import SearchSpec
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import RootCause
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.evaluation.root_cause import RootCauseScores, hit_rate, root_cause, top_hit
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.spec import parse
 
 FEATURES = tuple("abcde")

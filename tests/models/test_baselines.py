@@ -8,7 +8,8 @@ from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 
-from tsad.experiment import ExperimentConfig, run
+from tsad.config import ExperimentConfig
+from tsad.experiment import run
 from tsad.models.baselines.autoregressive import AutoregressiveRidgeSpec
 from tsad.models.baselines.chance import ConstantSpec, RandomSpec
 from tsad.models.baselines.isolation_forest import IsolationForestSpec

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from tests.examples import sensors
+from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.models.baselines.multiscale import MultiscaleLinearSpec
 from tsad.models.baselines.principal import PrincipalModel
 from tsad.series import Series

@@ -8,7 +8,8 @@ import pytest
 from tests.registry.logged import EXPERIMENT, NAME, Logged
 from tests.stores import clear_environment, opened
 from tsad.assessment.artifacts import DETECTOR
-from tsad.experiment import ExperimentConfig, run
+from tsad.config import ExperimentConfig
+from tsad.experiment import run
 from tsad.registry.aliases import promote
 from tsad.registry.log import log_detector
 from tsad.registry.register import register

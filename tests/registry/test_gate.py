@@ -10,9 +10,10 @@ from mlflow import MlflowClient
 
 from tests.stores import clear_environment, opened
 from tsad.assessment.artifacts import DETECTOR
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.registry.aliases import champion, promote, set_challenger
 from tsad.registry.gate import Decision, GateInputs
 from tsad.selection.champion_files import ChampionFiles

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from tests.examples import detector_of, sensors
+from tsad.config import ExperimentConfig
 from tsad.data.split import SplitSpec
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import ScoringSpec
 from tsad.errors import DataError, SpecError
 from tsad.evaluation.pointwise import pr_auc
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.models.baselines.l2 import L2Spec
 from tsad.selection.comparison import Comparison, GateSpec, compare
 from tsad.selection.objective import LabelFreeSpec

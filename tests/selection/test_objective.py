@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from tests.examples import from_defaults, members
+from tsad.config import ExperimentConfig
 from tsad.detector.scoring import Scores
 from tsad.errors import DataError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.selection import objective
 from tsad.selection.objective import LabeledSpec, LabelFreeSpec, MaximizeSpec, ValidationErrorSpec, other_values
 from tsad.spec import parse, put

@@ -6,12 +6,13 @@ from scipy.stats import spearmanr
 
 from tsad.assessment.artifacts import metrics, write_results
 from tsad.assessment.assessment import assess
+from tsad.config import ExperimentConfig
 from tsad.data.split import split
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.evaluation.pointwise import pr_auc
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.selection.ensemble import EnsembleRecord, EnsembleSpec, build_ensemble, choose_members, write_ensemble
 from tsad.selection.objective import LabeledSpec, LabelFreeSpec, ValidationErrorSpec
 from tsad.selection.trial import Candidate, Trial

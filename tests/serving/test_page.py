@@ -15,9 +15,10 @@ from tests.browsers import launched
 from tests.processes import PYTHON, free_port, running
 from tests.stores import clear_environment, opened
 from tsad.assessment.artifacts import DETECTOR
+from tsad.config import ExperimentConfig
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.drift import Profile
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.registry.log import log_detector
 from tsad.registry.register import register
 from tsad.spec import parse

@@ -9,10 +9,11 @@ import yaml
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.serving.services import saved_detector
+from tsad.config import ExperimentConfig
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.data.split import SplitSpec, split
 from tsad.errors import DataError, SpecError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.jobs import OUTPUTS, SPACE
 from tsad.serving.requests import CSV, JSON, Body

@@ -6,7 +6,7 @@ import pytest
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import flatten, parse, put
 from tsad.tracking.runs import RunWriter

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from tsad.experiment import ExperimentConfig, run
+from tsad.config import ExperimentConfig
+from tsad.experiment import run
 from tsad.spec import parse
 
 torch.set_num_threads(1)

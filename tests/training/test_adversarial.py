@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Generator
 
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.losses.adversarial import AdversarialSpec
 from tsad.losses.contract import TrainingContext
 from tsad.losses.info_nce import InfoNceSpec

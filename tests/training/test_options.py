@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, SpecError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.provenance import Provenance
 from tsad.spec import parse, put
 from tsad.training.objective import ObjectiveSpec

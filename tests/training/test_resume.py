@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tsad.config import ExperimentConfig
 from tsad.errors import TrainingError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.spec import parse, put
 from tsad.training.checkpoints import Backup
 

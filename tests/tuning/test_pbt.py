@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tsad.config import ExperimentConfig
 from tsad.errors import SpecError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, put
 from tsad.training.loop import TrainingSpec

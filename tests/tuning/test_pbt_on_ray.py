@@ -9,8 +9,9 @@ import pytest
 from tests.tuning.test_pbt import SPACE
 from tests.tuning.test_ray_tune import Witness
 from tsad.assessment.artifacts import DETECTOR
+from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, put, read_yaml
 from tsad.tuning.algorithms.contract import SpaceExhaustedError

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from tsad.assessment.artifacts import DETECTOR, metrics
+from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.errors import TsadError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.selection.trial import Candidate
 from tsad.spec import parse, put
 from tsad.tuning.algorithms.contract import SpaceExhaustedError

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tsad.config import ExperimentConfig
 from tsad.errors import SpecError
-from tsad.experiment import ExperimentConfig
 from tsad.spec import parse, read_yaml, write_yaml
 from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError
 from tsad.tuning.spec import read_search
@@ -122,7 +122,7 @@ def test_the_smallest_search_space_is_data_model_and_one_param(written):
     [
         (PARAM + "model: {kind: l2}", r"space\.yaml: data: field required"),
         (REST, r"space\.yaml: a search space must have at least one hyperparameter"),
-        (PARAM + "data: {kind: synthetic}", r"space\.yaml: .*model: field required"),
+        (PARAM + "data: {kind: synthetic}", r"space\.yaml: .*needs a model, or members"),
         (PARAM + REST + "search: {trails: 3}", r"space\.yaml: search: trails: extra inputs are not permitted"),
         (PARAM + REST + "search: {trials: 0}", r"trials: input should be greater than or equal to 1, but got 0"),
         (PARAM + REST + "search: {algorithm: {kind: oracle}}", r"search: algorithm: .*'oracle'"),

@@ -5,9 +5,9 @@ import pytest
 
 from tsad.assessment.assessment import Gain, assess_scores
 from tsad.assessment.summary import conclusion, show_comparison
+from tsad.config import ExperimentConfig
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.report import Report
-from tsad.experiment import ExperimentConfig
 from tsad.provenance import Provenance
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import parse

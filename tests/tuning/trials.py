@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 from tsad.selection.trial import Candidate, State, Trial
 from tsad.spec import parse
 from tsad.tuning.space import Space

@@ -3,11 +3,12 @@ import pytest
 from tests.stores import clear_environment, opened
 from tsad.assessment import baselines
 from tsad.assessment.artifacts import DETECTOR, write_results
+from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scorer import Scorer
 from tsad.errors import TsadError
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.registry.register import list_versions
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import parse, put, read_yaml

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsad.config import ExperimentConfig
 from tsad.data.card import DataCard, data_card
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.spec import parse, put, read_yaml
 from tsad.tuning.spec import read_search
 

@@ -11,11 +11,12 @@ import pytest
 
 from tests.stores import clear_environment, opened
 from tsad.assessment.artifacts import DETECTOR, write_results
+from tsad.config import ExperimentConfig
 from tsad.data.io.read_options import READ_OPTIONS, ReadOptions
 from tsad.data.sets.smd import SmdSpec
 from tsad.detector.detector import DESCRIPTION, WEIGHTS, Detector
 from tsad.drift import PROFILE, RECALIBRATIONS, Profile, drift
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.registry.log import log_detector
 from tsad.registry.register import register
 from tsad.spec import parse

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from tsad.arrays import Flags, Floats
 from tsad.assessment.assessment import Assessment, Certainty
 from tsad.assessment.html_report import page
+from tsad.config import ExperimentConfig
 from tsad.drift import Profile
 from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.plots import (
@@ -27,7 +28,7 @@ from tsad.evaluation.plots import (
 from tsad.evaluation.pointwise import precision_recall_f1
 from tsad.evaluation.registry import HEADLINES
 from tsad.evaluation.report import Report, of_flags
-from tsad.experiment import ExperimentConfig, Outcome
+from tsad.experiment import Outcome
 from tsad.provenance import LabelsUsed
 from tsad.spec import write_yaml
 from tsad.sweep import sweep

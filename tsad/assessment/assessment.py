@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tsad.arrays import Flags, Floats
 from tsad.assessment.baselines import run_baselines
 from tsad.assessment.leakage import PermutedLabels, permuted_labels
+from tsad.config import ExperimentConfig
 from tsad.data.card import DataCard, data_card
 from tsad.data.dataset import DataSet
 from tsad.data.split import Parts, split
@@ -22,7 +23,7 @@ from tsad.evaluation.pointwise import pr_auc
 from tsad.evaluation.prediction_errors import prediction_errors
 from tsad.evaluation.report import Report, evaluate
 from tsad.evaluation.root_cause import RootCauseScores, root_cause
-from tsad.experiment import ExperimentConfig, Outcome, report
+from tsad.experiment import Outcome, report
 from tsad.provenance import Provenance
 from tsad.series import Series
 from tsad.sweep import sweep

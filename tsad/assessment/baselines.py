@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
-from tsad.detector.scoring import lookback
 from tsad.errors import DataError
-from tsad.experiment import ExperimentConfig, Outcome, run
+from tsad.experiment import Outcome, run
 from tsad.models import ModelSpec
 from tsad.models.baselines.principal import PcaErrorSpec
 from tsad.models.contract import ClosedFormModel
@@ -47,13 +47,15 @@ def baseline(experiment: ExperimentConfig, name: str) -> ExperimentConfig:
     """
     values = experiment.model_dump(mode="json", include={"seed", "data", "split", "scaler", "threshold"})
     baseline_config = parse(ExperimentConfig, put(values, {"window.length": 1, **BASELINES[name]}), f"baseline {name}")
-    gap = max(baseline_config.split.gap, lookback(baseline_config.scoring, baseline_config.window.length) + 1)
+    gap = max(baseline_config.split.gap, baseline_config.lookback + 1)
     return baseline_config.model_copy(update={"split": baseline_config.split.model_copy(update={"gap": gap})})
 
 
 def untrained(experiment: ExperimentConfig) -> ExperimentConfig:
     """Returns the experiment with its model left as it was initialized, to measure architecture and scoring alone."""
-    changes = {"training": {"epochs": 0}, "objective": {}}
+    sections = [f"members.{index}." for index in range(len(experiment.members))] or [""]
+    changes: dict[str, Any] = {f"{section}training": {"epochs": 0} for section in sections}
+    changes |= {f"{section}objective": {} for section in sections}
     return parse(ExperimentConfig, put(experiment.model_dump(mode="json"), changes), UNTRAINED)
 
 
@@ -71,15 +73,15 @@ def run_baselines(experiment: ExperimentConfig, data: DataSet) -> dict[str, Outc
         for name, config in configs.items()
         if not _explains_all(config.model, features) and _has_enough_rows(config, data)
     }
-    model = experiment.model.build(features, experiment.window.length)
-    if not isinstance(model, ClosedFormModel):
+    models = (scorer.model.build(features, scorer.window.length) for scorer in experiment.scorers)
+    if not all(isinstance(model, ClosedFormModel) for model in models):
         configs[UNTRAINED] = untrained(experiment)
     return {name: run(config, data) for name, config in configs.items()}
 
 
 def _has_enough_rows(experiment: ExperimentConfig, data: DataSet) -> bool:
     """Returns whether each part of the data has the rows that a score looks at, and validation has two scores."""
-    needed = lookback(experiment.scoring, experiment.window.length) + 1
+    needed = experiment.lookback + 1
     try:
         parts = split(data, experiment.split, needed)
     except DataError:
@@ -87,5 +89,5 @@ def _has_enough_rows(experiment: ExperimentConfig, data: DataSet) -> bool:
     return min(len(parts.fit), len(parts.validation) - 1) >= needed
 
 
-def _explains_all(model: ModelSpec, features: int) -> bool:
+def _explains_all(model: ModelSpec | None, features: int) -> bool:
     return isinstance(model, PcaErrorSpec) and model.components >= features

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.random import Generator
 
 from tsad.arrays import Flags, Floats
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.overlap import Overlap, overlap
 from tsad.detector.scoring import Scores
-from tsad.experiment import ExperimentConfig, run
+from tsad.experiment import run
 from tsad.series import Series
 
 __all__ = [

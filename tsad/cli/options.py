@@ -55,7 +55,7 @@ def configure() -> None:
 
 def overrides_of(assignments: Sequence[str], extra: Sequence[str]) -> dict[str, Any]:
     """Returns overrides by path from `--set a.b=1`, and from `--a.b 1`, the form that `mlflow run -P a.b=1` passes on."""
-    from tsad.experiment import ExperimentConfig
+    from tsad.config import ExperimentConfig
     from tsad.spec import parse_overrides
 
     words = list(extra)

@@ -61,7 +61,8 @@ class Detector:
 
     Example:
         >>> import numpy as np, pandas as pd
-        >>> from tsad.experiment import DetectorSpec, fit_detector
+        >>> from tsad.config import DetectorSpec
+        >>> from tsad.fitting import fit_detector
         >>> from tsad.series import Series
         >>> from tsad.spec import parse
         >>> values = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)

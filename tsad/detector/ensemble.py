@@ -1,5 +1,6 @@
-"""Ensembles: the mean surprisal of several scorers, each relative to its own validation scores."""
+"""Ensembles: the weighted mean surprisal of several scorers, each relative to its own validation scores."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -20,6 +21,8 @@ from tsad.series import Series
 from tsad.spec import Spec
 from tsad.training.checkpoints import save_weights
 
+_logger = logging.getLogger(__name__)
+
 REFERENCE = "reference.safetensors"
 
 REFERENCE_SIZE = 2_000
@@ -29,10 +32,16 @@ TAIL, LEAST = 0.02, 10
 """Share of the validation scores that the tail is fitted to, and their least number."""
 
 
+class MemberDescription(ScorerDescription):
+    """Description of a member: that of its scorer, with its weight."""
+
+    weight: float = Field(1.0, gt=0)
+
+
 class EnsembleDescription(Spec):
     """Description of an ensemble: everything except the tensors of its members, which are scorers and no ensembles."""
 
-    members: tuple[ScorerDescription, ...] = Field(min_length=2)
+    members: tuple[MemberDescription, ...] = Field(min_length=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +51,15 @@ class Member:
     Attributes:
         scorer: Scorer that gives rows scores.
         reference: (n,) ascending validation scores, not all equal, at most `REFERENCE_SIZE`.
+        weight: Weight relative to those of the other members.
     """
 
     scorer: Scorer
     reference: NDArray[np.float64]
+    weight: float = 1.0
 
     @classmethod
-    def fit(cls, scorer: Scorer, validation: Series) -> "Member":
+    def fit(cls, scorer: Scorer, validation: Series, weight: float = 1.0) -> "Member":
         """Returns the member; raises `DataError` if the validation rows do not have two different scores."""
         values = scorer.score(validation).values
         values = np.sort(values[~np.isnan(values)])
@@ -59,7 +70,7 @@ class Member:
             )
         if len(values) > REFERENCE_SIZE:
             values = np.maximum.accumulate(np.quantile(values, np.linspace(0, 1, REFERENCE_SIZE)))
-        return cls(scorer, values)
+        return cls(scorer, values, weight)
 
     def score(self, series: Series) -> Scores:
         """Returns the surprisals of rows, as `measured` measures the scorer's scores."""
@@ -80,7 +91,7 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """The mean surprisal of several scorers, of which each counts the same.
+    """The weighted mean surprisal of several scorers.
 
     It looks back and ahead as far as the member that looks furthest, and like a `Scorer` at nothing else. A row's `by_feature`
     adds up to its score: a member gives each feature the share of its surprisal that the feature has in its own error
@@ -101,12 +112,15 @@ class Ensemble:
             )
 
     @classmethod
-    def fit(cls, scorers: Sequence["Scorer | Ensemble"], validation: Series) -> "Ensemble":
+    def fit(
+        cls, scorers: Sequence["Scorer | Ensemble"], validation: Series, weights: Sequence[float] | None = None
+    ) -> "Ensemble":
         """Returns the ensemble of fitted scorers.
 
         Args:
             scorers: Fitted scorers, the best first.
             validation: Rows whose scores each member's surprisal is relative to.
+            weights: Weight of each; None weighs all the same.
 
         Raises:
             DataError: if one of them gives all validation rows the same score.
@@ -118,7 +132,8 @@ class Ensemble:
                 f"members of an ensemble must be single scorers, but {len(scorers) - len(plain)} of {len(scorers)} are "
                 f"ensembles; name their members instead"
             )
-        return cls(tuple(Member.fit(scorer, validation) for scorer in plain))
+        pairs = zip(plain, weights or [1.0] * len(plain), strict=True)
+        return cls(tuple(Member.fit(scorer, validation, weight) for scorer, weight in pairs))
 
     @property
     def kind(self) -> str:
@@ -165,21 +180,32 @@ class Ensemble:
             return score_after(past, series, self.lookback, self.score)
         needed = self.lookback + self.lookahead + 1
         check_rows(series, self.features, needed, f"{len(self.members)} members with a window and smoothing each")
-        return mean_of([member.score(series) for member in self.members])
+        return self.mean_of([member.score(series) for member in self.members])
+
+    def mean_of(self, scores: Sequence[Scores]) -> Scores:
+        """Returns the weighted mean of the members' surprisals of the same rows, NaN where one has none."""
+        weights = [member.weight for member in self.members]
+        return Scores(
+            _mean([member.values for member in scores], weights),
+            _mean([member.by_feature for member in scores], weights),
+        )
 
     def predictions(self, series: Series) -> NDArray[np.float64] | None:
-        """Returns the (T, F) mean of the predictions of those members that have any, NaN where one has none; None without any.
+        """Returns the (T, F) weighted mean of the predictions of the members that have any, NaN where one has none.
+
+        None if no member predicts anything.
 
         Raises:
             ValueError: if no segment is long enough for one window of each.
         """
-        predictions = [member.scorer.predictions(series) for member in self.members]
-        defined = [values for values in predictions if values is not None]
-        return _mean(defined) if defined else None
+        predictions = [(member.scorer.predictions(series), member.weight) for member in self.members]
+        defined = [(values, weight) for values, weight in predictions if values is not None]
+        return _mean(*map(list, zip(*defined, strict=True))) if defined else None
 
     def describe(self) -> EnsembleDescription:
         """Returns the description of the ensemble."""
-        return EnsembleDescription(members=tuple(member.scorer.describe() for member in self.members))
+        members = (MemberDescription(**dict(member.scorer.describe()), weight=member.weight) for member in self.members)
+        return EnsembleDescription(members=tuple(members))
 
     def save(self, folder: Path) -> None:
         """Writes `member-0/`, `member-1/`, ... into `folder`, each with weights and reference scores."""
@@ -194,12 +220,33 @@ class Ensemble:
         for index, member in enumerate(description.members):
             inside = _folder(folder, index)
             scorer = Scorer.restore(member, inside, f"{source}: members.{index}", device)
-            members.append(Member(scorer, _load_reference(inside / REFERENCE)))
+            members.append(Member(scorer, _load_reference(inside / REFERENCE), member.weight))
         return cls(tuple(members))
 
 
 AnyScorer = Scorer | Ensemble
 """Anything that gives rows scores."""
+
+
+def average(scorers: Sequence[tuple[Scorer, float]], validation: Series) -> AnyScorer:
+    """Returns the average of fitted scorers with their weights, or the only one that can be averaged.
+
+    A member that gives all validation rows the same score says nothing about rows; it is left out with a warning.
+
+    Raises:
+        DataError: if no scorer gives validation rows different scores.
+    """
+    members, reasons = [], []
+    for scorer, weight in scorers:
+        try:
+            members.append(Member.fit(scorer, validation, weight))
+        except DataError as error:
+            reasons.append(f"{scorer.kind}: {error}")
+    if not members:
+        raise DataError(f"no member of the average can score the validation rows ({reasons[0]})")
+    for reason in reasons:
+        _logger.warning("left out of the average: %s", reason)
+    return Ensemble(tuple(members)) if len(members) > 1 else members[0].scorer
 
 
 def surprisal(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -225,14 +272,10 @@ def surprisal(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> ND
     return np.asarray(np.interp(scores, levels, surprisals) + beyond)
 
 
-def mean_of(scores: Sequence[Scores]) -> Scores:
-    """Returns the mean of the members' scores of the same rows, NaN where one has none."""
-    return Scores(_mean([member.values for member in scores]), _mean([member.by_feature for member in scores]))
-
-
-def _mean(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Returns the mean, added up one by one: NumPy's order of adding depends on the shape."""
-    return np.asarray(sum(values[1:], start=values[0]) / len(values))
+def _mean(values: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
+    """Returns the weighted mean, added up one by one: NumPy's order of adding depends on the shape."""
+    weighted = [weight * value for value, weight in zip(values, weights, strict=True)]
+    return np.asarray(sum(weighted[1:], start=weighted[0]) / sum(weights))
 
 
 def _folder(folder: Path, index: int) -> Path:

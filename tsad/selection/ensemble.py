@@ -9,12 +9,13 @@ from pydantic import Field
 
 from tsad.arrays import Floats
 from tsad.assessment.artifacts import DETECTOR
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.errors import DataError
-from tsad.experiment import ExperimentConfig, Outcome, conclude
+from tsad.experiment import Outcome, conclude
 from tsad.provenance import worst
 from tsad.selection.trial import EndedTrials, Trial
 from tsad.spec import Spec, write_yaml

@@ -9,7 +9,7 @@ from math import inf, isnan
 from pathlib import Path
 from typing import Any, Literal
 
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 
 State = Literal["finished", "stopped", "failed"]
 """State of a trial at its end: it trained fully, was stopped early (its value is that of a rung, or None), or raised an error."""
@@ -50,7 +50,7 @@ class Candidate:
     @property
     def family(self) -> str:
         """Kind of the model, such as `lstm_ae`."""
-        return self.experiment.model.kind
+        return self.experiment.family
 
     @property
     def name(self) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.data.split import Parts, SplitSpec, split
 from tsad.detector.detector import Detector
 from tsad.errors import DataError
 from tsad.evaluation.pointwise import precision_recall_f1
-from tsad.experiment import ExperimentConfig
 from tsad.models.recurrent_forecaster import RecurrentForecasterSpec
 from tsad.series import Series
 from tsad.serving.jobs import JobSpec, ProgressReader
@@ -202,7 +202,7 @@ def _evaluated(flags: NDArray[np.bool_], labels: NDArray[np.bool_], residuals: N
 def _configuration(experiment: ExperimentConfig) -> dict[str, Any]:
     model = experiment.model
     if not isinstance(model, RecurrentForecasterSpec):
-        raise DataError(f"the search must choose a recurrent forecaster, but chose {model.kind}")
+        raise DataError(f"the search must choose a recurrent forecaster, but chose {experiment.family}")
     return {
         "cell_type": model.cell,
         "layers": model.layers,

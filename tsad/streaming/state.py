@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tsad.detector.ensemble import AnyScorer, Ensemble, mean_of
+from tsad.detector.ensemble import AnyScorer, Ensemble
 from tsad.detector.scorer import Scorer
 from tsad.detector.scoring import Past, Scores, error_sums, feature_scores, last, over_time
 from tsad.series import Series
@@ -108,7 +108,7 @@ class EnsembleSegmentState:
         ]
         ready = min(len(scores.values) for scores in scored)
         pending = tuple(Scores(scores.values[ready:].copy(), scores.by_feature[ready:].copy()) for scores in scored)
-        result = mean_of([Scores(scores.values[:ready], scores.by_feature[:ready]) for scores in scored])
+        result = self.ensemble.mean_of([Scores(scores.values[:ready], scores.by_feature[:ready]) for scores in scored])
         return result, EnsembleSegmentState(
             self.ensemble, tuple(segment_state for _, segment_state in advanced), pending
         )

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,11 @@ class Checkpoints:
     resume: bool = False
     fingerprint: str = ""
     backup: Backup | None = None
+
+    def below(self, name: str) -> "Checkpoints":
+        """Returns the checkpoints of a part of the training, in a folder below this one and below that of the backup."""
+        backup = None if self.backup is None else replace(self.backup, folder=self.backup.folder / name)
+        return Checkpoints(self.folder / name, self.resume, f"{self.fingerprint} {name}", backup)
 
     def saved_state(self) -> Path | None:
         """Returns the state to resume from, None to begin anew."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 
 EPOCH = "epoch"
 """Key of the number of trained epochs, by which Ray's schedulers order reports."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from tsad.assessment.artifacts import SCHEDULE, assessed_metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess, beats_sentence
 from tsad.assessment.summary import conclusion, show_comparison
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError, TsadError
-from tsad.experiment import ExperimentConfig, Outcome
+from tsad.experiment import Outcome
 from tsad.registry.aliases import CHALLENGER, CHAMPION, read_decision, set_challenger
 from tsad.registry.gate import Decision, GateInputs, apply, decide
 from tsad.registry.log import log_detector

@@ -19,7 +19,7 @@ from tsad.registry.aliases import CHAMPION
 from tsad.registry.register import MODEL, resolve
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.events import Message, OnEvent, ignore
-from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, read_experiment
+from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, read_values
 from tsad.workflows.printing import html_table
 from tsad.workflows.train import train
 
@@ -96,11 +96,12 @@ def evaluate(
     """
     context = open_context()
     section = Rows(data, test, label, time).section(context.settings)
-    config = read_experiment(experiment, overrides, section)
+    values = read_values(experiment, overrides, section)
     if model is None:
         model = _champion_or_trained(config_source=experiment, overrides=overrides, section=section, on_event=on_event)
     detector = model if isinstance(model, Detector) else Detector.load(context.detector_folder(model))
-    rows = context.load_data(config.data)
+    rows = context.load_data(values.config().data)
+    config = values.on(rows)
     name = detector.scorer.kind if isinstance(model, Detector) else str(model)
     assessment = assess(detector, config, rows, f"{name} on {rows.name}")
     return EvaluationResult(detector.scorer.kind, assessment, _written(assessment, output))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from tsad.config import ExperimentConfig
+from tsad.data.dataset import DataSet
 from tsad.data.io.writers import atomic_write
 from tsad.errors import DataError, SpecError
-from tsad.experiment import ExperimentConfig
+from tsad.lengths import PLACEHOLDER, Lengths, filled, has_auto, lengths
 from tsad.settings import Settings
 from tsad.spec import parse, put, read_yaml
+
+_logger = logging.getLogger(__name__)
 
 ConfigSource = str | Path | Mapping[str, Any] | ExperimentConfig
 """An experiment: path of a YAML file, its plain values, or the parsed config."""
@@ -69,10 +74,35 @@ class Rows:
         return section
 
 
-def read_experiment(
+@dataclass(frozen=True, eq=False)
+class ExperimentValues:
+    """Plain values of an experiment that were checked, with `auto` in place of numbers that follow from the rows.
+
+    Attributes:
+        values: Sections by name.
+        label: Where the values come from; error messages begin with it.
+    """
+
+    values: Mapping[str, Any]
+    label: str
+
+    def config(self, size: Lengths = PLACEHOLDER) -> ExperimentConfig:
+        """Returns the config with the numbers that suit rows; raises `SpecError` naming each mistake by its path and value."""
+        return parse(ExperimentConfig, filled(self.values, size), self.label)
+
+    def on(self, data: DataSet) -> ExperimentConfig:
+        """Returns the config with the numbers that suit a data set, and logs them if there are any."""
+        if not has_auto(self.values):
+            return self.config()
+        size = lengths(data)
+        _logger.info("%s: %s", data.name, size)
+        return self.config(size)
+
+
+def read_values(
     source: ConfigSource, overrides: Mapping[str, Any] = NO_OVERRIDES, section: Mapping[str, Any] | None = None
-) -> ExperimentConfig:
-    """Returns the config of an experiment.
+) -> ExperimentValues:
+    """Returns the values of an experiment, checked.
 
     Args:
         source: Path of a YAML file, its values, or a parsed config.
@@ -90,13 +120,22 @@ def read_experiment(
         values = read_yaml(Path(source)) if isinstance(source, str | Path) else source
     if section is not None:
         values = {**values, "data": dict(section)}
-    return parse(ExperimentConfig, put(values, overrides), label)
+    result = ExperimentValues(put(values, overrides), label)
+    result.config()
+    return result
+
+
+def read_experiment(
+    source: ConfigSource, overrides: Mapping[str, Any] = NO_OVERRIDES, section: Mapping[str, Any] | None = None
+) -> ExperimentConfig:
+    """Returns the config of an experiment that leaves no number to the rows; arguments and errors as for `read_values`."""
+    return read_values(source, overrides, section).config()
 
 
 def experiment_name(source: ConfigSource) -> str:
     """Returns a name for the runs of an experiment: the stem of its file, or the kind of its model."""
     if isinstance(source, ExperimentConfig):
-        return source.model.kind
+        return source.family
     return Path(source).stem if isinstance(source, str | Path) else "experiment"
 
 

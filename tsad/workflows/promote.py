@@ -16,7 +16,7 @@ from tsad.tracking.runs import leading_run
 from tsad.tracking.store import open_store
 from tsad.tracking.tags import Tag
 from tsad.workflows.context import open_context, read_settings
-from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, read_experiment
+from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, read_values
 from tsad.workflows.printing import html_table, lines
 
 
@@ -83,10 +83,9 @@ def promote(
     if force == (experiment is not None):
         raise SpecError("a promotion needs an experiment to compare on, or force=True without one; pass one of the two")
     context = open_context()
-    config = None
+    values = None
     if experiment is not None:
-        section = Rows(data, test, label, time).section(context.settings)
-        config = read_experiment(experiment, overrides, section)
+        values = read_values(experiment, overrides, Rows(data, test, label, time).section(context.settings))
     rules = {key: value for key, value in (("metric", metric), ("margin", margin)) if value is not None}
     gate = parse(GateSpec, rules, "gate")
     store = context.store
@@ -95,11 +94,11 @@ def promote(
     if current == version:
         return PromotionResult(name, current, f"version {version} is champion already")
     detector = load_detector(f"models:/{name}/{version}")
-    rows = None if config is None else context.load_data(config.data)
+    rows = None if values is None else context.load_data(values.config().data)
     with leading_run(store, f"promote-{name}-{version}", {Tag.KIND: "promote"}) as writer:
         decision = Decision("forced", f"Version {version} replaces version {current} without a comparison.")
-        if config is not None and rows is not None:
-            inputs = GateInputs(rows, config.split, gate, LabelFreeSpec(kind="label_free"))
+        if values is not None and rows is not None:
+            inputs = GateInputs(rows, values.on(rows).split, gate, LabelFreeSpec(kind="label_free"))
             decision = decide(name, version, detector, inputs)
         folder = context.settings.output_dir / "promote" / writer.run_id
         folder.mkdir(parents=True)

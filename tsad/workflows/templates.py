@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
-from tsad.detector.scoring import lookback
 from tsad.errors import DataError, TsadError
-from tsad.experiment import ExperimentConfig
 from tsad.spec import parse, put
 from tsad.tuning.quickstart import LEAST_ROWS, quickstart_space
 from tsad.windows import cut
@@ -32,7 +31,7 @@ def experiment_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | 
             "threshold": {"kind": "percentile", "percentile": 99},
         }
         experiment = parse(ExperimentConfig, template, "experiment")
-        rows_needed = lookback(experiment.scoring, length) + 1
+        rows_needed = experiment.lookback + 1
         try:
             parts = split(data, experiment.split.model_copy(update={"gap": max(2 * length, rows_needed)}), rows_needed)
             for part in (parts.fit, parts.validation, parts.test):

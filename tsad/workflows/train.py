@@ -10,19 +10,20 @@ import pandas as pd
 from tsad.assessment.artifacts import DETECTOR, assessed_metrics, metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess
 from tsad.assessment.summary import conclusion, show_comparison
+from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.sets.smd import SmdSpec
 from tsad.detector.detector import Detector
 from tsad.errors import SpecError
 from tsad.evaluation.registry import HEADLINES
-from tsad.experiment import ExperimentConfig, Outcome, Progress, run
+from tsad.experiment import Outcome, Progress, run
 from tsad.registry.log import log_detector
 from tsad.tracking.runs import RunWriter, child_run, leading_run
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.training.checkpoints import Backup
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.events import EpochEnded, Message, OnEvent, TrainingStarted, ignore
-from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, experiment_name, read_experiment
+from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, experiment_name, read_values
 from tsad.workflows.printing import html_table, lines, tracking_ui
 
 
@@ -152,8 +153,9 @@ def train(
     """
     context = open_context()
     section = Rows(data, test, label, time).section(context.settings)
-    name, config = experiment_name(experiment), read_experiment(experiment, overrides, section)
-    rows = context.load_data(config.data)
+    name, values = experiment_name(experiment), read_values(experiment, overrides, section)
+    rows = context.load_data(values.config().data)
+    config = values.on(rows)
     with leading_run(context.store, run_name or f"{name}-{rows.name}", _tags(config)) as writer:
         return _trained(config, rows, context, writer, backup, on_event)
 
@@ -179,7 +181,8 @@ def train_each_machine(
         TrainingError: if a loss is not finite.
     """
     context = open_context()
-    name, config = experiment_name(experiment), read_experiment(experiment, overrides)
+    name, values = experiment_name(experiment), read_values(experiment, overrides)
+    config = values.config()
     spec = config.data
     if not isinstance(spec, SmdSpec):
         raise SpecError(f"--each-machine trains on machines of SMD, but data.kind is {spec.kind}; leave it out")
@@ -188,8 +191,9 @@ def train_each_machine(
     with leading_run(context.store, f"{name}-each-machine", {**tags, Tag.KIND: "train-each"}) as parent:
         parent.parameters(config.model_dump(mode="json"))
         for machine in spec.machines(context.settings.data_dir):
-            single = config.model_copy(update={"data": spec.model_copy(update={"machine": machine})})
-            rows = context.load_data(single.data)
+            own_spec = spec.model_copy(update={"machine": machine})
+            rows = context.load_data(own_spec)
+            single = values.on(rows).model_copy(update={"data": own_spec})
             own_backup = None if backup is None else replace(backup, folder=backup.folder / machine)
             with child_run(parent, context.store, f"{name}-{rows.name}", tags) as writer:
                 results[machine] = _trained(single, rows, context, writer, own_backup, on_event)
@@ -211,8 +215,8 @@ def _trained(
     folder = context.settings.output_dir / "train" / writer.run_id
     writer.parameters(config.model_dump(mode="json"))
     writer.inputs(data)
-    title = f"{config.model.kind} on {data.name}"
-    on_event(TrainingStarted(writer.run_id, title, config.training.epochs))
+    title = f"{config.family} on {data.name}"
+    on_event(TrainingStarted(writer.run_id, title, config.epochs))
     epochs: list[int] = []
 
     def on_epoch(progress: Progress) -> None:
@@ -239,7 +243,7 @@ def _trained(
     writer.files(folder)
     log_detector(writer.run_id, folder / DETECTOR, data.test, _tags(config))
     return TrainResult(
-        writer.run_id, config.model.kind, figures, assessment, outcome.detector, folder, context.settings.tracking_uri
+        writer.run_id, config.family, figures, assessment, outcome.detector, folder, context.settings.tracking_uri
     )
 
 
@@ -259,4 +263,4 @@ def _log_resumed(backup: Backup, outcome: Outcome, epochs: Sequence[int], writer
 
 
 def _tags(config: ExperimentConfig) -> dict[str, str]:
-    return {Tag.KIND: "train", Tag.FAMILY: config.model.kind, **provenance_tags(config.provenance)}
+    return {Tag.KIND: "train", Tag.FAMILY: config.family, **provenance_tags(config.provenance)}

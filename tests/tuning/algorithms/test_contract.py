@@ -16,7 +16,7 @@ from tests.tuning.algorithms.playground import (
     mixed,
     proposals,
 )
-from tsad.experiment import ExperimentConfig
+from tsad.config import ExperimentConfig
 from tsad.selection.trial import Trial
 from tsad.spec import parse
 from tsad.tuning.algorithms import AlgorithmSpec

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tsad.config import ExperimentConfig
 from tsad.errors import SpecError
-from tsad.experiment import ExperimentConfig
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import flatten, parse
 from tsad.tuning.space import Params, Space

@@ -1,0 +1,136 @@
+"""`auto` stands for numbers that follow from the rows, in experiments and in search spaces."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsad.data.dataset import DataSet, Entity
+from tsad.experiment import run
+from tsad.lengths import Lengths, filled, has_auto, lengths, reach
+from tsad.series import Series
+from tsad.workflows.inputs import read_values
+
+SIZE = Lengths(window=32, smoothing=5, normalization=None, features=2)
+
+
+def rows(count, boundaries=(), features=3):
+    return Series(np.zeros((count, features), np.float32), tuple("abcdef"[:features]), boundaries=boundaries)
+
+
+def data(train, test, step=None, entities=(), boundaries=()):
+    return DataSet("rows", "memory", rows(train, boundaries), rows(test), step_seconds=step, entities=entities)
+
+
+@pytest.mark.parametrize(
+    ("train", "window", "smoothing"),
+    [(100, 8, 3), (399, 8, 3), (400, 16, 5), (799, 16, 5), (800, 32, 5), (1600, 64, 10)],
+)
+def test_a_window_has_enough_rows_to_learn_from(train, window, smoothing):
+    size = lengths(data(train, 5000))
+    assert (size.window, size.smoothing) == (window, smoothing)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "step", "normalization"),
+    [
+        (28_000, 28_000, None, 1440),  # a day of minutes
+        (28_000, 28_000, 300.0, 288),  # a day of five minutes
+        (28_000, 28_000, 3600.0, 256),  # no less than four windows
+        (6_000, 28_000, None, 500),  # no more than a twelfth of the training rows
+        (28_000, 6_000, None, 500),  # nor of the test rows
+        (3_072, 28_000, None, 256),
+        (3_071, 28_000, None, None),
+    ],
+)
+def test_a_normalization_is_a_day_if_the_rows_suffice(train, test, step, normalization):
+    assert lengths(data(train, test, step)).normalization == normalization
+
+
+def test_short_segments_get_a_short_window():
+    whole, cut = data(4000, 4000), data(4000, 4000, boundaries=tuple(range(100, 4000, 100)))
+    assert (lengths(whole).window, lengths(cut).window) == (64, 16)
+    assert lengths(cut).normalization is None
+
+
+def test_a_few_short_segments_change_nothing():
+    assert lengths(data(4000, 4000, boundaries=(10, 20, 30))).window == lengths(data(4000, 4000)).window == 64
+
+
+def test_the_shortest_entity_decides():
+    entities = (Entity("one", 0, 0), Entity("two", 3600, 2000))
+    assert lengths(data(4000, 4000, entities=entities)).window == 16
+
+
+def test_auto_becomes_a_number_wherever_it_stands():
+    space = {
+        "window": {"length": {"choice": [8, "auto"]}},
+        "model": {"choice": [{"kind": "window_linear", "components": "auto"}, {"kind": "l2"}]},
+        "scoring": {"smooth": {"choice": [{"kind": "mean", "length": "auto"}, {"kind": "none"}]}},
+    }
+    result = filled(space, SIZE)
+    assert result["window"] == {"length": {"choice": [8, 32]}}
+    assert result["model"]["choice"][0]["components"] == 16
+    assert result["scoring"]["smooth"]["choice"] == [{"kind": "mean", "length": 5}, {"kind": "none"}]
+    assert has_auto(space)
+    assert not has_auto(result)
+
+
+def test_a_model_never_explains_all_that_a_window_holds():
+    one = Lengths(window=8, smoothing=3, normalization=None, features=1)
+    model = filled({"model": {"components": "auto", "row_components": "auto", "halvings": "auto"}}, one)["model"]
+    assert model == {"components": 2, "row_components": 1, "halvings": 0}
+
+
+def test_a_normalization_without_rows_leaves_the_member_out():
+    plain = {"window": {"length": "auto"}, "model": {"kind": "l2"}, "scoring": {}}
+    rolling = {**plain, "scoring": {"normalization": {"kind": "rolling_median", "length": "auto"}}}
+    assert len(filled({"members": [plain, rolling]}, SIZE)["members"]) == 1
+    long = Lengths(window=32, smoothing=5, normalization=300, features=2)
+    members = filled({"members": [plain, rolling], "split": {"gap": "auto"}}, long)
+    assert [member["scoring"].get("normalization", {}).get("length") for member in members["members"]] == [None, 300]
+    assert members["split"] == {"gap": 332}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, 32),
+        ({"window": {"length": 10}}, 10),
+        ({"window": {"length": 10}, "scoring": {"smooth": {"kind": "mean", "length": 4}}}, 13),
+        ({"window": {"length": {"choice": [8, 64]}}}, 64),
+        ({"window": {"length": {"range": [8, 20]}}}, 20),
+        ({"window": {"length": 8}, "scoring": {"normalization": {"kind": "rolling_median"}}}, 1448),
+        (
+            {
+                "window": {"length": 8},
+                "scoring": {"choice": [{"smooth": {"length": 3}}, {"normalization": {"length": 9}}]},
+            },
+            19,
+        ),
+        ({"members": [{"window": {"length": 5}}, {"window": {"length": 7}}]}, 7),
+    ],
+)
+def test_the_reach_is_that_of_the_longest_score(values, expected):
+    assert reach(values) == expected
+
+
+def test_the_default_fits_short_and_long_rows():
+    values = read_values("experiments/default.yaml")
+    few, many = values.on(data(400, 700)), values.on(data(28_000, 28_000))
+    assert (len(few.members), len(many.members)) == (4, 6)
+    assert few.split.gap == few.lookback + 1
+    assert many.split.gap == many.lookback + 1 == 1440 + 64
+
+
+def test_auto_where_it_means_nothing_is_an_error():
+    with pytest.raises(Exception, match="stride: input should be a valid integer, but got 'auto'"):
+        read_values("experiments/default.yaml", {"members.0.window.stride": "auto"})
+
+
+def test_the_default_takes_a_file_of_one_column():
+    generator = np.random.default_rng(0)
+    train = Series(generator.normal(size=(300, 1)).astype(np.float32), ("a",))
+    test = Series(generator.normal(size=(200, 1)).astype(np.float32), ("a",), labels=np.arange(200) == 150)
+    one = DataSet("one", "memory", train, test)
+    outcome = run(read_values("experiments/default.yaml").on(one), one)
+    assert pd.Series(outcome.test.values).notna().sum() > 150
