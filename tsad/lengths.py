@@ -117,7 +117,11 @@ def _filled(node: Any, size: Lengths, path: tuple[str, ...]) -> Any:
     if isinstance(node, Mapping):
         if path[-1:] == ("normalization",) and node.get("length") == AUTO and size.normalization is None:
             return {"kind": "none"}
-        return {name: _filled(child, size, path if name == "choice" else (*path, name)) for name, child in node.items()}
+        children = {
+            name: _filled(child, size, path if name == "choice" else (*path, name)) for name, child in node.items()
+        }
+        none = ("normalization", {"kind": "none"})  # the default
+        return {name: child for name, child in children.items() if (name, child) != none}
     if isinstance(node, list | tuple):
         return [_filled(child, size, path) for child in node]
     return _number(size, path) if node == AUTO else node
