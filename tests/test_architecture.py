@@ -21,7 +21,7 @@ ROWS = (
     ("training",),
     ("detector",),
     ("config", "lengths", "streaming"),
-    ("fitting", "drift"),
+    ("default_detector", "fitting", "drift"),
     ("experiment", "outlier_detector"),
     ("assessment",),
     ("selection",),

@@ -1,13 +1,17 @@
 """`auto` stands for numbers that follow from the rows, in experiments and in search spaces."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tsad.data.dataset import DataSet, Entity
+from tsad.default_detector import default_detector
 from tsad.experiment import run
 from tsad.lengths import Lengths, filled, has_auto, lengths, reach
 from tsad.series import Series
+from tsad.spec import read_yaml
 from tsad.workflows.inputs import read_values
 
 SIZE = Lengths(window=32, smoothing=5, normalization=None, features=2)
@@ -36,10 +40,10 @@ def test_a_window_has_enough_rows_to_learn_from(train, window, smoothing):
         (28_000, 28_000, None, 1440),  # a day of minutes
         (28_000, 28_000, 300.0, 288),  # a day of five minutes
         (28_000, 28_000, 3600.0, 256),  # no less than four windows
-        (6_000, 28_000, None, 500),  # no more than a twelfth of the training rows
-        (28_000, 6_000, None, 500),  # nor of the test rows
-        (3_072, 28_000, None, 256),
-        (3_071, 28_000, None, None),
+        (6_000, 28_000, None, 352),  # no more than a seventeenth of the training rows
+        (28_000, 6_000, None, 352),  # nor of the test rows
+        (4_352, 28_000, None, 256),
+        (4_351, 28_000, None, None),
     ],
 )
 def test_a_normalization_is_a_day_if_the_rows_suffice(train, test, step, normalization):
@@ -117,7 +121,7 @@ def test_the_reach_is_that_of_the_longest_score(values, expected):
 def test_the_default_fits_short_and_long_rows():
     values = read_values("experiments/default.yaml")
     few, many = values.on(data(400, 700)), values.on(data(28_000, 28_000))
-    assert (len(few.members), len(many.members)) == (4, 6)
+    assert (len(few.members), len(many.members)) == (5, 9)
     assert few.split.gap == few.lookback + 1
     assert many.split.gap == many.lookback + 1 == 1440 + 64
 
@@ -134,3 +138,15 @@ def test_the_default_takes_a_file_of_one_column():
     one = DataSet("one", "memory", train, test)
     outcome = run(read_values("experiments/default.yaml").on(one), one)
     assert pd.Series(outcome.test.values).notna().sum() > 150
+
+
+def test_the_packaged_default_is_the_one_among_the_experiments():
+    experiment = read_yaml(Path("experiments/default.yaml"))
+    assert {name: value for name, value in experiment.items() if name != "data"} == default_detector()
+
+
+def test_a_table_stands_for_the_default_detector_on_it(tmp_path):
+    path = tmp_path / "rows.csv"
+    pd.DataFrame({"a": [1.0], "label": [0]}).to_csv(path)
+    config = read_values(path, {"data.label": "label"}).config()
+    assert (config.family, config.data.path, config.data.label) == ("average", path, "label")

@@ -85,7 +85,7 @@ def fit_scorer(spec: DetectorSpec, training: Training, listen: Listen) -> tuple[
         if key not in shared:
             shared[key] = _fit_member(member, spec.seed + index, own_training, listen)
         scorers.append((shared[key].scorer(member, training.validation), member.weight))
-    return average(scorers, training.validation), ()
+    return average(scorers, training.validation, training.fit), ()
 
 
 def _fit_member(spec: MemberSpec, seed: int, training: Training, listen: Listen) -> Fitted:

@@ -22,8 +22,8 @@ SMOOTHING = {64: 10, 32: 5, 16: 5, 8: 3}
 DAY_SECONDS = 86_400
 USUAL_DAY = 1_440
 """Rows of a day where the step is unknown: a day of minutes."""
-ROWS_PER_NORMALIZATION = 12
-"""Least number of rows, of training and of test, per row of a normalization."""
+ROWS_PER_NORMALIZATION = 17
+"""Least number of rows per row of a normalization, so that a third of the validation rows is longer than one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def lengths(data: DataSet) -> Lengths:
     """Returns the lengths that suit a data set; they depend on its numbers of rows, its gaps and its step, and on no value.
 
     A window is the longest of `WINDOWS` that has `ROWS_PER_WINDOW` training rows for each of its rows, and that fits four
-    times into the usual segment between gaps. A normalization is over a day, but four windows at least and a twelfth of the
+    times into the usual segment between gaps. A normalization is over a day, but four windows at least and a seventeenth of the
     training and of the test rows at most.
     """
     edges = [*([entity.train for entity in data.entities] or [0]), len(data.train)]

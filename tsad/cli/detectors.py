@@ -26,7 +26,7 @@ def train(
     backup: Path | None,
     backup_every: int,
 ) -> None:
-    """Train one EXPERIMENT.yaml as one MLflow run."""
+    """Train one EXPERIMENT.yaml, or the default detector on a CSV or Parquet file, as one MLflow run."""
     import tsad.workflows.train as workflow
     from tsad.cli.progress import TrainProgress
     from tsad.training.checkpoints import Backup

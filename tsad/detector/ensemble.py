@@ -228,20 +228,30 @@ AnyScorer = Scorer | Ensemble
 """Anything that gives rows scores."""
 
 
-def average(scorers: Sequence[tuple[Scorer, float]], validation: Series) -> AnyScorer:
+def average(scorers: Sequence[tuple[Scorer, float]], validation: Series, fit: Series) -> AnyScorer:
     """Returns the average of fitted scorers with their weights, or the only one that can be averaged.
 
-    A member that gives all validation rows the same score says nothing about rows; it is left out with a warning.
+    Surprisal is relative to the validation scores; where those are all the same, as on rows of a machine that stands still, to
+    those of the fit rows. A member that gives these the same score too says nothing about rows, and is left out with a warning.
+
+    Args:
+        scorers: Fitted scorers and their weights.
+        validation: Rows after the fit rows.
+        fit: Rows that the scorers were fitted on.
 
     Raises:
-        DataError: if no scorer gives validation rows different scores.
+        DataError: if no scorer gives any of these rows different scores.
     """
     members, reasons = [], []
     for scorer, weight in scorers:
-        try:
-            members.append(Member.fit(scorer, validation, weight))
-        except DataError as error:
-            reasons.append(f"{scorer.kind}: {error}")
+        for rows in (validation, fit):
+            try:
+                members.append(Member.fit(scorer, rows, weight))
+                break
+            except DataError as error:
+                reason = f"{scorer.kind}: {error}"
+        else:
+            reasons.append(reason)
     if not members:
         raise DataError(f"no member of the average can score the validation rows ({reasons[0]})")
     for reason in reasons:

@@ -133,7 +133,13 @@ def check(path: str | Path, overrides: Mapping[str, Any] = NO_OVERRIDES) -> Chec
 
 def as_yaml(values: Mapping[str, Any], command: str) -> str:
     """Returns values as the text of a YAML file whose first line is the command that runs it."""
-    return "\n".join([f"# {command}", *(f"{name}: {inline_yaml(value)}" for name, value in values.items())])
+    lines = [f"# {command}"]
+    for name, value in values.items():
+        if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
+            lines += [f"{name}:", *(f"  - {inline_yaml(item)}" for item in value)]
+        else:
+            lines.append(f"{name}: {inline_yaml(value)}")
+    return "\n".join(lines)
 
 
 def _write(values: Mapping[str, Any], verb: str, path: Path) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.io.writers import atomic_write
+from tsad.default_detector import default_detector
 from tsad.errors import DataError, SpecError
 from tsad.lengths import PLACEHOLDER, Lengths, filled, has_auto, lengths
 from tsad.settings import Settings
@@ -105,7 +106,7 @@ def read_values(
     """Returns the values of an experiment, checked.
 
     Args:
-        source: Path of a YAML file, its values, or a parsed config.
+        source: Path of a YAML file, its values, or a parsed config; path of a CSV or Parquet file for the default detector on it.
         overrides: Values by path, such as `{"training.epochs": 5}`.
         section: Replaces the `data` section, unless None.
 
@@ -117,12 +118,24 @@ def read_values(
     if isinstance(source, ExperimentConfig):
         values = source.model_dump(mode="json")
     else:
-        values = read_yaml(Path(source)) if isinstance(source, str | Path) else source
+        values = _values_of(Path(source)) if isinstance(source, str | Path) else source
     if section is not None:
         values = {**values, "data": dict(section)}
     result = ExperimentValues(put(values, overrides), label)
     result.config()
     return result
+
+
+def is_table(path: Path) -> bool:
+    """Returns whether the name of a file is that of a table and not of a config."""
+    return any(suffix in {".csv", ".parquet", ".tsv", ".txt"} for suffix in path.suffixes)
+
+
+def _values_of(path: Path) -> dict[str, Any]:
+    """Returns the values of a YAML file, or those of the default detector on a file of rows."""
+    if is_table(path):
+        return {**default_detector(), "data": {"kind": "csv", "path": str(path)}}
+    return read_yaml(path)
 
 
 def read_experiment(

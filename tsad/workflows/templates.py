@@ -6,39 +6,36 @@ from typing import Any
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
+from tsad.default_detector import default_detector, within
 from tsad.errors import DataError, TsadError
+from tsad.lengths import filled, lengths, reach
 from tsad.spec import parse, put
 from tsad.tuning.quickstart import LEAST_ROWS, quickstart_space
 from tsad.windows import cut
 
-_LENGTHS = (32, 16, 8, 4, 2)
 _WINDOWS = 20_000
 """Number of training windows that an epoch takes a second or two for."""
 _TRIALS = 12
 
 
 def experiment_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | None:
-    """Returns the values of an experiment on the data, its window as long as the rows allow; None if there are too few."""
-    for length in _LENGTHS:
-        template = {
-            "seed": 7,
-            **values,
-            "split": {"gap": 2 * length},
-            "window": {"length": length, "stride": _stride(data)},
-            "model": {"kind": "lstm_ae", "hidden": 64, "latent": 16},
-            "training": {"epochs": 10, "learning_rate": 3.0e-3},
-            "scoring": {"over": "window", "compress": "log1p", "smooth": {"kind": "mean", "length": 5}},
-            "threshold": {"kind": "percentile", "percentile": 99},
-        }
-        experiment = parse(ExperimentConfig, template, "experiment")
-        rows_needed = experiment.lookback + 1
+    """Returns the values of the default detector on the data; None if there are too few rows.
+
+    Members whose score looks at more rows than a part of the data has are left out.
+    """
+    whole = filled({**default_detector(), **values}, lengths(data))
+    for rows in sorted({reach(member) for member in whole["members"]}, reverse=True):
+        template = within(whole, rows)
+        if template is None:
+            return None
+        template["split"] = {**template["split"], "gap": rows}
         try:
-            parts = split(data, experiment.split.model_copy(update={"gap": max(2 * length, rows_needed)}), rows_needed)
+            parts = split(data, parse(ExperimentConfig, template, "experiment").split, rows)
             for part in (parts.fit, parts.validation, parts.test):
-                cut(part, rows_needed)
+                cut(part, rows)
         except (TsadError, ValueError):
             continue
-        return put(template, {"split.gap": max(2 * length, rows_needed)})
+        return template
     return None
 
 
