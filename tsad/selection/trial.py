@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from tsad.config import ExperimentConfig
 
+DEFAULT = "default"
+"""Name of the anchor that is the detector to beat."""
+
 State = Literal["finished", "stopped", "failed"]
 """State of a trial at its end: it trained fully, was stopped early (its value is that of a rung, or None), or raised an error."""
 
@@ -29,6 +32,7 @@ class Candidate:
         params: Value of each active hyperparameter by its address in the search space.
         experiment: The resolved experiment.
         parents: Numbers of the candidates that this one was made from; empty for a candidate that was drawn.
+        anchor: Name of the anchor, an experiment that is tried first and is no point of the space; empty for all others.
     """
 
     number: int
@@ -36,6 +40,7 @@ class Candidate:
     params: Mapping[str, Any]
     experiment: ExperimentConfig
     parents: tuple[int, ...] = ()
+    anchor: str = ""
 
     @cached_property
     def experiment_values(self) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def drawn_at_random(trials: Sequence[Trial], spec: SearchSpec) -> list[Trial]:
     """
     if spec.pbt is not None or spec.algorithm.kind not in ("random", "evolution", "aging"):
         return []
-    return [trial for trial in in_order(trials) if not trial.candidate.parents and not trial.candidate.generation]
+    drawn = (trial for trial in in_order(trials) if not trial.candidate.parents and not trial.candidate.anchor)
+    return [trial for trial in drawn if not trial.candidate.generation]
 
 
 # --- random at equal cost ---

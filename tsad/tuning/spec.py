@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -13,17 +13,21 @@ from pydantic import ConfigDict, Field, model_validator
 
 from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
+from tsad.data.split import SplitSpec
 from tsad.errors import SpecError
+from tsad.lengths import PLACEHOLDER, filled, lengths
 from tsad.provenance import code_version
 from tsad.selection.comparison import GateSpec
 from tsad.selection.ensemble import EnsembleSpec
 from tsad.selection.objective import LabelFreeSpec, MaximizeSpec
+from tsad.selection.trial import Candidate
 from tsad.spec import Spec, parse, put, read_yaml
 from tsad.tuning.algorithms import AlgorithmSpec
 from tsad.tuning.algorithms.contract import check_space
 from tsad.tuning.algorithms.evolution import EvolutionSpec
 from tsad.tuning.algorithms.grid import GridSpec, combinations
 from tsad.tuning.algorithms.random import RandomSpec
+from tsad.tuning.anchors import AnchorSet, anchors
 from tsad.tuning.pbt import changeable
 from tsad.tuning.space import Space
 
@@ -92,6 +96,14 @@ class SearchSpec(Spec):
         pbt: Settings of population based training, which makes the trials one population that trains its schedules; null
             trains each candidate on its own.
         algorithm: Search algorithm that chooses what to try; the default is evolution, or random with `pbt`.
+        anchors: Experiments that are tried first, at most half of the trials: `default`, the detector to beat; `members`, each of
+            its members alone; `families`, closed forms of other families; or sections of an experiment, with `auto` for
+            numbers that follow from the rows. None with `pbt`. `split.gap` and `maximize.edge` grow to what they need.
+        champion: Rule by which the champion is chosen. `evidence`: it is the default detector, or an average of that and
+            the best trial if labels show that it is better (`tsad.selection.evidence`). `best`: the trial with the largest
+            value, or the ensemble; this is the rule too if there is no default among the anchors.
+        memory: Whether labeled trials of earlier searches on other rows with the same columns count as evidence: `auto` for
+            all searches of the store, `none`, or the name of an MLflow experiment.
         maximize: Objective that the search maximizes.
         minimize: Costs that are minimized as well, by search algorithms that can look for trials that no other beats in all
             of them. The report lists these trials; the champion is the one with the largest value.
@@ -117,6 +129,11 @@ class SearchSpec(Spec):
     algorithm: AlgorithmSpec = Field(
         default_factory=lambda values: RandomSpec(kind="random") if values.get("pbt") else EvolutionSpec()
     )
+    anchors: tuple[AnchorSet | dict[str, Any], ...] = Field(
+        default_factory=lambda values: () if values.get("pbt") else ("default", "members", "families")
+    )
+    champion: Literal["evidence", "best"] = "evidence"
+    memory: str = "auto"
     maximize: MaximizeSpec = LabelFreeSpec(kind="label_free")
     minimize: tuple[Literal["cost/parameters", "cost/latency"], ...] = ()
     asha: AshaSpec | None = Field(default_factory=lambda values: None if values.get("pbt") else AshaSpec())
@@ -149,6 +166,8 @@ class SearchSpec(Spec):
             raise ValueError(
                 "pbt and asha exclude each other, because no member of a population is stopped; set asha: null"
             )
+        if self.anchors:
+            raise ValueError("pbt has a population of its own space and no anchors; set anchors: []")
         if self.reuse:
             raise ValueError("pbt takes no trial of another search into its population; set reuse: false")
         if self.trials is not None and self.trials < 2:
@@ -176,7 +195,9 @@ class SearchConfig:
         spec: Settings of how the space is explored.
         space: Search space that is explored.
         data: Data of all candidates; the data section holds no hyperparameters.
-        trials: Largest number of candidates that will be tried.
+        trials: Largest number of candidates that will be tried, anchors included.
+        values: Plain values that the search was parsed from, with `auto` in place of numbers that follow from the rows.
+        anchors: Candidates that are tried first; empty until the rows are known.
     """
 
     name: str
@@ -184,6 +205,26 @@ class SearchConfig:
     space: Space
     data: DataSpec
     trials: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+    anchors: tuple[Candidate, ...] = ()
+
+    def on(self, data: DataSet) -> "SearchConfig":
+        """Returns the search on a data set: with its numbers in place of `auto`, and its anchors.
+
+        Raises:
+            SpecError: if the sections of an anchor make no valid experiment.
+        """
+        values = filled(self.values, lengths(data))
+        limit = max(1, (self.trials + 1) // 2) if self.spec.trials is not None else self.trials
+        candidates, rows = anchors(self.spec.anchors, values, data, limit)
+        changes: dict[str, Any] = {}
+        if rows > values.get("split", {}).get("gap", SplitSpec().gap):
+            changes["split.gap"] = rows
+        if isinstance(self.spec.maximize, LabelFreeSpec) and rows - 1 > self.spec.maximize.edge:
+            changes |= {"search.maximize.kind": "label_free", "search.maximize.edge": rows - 1}
+        config = parse_search(put(values, changes), self.name, self.name)
+        counted = self.trials if self.spec.trials is not None else self.trials + len(candidates)
+        return replace(config, anchors=candidates, trials=counted)
 
     def result_fingerprint(self, data: DataSet) -> str:
         """Returns a hash of all that decides the result of a trial except its experiment: data, objective, code, population."""
@@ -193,7 +234,8 @@ class SearchConfig:
     def search_fingerprint(self, data: DataSet) -> str:
         """Returns a hash of all that decides which candidates are tried in which order; limits and cores do not enter it."""
         exploring = self.spec.model_dump(mode="json", include={"seed", "algorithm", "asha", "minimize"})
-        return _hash(self.result_fingerprint(data), exploring, self.space.template)
+        first = [candidate.config_fingerprint for candidate in self.anchors]
+        return _hash(self.result_fingerprint(data), exploring, self.space.template, *([first] if first else []))
 
 
 def _hash(*values: object) -> str:
@@ -226,7 +268,7 @@ def parse_search(values: Mapping[str, Any], name: str, source: str) -> SearchCon
         >>> list(search.space.params), search.spec.algorithm.kind
         (['window.length'], 'evolution')
     """
-    template = dict(values)
+    template = filled(values, PLACEHOLDER)
     spec = parse(SearchSpec, template.pop("search", {}), f"{source}: search")
     if "data" not in template:
         raise SpecError(f"{source}: data: field required")
@@ -241,7 +283,7 @@ def parse_search(values: Mapping[str, Any], name: str, source: str) -> SearchCon
         raise SpecError(f"{source}: {error}") from None
     counted = isinstance(spec.algorithm, GridSpec)  # up to the limit only: a grid may have millions
     trials = sum(1 for _ in islice(combinations(space, {}), spec.trials)) if counted else spec.trials
-    return SearchConfig(name, spec, space, data, trials or 1)
+    return SearchConfig(name, spec, space, data, trials or 1, values)
 
 
 def _check_split(space: Space) -> None:

@@ -24,6 +24,7 @@ from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.tracking.trial_cache import MlflowTrialCache
+from tsad.tuning.algorithms.anchored import Anchored
 from tsad.tuning.journal import JOURNAL, Journal
 from tsad.tuning.plots import search_plots
 from tsad.tuning.ray_tune import run_trials
@@ -173,7 +174,7 @@ def search(
     config = _read_space(space, changes, Rows(data, test, label, time), context)
     dataset = context.load_data(config.data)
     with ExitStack() as stack:
-        return _search(config, dataset, context, stack, resume=resume, on_event=on_event)
+        return _search(config.on(dataset), dataset, context, stack, resume=resume, on_event=on_event)
 
 
 def _read_space(space: SpaceSource | None, overrides: Mapping[str, Any], rows: Rows, context: Context) -> SearchConfig:
@@ -280,7 +281,7 @@ def _run_trials(config: SearchConfig, data: DataSet, store: Store, folder: Path,
     spec, result_fingerprint = config.spec, config.result_fingerprint(data)
     recorder = TrialRecorder(store, folder.name, data, spec.maximize.labels_used, result_fingerprint)
     cache = MlflowTrialCache(store, result_fingerprint, folder / "reused") if spec.reuse else NoTrialCache()
-    algorithm = spec.algorithm.build(config.space, spec.seed, spec.minimize)
+    algorithm = Anchored(config.anchors, spec.algorithm.build(config.space, spec.seed, spec.minimize))
     try:
         listener = _Listener(recorder, on_event)
         session = SearchSession(algorithm, config.trials, Journal(folder / JOURNAL), listener, cache)

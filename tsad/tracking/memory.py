@@ -1,0 +1,44 @@
+"""Labeled trials of earlier searches on other rows with the same columns, which later searches choose by."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from tsad.data.dataset import DataSet
+from tsad.tracking.store import Store
+from tsad.tracking.tags import Tag
+
+
+def columns_fingerprint(data: DataSet) -> str:
+    """Returns a hash of the names of the features, in their order."""
+    return hashlib.sha256(json.dumps(data.train.features).encode()).hexdigest()[:16]
+
+
+def sibling_metrics(store: Store, data: DataSet, metric: str, experiment: str | None = None) -> dict[str, dict[str, float]]:
+    """Returns a metric of each anchor by its name, of each labeled search on other rows with the same columns.
+
+    Of several searches on the same rows, the newest counts.
+
+    Args:
+        store: Tracking store of the searches.
+        data: Rows of the search that is to choose.
+        metric: Name of a metric of labeled test rows.
+        experiment: Name of the MLflow experiment to look in; None for that of the store.
+    """
+    runs = store.search(
+        store.experiment() if experiment is None else store.named_experiment(experiment),
+        f"tags.`{Tag.COLUMNS}` = '{columns_fingerprint(data)}' and tags.`{Tag.STATE}` = 'finished' and "
+        f"tags.`{Tag.ROWS}` != '{data.digest}'",
+    )
+    newest: dict[str, str] = {}
+    metrics: dict[str, dict[str, float]] = {}
+    for run in runs:  # oldest first
+        values: Mapping[str, float] = run.data.metrics
+        tags = run.data.tags
+        if metric in values and tags.get(Tag.ANCHOR):
+            search = tags[MLFLOW_PARENT_RUN_ID]
+            newest[tags[Tag.ROWS]] = search
+            metrics.setdefault(search, {})[tags[Tag.ANCHOR]] = values[metric]
+    return {search: metrics[search] for search in newest.values()}
