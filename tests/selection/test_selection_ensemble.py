@@ -13,10 +13,10 @@ from tsad.detector.ensemble import Ensemble
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.evaluation.pointwise import pr_auc
 from tsad.experiment import run
-from tsad.selection.ensemble import EnsembleRecord, EnsembleSpec, build_ensemble, choose_members, write_ensemble
+from tsad.selection.ensemble import EnsembleMember, EnsembleSpec, build_ensemble, choose_members, ensemble_config
 from tsad.selection.objective import LabeledSpec, LabelFreeSpec, ValidationErrorSpec
 from tsad.selection.trial import Candidate, Trial
-from tsad.spec import parse, put, read_yaml
+from tsad.spec import parse, put
 
 L2 = {"window.length": 1, "model": {"kind": "l2"}}
 CHANGES = {
@@ -192,9 +192,19 @@ def test_it_is_saved_and_assessed_as_any_detector(chosen, small_data, tmp_path):
     assert assessment.certainty is not None
 
 
-def test_its_members_are_written_down_with_their_weights(chosen, tmp_path):
-    path = tmp_path / "ensemble.yaml"
-    write_ensemble(chosen, path)
-    members = parse(EnsembleRecord, read_yaml(path), str(path)).members
-    assert [(each.trial, each.weight) for each in members] == [("g00-window_linear-000", 0.5), ("g00-l2-001", 0.5)]
-    assert [each.experiment for each in members] == [each.experiment for each in chosen]
+def test_its_config_trains_it_again(chosen, small_data):
+    config = ensemble_config(chosen, (0.75, 0.25))
+    again, outcome = run(config, small_data), build_ensemble(chosen, small_data, (0.75, 0.25))
+    np.testing.assert_allclose(again.test.values, outcome.test.values)
+    assert [member.weight for member in config.members] == [0.75, 0.25]
+
+
+def test_an_average_takes_part_with_its_own_members(chosen, small_data, tmp_path):
+    config = ensemble_config(chosen)
+    detector = run(config, small_data).detector
+    average = EnsembleMember(Trial(Candidate(0, 0, {}, config), "finished", 1.0, seconds=1.0), detector)
+    outcome = build_ensemble([average, chosen[1]], small_data, (0.5, 0.5))
+    assert [member.weight for member in outcome.detector.scorer.members] == [0.25, 0.25, 0.5]
+    both = ensemble_config([average, chosen[1]], (0.5, 0.5))
+    assert [member.weight for member in both.members] == [0.25, 0.75]  # the equal ones are one
+    np.testing.assert_allclose(run(both, small_data).test.values, outcome.test.values)

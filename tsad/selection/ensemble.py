@@ -9,16 +9,16 @@ from pydantic import Field
 
 from tsad.arrays import Floats
 from tsad.assessment.artifacts import DETECTOR
-from tsad.config import ExperimentConfig
+from tsad.config import ExperimentConfig, MemberSpec
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
 from tsad.detector.detector import Detector
-from tsad.detector.ensemble import Ensemble
+from tsad.detector.ensemble import Ensemble, Member
 from tsad.errors import DataError
 from tsad.experiment import Outcome, conclude
 from tsad.provenance import worst
 from tsad.selection.trial import EndedTrials, Trial
-from tsad.spec import Spec, write_yaml
+from tsad.spec import Spec
 
 
 class EnsembleSpec(Spec):
@@ -31,30 +31,6 @@ class EnsembleSpec(Spec):
 
     size: int = Field(3, ge=2)
     diversity: float = Field(0.95, gt=0, lt=1)
-
-
-class WeightedExperiment(Spec):
-    """A member of an ensemble, as its YAML file lists it.
-
-    Attributes:
-        trial: Name of the trial.
-        weight: Weight of the member, above 0 and at most 1.
-        experiment: Experiment that trains the member again.
-    """
-
-    trial: str
-    weight: float = Field(gt=0, le=1)
-    experiment: ExperimentConfig
-
-
-class EnsembleRecord(Spec):
-    """The content of the YAML file of an ensemble.
-
-    Attributes:
-        members: Members, best first; two or more.
-    """
-
-    members: tuple[WeightedExperiment, ...] = Field(min_length=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,26 +89,33 @@ def choose_members(ended: EndedTrials, data: DataSet, spec: EnsembleSpec) -> lis
     return members
 
 
-def build_ensemble(members: Sequence[EnsembleMember], data: DataSet) -> Outcome:
+def build_ensemble(members: Sequence[EnsembleMember], data: DataSet, weights: Sequence[float] | None = None) -> Outcome:
     """Returns the outcome of the ensemble, so that `maximize.value` evaluates it on the rows on which it evaluated members.
 
-    The threshold of the best member is fitted to the scores of the ensemble; `seconds` is the sum over all members; labels
-    that were used for any member count as used for the ensemble.
+    The threshold of the first member is fitted to the scores of the ensemble; `seconds` is the sum over all members; labels
+    that were used for any member count as used for the ensemble. A member that is an average takes part with its own
+    members, which share its weight.
 
     Args:
         members: Two or more members, best first, as `choose_members` returns them.
         data: Data of the search.
+        weights: Weight of each member; None weighs all the same.
 
     Raises:
         DataError: if trials were split differently.
-        DetectorError: if they are fewer than two, or one is an ensemble itself.
+        DetectorError: if they are fewer than two.
     """
     _check_split(members)
     best = members[0].experiment
-    scorers = [member.detector.scorer for member in members]
-    parts = split(data, best.split, max(scorer.lookback for scorer in scorers) + 1)
-    ensemble = Ensemble.fit(scorers, parts.validation)
-    outcome = conclude(best, parts, ensemble, (), sum(member.trial.seconds for member in members))
+    reach = max(member.detector.scorer.lookback for member in members) + 1
+    parts = split(data, best.split, reach)
+    parties: list[Member] = []
+    for member, weight in zip(members, weights or [1.0] * len(members), strict=True):
+        scorer = member.detector.scorer
+        own = scorer.members if isinstance(scorer, Ensemble) else (Member.fit(scorer, parts.validation),)
+        total = sum(party.weight for party in own)
+        parties += [replace(party, weight=weight * party.weight / total) for party in own]
+    outcome = conclude(best, parts, Ensemble(tuple(parties)), (), sum(member.trial.seconds for member in members))
     detectors = [member.detector for member in members]
     detector = replace(
         outcome.detector,
@@ -142,14 +125,20 @@ def build_ensemble(members: Sequence[EnsembleMember], data: DataSet) -> Outcome:
     return replace(outcome, detector=detector)
 
 
-def write_ensemble(members: Sequence[EnsembleMember], path: Path) -> None:
-    """Writes a YAML file that lists the experiments and weights of the members; `tsad train` takes each experiment."""
-    experiments = tuple(
-        WeightedExperiment(trial=member.trial.candidate.name, weight=1 / len(members), experiment=member.experiment)
-        for member in members
+def ensemble_config(members: Sequence[EnsembleMember], weights: Sequence[float] | None = None) -> ExperimentConfig:
+    """Returns the config that trains the ensemble of `build_ensemble` again; equal members are one with their weights added."""
+    best = members[0].experiment
+    total: dict[MemberSpec, float] = {}
+    for member, weight in zip(members, weights or [1.0] * len(members), strict=True):
+        scorers = member.experiment.scorers
+        own = sum(scorer.weight for scorer in scorers)
+        for scorer in scorers:
+            key = scorer.model_copy(update={"weight": 1.0})
+            total[key] = total.get(key, 0.0) + weight * scorer.weight / own
+    sections = tuple(scorer.model_copy(update={"weight": round(weight, 9)}) for scorer, weight in total.items())
+    return ExperimentConfig(
+        seed=best.seed, members=sections, threshold=best.threshold, data=best.data, split=best.split
     )
-    heading = "the members of an ensemble; each experiment can be trained alone"
-    write_yaml(path, EnsembleRecord(members=experiments), heading)
 
 
 def _check_split(members: Sequence[EnsembleMember]) -> None:

@@ -95,16 +95,16 @@ def _by_events(finished: list[Trial], default: Trial, events: int) -> Choice:
 
 
 def _by_siblings(finished: list[Trial], default: Trial, siblings: SiblingMetrics) -> Choice:
-    advantage = {trial: _advantage(trial.candidate.anchor, siblings) for trial in finished if trial.candidate.anchor}
-    known = {trial: gain for trial, gain in advantage.items() if gain is not None and trial is not default}
-    best = max(known, key=lambda trial: known[trial], default=None)
+    anchors = [trial for trial in finished if trial.candidate.anchor not in ("", DEFAULT)]
+    gains = [(gain, trial) for trial in anchors if (gain := _advantage(trial.candidate.anchor, siblings)) is not None]
+    gain, best = max(gains, key=lambda pair: pair[0], default=(0.0, default))
     number = f"{len(siblings)} labeled sibling{'s' if len(siblings) > 1 else ''}"
-    if best is None or known[best] <= 0:
+    if gain <= 0:
         reason = f"The champion is the default detector: no anchor beat it on {number} (other rows, same columns)."
         return Choice((default,), (1.0,), reason)
     reason = (
         f"The champion is the average of the default detector and the anchor {best.candidate.anchor}, which had "
-        f"{known[best]:+.3f} VUS-PR on {number} (other rows, same columns); it has a weight of {WEIGHT_OF_SIBLINGS:.2f}."
+        f"{gain:+.3f} VUS-PR on {number} (other rows, same columns); it has a weight of {WEIGHT_OF_SIBLINGS:.2f}."
     )
     return Choice((default, best), (1 - WEIGHT_OF_SIBLINGS, WEIGHT_OF_SIBLINGS), reason)
 

@@ -59,8 +59,8 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """Short name that sorts by generation, such as `g03-tcn_ae-017`."""
-        return f"g{self.generation:02d}-{self.family}-{self.number:03d}"
+        """Short name that sorts by generation, such as `g03-tcn_ae-017`, or `g00-default-000` of an anchor."""
+        return f"g{self.generation:02d}-{self.anchor.replace(' ', '_') or self.family}-{self.number:03d}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tsad.data.dataset import DataSet
+from tsad.errors import TsadError
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag
 
@@ -16,7 +17,9 @@ def columns_fingerprint(data: DataSet) -> str:
     return hashlib.sha256(json.dumps(data.train.features).encode()).hexdigest()[:16]
 
 
-def sibling_metrics(store: Store, data: DataSet, metric: str, experiment: str | None = None) -> dict[str, dict[str, float]]:
+def sibling_metrics(
+    store: Store, data: DataSet, metric: str, experiment: str | None = None
+) -> dict[str, dict[str, float]]:
     """Returns a metric of each anchor by its name, of each labeled search on other rows with the same columns.
 
     Of several searches on the same rows, the newest counts.
@@ -25,10 +28,13 @@ def sibling_metrics(store: Store, data: DataSet, metric: str, experiment: str | 
         store: Tracking store of the searches.
         data: Rows of the search that is to choose.
         metric: Name of a metric of labeled test rows.
-        experiment: Name of the MLflow experiment to look in; None for that of the store.
+        experiment: Name of the MLflow experiment to look in; None for the one that searches log to.
+
+    Raises:
+        TsadError: if there is no such experiment.
     """
     runs = store.search(
-        store.experiment() if experiment is None else store.named_experiment(experiment),
+        store.experiment() if experiment is None else _named(store, experiment),
         f"tags.`{Tag.COLUMNS}` = '{columns_fingerprint(data)}' and tags.`{Tag.STATE}` = 'finished' and "
         f"tags.`{Tag.ROWS}` != '{data.digest}'",
     )
@@ -42,3 +48,12 @@ def sibling_metrics(store: Store, data: DataSet, metric: str, experiment: str | 
             newest[tags[Tag.ROWS]] = search
             metrics.setdefault(search, {})[tags[Tag.ANCHOR]] = values[metric]
     return {search: metrics[search] for search in newest.values()}
+
+
+def _named(store: Store, name: str) -> str:
+    experiment = store.client.get_experiment_by_name(name)
+    if experiment is None:
+        raise TsadError(
+            f"search.memory must be auto, none or the name of an MLflow experiment, but there is no {name!r}"
+        )
+    return str(experiment.experiment_id)

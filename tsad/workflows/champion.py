@@ -1,8 +1,11 @@
 """From the trials of a search to its champion, and on to the registry."""
 
 import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from tsad.assessment.artifacts import SCHEDULE, assessed_metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess, beats_sentence
@@ -17,9 +20,10 @@ from tsad.registry.gate import Decision, GateInputs, apply, decide
 from tsad.registry.log import log_detector
 from tsad.registry.register import register, version_of
 from tsad.selection.champion_files import ChampionFiles
-from tsad.selection.ensemble import EnsembleMember, build_ensemble, choose_members, write_ensemble
+from tsad.selection.ensemble import EnsembleMember, build_ensemble, choose_members, ensemble_config
+from tsad.selection.evidence import Choice, SiblingMetrics, choose
 from tsad.selection.objective import LabelFreeSpec
-from tsad.selection.trial import EndedTrials
+from tsad.selection.trial import EndedTrials, Trial
 from tsad.spec import write_yaml
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.tags import Tag, provenance_tags
@@ -33,10 +37,11 @@ class Champion:
     Attributes:
         name: Name of the winning trial, or `ensemble of N`.
         trials: Names of the trials that it consists of, the best first.
-        experiment: Config of the best of these trials; it defines the reported rows.
-        metrics: `value`, the value of the objective, and `ensemble/value` if there was an ensemble.
+        experiment: Config that trains it again.
+        metrics: `value`, the value of the objective; `ensemble/value` if there was an ensemble; `default/value`, that of the
+            default detector, if the champion was chosen by evidence.
         files: Files of the champion in the folder of the search.
-        remark: How the ensemble compared with the best trial; empty without an ensemble.
+        remark: The evidence for it, or how the ensemble compared with the best trial; empty without either.
         uri: URI of the champion in the registry; None if it is not registered.
         version: Version in the registry; None if it is not registered.
     """
@@ -55,8 +60,19 @@ class Champion:
         return Detector.load(self.files.detector)
 
 
-def select_champion(spec: SearchSpec, ended: EndedTrials, data: DataSet, folder: Path, space: str) -> Champion:
-    """Returns the best finished trial, or the ensemble of the best trials if its value is larger.
+NO_SIBLINGS: SiblingMetrics = MappingProxyType({})
+"""No labeled searches on other rows."""
+
+
+def select_champion(
+    spec: SearchSpec,
+    ended: EndedTrials,
+    data: DataSet,
+    folder: Path,
+    space: str,
+    siblings: SiblingMetrics = NO_SIBLINGS,
+) -> Champion:
+    """Returns the champion by the rule of the search: by evidence, or the best trial or ensemble by value.
 
     Writes `champion/` and `champion.yaml` into the folder of the search.
 
@@ -66,6 +82,7 @@ def select_champion(spec: SearchSpec, ended: EndedTrials, data: DataSet, folder:
         data: Data of the search.
         folder: Folder of the search.
         space: Name of the search space, for the heading of `champion.yaml`.
+        siblings: Metrics of the anchors of earlier searches on other rows with the same columns.
 
     Raises:
         TsadError: if no trial finished.
@@ -76,28 +93,70 @@ def select_champion(spec: SearchSpec, ended: EndedTrials, data: DataSet, folder:
         raise TsadError(f"a champion needs a finished trial, but none of {len(ended)} finished ({reasons})")
     target = ChampionFiles(folder)
     shutil.rmtree(target.folder, ignore_errors=True)  # incomplete, if the search was interrupted here
+    labeled = spec.maximize.kind == "labeled"
+    choice = choose(ended, data, labeled=labeled, siblings=siblings) if spec.champion == "evidence" else None
+    if choice is not None:
+        return _by_evidence(choice, spec, ended, data, target)
     ensemble, remark = _ensemble(spec, ended, data)
     values = {"value": winner.value} | ({} if ensemble is None else {"ensemble/value": ensemble.value})
-    config = winner.candidate.experiment
     if ensemble is not None and ensemble.value > winner.value:
-        name = f"ensemble of {len(ensemble.members)}"
-        write_results(ensemble.outcome, config, target.folder, f"{name} on {data.name}")
-        target.experiment.unlink()  # the experiment of one member does not reproduce the ensemble
-        write_ensemble(ensemble.members, target.config)
-        trials = tuple(member.trial.candidate.name for member in ensemble.members)
-        champion = Champion(name, trials, config, values | {"value": ensemble.value}, target, remark)
-    else:
-        name = winner.candidate.name
-        shutil.copytree(files, target.folder, ignore=shutil.ignore_patterns(".*"))
-        command = (
-            "champion/schedule.json and this reproduce it"
-            if (files / SCHEDULE).is_file()
-            else "tsad train champion.yaml"
+        champion = _averaged(
+            ensemble.members, ensemble.outcome, None, target, values | {"value": ensemble.value}, remark
         )
-        write_yaml(target.config, config, f"{command}  (won {space}, {name})")
-        champion = Champion(name, (name,), config, values, target, remark)
+    else:
+        champion = _single(winner, files, target, values, remark, f"won {space}, {winner.candidate.name}")
     replace(champion.load(), selection_labels=spec.maximize.labels_used).save(target.detector)
     return champion
+
+
+def _by_evidence(
+    choice: Choice, spec: SearchSpec, ended: EndedTrials, data: DataSet, target: ChampionFiles
+) -> Champion:
+    """Returns the champion of a choice by evidence; writes its files."""
+    folders = {trial.candidate.number: files for trial, files in ended if files is not None}
+    pairs = [(trial, folders[trial.candidate.number]) for trial in choice.trials]
+    default = choice.trials[0]
+    values = {} if default.value is None else {"value": default.value, "default/value": default.value}
+    if len(pairs) == 1:
+        champion = _single(*pairs[0], target, values, choice.reason, "the default detector")
+    else:
+        members = [EnsembleMember.read(trial, files) for trial, files in pairs]
+        outcome = build_ensemble(members, data, choice.weights)
+        with suppress(DataError):  # an objective that an average does not have
+            values["value"] = spec.maximize.value(outcome)
+        champion = _averaged(members, outcome, choice.weights, target, values, choice.reason)
+    labels = spec.maximize.labels_used if choice.reads_labels else "nothing"
+    replace(champion.load(), selection_labels=labels).save(target.detector)
+    return champion
+
+
+def _single(
+    trial: Trial, files: Path, target: ChampionFiles, values: dict[str, float], remark: str, what: str
+) -> Champion:
+    """Returns a champion that is one trial; writes its files."""
+    candidate = trial.candidate
+    shutil.copytree(files, target.folder, ignore=shutil.ignore_patterns(".*"))
+    scheduled = (files / SCHEDULE).is_file()
+    command = "champion/schedule.json and this reproduce it" if scheduled else "tsad train champion.yaml"
+    write_yaml(target.config, candidate.experiment, f"{command}  ({what})")
+    return Champion(candidate.name, (candidate.name,), candidate.experiment, values, target, remark)
+
+
+def _averaged(
+    members: list[EnsembleMember],
+    outcome: Outcome,
+    weights: Sequence[float] | None,
+    target: ChampionFiles,
+    values: dict[str, float],
+    remark: str,
+) -> Champion:
+    """Returns a champion that is the average of several trials; writes its files."""
+    config = ensemble_config(members, weights)
+    name = f"ensemble of {len(members)}"
+    write_results(outcome, config, target.folder, name)
+    write_yaml(target.config, config, "tsad train champion.yaml")
+    trials = tuple(member.trial.candidate.name for member in members)
+    return Champion(name, trials, config, values, target, remark)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,10 @@ from tsad.errors import SpecError, TsadError
 from tsad.evaluation.registry import HEADLINES
 from tsad.provenance import Provenance
 from tsad.registry.gate import Decision
+from tsad.selection.evidence import METRIC, SiblingMetrics
 from tsad.selection.trial import Candidate, EndedTrials, Trial
 from tsad.spec import parse, put, read_yaml
+from tsad.tracking.memory import sibling_metrics
 from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
 from tsad.tracking.store import Store
@@ -30,9 +32,9 @@ from tsad.tuning.plots import search_plots
 from tsad.tuning.ray_tune import run_trials
 from tsad.tuning.report import nas_report
 from tsad.tuning.session import NoTrialCache, SearchSession
-from tsad.tuning.spec import SearchConfig, parse_search
+from tsad.tuning.spec import SearchConfig, SearchSpec, parse_search
 from tsad.tuning.trial_table import show_trials, trial_table
-from tsad.workflows.champion import Champion, register_champion, reported_rows, select_champion
+from tsad.workflows.champion import NO_SIBLINGS, Champion, register_champion, reported_rows, select_champion
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.events import Message, OnEvent, SearchStarted, TrialEnded, TrialEpochEnded, TrialStarted, ignore
 from tsad.workflows.inputs import NO_OVERRIDES, Rows, RowSource
@@ -224,12 +226,20 @@ def _search(
             }
         )
     writer.parameters({"search": config.spec.model_dump(mode="json"), "data": config.data.model_dump(mode="json")})
+    siblings = _siblings(config.spec, data, store)
     ended = _run_trials(config, data, store, folder, on_event)
     trials = tuple(sorted((trial for trial, _ in ended), key=lambda trial: trial.rank))
     _write_report(config, [trial for trial, _ in ended], writer, folder)
-    champion = select_champion(config.spec, ended, data, folder, config.name)
+    champion = select_champion(config.spec, ended, data, folder, config.name, siblings)
     champion, assessment, decision = register_champion(writer, data, champion, config.spec)
     return SearchResult(writer.run_id, trials, champion, assessment, decision, data.name, folder, store.uri)
+
+
+def _siblings(spec: SearchSpec, data: DataSet, store: Store) -> SiblingMetrics:
+    """Returns what labeled searches on other rows with the same columns got, as `search.memory` says."""
+    if spec.memory == "none" or spec.champion != "evidence":
+        return NO_SIBLINGS
+    return sibling_metrics(store, data, METRIC, None if spec.memory == "auto" else spec.memory)
 
 
 def _interrupted(store: Store, folders: Path, search_fingerprint: str, on_event: OnEvent) -> str | None:
