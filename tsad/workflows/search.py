@@ -39,6 +39,7 @@ from tsad.workflows.context import Context, open_context
 from tsad.workflows.events import Message, OnEvent, SearchStarted, TrialEnded, TrialEpochEnded, TrialStarted, ignore
 from tsad.workflows.inputs import NO_OVERRIDES, Rows, RowSource
 from tsad.workflows.locks import is_stale, locked
+from tsad.workflows.payoff import payoff
 from tsad.workflows.printing import command, html_table, lines, tracking_ui
 from tsad.workflows.templates import search_on
 
@@ -78,6 +79,11 @@ class SearchResult:
         """Trials, a row each, the best first: state, value, metrics, and the hyperparameters in which they differ."""
         return trial_table(self.trials)
 
+    @property
+    def payoff(self) -> str:
+        """One line about whether the search paid: champion, default detector, median trial, best baseline, and the cost."""
+        return payoff(self.trials, self.assessment, self.champion.metrics.get("value"))
+
     def __repr__(self) -> str:
         return (
             f"SearchResult(run_id={self.run_id!r}, trials={len(self.trials)}, champion={self.champion.name!r}, "
@@ -90,6 +96,7 @@ class SearchResult:
             show_trials(self.table),
             self.champion.remark,
             f"{reported_rows(self.data, self.assessment)}{legend}:\n{show_comparison(self.champion.name, self.assessment)}",
+            self.payoff,
             conclusion(self.assessment),
             "" if self.decision is None else self.decision.text,
             lines(self._where()),
@@ -112,10 +119,8 @@ class SearchResult:
             where[champion.uri.rpartition("@")[2]] = f"{champion.uri}  (version {champion.version})"
         if files.schedule.is_file():
             where["schedule"] = files.schedule
-        elif len(champion.trials) == 1:
-            where["again"] = command("tsad", "train", files.config)
         else:
-            where["members"] = files.config
+            where["again"] = command("tsad", "train", files.config)
         where |= {"report": self.folder / "nas_report.txt", "look": tracking_ui(self.tracking_uri)}
         if champion.uri is not None:
             uri = f"MLFLOW_TRACKING_URI={self.tracking_uri}"
