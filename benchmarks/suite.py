@@ -116,7 +116,8 @@ def configs(size: Lengths) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def measured(outcome: Outcome, edge: int) -> dict[str, Any]:
     """Returns the test metrics of an outcome, and the label-free objectives that are defined."""
-    scores, labels = outcome.test.values[outcome.parts.reported], outcome.parts.test.labels[outcome.parts.reported]  # type: ignore[index]
+    scores = outcome.test.values[outcome.parts.reported]  # noqa: PD011
+    labels = np.asarray(outcome.parts.test.labels)[outcome.parts.reported]
     known = ~np.isnan(scores)
     buffer = 30 if len(labels) <= 5000 else 100
     figures: dict[str, Any] = {
@@ -154,7 +155,7 @@ def measure(
             yield {"detector": name, "error": str(error)[:200]}
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        scores = {"validation": outcome.validation.values, "test": outcome.test.values}
+        scores = {"validation": outcome.validation.values, "test": outcome.test.values}  # noqa: PD011
         np.savez_compressed(
             folder / f"{name}.npz",
             **{part: values.astype(np.float32) for part, values in scores.items()},

@@ -129,3 +129,17 @@ def test_the_algorithm_proposes_after_the_anchors_and_learns_nothing_of_them():
     for candidate in proposed:
         anchored.update(Trial(candidate, "finished", 0.5, seconds=1.0))
     assert inner.learned == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "kind"),
+    [
+        (None, "ewma"),
+        ({"kind": "percentile", "percentile": 98}, "percentile"),
+        ({"kind": "percentile", "percentile": {"choice": [98, 99]}}, "ewma"),
+    ],
+)
+def test_anchors_have_the_threshold_of_the_space_unless_it_is_a_hyperparameter(threshold, kind):
+    values = SPACE if threshold is None else {**SPACE, "threshold": threshold}
+    config = parse_search(values, "space", "a test").on(rows(2000))
+    assert {candidate.experiment.threshold.kind for candidate in config.anchors} == {kind}

@@ -63,14 +63,21 @@ def anchors(
     rows = _longest(sorted({row for values in named.values() for row in _reaches(values)}), space, data)
     gap = max(rows, _gap(space))
     shared = {"data": space["data"], "split": {**space.get("split", {}), "gap": gap}}
+    threshold = space.get("threshold")
+    if threshold is not None and not _has_hyperparameters(threshold):
+        shared["threshold"] = threshold
     seed = space.get("seed", 0)
     candidates: list[Candidate] = []
     for name, values in named.items():
         fitting = within(values, rows) if "members" in values else values if reach(values) <= rows else None
         if fitting is None or len(candidates) == limit:
             continue
-        threshold = {"threshold": default_detector()["threshold"]}
-        own = {**threshold, **fitting, **shared, "seed": seed if isinstance(seed, int) else 0}
+        own = {
+            "threshold": default_detector()["threshold"],
+            **fitting,
+            **shared,
+            "seed": seed if isinstance(seed, int) else 0,
+        }
         experiment = parse(ExperimentConfig, own, f"anchor {name}")
         if all(experiment != candidate.experiment for candidate in candidates):
             candidates.append(Candidate(len(candidates), 0, {}, experiment, anchor=name))
@@ -118,6 +125,12 @@ def _longest(reaches: Sequence[int], space: Mapping[str, Any], data: DataSet) ->
         if max(after - first for first, after in parts.validation.segments()) >= 3 * rows:
             return rows
     return 0
+
+
+def _has_hyperparameters(values: Any) -> bool:
+    if not isinstance(values, Mapping):
+        return False
+    return bool({"choice", "range"} & values.keys()) or any(map(_has_hyperparameters, values.values()))
 
 
 def _gap(space: Mapping[str, Any]) -> int:

@@ -1,0 +1,235 @@
+"""Rules that choose a champion, replayed on the scores that `suite.py` kept: nothing is trained.
+
+    OMP_NUM_THREADS=1 python benchmarks/selection_replay.py [--measure]
+
+`--measure` computes from the scores what the rules need. It writes `benchmarks/selection.parquet` (per series and detector:
+VUS-PR alone and averaged with the default detector) and `selection_events.parquet` (the same on the rows behind the first 40 %
+or 60 % of the test part, and average precision before them). Without it, only the tables are printed from these files.
+
+Each table is a mean over series, then over domains. The default detector is the average of the members of
+`experiments/default.yaml`.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from suite import read_log
+
+from tsad.detector.ensemble import REFERENCE_SIZE, surprisal
+from tsad.evaluation.intervals import interval
+from tsad.evaluation.pointwise import pr_auc
+from tsad.evaluation.volume import volume_under_surface
+from tsad.selection.evidence import LEAST_EVENTS, WEIGHT_OF_EVENTS, WEIGHT_OF_SIBLINGS
+from tsad.series import runs
+from tsad.workflows.context import read_settings
+
+Array = NDArray[np.float64]
+HERE = Path(__file__).resolve().parent
+SERIES, EVENTS = HERE / "selection.parquet", HERE / "selection_events.parquet"
+PLAIN = ("multiscale", "multiscale scaled", "linear", "ridge")
+DEFAULT = (*PLAIN, "nearest neighbor", *(f"{name} normalized" for name in PLAIN))
+AVERAGES = {
+    "four": PLAIN,
+    "four, normalized too": tuple(name for name in DEFAULT if name != "nearest neighbor"),
+    "four and nearest neighbor": (*PLAIN, "nearest neighbor"),
+    "default": DEFAULT,
+    "seven": (*PLAIN, "nearest neighbor", "k-means", "l2"),
+}
+WEIGHTS = {"alone": 1.0, "half": 1 / 2, "third": 1 / 3}
+"""Weight of a detector averaged with the default, by the name of its column."""
+
+
+def surprisals(folder: Path) -> tuple[dict[str, Array], NDArray[np.bool_]]:
+    """Returns the surprisal of the test rows by detector, and their labels; without those of constant validation scores."""
+    results: dict[str, Array] = {}
+    labels = np.zeros(0, bool)
+    for path in sorted(folder.glob("*.npz")):
+        scores = np.load(path)
+        labels = scores["labels"]
+        reference = np.sort(scores["validation"][~np.isnan(scores["validation"])].astype(float))
+        if len(reference) > REFERENCE_SIZE:
+            reference = np.maximum.accumulate(np.quantile(reference, np.linspace(0, 1, REFERENCE_SIZE)))
+        if len(reference) > 1 and reference[0] < reference[-1]:
+            results[path.stem] = surprisal(scores["test"].astype(float), reference)
+    return results, labels
+
+
+def vus_pr(scores: Array, labels: NDArray[np.bool_], rows: int) -> float:
+    known = ~np.isnan(scores)
+    return volume_under_surface(scores[known], labels[known], 30 if rows <= 5000 else 100).pr
+
+
+def mean(scores: dict[str, Array], names: tuple[str, ...]) -> Array:
+    return np.asarray(np.mean([scores[name] for name in names if name in scores], axis=0))
+
+
+def measured(series: str, scores: dict[str, Array], labels: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
+    """Yields a row per detector and average of one series."""
+    default = mean(scores, DEFAULT)
+    base = {"domain": series.split("/")[0], "series": series, "default": vus_pr(default, labels, len(labels))}
+    for name, own in scores.items():
+        blends = {
+            key: vus_pr(weight * own + (1 - weight) * default, labels, len(labels)) for key, weight in WEIGHTS.items()
+        }
+        yield {**base, "detector": name, **blends}
+    for name, members in AVERAGES.items():
+        yield {**base, "detector": f"average: {name}", "alone": vus_pr(mean(scores, members), labels, len(labels))}
+
+
+def measured_by_events(series: str, scores: dict[str, Array], labels: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
+    """Yields a row per detector and fraction, where both sides hold anomalies and normal rows."""
+    default, size = mean(scores, DEFAULT), len(labels)
+    scored = ~np.isnan(np.mean(list(scores.values()), axis=0))
+    for fraction in (0.4, 0.6):
+        cut = round(size * fraction)
+        before = scored & (np.arange(size) < cut)
+        after = scored & (np.arange(size) >= cut + min(64, size // 20))
+        if not all(labels[rows].any() and not labels[rows].all() for rows in (before, after)):
+            continue
+        base = {
+            "domain": series.split("/")[0],
+            "series": series,
+            "fraction": fraction,
+            "events": len(runs(labels[before])),
+        }
+        for name, own in {"default": default, **scores}.items():
+            blended = WEIGHT_OF_EVENTS * own + (1 - WEIGHT_OF_EVENTS) * default
+            yield {
+                **base,
+                "detector": name,
+                "precision": pr_auc(own[before], labels[before]),
+                "alone": vus_pr(own[after], labels[after], size),
+                "blended": vus_pr(blended[after], labels[after], size),
+            }
+
+
+def measure(folder: Path) -> None:
+    series = read_log(folder)["series"].unique()
+    loaded = {name: surprisals(folder / name) for name in series}
+    rows = [row for name, (scores, labels) in loaded.items() if scores for row in measured(name, scores, labels)]
+    pd.DataFrame(rows).to_parquet(SERIES)
+    events = [
+        row for name, (scores, labels) in loaded.items() if scores for row in measured_by_events(name, scores, labels)
+    ]
+    pd.DataFrame(events).to_parquet(EVENTS)
+
+
+def averages(table: pd.DataFrame) -> None:
+    """Prints what averages get, and what the best on seven domains gets on the eighth."""
+    by_domain = table.pivot_table(index="detector", columns="domain", values="alone")
+    chosen = [name for name in by_domain.index if name.startswith("average")]
+    left_out = [
+        by_domain.loc[by_domain.loc[chosen].drop(columns=domain).mean(axis=1).idxmax(), domain] for domain in by_domain
+    ]
+    by_domain["mean"] = by_domain.mean(axis=1, skipna=False)
+    print("VUS-PR, mean of series by domain\n")
+    print(by_domain.sort_values("mean", ascending=False).to_string(float_format="{:.3f}".format))
+    print(f"\nbest average of the other domains, judged on each: {np.mean(left_out):.3f}")
+
+
+def siblings(table: pd.DataFrame) -> None:
+    """Prints what the best detector on k other series of the domain gets minus the default, by its weight."""
+    generator = np.random.default_rng(0)
+    rows = []
+    singles = table[~table["detector"].str.startswith("average")]
+    for domain, group in singles.groupby("domain"):
+        values = {key: group.pivot_table(index="series", columns="detector", values=key) for key in WEIGHTS}
+        default = group.drop_duplicates("series").set_index("series")["default"]
+        gains = values["alone"].sub(default, axis=0)
+        for series in gains.index if len(gains) > 1 else ():
+            others = [name for name in gains.index if name != series]
+            for count in (1, 3, 10, len(others)):
+                for _ in range(1 if count >= len(others) else 10):
+                    drawn = list(generator.permutation(others)[:count])
+                    advantage = gains.loc[drawn].mean()[values["alone"].loc[series].notna()]
+                    best = advantage.idxmax()
+                    gain = {
+                        k: values[k].loc[series, best] - default[series] if advantage[best] > 0 else 0.0
+                        for k in WEIGHTS
+                    }
+                    label = "all" if count == len(others) else str(count)
+                    rows.append({"domain": domain, "series": series, "siblings": label, **gain})
+    gain = pd.DataFrame(rows).groupby(["siblings", "domain", "series"])[[*WEIGHTS]].mean()
+    means = gain.groupby(["siblings", "domain"]).mean().groupby("siblings").mean()
+    worse = (gain < -0.05).groupby("siblings").mean().add_suffix(": worse by > .05")
+    print(f"\nVUS-PR minus the default, pick by siblings (weight used: {WEIGHT_OF_SIBLINGS:.2f})\n")
+    print(means.join(worse).to_string(float_format="{:.3f}".format))
+
+
+def events(table: pd.DataFrame) -> None:
+    """Prints what the best detector by labeled events gets minus the default, on the rows behind them."""
+    rows = []
+    for (fraction, series), group in table.groupby(["fraction", "series"]):
+        default = group[group["detector"] == "default"].iloc[0]
+        best = group.loc[group["precision"].idxmax()]
+        rows.append(
+            {
+                "fraction": fraction,
+                "domain": default["domain"],
+                "series": series,
+                "events": min(int(default["events"]), 4),
+                "pick": best["alone"] - default["alone"],
+                "blend": best["blended"] - default["alone"],
+            }
+        )
+    gains = pd.DataFrame(rows)
+    print("\nVUS-PR minus the default, pick by labeled events (4 stands for four or more)\n")
+    print(
+        gains.groupby(["fraction", "events"])[["pick", "blend"]]
+        .agg(["mean", "count"])
+        .to_string(float_format="{:.3f}".format)
+    )
+    enough = gains[gains["events"] >= LEAST_EVENTS]
+    generator = np.random.default_rng(0)
+    for fraction, group in enough.groupby("fraction"):
+        for rule in ("pick", "blend"):
+            by_domain = [part[rule].to_numpy() for _, part in group.groupby("domain")]
+            drawn = np.mean([generator.choice(part, (2000, len(part))).mean(axis=1) for part in by_domain], axis=0)
+            center = np.mean([part.mean() for part in by_domain])
+            print(f"{fraction:.0%}, {LEAST_EVENTS} or more events, {rule}: {interval(float(center), drawn)}")
+
+
+def correlations(table: pd.DataFrame, logged: pd.DataFrame) -> None:
+    """Prints the rank correlation over detectors of each rule with VUS-PR, mean of series by domain."""
+    singles = table[~table["detector"].str.startswith("average")]
+    rows = []
+    for domain, group in singles.groupby("domain"):
+        values = group.pivot_table(index="series", columns="detector", values="alone")
+        for series in values.index:
+            if len(values) > 1:
+                rank = values.drop(series).mean().corr(values.loc[series], method="spearman")
+                rows.append({"domain": domain, "rule": "siblings", "rank": rank})
+    for (domain, _), group in logged.dropna(subset=["vus_pr"]).groupby(["domain", "series"]):
+        for rule in ("injection", "validation_error"):
+            defined = group.dropna(subset=[rule])
+            if len(defined) > 5:
+                rows.append(
+                    {"domain": domain, "rule": rule, "rank": defined[rule].corr(defined["vus_pr"], method="spearman")}
+                )
+    ranks = pd.DataFrame(rows).pivot_table(index="rule", columns="domain", values="rank")
+    ranks["mean"] = ranks.mean(axis=1)
+    print("\nrank correlation with VUS-PR over detectors\n")
+    print(ranks.to_string(float_format="{:.2f}".format))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", action="store_true", help="compute from the scores that suite.py kept")
+    arguments = parser.parse_args()
+    if arguments.measure:
+        measure(read_settings().output_dir / "suite")
+    table = pd.read_parquet(SERIES)
+    averages(table)
+    siblings(table)
+    events(pd.read_parquet(EVENTS))
+    correlations(table, pd.read_parquet(HERE / "suite.parquet"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
