@@ -133,6 +133,21 @@ def averages(table: pd.DataFrame) -> None:
     print(f"\nbest average of the other domains, judged on each: {np.mean(left_out):.3f}")
 
 
+def against_singles(table: pd.DataFrame) -> None:
+    """Prints the default minus each single detector that ran on every series, paired by series, with 95 % intervals."""
+    generator = np.random.default_rng(0)
+    complete = (
+        table[~table["detector"].str.startswith("average")]
+        .groupby("detector")
+        .filter(lambda group: group["domain"].nunique() == table["domain"].nunique())
+    )
+    print("\nVUS-PR of the default minus that of one detector for all series\n")
+    for name, group in complete.groupby("detector"):
+        parts = [(part["default"] - part["alone"]).to_numpy() for _, part in group.groupby("domain")]
+        drawn = np.mean([generator.choice(part, (2000, len(part))).mean(axis=1) for part in parts], axis=0)
+        print(f"{name:<30}{interval(float(np.mean([part.mean() for part in parts])), drawn)}")
+
+
 def siblings(table: pd.DataFrame) -> None:
     """Prints what the best detector on k other series of the domain gets minus the default, by its weight."""
     generator = np.random.default_rng(0)
@@ -226,6 +241,7 @@ def main() -> None:
         measure(read_settings().output_dir / "suite")
     table = pd.read_parquet(SERIES)
     averages(table)
+    against_singles(table)
     siblings(table)
     events(pd.read_parquet(EVENTS))
     correlations(table, pd.read_parquet(HERE / "suite.parquet"))
