@@ -1,0 +1,97 @@
+"""Figure of the niches of a search."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from tsad.evaluation.plots.style import QUIET, empty_figure, finish, new_figure
+from tsad.selection.trial import Trial
+from tsad.tuning.analysis import valued
+from tsad.tuning.niches import LONG_FROM, MEDIUM_FROM, MEMORIES, Niche, NicheSummary, niche_summaries
+from tsad.tuning.plots.value_axis import shown_values
+
+_COLORS = colormaps["YlGnBu"]
+_EMPTY = "#f4f4f4"
+"""Color of cells without a value."""
+_DARK = 0.55
+"""Position in the color map from which text is white."""
+_NAME_LENGTH = 24
+"""Largest number of characters of a family."""
+_LOOKBACK = {
+    "short": f"fewer than {MEDIUM_FROM} rows",
+    "medium": f"{MEDIUM_FROM} to {LONG_FROM - 1} rows",
+    "long": f"{LONG_FROM} rows or more",
+}
+"""Lookback of each class of memory."""
+
+
+def draw_niches(trials: Sequence[Trial], title: str) -> Figure:
+    """Returns a heat map of niches, families by memory, with the best value and the number of trials in each cell.
+
+    Families are rows, that with the best value on top, and among equals in alphabetical order. Darker is better; values far
+    below the median of the niches share the lightest color. Cells without a finished trial are gray.
+
+    Args:
+        trials: Trials in any order; those that did not finish are counted only.
+        title: Title of the figure.
+    """
+    if not valued(trials):
+        return empty_figure(title, "no trial finished with a value")
+    summaries = {summary.niche: summary for summary in niche_summaries(trials)}
+    families = _families(summaries)
+    figure = new_figure(1.5 + 0.55 * len(families))
+    axes = figure.subplots()
+    scale = _scale([summary.best for summary in summaries.values() if summary.best is not None])
+    for row, family in enumerate(families):
+        for column, memory in enumerate(MEMORIES):
+            _draw_cell(axes, (column, row), summaries.get(Niche(family, memory)), scale)
+    axes.set(xlim=(-0.5, len(MEMORIES) - 0.5), ylim=(len(families) - 0.5, -0.5), ylabel="family")
+    axes.set_xticks(range(len(MEMORIES)), [f"{memory}\n{_LOOKBACK[memory]}" for memory in MEMORIES])
+    axes.set_yticks(range(len(families)), [_cut(family) for family in families])
+    axes.set_xlabel("memory: rows before a row that its score depends on")
+    if scale.vmin != scale.vmax:
+        figure.colorbar(ScalarMappable(scale, _COLORS), ax=axes, label="best value", pad=0.02, aspect=30)
+    finish(figure, title)
+    for panel in figure.axes:
+        panel.grid(visible=False)
+        panel.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelsize=10)
+    return figure
+
+
+def _families(summaries: Mapping[Niche, NicheSummary]) -> list[str]:
+    """Returns the families, the best first."""
+    best = {niche.family: float("-inf") for niche in summaries}
+    for niche, _, trial in summaries.values():
+        if trial is not None and trial.value is not None:
+            best[niche.family] = max(best[niche.family], trial.value)
+    return sorted(best, key=lambda family: (-best[family], family))
+
+
+def _scale(elites: Sequence[Trial]) -> Normalize:
+    """Returns the scale of colors, which ends at the largest value and begins at the lowest that is no outlier."""
+    values, lowest = shown_values(elites)
+    return Normalize(lowest, float(np.max(values)), clip=True)
+
+
+def _draw_cell(axes: Axes, center: tuple[int, int], summary: NicheSummary | None, scale: Normalize) -> None:
+    """Draws a niche as a rectangle of the color of its best value, which is written in it above the number of trials."""
+    best = None if summary is None else summary.best
+    position = 1.0 if scale.vmin == scale.vmax else float(scale(best.value)) if best else 0.0
+    color = _COLORS(position) if best else _EMPTY
+    corner = (center[0] - 0.5, center[1] - 0.5)
+    axes.add_patch(Rectangle(corner, 1, 1, facecolor=color, edgecolor="white", linewidth=2))
+    ink = QUIET if best is None else "white" if position > _DARK else "black"
+    count = "no trial" if summary is None else "1 trial" if summary.trials == 1 else f"{summary.trials} trials"
+    text = count if best is None else f"{best.value:.3g}\n{count}"
+    axes.text(*center, text, ha="center", va="center", color=ink, fontsize=9, linespacing=1.2)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…"
