@@ -1,7 +1,7 @@
 """Niches of a search: trials of one family of models whose scores look back equally far, represented by the best of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from tsad.detector.scoring import lookback
@@ -23,6 +23,13 @@ LONG_FROM = 64
 
 Scores that are normalized by a rolling median, of a day for example, are long.
 """
+
+LOOKBACKS: Mapping[Memory, str] = {
+    "short": f"fewer than {MEDIUM_FROM} rows",
+    "medium": f"{MEDIUM_FROM} to {LONG_FROM - 1} rows",
+    "long": f"{LONG_FROM} rows or more",
+}
+"""Lookback of each class of memory, in words."""
 
 
 class Niche(NamedTuple):

@@ -23,7 +23,7 @@ from tsad.tuning.analysis import (
     value_of,
     valued,
 )
-from tsad.tuning.niches import LONG_FROM, MEDIUM_FROM, niche_summaries
+from tsad.tuning.niches import LOOKBACKS, niche_summaries
 from tsad.tuning.pareto import comparable, front
 from tsad.tuning.space import ChoiceParam, Space, param_names, param_values
 from tsad.tuning.spec import SearchSpec
@@ -42,10 +42,10 @@ _STATES: tuple[State, ...] = ("finished", "stopped", "failed")
 def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: str) -> str:
     """Returns the report of a search as text of at most `WIDTH` columns.
 
-    The sections are: summary, generations, incumbents, the best trials, niches if the search algorithm has them, the Pareto
-    front if costs are minimized, importance of hyperparameters, rank correlation with test metrics and other objectives, random search at equal cost, trials that did
-    not finish, and every configuration. A section that the trials cannot fill says why, or is left out if it does not apply
-    (one generation, no failure).
+    The sections are: summary, generations, incumbents, the best trials, niches if the search algorithm has any, the Pareto
+    front if costs are minimized, importance of hyperparameters, rank correlation with test metrics and other objectives, random
+    search at equal cost, trials that did not finish, and every configuration. A section that the trials cannot fill says why,
+    or is left out if it does not apply (one generation, no failure).
 
     Args:
         trials: All trials that have ended, in any order; there may be none.
@@ -161,16 +161,11 @@ def _niches(trials: Sequence[Trial], spec: SearchSpec) -> str:
     if spec.algorithm.kind != "map_elites" or not trials:
         return ""
     rows = [
-        [
-            _middle(niche.family),
-            niche.memory,
-            count,
-            value_of(best) if best else None,
-            _middle(best.candidate.name) if best else "-",
-        ]
-        for niche, count, best in niche_summaries(trials)
+        [_middle(family), memory, count, best and best.value, _middle(best.candidate.name) if best else "-"]
+        for (family, memory), count, best in niche_summaries(trials)
     ]
-    note = f"Memory is the number of rows before a row that its score depends on: short below {MEDIUM_FROM}, long from {LONG_FROM}."
+    lookbacks = ", ".join(f"{memory} {rows_before}" for memory, rows_before in LOOKBACKS.items())
+    note = f"Memory is the number of rows before a row that its score depends on: {lookbacks}."
     return f"{_table(['family', 'memory', 'trials', 'best', 'best trial'], rows)}\n{_wrapped(note)}"
 
 

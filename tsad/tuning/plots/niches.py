@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from tsad.evaluation.plots.style import QUIET, empty_figure, finish, new_figure
 from tsad.selection.trial import Trial
 from tsad.tuning.analysis import valued
-from tsad.tuning.niches import LONG_FROM, MEDIUM_FROM, MEMORIES, Niche, NicheSummary, niche_summaries
+from tsad.tuning.niches import LOOKBACKS, MEMORIES, Niche, NicheSummary, niche_summaries
 from tsad.tuning.plots.value_axis import shown_values
 
 _COLORS = colormaps["YlGnBu"]
@@ -23,12 +23,6 @@ _DARK = 0.55
 """Position in the color map from which text is white."""
 _NAME_LENGTH = 24
 """Largest number of characters of a family."""
-_LOOKBACK = {
-    "short": f"fewer than {MEDIUM_FROM} rows",
-    "medium": f"{MEDIUM_FROM} to {LONG_FROM - 1} rows",
-    "long": f"{LONG_FROM} rows or more",
-}
-"""Lookback of each class of memory."""
 
 
 def draw_niches(trials: Sequence[Trial], title: str) -> Figure:
@@ -52,7 +46,7 @@ def draw_niches(trials: Sequence[Trial], title: str) -> Figure:
         for column, memory in enumerate(MEMORIES):
             _draw_cell(axes, (column, row), summaries.get(Niche(family, memory)), scale)
     axes.set(xlim=(-0.5, len(MEMORIES) - 0.5), ylim=(len(families) - 0.5, -0.5), ylabel="family")
-    axes.set_xticks(range(len(MEMORIES)), [f"{memory}\n{_LOOKBACK[memory]}" for memory in MEMORIES])
+    axes.set_xticks(range(len(MEMORIES)), [f"{memory}\n{LOOKBACKS[memory]}" for memory in MEMORIES])
     axes.set_yticks(range(len(families)), [_cut(family) for family in families])
     axes.set_xlabel("memory: rows before a row that its score depends on")
     if scale.vmin != scale.vmax:
@@ -82,15 +76,21 @@ def _scale(elites: Sequence[Trial]) -> Normalize:
 
 def _draw_cell(axes: Axes, center: tuple[int, int], summary: NicheSummary | None, scale: Normalize) -> None:
     """Draws a niche as a rectangle of the color of its best value, which is written in it above the number of trials."""
-    best = None if summary is None else summary.best
-    position = 1.0 if scale.vmin == scale.vmax else float(scale(best.value)) if best else 0.0
-    color = _COLORS(position) if best else _EMPTY
+    value = None if summary is None or summary.best is None else summary.best.value
+    position = 1.0 if value is None or scale.vmin == scale.vmax else float(scale(value))
+    color = _EMPTY if value is None else _COLORS(position)
     corner = (center[0] - 0.5, center[1] - 0.5)
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=color, edgecolor="white", linewidth=2))
-    ink = QUIET if best is None else "white" if position > _DARK else "black"
-    count = "no trial" if summary is None else "1 trial" if summary.trials == 1 else f"{summary.trials} trials"
-    text = count if best is None else f"{best.value:.3g}\n{count}"
-    axes.text(*center, text, ha="center", va="center", color=ink, fontsize=9, linespacing=1.2)
+    ink = QUIET if value is None else "white" if position > _DARK else "black"
+    axes.text(*center, _described(summary), ha="center", va="center", color=ink, fontsize=9, linespacing=1.2)
+
+
+def _described(summary: NicheSummary | None) -> str:
+    """Returns the best value with three digits, zeros at the end included, above the number of trials."""
+    if summary is None:
+        return "no trial"
+    value = "no value" if summary.best is None else f"{summary.best.value:#.3g}".rstrip(".")
+    return f"{value}\n{summary.trials} {'trial' if summary.trials == 1 else 'trials'}"
 
 
 def _cut(name: str) -> str:
