@@ -10,17 +10,17 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tsad.evaluation.plots.style import QUIET, empty_figure, finish, new_figure
+from tsad.evaluation.plots.style import empty_figure, finish, new_figure
 from tsad.selection.trial import Trial
 from tsad.tuning.analysis import valued
 from tsad.tuning.niches import LOOKBACKS, MEMORIES, Niche, NicheSummary, niche_summaries
 from tsad.tuning.plots.value_axis import shown_values
 
 _COLORS = colormaps["YlGnBu"]
-_EMPTY = "#f4f4f4"
-"""Color of cells without a value."""
-_DARK = 0.55
-"""Position in the color map from which text is white."""
+_EMPTY, _FAINT = "#f4f4f4", "#666666"
+"""Colors of cells without a value and of their text."""
+_DARK = 0.675
+"""Position in the color map from which white text has more contrast than black."""
 _NAME_LENGTH = 24
 """Largest number of characters of a family."""
 
@@ -81,7 +81,7 @@ def _draw_cell(axes: Axes, center: tuple[int, int], summary: NicheSummary | None
     color = _EMPTY if value is None else _COLORS(position)
     corner = (center[0] - 0.5, center[1] - 0.5)
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=color, edgecolor="white", linewidth=2))
-    ink = QUIET if value is None else "white" if position > _DARK else "black"
+    ink = _FAINT if value is None else "white" if position > _DARK else "black"
     axes.text(*center, _described(summary), ha="center", va="center", color=ink, fontsize=9, linespacing=1.2)
 
 
