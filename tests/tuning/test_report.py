@@ -171,7 +171,7 @@ def test_a_random_trial_that_did_not_finish_cost_as_much_and_came_to_nothing():
 
 def test_only_the_first_population_of_map_elites_was_drawn_at_random():
     few = parse(SearchSpec, {"algorithm": {"kind": "map_elites", "population": 2}}, "search")
-    trials = [trial(0, 0.25), trial(1, 0.75), trial(2, 0.5, parents=(0,)), trial(3, 0.9)]
+    trials = [trial(0, 0.25), trial(1, 0.75), trial(2, 0.9), trial(3, 0.5, parents=(0,))]
     assert "from the 2 candidates" in " ".join(sections(trials, few)["Random search at equal cost"])
 
 

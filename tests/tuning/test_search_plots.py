@@ -303,6 +303,12 @@ def test_a_better_niche_is_darker_and_one_without_a_value_is_gray():
     assert colors["l2", "short"] == colors["l2", "long"] == "#f4f4f4"
 
 
+def test_equal_values_are_all_dark_and_need_no_scale():
+    figure = draw_niches([in_niche(0, 0.5, "l2", 8), in_niche(1, 0.5, "tcn_ae", 32)], "title")
+    assert len(figure.axes) == 1
+    assert sorted(cell_colors(figure.axes[0]).values()) == ["#081d58"] * 2 + ["#f4f4f4"] * 4
+
+
 def test_a_diverged_niche_does_not_make_all_others_equal():
     diverged = [*NICHES, in_niche(5, -1e6, "l2", 32), in_niche(6, 0.6, "tcn_ae", 8)]
     colors = cell_colors(draw_niches(diverged, "title").axes[0])
