@@ -9,7 +9,7 @@ from tsad.selection.trial import Candidate, Trial
 from tsad.tuning.pareto import best_first, comparable
 
 Memory = Literal["short", "medium", "long"]
-"""How far a score looks back."""
+"""Class of the number of rows that a score looks back at."""
 MEMORIES: tuple[Memory, ...] = get_args(Memory)
 """All classes of memory, ascending."""
 MEDIUM_FROM = 16
@@ -37,7 +37,7 @@ class Niche(NamedTuple):
 
     Attributes:
         family: Kind of the model, such as `lstm_ae`.
-        memory: How far a score looks back.
+        memory: Class of the number of rows that a score looks back at.
     """
 
     family: str

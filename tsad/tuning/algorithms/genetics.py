@@ -37,7 +37,7 @@ def crossed(factory: CandidateFactory, first: Params, second: Params) -> dict[st
     Args:
         factory: Factory whose generator makes the draws.
         first: Value of each active hyperparameter of one parent by address.
-        second: Those of the other parent.
+        second: Value of each active hyperparameter of the other parent by address.
     """
     generator = factory.generator
     taken = {address: value for address, value in first.items() if address not in second or generator.random() < 0.5}
