@@ -299,9 +299,6 @@ def test_families_whose_trials_fail_are_still_tried_when_no_child_leaves_the_fam
     assert most_frequent(drive(spec.build(space, seed), 60, only_tcn_finishes))[60] == 15
 
 
-# --- what it learns from ---
-
-
 def test_trials_without_params_are_no_parents():
     experiment = parse(ExperimentConfig, {"data": {"kind": "synthetic"}, "model": {"kind": "l2"}}, "an anchor")
     algorithm = spec_of(random_fraction=0).build(SPACE, seed=0)
@@ -311,13 +308,6 @@ def test_trials_without_params_are_no_parents():
     only = spec_of(population=2).build(SPACE, seed=0)
     only.update(Trial(Candidate(99, 0, {}, experiment), "finished", 1e9, seconds=1.0))
     assert all(only.suggest().parents == () for _ in range(20))
-
-
-@pytest.mark.parametrize("state", ["stopped", "failed"])
-def test_what_did_not_finish_keeps_no_niche(state):
-    algorithm = spec_of().build(SPACE, seed=0)
-    trials = drive(algorithm, 30, lambda candidate: Trial(candidate, state, 1e9, seconds=1.0))
-    assert all(trial.candidate.parents == () for trial in trials)
 
 
 def test_equal_seeds_and_calls_give_equal_proposals_and_other_seeds_others():
