@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from tests.tuning.trials import SPACE, drawn, trial
+from tests.tuning.trials import SPACE, drawn, in_niche, trial
 from tsad.spec import parse
 from tsad.tuning.report import WIDTH, nas_report
 from tsad.tuning.space import Space
 from tsad.tuning.spec import SearchSpec
 
 EVOLUTION = SearchSpec()
+MAP_ELITES = parse(SearchSpec, {"algorithm": {"kind": "map_elites"}}, "search")
 LABELED = parse(SearchSpec, {"maximize": {"kind": "labeled"}, "algorithm": {"kind": "random"}}, "search")
 
 
@@ -87,6 +88,31 @@ def test_the_best_ten_stand_with_their_test_metrics():
     assert rows[0] == ["g00-lstm_ae-011", "0.110", "0.500", "-", "-", "0.250", "-", "-", "-"]
 
 
+def test_a_niche_is_a_row_with_its_best_trial():
+    trials = [
+        in_niche(0, 0.5, "tcn_ae", 65),
+        in_niche(1, 0.25, "tcn_ae", 16),
+        in_niche(2, 0.75, "tcn_ae", 65),
+        in_niche(3, 0.625, "lstm_ae", 17),
+        in_niche(4, 0.9, "lstm_ae", 17, state="stopped"),
+        in_niche(5, None, "l2", 64, state="failed"),
+    ]
+    lines = sections(trials, MAP_ELITES)["Niches"]
+    assert cells(lines[:5]) == [
+        ["family", "memory", "trials", "best", "best", "trial"],
+        ["l2", "medium", "1", "-", "-"],
+        ["lstm_ae", "medium", "2", "0.625", "g00-lstm_ae-003"],
+        ["tcn_ae", "short", "1", "0.250", "g00-tcn_ae-001"],
+        ["tcn_ae", "long", "2", "0.750", "g00-tcn_ae-002"],
+    ]
+    assert "short fewer than 16 rows, medium 16 to 63 rows, long 64 rows or more" in " ".join(lines[5:])
+
+
+def test_only_map_elites_has_niches():
+    assert "Niches" not in sections(drawn(5))
+    assert "Niches" not in sections([], MAP_ELITES)
+
+
 def test_with_costs_the_trials_that_nothing_beats_are_named():
     spec = parse(SearchSpec, {"minimize": ["cost/parameters"]}, "search")
     costs = {0: (0.5, 10.0), 1: (0.75, 20.0), 2: (0.5, 15.0), 3: (0.25, 5.0)}
@@ -143,6 +169,12 @@ def test_a_random_trial_that_did_not_finish_cost_as_much_and_came_to_nothing():
     assert "from the 2 candidates of this search that were drawn at random, 1 of them finished" in " ".join(lines)
 
 
+def test_only_the_first_population_of_map_elites_was_drawn_at_random():
+    few = parse(SearchSpec, {"algorithm": {"kind": "map_elites", "population": 2}}, "search")
+    trials = [trial(0, 0.25), trial(1, 0.75), trial(2, 0.9), trial(3, 0.5, parents=(0,))]
+    assert "from the 2 candidates" in " ".join(sections(trials, few)["Random search at equal cost"])
+
+
 def test_a_grid_says_nothing_of_random():
     grid = parse(SearchSpec, {"algorithm": {"kind": "grid"}}, "search")
     assert sections(drawn(5), grid)["Random search at equal cost"][0].startswith(
@@ -187,8 +219,9 @@ def test_every_configuration_is_listed():
     ids=["none", "one", "failed", "valueless", "odd", "timeless", "many"],
 )
 @pytest.mark.parametrize("space", [SPACE, Space({})], ids=["params", "no hyperparameters"])
-def test_any_search_has_a_report_that_fits(trials, space):
-    report = nas_report(trials, EVOLUTION, space, "x" * 200)
+@pytest.mark.parametrize("spec", [EVOLUTION, MAP_ELITES], ids=["evolution", "map_elites"])
+def test_any_search_has_a_report_that_fits(trials, space, spec):
+    report = nas_report(trials, spec, space, "x" * 200)
     assert max(map(len, report.splitlines())) <= WIDTH
     assert all(line == line.rstrip() for line in report.splitlines())
     assert report.count("Search xxx") == report.count("Random search at equal cost") == 1

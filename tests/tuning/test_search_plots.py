@@ -3,15 +3,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
-from tests.tuning.trials import SPACE, drawn, trial
+from tests.tuning.trials import SPACE, drawn, in_niche, trial
 from tsad.evaluation.intervals import Interval
 from tsad.evaluation.plots.style import ALARM
+from tsad.spec import parse
 from tsad.tuning.plots import (
     draw_importance,
     draw_incumbent,
     draw_lineage,
+    draw_niches,
     draw_parallel_coordinates,
     draw_pareto,
     search_plots,
@@ -19,6 +21,7 @@ from tsad.tuning.plots import (
 from tsad.tuning.spec import SearchSpec
 
 SPEC = SearchSpec()
+MAP_ELITES = parse(SearchSpec, {"algorithm": {"kind": "map_elites"}}, "search")
 
 
 def legend(figure):
@@ -77,6 +80,7 @@ def test_a_search_has_the_pictures_that_its_trials_fill(trials, names):
     ("figure", "reason"),
     [
         (draw_incumbent([], [], "title"), "no trial finished with a value"),
+        (draw_niches([trial(0)], "title"), "no trial finished with a value"),
         (draw_lineage([trial(0)], "title"), "no trial finished with a value"),
         (
             draw_parallel_coordinates([trial(0, 0.5)], SPACE, "title"),
@@ -237,3 +241,103 @@ def test_families_beyond_the_markers_share_one():
     figure = draw_lineage(trials, "title")
     assert legend(figure)[:-1] == [*(f"family{n}" for n in range(5)), "other families"]
     assert len(dots(figure.axes[0], "other families")) == 4
+
+
+# --- niches ---
+
+NICHES = [
+    in_niche(0, 0.5, "lstm_ae", 8),
+    in_niche(1, 0.25, "lstm_ae", 8),
+    in_niche(2, 0.7, "lstm_ae", 65),
+    in_niche(3, 0.8, "tcn_ae", 32),
+    in_niche(4, None, "l2", 8, state="failed"),
+]
+
+
+def cell_colors(axes):
+    """Returns the colors of cells by (family, memory)."""
+    families = [text.get_text() for text in axes.get_yticklabels()]
+    memories = [text.get_text().split("\n")[0] for text in axes.get_xticklabels()]
+    return {
+        (families[round(cell.get_y() + 0.5)], memories[round(cell.get_x() + 0.5)]): to_hex(cell.get_facecolor())
+        for cell in axes.patches
+    }
+
+
+def test_only_a_search_by_map_elites_has_a_picture_of_niches():
+    assert "niches" in search_plots(NICHES, MAP_ELITES, SPACE)
+    assert "niches" not in search_plots(NICHES, SPEC, SPACE)
+    assert "niches" not in search_plots([trial(0, state="failed")], MAP_ELITES, SPACE)
+
+
+def test_a_cell_holds_the_best_value_and_the_number_of_trials_of_its_niche():
+    axes = draw_niches(NICHES, "title").axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["tcn_ae", "lstm_ae", "l2"]
+    assert [text.get_text().split("\n") for text in axes.get_xticklabels()] == [
+        ["short", "fewer than 16 rows"],
+        ["medium", "16 to 63 rows"],
+        ["long", "64 rows or more"],
+    ]
+    assert {(text.get_position()[::-1]): text.get_text() for text in axes.texts} == {
+        (0, 0): "no trial",
+        (0, 1): "0.800\n1 trial",
+        (0, 2): "no trial",
+        (1, 0): "0.500\n2 trials",
+        (1, 1): "no trial",
+        (1, 2): "0.700\n1 trial",
+        (2, 0): "no value\n1 trial",
+        (2, 1): "no trial",
+        (2, 2): "no trial",
+    }
+    low, high = axes.get_ylim()
+    assert low > high  # the first row, the best family, is on top
+
+
+def test_a_better_niche_is_darker_and_one_without_a_value_is_gray():
+    colors = cell_colors(draw_niches(NICHES, "title").axes[0])
+    best, middle, worst = (
+        sum(bytes.fromhex(colors[niche][1:]))
+        for niche in (("tcn_ae", "medium"), ("lstm_ae", "long"), ("lstm_ae", "short"))
+    )
+    assert best < middle < worst
+    assert colors["l2", "short"] == colors["l2", "long"] == "#f4f4f4"
+
+
+def test_equal_values_are_all_dark_and_need_no_scale():
+    figure = draw_niches([in_niche(0, 0.5, "l2", 8), in_niche(1, 0.5, "tcn_ae", 32)], "title")
+    assert len(figure.axes) == 1
+    assert sorted(cell_colors(figure.axes[0]).values()) == ["#081d58"] * 2 + ["#f4f4f4"] * 4
+
+
+def test_a_diverged_niche_does_not_make_all_others_equal():
+    diverged = [*NICHES, in_niche(5, -1e6, "l2", 32), in_niche(6, 0.6, "tcn_ae", 8)]
+    colors = cell_colors(draw_niches(diverged, "title").axes[0])
+    assert len(set(colors.values())) == 5  # four values, of which the lowest two share a color, and gray
+    assert colors["l2", "medium"] == colors["lstm_ae", "short"]
+
+
+@pytest.mark.parametrize("families", [1, 2, 12])
+def test_the_text_of_a_cell_fits_into_it_and_is_readable(families):
+    trials = [
+        in_niche(number, -12345.678 * (number + 1), f"a_family_of_models_{number // 3:02d}", (8, 32, 100)[number % 3])
+        for number in range(3 * families - 1)
+    ]
+    figure = draw_niches(trials, "title")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    for text, cell in zip(axes.texts, axes.patches, strict=True):
+        inner, outer = text.get_window_extent(), cell.get_window_extent()
+        assert outer.x0 < inner.x0 < inner.x1 < outer.x1
+        assert outer.y0 < inner.y0 < inner.y1 < outer.y1
+        assert contrast(cell.get_facecolor(), text.get_color()) >= 4.5
+    labels = [text.get_window_extent() for text in axes.get_yticklabels()]
+    assert all(above.y0 > below.y1 for above, below in pairwise(labels))
+    assert min(box.x0 for box in labels) >= 0
+
+
+def contrast(first, second):
+    """Returns the contrast ratio of two colors (WCAG 2.1); 4.5 is enough for small text."""
+    linear = [np.array(to_rgb(color)) for color in (first, second)]
+    linear = [np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) for rgb in linear]
+    dark, light = sorted(float(rgb @ (0.2126, 0.7152, 0.0722)) for rgb in linear)
+    return (light + 0.05) / (dark + 0.05)

@@ -1,5 +1,6 @@
 """Trials as a search would leave them, made of a few numbers."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -56,6 +57,14 @@ def trial(
     return Trial(
         candidate, state, value, **{"seconds": 1.0, "elapsed": number + 1.0, "metrics": metrics or {}} | fields
     )
+
+
+def in_niche(number: int, value: float | None, family: str, length: int, **fields: Any) -> Trial:
+    """Returns a trial of a family with windows of `length` rows, whose scores look back at one row less."""
+    one = trial(number, value, family=family, **fields)
+    window = one.candidate.experiment.window.model_copy(update={"length": length})
+    experiment = one.candidate.experiment.model_copy(update={"window": window})
+    return replace(one, candidate=replace(one.candidate, experiment=experiment))
 
 
 def drawn(count: int, seed: int = 0, population: int = 0) -> list[Trial]:

@@ -16,6 +16,7 @@ from tsad.evaluation.intervals import Interval, interval
 from tsad.evaluation.registry import HEADLINES
 from tsad.selection.objective import OBJECTIVES
 from tsad.selection.trial import Trial
+from tsad.tuning.algorithms.map_elites import MapElitesSpec
 from tsad.tuning.pareto import comparable
 from tsad.tuning.space import ChoiceParam, Param, Space
 from tsad.tuning.spec import SearchSpec
@@ -60,13 +61,18 @@ def drawn_at_random(trials: Sequence[Trial], spec: SearchSpec) -> list[Trial]:
     """Returns the trials that estimate random search: those of generation 0 without parents, in the order of ending.
 
     None of a search by grid, by Optuna, or by population based training, whose candidates are not random. Candidates without
-    parents in later generations are left out, because they may have been chosen from a pool. The first generation of
-    evolution is spread evenly over the options of each hyperparameter, which is a little better than random.
+    parents in later generations are left out, because they may have been chosen from a pool, and so are those of MAP-Elites
+    after its first population, because the limit of families has chosen among them. First generations are spread evenly over
+    the options of each hyperparameter, which is a little better than random.
     """
-    if spec.pbt is not None or spec.algorithm.kind not in ("random", "evolution", "aging"):
+    if spec.pbt is not None or spec.algorithm.kind not in ("random", "evolution", "aging", "map_elites"):
         return []
-    drawn = (trial for trial in in_order(trials) if not trial.candidate.parents and not trial.candidate.anchor)
-    return [trial for trial in drawn if not trial.candidate.generation]
+    first = [trial for trial in in_order(trials) if not trial.candidate.parents and not trial.candidate.generation]
+    drawn = [trial for trial in first if not trial.candidate.anchor]
+    if isinstance(spec.algorithm, MapElitesSpec):
+        anchors = len(first) - len(drawn)  # numbered before all others
+        return [trial for trial in drawn if trial.candidate.number < anchors + spec.algorithm.population]
+    return drawn
 
 
 # --- random at equal cost ---

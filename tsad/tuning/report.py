@@ -23,6 +23,7 @@ from tsad.tuning.analysis import (
     value_of,
     valued,
 )
+from tsad.tuning.niches import LOOKBACKS, niche_summaries
 from tsad.tuning.pareto import comparable, front
 from tsad.tuning.space import ChoiceParam, Space, param_names, param_values
 from tsad.tuning.spec import SearchSpec
@@ -41,10 +42,10 @@ _STATES: tuple[State, ...] = ("finished", "stopped", "failed")
 def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: str) -> str:
     """Returns the report of a search as text of at most `WIDTH` columns.
 
-    The sections are: summary, generations, incumbents, the best trials, the Pareto front if costs are minimized, importance of
-    hyperparameters, rank correlation with test metrics and other objectives, random search at equal cost, trials that did
-    not finish, and every configuration. A section that the trials cannot fill says why, or is left out if it does not apply
-    (one generation, no failure).
+    The sections are: summary, generations, incumbents, the best trials, niches if the search algorithm has any, the Pareto
+    front if costs are minimized, importance of hyperparameters, rank correlation with test metrics and other objectives, random
+    search at equal cost, trials that did not finish, and every configuration. A section that the trials cannot fill says why,
+    or is left out if it does not apply (one generation, no failure).
 
     Args:
         trials: All trials that have ended, in any order; there may be none.
@@ -57,6 +58,7 @@ def nas_report(trials: Sequence[Trial], spec: SearchSpec, space: Space, name: st
         "Generations": _generations(trials),
         "Incumbents": _incumbents(trials, space),
         f"The best {BEST}": _best(trials),
+        "Niches": _niches(trials, spec),
         "Pareto front of value and costs": _front(trials, spec),
         "Importance of hyperparameters": _importance(trials, space),
         "Rank correlation of the maximized value": _correlations(trials),
@@ -152,6 +154,19 @@ def _best(trials: Sequence[Trial]) -> str:
     table = _table(["trial", "value", *(column_name(name) for name in HEADLINES)], rows)
     note = "All metrics except the value are those of the test rows; the threshold of oracle/... was chosen with their labels."
     return f"{table}\n{note}"
+
+
+def _niches(trials: Sequence[Trial], spec: SearchSpec) -> str:
+    """Returns a row for each niche with a trial, an empty text if the search algorithm has no niches."""
+    if spec.algorithm.kind != "map_elites" or not trials:
+        return ""
+    rows = [
+        [_middle(family), memory, count, best and best.value, _middle(best.candidate.name) if best else "-"]
+        for (family, memory), count, best in niche_summaries(trials)
+    ]
+    lookbacks = ", ".join(f"{memory} {rows_before}" for memory, rows_before in LOOKBACKS.items())
+    note = f"Memory is the number of rows before a row that its score depends on: {lookbacks}."
+    return f"{_table(['family', 'memory', 'trials', 'best', 'best trial'], rows)}\n{_wrapped(note)}"
 
 
 def _front(trials: Sequence[Trial], spec: SearchSpec) -> str:

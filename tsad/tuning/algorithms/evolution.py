@@ -16,10 +16,10 @@ from tsad.arrays import Floats
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import Spec
 from tsad.tuning.algorithms.contract import CandidateFactory, Proposal, SearchAlgorithm
-from tsad.tuning.algorithms.genetics import largest_choice, mutated, strata
+from tsad.tuning.algorithms.genetics import crossed, largest_choice, mutated, strata
 from tsad.tuning.algorithms.surrogate import Surrogate
 from tsad.tuning.pareto import best_first, comparable, objectives
-from tsad.tuning.space import Params, Space
+from tsad.tuning.space import Space
 
 _SHORTEST = 0.1
 """Seconds that every trial is taken to last at least, so that the logarithm of a duration stays bounded."""
@@ -180,16 +180,8 @@ class Evolution:
         if others and generator.random() < self._spec.crossover:
             second = self._select(others).candidate
             parents = sorted([*parents, second.number])
-            params = self._crossed(params, second.params)
+            params = crossed(self._factory, params, second.params)
         return mutated(self._factory, params, self._spec.mutation), tuple(parents)
-
-    def _crossed(self, first: Params, second: Params) -> Params:
-        """Returns hyperparameters of two parents, each that both have from either with a probability of one half."""
-        generator = self._factory.generator
-        taken = {
-            address: value for address, value in first.items() if address not in second or generator.random() < 0.5
-        }
-        return self._resolved(({**second, **taken}, ()))[0]
 
     def _select(self, parents: Sequence[Trial]) -> Trial:
         """Returns the winner of a tournament; `parents` are best first."""

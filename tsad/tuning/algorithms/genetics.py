@@ -1,4 +1,4 @@
-"""Steps that evolutionary search algorithms share: an evenly spread first generation, and mutation."""
+"""Steps that evolutionary search algorithms share: an evenly spread first generation, crossover and mutation."""
 
 from typing import Any
 
@@ -27,6 +27,21 @@ def largest_choice(space: Space) -> int:
     return max(
         (len(param.choice) for param in params if isinstance(param, ChoiceParam) and not param.numbers), default=0
     )
+
+
+def crossed(factory: CandidateFactory, first: Params, second: Params) -> dict[str, Any]:
+    """Returns hyperparameters of two parents, each that both have from either with a probability of one half.
+
+    The result holds those that are active and no others; active ones that neither parent has are drawn.
+
+    Args:
+        factory: Factory whose generator makes the draws.
+        first: Value of each active hyperparameter of one parent by address.
+        second: Value of each active hyperparameter of the other parent by address.
+    """
+    generator = factory.generator
+    taken = {address: value for address, value in first.items() if address not in second or generator.random() < 0.5}
+    return factory.space.resolve({**second, **taken}, generator)[1]
 
 
 def mutated(factory: CandidateFactory, active: Params, chance: float = 0.0) -> dict[str, Any]:
