@@ -143,3 +143,12 @@ def test_anchors_have_the_threshold_of_the_space_unless_it_is_a_hyperparameter(t
     values = SPACE if threshold is None else {**SPACE, "threshold": threshold}
     config = parse_search(values, "space", "a test").on(rows(2000))
     assert {candidate.experiment.threshold.kind for candidate in config.anchors} == {kind}
+
+
+def test_an_auto_gap_is_wide_enough_for_the_whole_space():
+    values = {**SPACE, "split": {"gap": "auto"}, "window": {"length": {"choice": [4, 100]}}}
+    config = parse_search(values, "space", "a test").on(rows(2000))
+    assert config.space.template["split"]["gap"] == 100
+    assert config.spec.maximize.edge == 100  # the default, no less than 99
+    wide = parse_search({**values, "window": {"length": {"choice": [4, 120]}}}, "space", "a test").on(rows(2000))
+    assert (wide.space.template["split"]["gap"], wide.spec.maximize.edge) == (120, 119)

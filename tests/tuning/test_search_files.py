@@ -172,7 +172,7 @@ def test_a_mistake_is_named_by_path_and_value(written, text, message):
 
 
 def test_the_budget_of_evolution_is_what_limits_the_search():
-    path = REPOSITORY / "search_spaces" / "full.yaml"
+    path = REPOSITORY / "search_spaces" / "smd_quick.yaml"
     budgets = [
         read_search(path, changes).spec.algorithm.budget
         for changes in (

@@ -15,7 +15,7 @@ from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
 from tsad.data.split import SplitSpec
 from tsad.errors import SpecError
-from tsad.lengths import PLACEHOLDER, filled, lengths
+from tsad.lengths import AUTO, PLACEHOLDER, filled, lengths, reach
 from tsad.provenance import code_version
 from tsad.selection.comparison import GateSpec
 from tsad.selection.ensemble import EnsembleSpec
@@ -98,7 +98,8 @@ class SearchSpec(Spec):
         algorithm: Search algorithm that chooses what to try; the default is evolution, or random with `pbt`.
         anchors: Experiments that are tried first, at most half of the trials: `default`, the detector to beat; `members`, each of
             its members alone; `families`, closed forms of other families; or sections of an experiment, with `auto` for
-            numbers that follow from the rows. None with `pbt`. `split.gap` and `maximize.edge` grow to what they need.
+            numbers that follow from the rows. None with `pbt`. `split.gap` and `maximize.edge` grow to what they need; with
+            `split.gap: auto` also to what the longest score of the space needs.
         champion: Rule by which the champion is chosen. `evidence`: it is the default detector, or an average of that and
             the best trial if labels show that it is better (`tsad.selection.evidence`). `best`: the trial with the largest
             value, or the ensemble; this is the rule too if there is no default among the anchors.
@@ -217,6 +218,8 @@ class SearchConfig:
         values = filled(self.values, lengths(data))
         limit = max(1, (self.trials + 1) // 2) if self.spec.trials is not None else self.trials
         candidates, rows = anchors(self.spec.anchors, values, data, limit)
+        if self.values.get("split", {}).get("gap") == AUTO:
+            rows = max(rows, reach(values))
         changes: dict[str, Any] = {}
         if rows > values.get("split", {}).get("gap", SplitSpec().gap):
             changes["split.gap"] = rows
