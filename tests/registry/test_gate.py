@@ -85,8 +85,8 @@ class Entry:
     inputs: GateInputs
     folder: Path
 
-    def enter(self):
-        version, decision = pass_gate(self.writer, self.inputs, ChampionFiles(self.folder), NAME, TAGS)
+    def enter(self, default=None):
+        version, decision = pass_gate(self.writer, self.inputs, ChampionFiles(self.folder), NAME, TAGS, default)
         alias = "challenger" if decision.outcome == "rejected" else "champion"
         return Entered(version, f"models:/{NAME}@{alias}", decision)
 
@@ -120,6 +120,47 @@ def aliases(client):
 
 
 # --- a search ---
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Returns a function that saves a detector and returns its folder."""
+
+    def save(detector):
+        detector.save(tmp_path / "default" / DETECTOR)
+        return tmp_path / "default" / DETECTOR
+
+    return save
+
+
+def test_a_first_version_below_the_default_stays_challenger_and_the_default_is_champion(client, trained, entry, saved):
+    found = entry(trained.bad).enter(saved(trained.good))
+    assert (found.version, found.decision.outcome) == ("1", "rejected")
+    assert aliases(client) == {"challenger": "1", "champion": "2"}
+    assert "version 2, the default detector fitted on the same rows, is champion" in found.decision.text
+    assert client.get_model_version(NAME, "2").tags["tsad.champion_trials"] == "default"
+
+
+def test_a_first_version_above_the_default_is_champion(client, trained, entry, saved):
+    found = entry(trained.good).enter(saved(trained.bad))
+    assert (found.version, found.decision.outcome) == ("1", "first")
+    assert aliases(client) == {"champion": "1"}
+
+
+def test_a_first_version_as_good_as_the_default_is_champion(client, trained, entry, saved):
+    assert entry(trained.good).enter(saved(trained.good)).decision.outcome == "first"
+    assert aliases(client) == {"champion": "1"}
+
+
+def test_the_default_is_registered_once_though_the_gate_was_interrupted(client, trained, entry, saved, monkeypatch):
+    search, default = entry(trained.bad), saved(trained.good)
+    with monkeypatch.context() as broken:
+        broken.setattr(crown, "apply", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            search.enter(default)
+    assert search.enter(default).version == "1"
+    assert aliases(client)["champion"] == "2"
+    assert len(client.search_model_versions(f"name = '{NAME}'")) == 2
 
 
 def test_the_first_becomes_champion_and_it_is_said_that_it_beats_nobody(client, store, trained, entry):

@@ -15,15 +15,16 @@ from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError, TsadError
 from tsad.experiment import Outcome
-from tsad.registry.aliases import CHALLENGER, CHAMPION, read_decision, set_challenger
+from tsad.registry.aliases import CHALLENGER, CHAMPION, promote, read_decision, set_challenger
 from tsad.registry.gate import Decision, GateInputs, apply, decide
 from tsad.registry.log import log_detector
 from tsad.registry.register import register, version_of
 from tsad.selection.champion_files import ChampionFiles
+from tsad.selection.comparison import compare
 from tsad.selection.ensemble import EnsembleMember, build_ensemble, choose_members, ensemble_config
 from tsad.selection.evidence import Choice, SiblingMetrics, choose
 from tsad.selection.objective import LabelFreeSpec
-from tsad.selection.trial import EndedTrials, Trial
+from tsad.selection.trial import DEFAULT, EndedTrials, Trial
 from tsad.spec import write_yaml
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.tags import Tag, provenance_tags
@@ -186,7 +187,7 @@ def _ensemble(spec: SearchSpec, ended: EndedTrials, data: DataSet) -> tuple[_Ens
 
 
 def register_champion(
-    writer: RunWriter, data: DataSet, champion: Champion, spec: SearchSpec
+    writer: RunWriter, data: DataSet, champion: Champion, spec: SearchSpec, default: Path | None = None
 ) -> tuple[Champion, Assessment, Decision | None]:
     """Assesses the champion as it was saved beside the baselines, logs it, registers it, and sends it to the gate.
 
@@ -195,6 +196,8 @@ def register_champion(
         data: Data of the search.
         champion: Champion of the search.
         spec: Settings of the search: the name of the registered model, and the rules of the gate.
+        default: Folder of the default detector of the search, if it is not part of the champion; a first version that is
+            worse than this stays challenger, and the default becomes champion.
 
     Returns:
         The champion with its URI and version, its assessment, and the decision of the gate; None if nothing is registered.
@@ -213,7 +216,7 @@ def register_champion(
     if spec.registered is not None:
         injection = spec.maximize if spec.maximize.kind == "label_free" else LabelFreeSpec(kind="label_free")
         inputs = GateInputs(data, champion.experiment.split, spec.gate, injection)
-        version, decision = pass_gate(writer, inputs, files, spec.registered, tags)
+        version, decision = pass_gate(writer, inputs, files, spec.registered, tags, default)
         alias = CHALLENGER if decision.outcome == "rejected" else CHAMPION
         champion = replace(champion, uri=f"models:/{spec.registered}@{alias}", version=version)
         title += f", {spec.registered} version {version}"
@@ -229,9 +232,17 @@ def reported_rows(data: str, assessment: Assessment) -> str:
 
 
 def pass_gate(
-    writer: RunWriter, inputs: GateInputs, files: ChampionFiles, name: str, tags: dict[str, str]
+    writer: RunWriter,
+    inputs: GateInputs,
+    files: ChampionFiles,
+    name: str,
+    tags: dict[str, str],
+    default: Path | None = None,
 ) -> tuple[str, Decision]:
     """Registers the champion of a search and sends it to the gate; steps done before an interruption are not repeated.
+
+    A first version has no champion to beat. If it is worse than the default detector by more than the margin, that becomes
+    champion in its place.
 
     Returns:
         Its version, and the decision of the gate.
@@ -248,7 +259,40 @@ def pass_gate(
         decision = decide(name, version, Detector.load(files.detector), inputs)
     except TsadError as error:
         decision = Decision("rejected", f"Version {version} stays challenger: {error}.")
+    if decision.outcome == "first" and default is not None:
+        decision = _first_or_default(name, version, Detector.load(files.detector), inputs, (writer.run_id, default))
     if decision.outcome == "first":
         decision = replace(decision, text=f"{decision.text} {beats_sentence(tags[Tag.BEATS_BASELINES])}")
     apply(name, version, decision, writer, files.search)
     return version, decision
+
+
+def _first_or_default(
+    name: str, version: str, challenger: Detector, inputs: GateInputs, default: tuple[str, Path]
+) -> Decision:
+    """Returns the decision about a first version; registers the default detector as champion if that is better.
+
+    Args:
+        name: Name of the registered model.
+        version: Number of the first version.
+        challenger: Detector of that version.
+        inputs: Rows and rules of the comparison.
+        default: Id of the run of the search, and the folder of its default detector.
+    """
+    run_id, folder = default
+    detector = Detector.load(folder)
+    comparison = compare(detector, challenger, (inputs.data, inputs.split), inputs.gate, inputs.injection)
+    if not comparison.passed:
+        return Decision("first", f"models:/{name} had no champion; version {version} is the first.")
+    marker = f"{run_id}/default"
+    tags = {Tag.RUN: marker, Tag.CHAMPION_TRIALS: DEFAULT} | provenance_tags(detector.provenance)
+    registered = version_of(marker, name)
+    if registered is None:
+        registered = register(log_detector(run_id, folder, inputs.data.test, tags), name, tags)
+    promote(name, registered)
+    return Decision(
+        "rejected",
+        f"Version {version} is below the default detector in {comparison.metric} on {comparison.rows}: "
+        f"{comparison.champion:.3f} against {comparison.challenger:.3f}, by more than the margin of {comparison.margin:g}. It "
+        f"stays challenger; version {registered}, the default detector fitted on the same rows, is champion.",
+    )

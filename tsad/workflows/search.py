@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tsad.assessment.artifacts import DETECTOR
 from tsad.assessment.assessment import Assessment
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
@@ -18,7 +19,7 @@ from tsad.evaluation.registry import HEADLINES
 from tsad.provenance import Provenance
 from tsad.registry.gate import Decision
 from tsad.selection.evidence import METRIC, SiblingMetrics
-from tsad.selection.trial import Candidate, EndedTrials, Trial
+from tsad.selection.trial import DEFAULT, Candidate, EndedTrials, Trial
 from tsad.spec import parse, put, read_yaml
 from tsad.tracking.memory import sibling_metrics
 from tsad.tracking.runs import RunWriter, leading_run
@@ -236,8 +237,18 @@ def _search(
     trials = tuple(sorted((trial for trial, _ in ended), key=lambda trial: trial.rank))
     _write_report(config, [trial for trial, _ in ended], writer, folder)
     champion = select_champion(config.spec, ended, data, folder, config.name, siblings)
-    champion, assessment, decision = register_champion(writer, data, champion, config.spec)
+    default = _default_folder(ended, champion)
+    champion, assessment, decision = register_champion(writer, data, champion, config.spec, default)
     return SearchResult(writer.run_id, trials, champion, assessment, decision, data.name, folder, store.uri)
+
+
+def _default_folder(ended: EndedTrials, champion: Champion) -> Path | None:
+    """Returns the folder of the default detector, None if there is none or it is part of the champion."""
+    for trial, folder in ended:
+        is_default = trial.candidate.anchor == DEFAULT and trial.state == "finished"
+        if is_default and folder is not None and trial.candidate.name not in champion.trials:
+            return folder / DETECTOR
+    return None
 
 
 def _siblings(spec: SearchSpec, data: DataSet, store: Store) -> SiblingMetrics:
