@@ -1,6 +1,6 @@
 """Rules that choose a champion, replayed on the scores that `suite.py` kept: nothing is trained.
 
-    OMP_NUM_THREADS=1 python benchmarks/selection_replay.py [--measure]
+    OMP_NUM_THREADS=1 python benchmarks/selection_replay.py [--measure] [--plot docs/images/selection_events.png]
 
 `--measure` computes from the scores what the rules need. It writes `benchmarks/selection.parquet` (per series and detector:
 VUS-PR alone and averaged with the default detector) and `selection_events.parquet` (the same on the rows behind the first 40 %
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from suite import read_log
 
@@ -177,8 +178,8 @@ def siblings(table: pd.DataFrame) -> None:
     print(means.join(worse).to_string(float_format="{:.3f}".format))
 
 
-def events(table: pd.DataFrame) -> None:
-    """Prints what the best detector by labeled events gets minus the default, on the rows behind them."""
+def gains_by_events(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns what the best detector by labeled events gets minus the default, on the rows behind them."""
     rows = []
     for (fraction, series), group in table.groupby(["fraction", "series"]):
         default = group[group["detector"] == "default"].iloc[0]
@@ -193,13 +194,14 @@ def events(table: pd.DataFrame) -> None:
                 "blend": best["blended"] - default["alone"],
             }
         )
-    gains = pd.DataFrame(rows)
+    return pd.DataFrame(rows)
+
+
+def events(gains: pd.DataFrame) -> None:
+    """Prints the gains by number of events, and those from `LEAST_EVENTS` on."""
     print("\nVUS-PR minus the default, pick by labeled events (4 stands for four or more)\n")
-    print(
-        gains.groupby(["fraction", "events"])[["pick", "blend"]]
-        .agg(["mean", "count"])
-        .to_string(float_format="{:.3f}".format)
-    )
+    summary = gains.groupby(["fraction", "events"])[["pick", "blend"]].agg(["mean", "count"])
+    print(summary.to_string(float_format="{:.3f}".format))
     enough = gains[gains["events"] >= LEAST_EVENTS]
     generator = np.random.default_rng(0)
     for fraction, group in enough.groupby("fraction"):
@@ -208,6 +210,33 @@ def events(table: pd.DataFrame) -> None:
             drawn = np.mean([generator.choice(part, (2000, len(part))).mean(axis=1) for part in by_domain], axis=0)
             center = np.mean([part.mean() for part in by_domain])
             print(f"{fraction:.0%}, {LEAST_EVENTS} or more events, {rule}: {interval(float(center), drawn)}")
+
+
+def plot_events(gains: pd.DataFrame, path: Path) -> None:
+    """Draws the mean gain by number of events, both fractions together, with bootstrap intervals over series."""
+    generator = np.random.default_rng(0)
+    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axhline(0, color="0.4", linewidth=0.8)
+    titles = {
+        "pick": "the best by the events, alone",
+        "blend": "averaged with the default (used from two on)",
+    }
+    for shift, (rule, title) in zip((-0.06, 0.06), titles.items(), strict=True):
+        groups = {events: part[rule].to_numpy() for events, part in gains.groupby("events")}
+        centers = np.array([values.mean() for values in groups.values()])
+        drawn = [generator.choice(values, (2000, len(values))).mean(axis=1) for values in groups.values()]
+        low, high = np.array([np.quantile(means, (0.025, 0.975)) for means in drawn]).T
+        axes.errorbar(
+            np.array([*groups]) + shift, centers, (centers - low, high - centers), marker="o", capsize=3, label=title
+        )
+    counts = gains.groupby("events").size()
+    axes.set_xticks(counts.index, [f"{'4 or more' if n == 4 else n}\n({counts[n]} cases)" for n in counts.index])
+    axes.set_xlabel("labeled events that choose")
+    axes.set_ylabel("VUS-PR minus that of the default")
+    figure.legend(frameon=False, loc="outside upper left", ncols=2)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
 
 
 def correlations(table: pd.DataFrame, logged: pd.DataFrame) -> None:
@@ -236,6 +265,7 @@ def correlations(table: pd.DataFrame, logged: pd.DataFrame) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", action="store_true", help="compute from the scores that suite.py kept")
+    parser.add_argument("--plot", type=Path, help="PNG file for the gain by number of events")
     arguments = parser.parse_args()
     if arguments.measure:
         measure(read_settings().output_dir / "suite")
@@ -243,7 +273,10 @@ def main() -> None:
     averages(table)
     against_singles(table)
     siblings(table)
-    events(pd.read_parquet(EVENTS))
+    gains = gains_by_events(pd.read_parquet(EVENTS))
+    events(gains)
+    if arguments.plot:
+        plot_events(gains, arguments.plot)
     correlations(table, pd.read_parquet(HERE / "suite.parquet"))
 
 
