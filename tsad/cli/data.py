@@ -1,4 +1,4 @@
-"""Verbs about data."""
+"""Commands about data."""
 
 import shlex
 import time
