@@ -1,4 +1,4 @@
-"""The command line: what it takes, what it answers, how it ends. The verbs that log are run in test_end_to_end."""
+"""The command line: what it takes, what it answers, how it ends. The commands that log are run in test_end_to_end."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from tsad.detector.scoring import MeanSmoothing, ScoringSpec
 from tsad.models import ModelSpec
 
 REPOSITORY = Path(__file__).parents[1]
-VERBS = sorted(cli.commands)
+COMMANDS = sorted(cli.commands)
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -44,31 +44,33 @@ def written(place):
 # --- help ---
 
 
-def test_there_are_the_verbs_that_mlproject_calls():
-    assert {"train", "search", "evaluate", "score"} <= set(VERBS)
+def test_there_are_the_commands_that_mlproject_calls():
+    assert {"train", "search", "evaluate", "score"} <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("verb", [[], *([verb] for verb in VERBS)], ids=lambda words: " ".join(words) or "tsad")
+@pytest.mark.parametrize(
+    "command", [[], *([command] for command in COMMANDS)], ids=lambda words: " ".join(words) or "tsad"
+)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help_is_answered(tsad, verb, flag):
-    code, out, errors = tsad(*verb, flag)
+def test_help_is_answered(tsad, command, flag):
+    code, out, errors = tsad(*command, flag)
     assert (code, errors) == (0, [])
     assert out.startswith("Usage: ")
-    assert f"tsad {' '.join(verb)} [OPTIONS]".replace("  ", " ") in out.splitlines()[0]
+    assert f"tsad {' '.join(command)} [OPTIONS]".replace("  ", " ") in out.splitlines()[0]
 
 
 def test_help_imports_nothing_heavy(place):
     code = (
         "import sys\n"
         "from tsad.cli import main\n"
-        f"for verb in {[[], *([verb] for verb in VERBS)]!r}:\n"
-        "    sys.argv = ['tsad', *verb, '--help']\n"
+        f"for command in {[[], *([command] for command in COMMANDS)]!r}:\n"
+        "    sys.argv = ['tsad', *command, '--help']\n"
         "    main()\n"
         "print('heavy:', *sorted({'torch', 'mlflow', 'ray', 'pandas', 'sklearn', 'matplotlib'} & sys.modules.keys()))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "heavy:"
-    assert done.stdout.count("Usage:") == 1 + len(VERBS)
+    assert done.stdout.count("Usage:") == 1 + len(COMMANDS)
 
 
 def test_the_package_runs_as_a_module():
@@ -147,15 +149,15 @@ def assert_one_line(result, message):
     assert message in line
 
 
-@pytest.mark.parametrize("verb", ["train", "search"])
-def test_a_file_that_is_not_there_is_named(tsad, verb):
-    assert_one_line(tsad(verb, "absent.yaml"), "SpecError: absent.yaml: cannot be read (No such file or directory)")
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_a_file_that_is_not_there_is_named(tsad, command):
+    assert_one_line(tsad(command, "absent.yaml"), "SpecError: absent.yaml: cannot be read (No such file or directory)")
 
 
-@pytest.mark.parametrize("verb", ["train", "search"])
-def test_a_file_that_is_no_yaml_is_named(tsad, place, verb):
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_a_file_that_is_no_yaml_is_named(tsad, place, command):
     (place / "broken.yaml").write_text("data: {kind: [synthetic\n")
-    assert_one_line(tsad(verb, "broken.yaml"), "SpecError: broken.yaml: not YAML (")
+    assert_one_line(tsad(command, "broken.yaml"), "SpecError: broken.yaml: not YAML (")
 
 
 def test_every_wrong_value_is_named_in_one_line(tsad, written):
@@ -212,11 +214,11 @@ def test_the_process_ends_with_1_and_without_a_traceback(place, written):
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("verb", ["train", "search"])
-def test_an_override_reaches_the_file_in_every_form(tsad, written, verb, words):
-    path = written(SPACE if verb == "search" else EXPERIMENT)
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_an_override_reaches_the_file_in_every_form(tsad, written, command, words):
+    path = written(SPACE if command == "search" else EXPERIMENT)
     assert_one_line(
-        tsad(verb, path, *words), "training.batch_size: input should be greater than or equal to 1, but got 0"
+        tsad(command, path, *words), "training.batch_size: input should be greater than or equal to 1, but got 0"
     )
 
 

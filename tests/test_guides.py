@@ -92,5 +92,5 @@ def test_files_and_targets_that_a_guide_names_exist(name):
 
 def test_the_guide_of_contributors_tells_how_to_add_every_part():
     added = {row.split("|")[1].strip() for row in text("CONTRIBUTING.md").splitlines() if row.startswith("|")}
-    parts = {"model", "loss term", "threshold", "mask", "scaler", "metric", "search algorithm", "workflow verb"}
+    parts = {"model", "loss term", "threshold", "mask", "scaler", "metric", "search algorithm", "command"}
     assert parts <= added

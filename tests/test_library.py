@@ -254,7 +254,7 @@ def test_rows_that_are_no_frame_and_no_path_are_refused(place):
 
 def test_an_unknown_generator_is_answered_with_the_known_ones():
     with pytest.raises(SpecError, match="a generator is one of sensors, five, anomaly_types, but got 'waves'"):
-        tsad.generate("waves")
+        tsad.generate_dataset("waves")
 
 
 def test_a_stream_takes_frames_and_gives_the_scores_of_the_batch(frame):

@@ -20,13 +20,13 @@ from tsad.settings import Settings
 
 
 def parsed(words):
-    """Returns what our command line makes of `python -m tsad VERB ...` or `tsad VERB ...`; runs nothing."""
+    """Returns what our command line makes of `python -m tsad COMMAND ...` or `tsad COMMAND ...`; runs nothing."""
     verb, *rest = words[words.index("tsad") + 1 :]
     return cli.commands[verb].make_context(verb, rest).params
 
 
 def mlflow_parsed(words):
-    """Returns what MLflow's command line makes of `mlflow VERB ...`; runs nothing."""
+    """Returns what MLflow's command line makes of `mlflow COMMAND ...`; runs nothing."""
     from mlflow.cli import cli as command
 
     rest = words[words.index("mlflow") + 1 :]

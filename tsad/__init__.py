@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tsad.workflows.download import download
     from tsad.workflows.drift import measure_drift
     from tsad.workflows.evaluate import evaluate, evaluate_scores
-    from tsad.workflows.generate import generate
+    from tsad.workflows.generate import generate_dataset
     from tsad.workflows.plot import plot
     from tsad.workflows.promote import promote, undo_promotion
     from tsad.workflows.recalibrate import recalibrate
@@ -51,7 +51,7 @@ _MODULES = {
     "download": "workflows.download",
     "evaluate": "workflows.evaluate",
     "evaluate_scores": "workflows.evaluate",
-    "generate": "workflows.generate",
+    "generate_dataset": "workflows.generate",
     "load_detector": "workflows.context",
     "measure_drift": "workflows.drift",
     "plot": "workflows.plot",
@@ -87,7 +87,7 @@ __all__ = [
     "download",
     "evaluate",
     "evaluate_scores",
-    "generate",
+    "generate_dataset",
     "load_detector",
     "measure_drift",
     "plot",

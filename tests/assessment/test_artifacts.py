@@ -14,7 +14,7 @@ from tsad.assessment.artifacts import (
     write_results,
     write_scores,
 )
-from tsad.assessment.assessment import assess, assess_scores
+from tsad.assessment.assessment import assess, assessment_from_scores
 from tsad.assessment.baselines import BASELINES
 from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
@@ -69,7 +69,7 @@ def alone(tmp_path_factory):
     generator = np.random.default_rng(0)
     labels = np.arange(300) % 60 < 10
     scores = np.where(np.arange(300) < 5, np.nan, generator.random(300) + 0.4 * labels)
-    found, place = assess_scores(scores, labels, "scores"), tmp_path_factory.mktemp("alone")
+    found, place = assessment_from_scores(scores, labels, "scores"), tmp_path_factory.mktemp("alone")
     write_scores(found, place)
     write_assessment(found, place)
     return found, place

@@ -6,12 +6,12 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 import tsad.assessment.assessment
-from tsad.assessment.assessment import Gain, assess, assess_scores
+from tsad.assessment.assessment import Gain, assess, assessment_from_scores
 from tsad.assessment.baselines import BASELINES, UNTRAINED, run_baselines
 from tsad.config import ExperimentConfig
 from tsad.evaluation.anomaly_types import by_anomaly_type
 from tsad.evaluation.intervals import Interval
-from tsad.evaluation.root_cause import root_cause
+from tsad.evaluation.root_cause import root_cause_scores
 from tsad.experiment import report, run
 from tsad.provenance import Provenance
 from tsad.spec import parse, put
@@ -152,7 +152,7 @@ def test_random_scores_are_no_better_than_chance(assessed):
 def test_causes_are_those_of_reported_events_alone(case, assessed):
     events = [cause for cause in case.data.root_causes if cause.start >= REPORTED.start]
     assert 0 < len(events) < len(case.data.root_causes)
-    assert assessed.causes == root_cause(case.outcome.test.by_feature, events, case.data.test.features)
+    assert assessed.causes == root_cause_scores(case.outcome.test.by_feature, events, case.data.test.features)
 
 
 def test_each_kind_of_reported_anomaly_is_judged_for_every_detector(case, assessed):
@@ -237,7 +237,7 @@ LABELS = np.array([1, 1, 0, 1, 0, 0], bool)
 
 
 def test_scores_alone_are_flagged_by_an_oracle_and_say_so():
-    found = assess_scores(SCORES, LABELS, "scores")
+    found = assessment_from_scores(SCORES, LABELS, "scores")
     assert found.provenance == Provenance(threshold="test")
     assert found.flags.tolist() == [False, True, True, True, False, False]
     assert found.report.metrics["point/f1"] == found.report.metrics["oracle/best_f1"] == pytest.approx(4 / 5)
@@ -252,7 +252,7 @@ def test_scores_are_assessed_the_same_every_time():
     generator = np.random.default_rng(0)
     labels = np.arange(300) % 50 < 8
     scores = generator.random(300) + 0.3 * labels
-    first, second = assess_scores(scores, labels, "a"), assess_scores(scores, labels, "b")
+    first, second = assessment_from_scores(scores, labels, "a"), assessment_from_scores(scores, labels, "b")
     assert first.certainty == second.certainty
     assert first.certainty.permuted.p_value < 0.05
     assert first.certainty.intervals["detector"].low > first.certainty.chance["ranking/pr_auc"].high
@@ -260,7 +260,7 @@ def test_scores_are_assessed_the_same_every_time():
 
 @pytest.mark.parametrize("labels", [np.zeros(6, bool), np.array([1, 0, 0, 0, 0, 1], bool)], ids=["none", "unscored"])
 def test_scores_without_a_known_anomaly_get_no_flags(labels):
-    found = assess_scores(SCORES, labels, "scores")
+    found = assessment_from_scores(SCORES, labels, "scores")
     assert found.flags is None
     assert found.thresholds is None
     assert found.certainty is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.examples import sensors
-from tsad.assessment.assessment import Assessment, Certainty, Gain, assess_scores
+from tsad.assessment.assessment import Assessment, Certainty, Gain, assessment_from_scores
 from tsad.assessment.html_report import page
 from tsad.data.card import data_card
 from tsad.data.dataset import DataSet, TypedEvent
@@ -85,7 +85,7 @@ def known():
         name: evaluate(each, each > 0.9, labels, rows_per_day=100)
         for name, each in {"detector": scores, **baseline_scores}.items()
     }
-    first = assess_scores(scores, labels, "alone")
+    first = assessment_from_scores(scores, labels, "alone")
     certainty = Certainty(
         chance=first.certainty.chance,
         intervals={
@@ -284,7 +284,7 @@ def test_adjusted_f1_never_stands_without_that_of_a_random_score(known):
 
 @pytest.mark.slow
 def test_scores_and_labels_alone_make_a_page(known):
-    found = assess_scores(known.scores, known.labels, "scores alone")
+    found = assessment_from_scores(known.scores, known.labels, "scores alone")
     read = Page(page(found, {}))
     assert found.provenance.sentence in read.text
     assert "deployable F1" not in read.table("Metrics")["detector"]

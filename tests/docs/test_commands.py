@@ -130,9 +130,9 @@ def test_an_experiment_or_space_is_in_the_repository_or_written_by_the_same_page
 
 
 @pytest.mark.parametrize(("page", "span"), [one for one in SPANS if one[1].startswith("tsad ")])
-def test_a_command_of_tsad_in_a_sentence_has_a_verb_and_options_that_exist(page, span):
+def test_a_command_of_tsad_in_a_sentence_has_a_name_and_options_that_exist(page, span):
     words = re.sub(r"\.\.\.|\[|\]", " ", span).split()[1:]
-    if words[0] in {"VERB", "NAME", "--help", "--version"}:
+    if words[0] in {"COMMAND", "NAME", "--help", "--version"}:
         return
     command, rest = command_and_rest(cli, words)
     assert command is not cli

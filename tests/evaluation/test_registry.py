@@ -22,14 +22,14 @@ module = types.ModuleType("tsad.evaluation.registry")
 sys.modules[module.__name__] = module
 exec(source.replace(head, head + sys.argv[2] + "\\n"), module.__dict__)
 
-from tsad.assessment.assessment import assess_scores
+from tsad.assessment.assessment import assessment_from_scores
 from tsad.assessment.html_report import page
 from tsad.assessment.summary import show_comparison
 from tsad.evaluation.registry import metric_table
 from tsad.selection.comparison import GateSpec
 
 labels = np.arange(300) % 100 < 5
-assessment = assess_scores(np.random.default_rng(0).random(300), labels, "scores")
+assessment = assessment_from_scores(np.random.default_rng(0).random(300), labels, "scores")
 assert assessment.report.metrics["ranking/mine"] == 0.125
 assert assessment.certainty.chance["ranking/mine"].mean == 0.125
 assert "mine" in show_comparison("scores", assessment).splitlines()[0].split()

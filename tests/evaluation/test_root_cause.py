@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import RootCause
 from tsad.data.sets.synthetic import SyntheticSpec
-from tsad.evaluation.root_cause import RootCauseScores, hit_rate, root_cause, top_hit
+from tsad.evaluation.root_cause import RootCauseScores, hit_rate, root_cause_scores, top_hit
 from tsad.experiment import run
 from tsad.spec import parse
 
@@ -24,7 +24,7 @@ def flags(names):
 
 def one_event(ranking, names):
     """Returns what a ranking is worth for one event of one row."""
-    return root_cause(np.array([ranking], float), [RootCause(0, 1, tuple(names))], FEATURES)[0]
+    return root_cause_scores(np.array([ranking], float), [RootCause(0, 1, tuple(names))], FEATURES)[0]
 
 
 def test_a_ranking_by_hand():
@@ -50,14 +50,14 @@ def test_causes_by_hand(names, expected):
 
 def test_an_event_ranks_features_by_the_mean_of_its_scored_rows():
     by_feature = np.array([[9, 9, 0, 0, 0], [NAN] * 5, [0, 4, 3, 0, 2.5], [0, 0, 0, 3, 2.5], [9, 0, 0, 9, 0]])
-    found, _ = root_cause(by_feature, [RootCause(1, 4, ("b", "e"))], FEATURES)  # means 0, 2, 1.5, 1.5, 2.5
+    found, _ = root_cause_scores(by_feature, [RootCause(1, 4, ("b", "e"))], FEATURES)  # means 0, 2, 1.5, 1.5, 2.5
     assert found.hit_rate_100 == 1
-    assert root_cause(by_feature, [RootCause(2, 4, ("b", "e"))], FEATURES)[0] == found
+    assert root_cause_scores(by_feature, [RootCause(2, 4, ("b", "e"))], FEATURES)[0] == found
 
 
 def test_every_event_counts_once_whatever_its_length():
     by_feature = np.tile([5.0, 4, 3, 2, 1], (9, 1))
-    found, chance = root_cause(by_feature, [RootCause(0, 8, ("a",)), RootCause(8, 9, ("d", "e"))], FEATURES)
+    found, chance = root_cause_scores(by_feature, [RootCause(0, 8, ("a",)), RootCause(8, 9, ("d", "e"))], FEATURES)
     assert found.hit_rate_100 == pytest.approx((1 + 0) / 2)
     assert found.hit_rate_150 == pytest.approx((1 + 0) / 2)
     assert found.top_3 == pytest.approx((1 + 0) / 2)
@@ -67,11 +67,11 @@ def test_every_event_counts_once_whatever_its_length():
 def test_an_event_without_a_scored_row_takes_no_part():
     by_feature = np.array([[NAN] * 5, [5.0, 4, 3, 2, 1]])
     causes = [RootCause(0, 1, tuple("abcde")), RootCause(1, 2, ("a",))]
-    assert root_cause(by_feature, causes, FEATURES) == root_cause(by_feature, causes[1:], FEATURES)
+    assert root_cause_scores(by_feature, causes, FEATURES) == root_cause_scores(by_feature, causes[1:], FEATURES)
 
 
 def test_chance_in_closed_form():
-    _, chance = root_cause(np.array([[5.0, 4, 3, 2, 1]]), [RootCause(0, 1, ("b", "d"))], FEATURES)
+    _, chance = root_cause_scores(np.array([[5.0, 4, 3, 2, 1]]), [RootCause(0, 1, ("b", "d"))], FEATURES)
     gain = 2 / 5 * sum(1 / log2(place + 1) for place in range(1, 6))
     assert chance == pytest.approx((2 / 5, 3 / 5, gain / (1 + 1 / log2(3)), 1 - comb(3, 3) / comb(5, 3)))
 
@@ -118,18 +118,18 @@ def test_figures_have_the_names_of_reports():
 @pytest.mark.parametrize("names", [(), ("a", "x")])
 def test_a_cause_that_names_no_feature_or_a_foreign_one_is_refused(names):
     with pytest.raises(ValueError, match=r"must name at least one of two or more features, but names .*; correct"):
-        root_cause(np.ones((1, 5)), [RootCause(0, 1, names)], FEATURES)
+        root_cause_scores(np.ones((1, 5)), [RootCause(0, 1, names)], FEATURES)
 
 
 def test_one_feature_has_no_ranking():
     with pytest.raises(ValueError, match="at least one of two or more features"):
-        root_cause(np.ones((1, 1)), [RootCause(0, 1, ("a",))], ("a",))
+        root_cause_scores(np.ones((1, 1)), [RootCause(0, 1, ("a",))], ("a",))
 
 
 @pytest.mark.parametrize("causes", [[], [RootCause(0, 1, ("a",))]])
 def test_events_without_any_score_are_refused(causes):
     with pytest.raises(ValueError, match=f"none of {len(causes)} has a scored row; take data with causes"):
-        root_cause(np.full((1, 5), NAN), causes, FEATURES)
+        root_cause_scores(np.full((1, 5), NAN), causes, FEATURES)
 
 
 # --- causes of the built-in series ---
@@ -155,6 +155,6 @@ def test_l2_finds_the_published_causes_of_machine_1_2(smd_folder):
     values = {"data": {"kind": "smd", "machine": "1-2"}, "window": {"length": 1}, "model": {"kind": "l2"}}
     experiment = parse(ExperimentConfig, values, "l2")
     data = experiment.data.load(smd_folder)
-    found, chance = root_cause(run(experiment, data).test.by_feature, data.root_causes, data.test.features)
+    found, chance = root_cause_scores(run(experiment, data).test.by_feature, data.root_causes, data.test.features)
     assert found == pytest.approx((0.776, 0.947, 0.949, 1), abs=0.002)
     assert chance == pytest.approx((0.174, 0.258, 0.497, 0.408), abs=0.002)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tsad.assessment.assessment import Gain, assess_scores
+from tsad.assessment.assessment import Gain, assessment_from_scores
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.config import ExperimentConfig
 from tsad.evaluation.intervals import Interval
@@ -18,7 +18,7 @@ from tsad.tuning.trial_table import show_trials, trial_table
 def assessment():
     """Scores of 200 rows beside baselines of one, as of a detector that labels chose."""
     labels = np.arange(200) % 40 < 6
-    found = assess_scores(np.random.default_rng(0).random(200) + 0.5 * labels, labels, "scores")
+    found = assessment_from_scores(np.random.default_rng(0).random(200) + 0.5 * labels, labels, "scores")
     gain = Gain("l2", 0.5, 0.25, Interval(0.25, 0.125, 0.375))
     return replace(
         found,

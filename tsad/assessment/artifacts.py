@@ -68,7 +68,7 @@ def metrics(outcome: Outcome) -> dict[str, float]:
     )
 
 
-def assessed_metrics(assessment: Assessment) -> dict[str, float]:
+def headline_metrics(assessment: Assessment) -> dict[str, float]:
     """Returns the headlines of an assessment, and those of the baselines under `baseline/NAME/`."""
     baseline = {
         f"baseline/{name}/{metric}": report.metrics[metric]

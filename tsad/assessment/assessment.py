@@ -22,7 +22,7 @@ from tsad.evaluation.intervals import RESAMPLES, SEED, Interval, block_weights, 
 from tsad.evaluation.pointwise import pr_auc
 from tsad.evaluation.prediction_errors import prediction_errors
 from tsad.evaluation.report import Report, evaluate
-from tsad.evaluation.root_cause import RootCauseScores, root_cause
+from tsad.evaluation.root_cause import RootCauseScores, root_cause_scores
 from tsad.experiment import Outcome, report
 from tsad.provenance import Provenance
 from tsad.series import Series
@@ -225,7 +225,7 @@ def _reported(outcome: Outcome, parts: Parts, rows: slice) -> Report:
     return report(outcome.detector, outcome.test, parts, rows)
 
 
-def assess_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
+def assessment_from_scores(scores: Floats, labels: Flags, title: str) -> Assessment:
     """Returns the assessment of scores without a detector.
 
     They have no threshold, so the flags are those at the best F1: an oracle, and tagged as one.
@@ -294,7 +294,11 @@ def _causes(scores: Scores, rows: slice, data: DataSet) -> tuple[RootCauseScores
     causes = [
         cause for cause in data.root_causes if cause.start >= rows.start and scored[cause.start : cause.stop].any()
     ]
-    return root_cause(scores.by_feature, causes, data.test.features) if causes and len(data.test.features) > 1 else None
+    return (
+        root_cause_scores(scores.by_feature, causes, data.test.features)
+        if causes and len(data.test.features) > 1
+        else None
+    )
 
 
 def _anomaly_types(

@@ -1,4 +1,4 @@
-"""The command line. Each verb imports what it needs when it runs, so that `--help` answers at once."""
+"""The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
 
 import atexit
 import gc
@@ -18,7 +18,7 @@ def cli() -> None:
     """Find, prove and serve anomaly detectors for multivariate time series."""
 
 
-for _verb in (
+for _command in (
     detectors.train,
     detectors.search,
     detectors.evaluate,
@@ -33,11 +33,11 @@ for _verb in (
     data.download,
     data.cache,
 ):
-    cli.add_command(_verb)
+    cli.add_command(_command)
 
 
 def main() -> None:
-    """Runs a verb; exits with 0 when done, with 1 and one line after an error, with 2 on wrong usage.
+    """Runs a command; exits with 0 when done, with 1 and one line after an error, with 2 on wrong usage.
 
     The collector looks less often: imports make hundreds of thousands of objects and no garbage, which costs each command a
     second at its start; and not at the end of the process, which costs another.

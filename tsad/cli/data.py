@@ -1,4 +1,4 @@
-"""Verbs about data."""
+"""Commands about data."""
 
 import shlex
 import time
@@ -79,12 +79,12 @@ def generate(
     generator: str, output_path: Path, labels_path: Path | None, train_path: Path | None, **options: str | float | None
 ) -> None:
     """Write a synthetic series with labeled anomalies as CSV."""
-    from tsad.workflows.generate import generate as workflow
+    from tsad.workflows.generate import generate_dataset
 
     values: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if isinstance(anomaly_types := values.get("anomaly_types"), str):
         values["anomaly_types"] = anomaly_types.split(",")
-    click.echo(str(workflow(generator, values, output=output_path, labels=labels_path, train=train_path)))
+    click.echo(str(generate_dataset(generator, values, output=output_path, labels=labels_path, train=train_path)))
 
 
 @click.command(context_settings=PLAIN)

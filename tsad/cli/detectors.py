@@ -1,4 +1,4 @@
-"""Verbs that find and evaluate detectors, and score files."""
+"""Commands that find and evaluate detectors, and score files."""
 
 from collections.abc import Sequence
 from pathlib import Path

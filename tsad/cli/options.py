@@ -1,4 +1,4 @@
-"""Types and options that verbs share."""
+"""Types and options that commands share."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -47,7 +47,7 @@ extra_words = click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar=
 
 
 def configure() -> None:
-    """Sets up the process of a command; called by each verb when it runs, so that `--help` writes nothing."""
+    """Sets up the process of a command; called by each command when it runs, so that `--help` writes nothing."""
     from tsad.workflows.context import configure as configure_process
 
     configure_process()

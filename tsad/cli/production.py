@@ -1,4 +1,4 @@
-"""Verbs for a detector in production."""
+"""Commands for a detector in production."""
 
 import sys
 from collections.abc import Sequence

@@ -29,7 +29,7 @@ class RootCauseScores(NamedTuple):
         return {f"{prefix}/{name}": value for name, value in self._asdict().items()}
 
 
-def root_cause(
+def root_cause_scores(
     by_feature: Floats, causes: Sequence[tuple[int, int, Sequence[str]]], features: Sequence[str]
 ) -> tuple[RootCauseScores, RootCauseScores]:
     """Returns the scores of a ranking of the features, and those expected of a random ranking.

@@ -1,1 +1,1 @@
-"""Commands: what each verb of the command line does. The only place where tracking, search and serving meet."""
+"""Workflows: what each command of the command line does. The only place where tracking, search and serving meet."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from tsad.assessment.artifacts import SCHEDULE, assessed_metrics, write_assessment, write_results
+from tsad.assessment.artifacts import SCHEDULE, headline_metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess, beats_sentence
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.config import ExperimentConfig
@@ -205,7 +205,7 @@ def register_champion(
     detector, files = champion.load(), champion.files
     assessment = assess(detector, champion.experiment, data, f"{champion.name} on {data.name}")
     write_assessment(assessment, files.folder)
-    writer.metrics(assessed_metrics(assessment) | champion.metrics)
+    writer.metrics(headline_metrics(assessment) | champion.metrics)
     writer.files(files.folder, "champion")
     writer.file(files.config)
     tags = {Tag.CHAMPION_TRIALS: " ".join(champion.trials), Tag.BEATS_BASELINES: assessment.beats_baselines}

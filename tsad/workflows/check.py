@@ -142,10 +142,10 @@ def as_yaml(values: Mapping[str, Any], command: str) -> str:
     return "\n".join(lines)
 
 
-def _write(values: Mapping[str, Any], verb: str, path: Path) -> None:
+def _write(values: Mapping[str, Any], command: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(as_yaml(values, shlex.join(["tsad", verb, str(path)])) + "\n", encoding="utf-8")
+        path.write_text(as_yaml(values, shlex.join(["tsad", command, str(path)])) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); choose another path") from None
 

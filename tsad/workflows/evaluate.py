@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsad.assessment.artifacts import write_assessment, write_scores
-from tsad.assessment.assessment import Assessment, assess, assess_scores
+from tsad.assessment.assessment import Assessment, assess, assessment_from_scores
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError
@@ -132,7 +132,7 @@ def evaluate_scores(
         row = int(np.isinf(values).argmax())
         raise DataError(f"{score_name}: scores must be finite or NaN, but row {row} is infinite")
     title = f"{Path(score_name).name} against {Path(label_name).name}"
-    assessment = assess_scores(values, truth.astype(bool), title)
+    assessment = assessment_from_scores(values, truth.astype(bool), title)
     return EvaluationResult("", assessment, _written(assessment, output))
 
 

@@ -29,7 +29,7 @@ class _DataSection(Spec):
     data: ReadOptions
 
 
-class ChunkRows(NamedTuple):
+class RowChunk(NamedTuple):
     """Consecutive rows of a file.
 
     Attributes:
@@ -109,7 +109,7 @@ def read_rows(
     on_event: OnEvent,
     *,
     timed: bool,
-) -> Iterator[ChunkRows]:
+) -> Iterator[RowChunk]:
     """Yields the rows of a file, chunk by chunk.
 
     Args:
@@ -136,7 +136,7 @@ def read_rows(
             times = to_times(chunk.columns([name])[name], source, read_options)
             _check_order(table.path, name, chunk, times, latest)
             latest = times[-1]
-        yield ChunkRows(chunk, values, times)
+        yield RowChunk(chunk, values, times)
 
 
 def _check_order(path: Path, name: str, chunk: Chunk, times: Times, latest: np.datetime64 | None) -> None:

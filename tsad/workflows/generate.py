@@ -55,7 +55,7 @@ class GenerateResult:
         )
 
 
-def generate(
+def generate_dataset(
     generator: str = "sensors",
     options: Mapping[str, Any] = MappingProxyType({}),
     *,

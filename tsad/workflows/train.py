@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsad.assessment.artifacts import DETECTOR, assessed_metrics, metrics, write_assessment, write_results
+from tsad.assessment.artifacts import DETECTOR, headline_metrics, metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.config import ExperimentConfig
@@ -198,7 +198,7 @@ def train_each_machine(
             with child_run(parent, context.store, f"{name}-{rows.name}", tags) as writer:
                 results[machine] = _trained(single, rows, context, writer, own_backup, on_event)
             on_event(Message(f"{machine:>6}  {results[machine].uri}"))
-        figures = [dict(result.metrics) | assessed_metrics(result.assessment) for result in results.values()]
+        figures = [dict(result.metrics) | headline_metrics(result.assessment) for result in results.values()]
         parent.metrics({str(key): value for key, value in pd.DataFrame(figures).mean().dropna().items()})
     return TrainEachResult(parent.run_id, results, context.settings.tracking_uri)
 
@@ -239,7 +239,7 @@ def _trained(
     assessment = assess(outcome.detector, config, data, title)
     write_assessment(assessment, folder)
     figures = metrics(outcome)
-    writer.metrics(figures | assessed_metrics(assessment))
+    writer.metrics(figures | headline_metrics(assessment))
     writer.files(folder)
     log_detector(writer.run_id, folder / DETECTOR, data.test, _tags(config))
     return TrainResult(
