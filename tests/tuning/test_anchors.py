@@ -152,3 +152,7 @@ def test_an_auto_gap_is_wide_enough_for_the_whole_space():
     assert config.spec.maximize.edge == 100  # the default, no less than 99
     wide = parse_search({**values, "window": {"length": {"choice": [4, 120]}}}, "space", "a test").on(rows(2000))
     assert (wide.space.template["split"]["gap"], wide.spec.maximize.edge) == (120, 119)
+
+
+def test_an_average_has_no_validation_error():
+    assert names(search(maximize={"kind": "validation_error"}))[:2] == ["multiscale", "multiscale scaled"]

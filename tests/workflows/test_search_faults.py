@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 TRIALS = 4
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 SPACE = """
-search: {parallel: 2, algorithm: {kind: random}, asha: null, maximize: {kind: validation_error}, ensemble: null, TRIALS}
+search:
+  {parallel: 2, algorithm: {kind: random}, asha: null, maximize: {kind: validation_error}, ensemble: null, anchors: [], TRIALS}
 data: {kind: csv, path: train.csv, test_path: test.csv, label: label}
 window: {length: 8}
 model: {kind: lstm_ae, hidden: {choice: [4, 8, 12, 16]}, latent: {choice: [2, 3, 4]}}

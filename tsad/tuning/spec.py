@@ -20,7 +20,7 @@ from tsad.provenance import code_version
 from tsad.selection.comparison import GateSpec
 from tsad.selection.ensemble import EnsembleSpec
 from tsad.selection.objective import LabelFreeSpec, MaximizeSpec
-from tsad.selection.trial import Candidate
+from tsad.selection.trial import DEFAULT, Candidate
 from tsad.spec import Spec, parse, put, read_yaml
 from tsad.tuning.algorithms import AlgorithmSpec
 from tsad.tuning.algorithms.contract import check_space
@@ -96,10 +96,11 @@ class SearchSpec(Spec):
         pbt: Settings of population based training, which makes the trials one population that trains its schedules; null
             trains each candidate on its own.
         algorithm: Search algorithm that chooses what to try; the default is evolution, or random with `pbt`.
-        anchors: Experiments that are tried first, at most half of the trials: `default`, the detector to beat; `members`, each of
-            its members alone; `families`, closed forms of other families; or sections of an experiment, with `auto` for
-            numbers that follow from the rows. None with `pbt`. `split.gap` and `maximize.edge` grow to what they need; with
-            `split.gap: auto` also to what the longest score of the space needs.
+        anchors: Experiments that are tried first, at most half of the trials: `default`, the detector to beat (not with
+            `validation_error`, which an average does not have); `members`, each of its members alone; `families`, closed
+            forms of other families; or sections of an experiment, with `auto` for numbers that follow from the rows. None
+            with `pbt`. `split.gap` and `maximize.edge` grow to what they need; with `split.gap: auto` also to what the longest
+            score of the space needs.
         champion: Rule by which the champion is chosen. `evidence`: it is the default detector, or an average of that and
             the best trial if labels show that it is better (`tsad.selection.evidence`). `best`: the trial with the largest
             value, or the ensemble; this is the rule too if there is no default among the anchors.
@@ -217,7 +218,8 @@ class SearchConfig:
         """
         values = filled(self.values, lengths(data))
         limit = max(1, (self.trials + 1) // 2) if self.spec.trials is not None else self.trials
-        candidates, rows = anchors(self.spec.anchors, values, data, limit)
+        sets = [item for item in self.spec.anchors if item != DEFAULT or self.spec.maximize.kind != "validation_error"]
+        candidates, rows = anchors(sets, values, data, limit)
         if self.values.get("split", {}).get("gap") == AUTO:
             rows = max(rows, reach(values))
         changes: dict[str, Any] = {}
