@@ -45,7 +45,7 @@ def test_a_population_needs_nothing_else_to_be_said():
     found = spec()
     assert (found.asha, found.reuse, found.algorithm.kind) == (None, False, "random")
     without = SearchSpec()
-    assert (without.asha is None, without.reuse, without.algorithm.kind) == (False, True, "evolution")
+    assert (without.asha is None, without.reuse, without.algorithm.kind) == (False, True, "map_elites")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,8 @@ def test_a_niche_is_a_row_with_its_best_trial():
 
 
 def test_only_map_elites_has_niches():
-    assert "Niches" not in sections(drawn(5))
+    evolution = parse(SearchSpec, {"algorithm": {"kind": "evolution"}}, "search")
+    assert "Niches" not in sections(drawn(5), evolution)
     assert "Niches" not in sections([], MAP_ELITES)
 
 

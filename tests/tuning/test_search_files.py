@@ -158,7 +158,7 @@ def test_the_smallest_search_space_is_data_model_and_one_param(written):
         (PARAM + REST + "search: {pbt: {every: 2, share: 0.3}}", r"pbt\.share: is called 'fraction' now"),
         (
             PARAM + REST + "search: {trials: null}",
-            r"trials must be a number unless the algorithm is grid, but got trials=null and evolution; set trials: 16",
+            r"trials must be a number unless the algorithm is grid, but got trials=null and map_elites; set trials: 16",
         ),
         (
             PARAM + REST + "training: {epochs: {choice: [1, 2], when: {model.knid: [l2]}}}",

@@ -266,7 +266,9 @@ def cell_colors(axes):
 
 def test_only_a_search_by_map_elites_has_a_picture_of_niches():
     assert "niches" in search_plots(NICHES, MAP_ELITES, SPACE)
-    assert "niches" not in search_plots(NICHES, SPEC, SPACE)
+    assert "niches" not in search_plots(
+        NICHES, parse(SearchSpec, {"algorithm": {"kind": "evolution"}}, "search"), SPACE
+    )
     assert "niches" not in search_plots([trial(0, state="failed")], MAP_ELITES, SPACE)
 
 

@@ -26,6 +26,7 @@ from tsad.tuning.algorithms import AlgorithmSpec
 from tsad.tuning.algorithms.contract import check_space
 from tsad.tuning.algorithms.evolution import EvolutionSpec
 from tsad.tuning.algorithms.grid import GridSpec, combinations
+from tsad.tuning.algorithms.map_elites import MapElitesSpec
 from tsad.tuning.algorithms.random import RandomSpec
 from tsad.tuning.anchors import AnchorSet, anchors
 from tsad.tuning.pbt import changeable
@@ -95,7 +96,7 @@ class SearchSpec(Spec):
         seed: Seed of the search algorithm.
         pbt: Settings of population based training, which makes the trials one population that trains its schedules; null
             trains each candidate on its own.
-        algorithm: Search algorithm that chooses what to try; the default is evolution, or random with `pbt`.
+        algorithm: Search algorithm that chooses what to try; the default is `map_elites`, or random with `pbt`.
         anchors: Experiments that are tried first, at most half of the trials: `default`, the detector to beat (not with
             `validation_error`, which an average does not have); `members`, each of its members alone; `families`, closed
             forms of other families; or sections of an experiment, with `auto` for numbers that follow from the rows. None
@@ -129,7 +130,9 @@ class SearchSpec(Spec):
     seed: int = Field(0, ge=0)
     pbt: PbtSpec | None = None
     algorithm: AlgorithmSpec = Field(
-        default_factory=lambda values: RandomSpec(kind="random") if values.get("pbt") else EvolutionSpec()
+        default_factory=lambda values: (
+            RandomSpec(kind="random") if values.get("pbt") else MapElitesSpec(kind="map_elites")
+        )
     )
     anchors: tuple[AnchorSet | dict[str, Any], ...] = Field(
         default_factory=lambda values: () if values.get("pbt") else ("default", "members", "families")
@@ -271,7 +274,7 @@ def parse_search(values: Mapping[str, Any], name: str, source: str) -> SearchCon
         >>> values = {"data": {"kind": "synthetic"}, "model": {"kind": "l2"}, "window": {"length": {"choice": [4, 8]}}}
         >>> search = parse_search(values, "lengths", "a test")
         >>> list(search.space.params), search.spec.algorithm.kind
-        (['window.length'], 'evolution')
+        (['window.length'], 'map_elites')
     """
     template = filled(values, PLACEHOLDER)
     spec = parse(SearchSpec, template.pop("search", {}), f"{source}: search")
