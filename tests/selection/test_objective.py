@@ -10,7 +10,14 @@ from tsad.detector.scoring import Scores
 from tsad.errors import DataError
 from tsad.experiment import run
 from tsad.selection import objective
-from tsad.selection.objective import LabeledSpec, LabelFreeSpec, MaximizeSpec, ValidationErrorSpec, other_values
+from tsad.selection.objective import (
+    LabeledSpec,
+    LabelFreeSpec,
+    MaximizeSpec,
+    ValidationErrorSpec,
+    other_values,
+    value_and_components,
+)
 from tsad.spec import parse, put
 from tsad.tuning.spec import SearchSpec
 
@@ -66,6 +73,25 @@ def test_labels_of_selection_rows_matter_only_where_it_says_so(outcome, maximize
     first = outcome(L2)
     other = outcome(L2, flipped(first.parts.test.labels, first.parts.selection))
     assert (maximize.value(other) != maximize.value(first)) == (maximize.labels_used == "selection")
+
+
+@every_objective
+def test_the_components_come_with_the_value(outcome, maximize):
+    result = outcome(L2)
+    value, components = value_and_components(maximize, result)
+    assert value == maximize.value(result)
+    assert bool(components) == (maximize.kind == "label_free")
+
+
+def test_the_components_are_the_precision_of_each_anomaly_type(outcome):
+    result = outcome(L2)
+    both = LABEL_FREE.model_copy(update={"anomaly_types": LABEL_FREE.anomaly_types[:2]})
+    value, components = both.evaluated(result)
+    assert components.keys() == {f"injection/{name}" for name in both.anomaly_types}
+    assert value == pytest.approx(np.mean(list(components.values())))
+    precisions = both.precisions(result.detector, result.parts.validation)
+    first = sorted(both.anomaly_types)[0]
+    assert components[f"injection/{first}"] == pytest.approx(np.mean(precisions[::2]))
 
 
 def test_a_search_reads_no_label_unless_asked():

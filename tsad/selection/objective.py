@@ -131,10 +131,20 @@ class LabelFreeSpec(Spec):
         Raises:
             DataError: if an evaluated row has no score, or if the rows have no room for an event.
         """
-        return [value for draw in range(self.draws) for value in self._precisions(detector, rows, draw)]
+        return [value for draw in range(self.draws) for _, value in self._precisions(detector, rows, draw)]
 
-    def _precisions(self, detector: Detector, rows: Series, draw: int) -> list[float]:
-        """Returns the average precision of each anomaly type of one draw: its events against untouched rows."""
+    def evaluated(self, outcome: Outcome) -> tuple[float, dict[str, float]]:
+        """Returns the value, and its components: the mean precision of each anomaly type, as `injection/TYPE`."""
+        detector, rows = outcome.detector, outcome.parts.validation
+        pairs = [pair for draw in range(self.draws) for pair in self._precisions(detector, rows, draw)]
+        by_type: dict[str, list[float]] = {}
+        for anomaly_type, precision in pairs:
+            by_type.setdefault(f"injection/{anomaly_type}", []).append(precision)
+        value = float(np.mean([precision for _, precision in pairs]))
+        return value, {name: float(np.mean(precisions)) for name, precisions in by_type.items()}
+
+    def _precisions(self, detector: Detector, rows: Series, draw: int) -> list[tuple[str, float]]:
+        """Returns the average precision of each anomaly type of one draw, by name: its events against untouched rows."""
         generator = np.random.default_rng([self.seed, draw])
         injected = inject(rows, self.anomaly_types, self.fraction, generator, margin=self.edge)
         scores = detector.score(injected.series).values
@@ -148,7 +158,7 @@ class LabelFreeSpec(Spec):
             )
         normal = injected.inner & ~injected.touched
         anomaly_types = {event.anomaly_type for event in injected.events}
-        return [_precision(scores, injected.of(anomaly_type), normal) for anomaly_type in sorted(anomaly_types)]
+        return [(name, _precision(scores, injected.of(name), normal)) for name in sorted(anomaly_types)]
 
 
 def _precision(scores: Floats, anomalous: Flags, normal: Flags) -> float:
@@ -167,6 +177,15 @@ _DEFAULTS: tuple[LabelFreeSpec | LabeledSpec | ValidationErrorSpec, ...] = (
 
 OBJECTIVES = tuple(f"objective/{objective.kind}" for objective in _DEFAULTS)
 """Names of the metrics of a trial that hold the values of the objectives that its search did not maximize."""
+
+
+def value_and_components(maximize: MaximizeSpec, outcome: Outcome) -> tuple[float, dict[str, float]]:
+    """Returns the value of an objective, and the metrics that it is made of, by which rules can be replayed without training.
+
+    Raises:
+        DataError: if the outcome does not define the objective.
+    """
+    return maximize.evaluated(outcome) if isinstance(maximize, LabelFreeSpec) else (maximize.value(outcome), {})
 
 
 def other_values(maximize: MaximizeSpec, outcome: Outcome) -> dict[str, float]:

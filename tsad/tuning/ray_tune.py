@@ -25,7 +25,7 @@ from tsad.assessment.artifacts import metrics, write_results
 from tsad.data.dataset import DataSet
 from tsad.errors import TsadError
 from tsad.experiment import Outcome, Progress, run
-from tsad.selection.objective import MaximizeSpec, other_values
+from tsad.selection.objective import MaximizeSpec, other_values, value_and_components
 from tsad.selection.trial import Candidate
 from tsad.spec import write_yaml
 from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError
@@ -230,8 +230,9 @@ class _Worker:
             write_schedule(self._schedule, self._folder)
             heading = "How the training ended; schedule.json holds its segments, and both together reproduce it."
             write_yaml(self._folder / "experiment.yaml", candidate.experiment, heading)
-        value = self._settings.maximize.value(outcome)
-        return Evaluation(candidate.params, candidate.experiment, value, {**metrics(outcome), **more_metrics})
+        value, components = value_and_components(self._settings.maximize, outcome)
+        all_metrics = {**metrics(outcome), **components, **more_metrics}
+        return Evaluation(candidate.params, candidate.experiment, value, all_metrics)
 
     def _report(self, report: TrialReport) -> None:
         checkpoint = None if report.evaluation is None else Checkpoint.from_directory(self._folder)
