@@ -150,3 +150,11 @@ def test_a_table_stands_for_the_default_detector_on_it(tmp_path):
     pd.DataFrame({"a": [1.0], "label": [0]}).to_csv(path)
     config = read_values(path, {"data.label": "label"}).config()
     assert (config.family, config.data.path, config.data.label) == ("average", path, "label")
+
+
+def test_members_that_short_rows_do_not_suffice_for_are_left_out():
+    few = read_values("experiments/default.yaml").on(data(40, 40))
+    assert [scorer.model.kind for scorer in few.scorers] == ["nearest_neighbor"]
+    assert few.split.gap == few.lookback + 1
+    wide = read_values("experiments/default.yaml", {"split.gap": 16}).on(data(40, 40))
+    assert len(wide.members) == 5  # a gap that is set stays, and too few rows are an error of the split

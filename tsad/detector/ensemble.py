@@ -253,7 +253,8 @@ def average(scorers: Sequence[tuple[Scorer, float]], validation: Series, fit: Se
         else:
             reasons.append(reason)
     if not members:
-        raise DataError(f"no member of the average can score the validation rows ({reasons[0]})")
+        reason = reasons[0].removesuffix("; leave it out")
+        raise DataError(f"no member of the average can score the validation rows ({reason}); give rows that vary")
     for reason in reasons:
         _logger.warning("left out of the average: %s", reason)
     return Ensemble(tuple(members)) if len(members) > 1 else members[0].scorer

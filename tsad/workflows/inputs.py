@@ -14,9 +14,9 @@ import pandas as pd
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.io.writers import atomic_write
-from tsad.default_detector import default_detector
+from tsad.default_detector import default_detector, fitting
 from tsad.errors import DataError, SpecError
-from tsad.lengths import PLACEHOLDER, Lengths, filled, has_auto, lengths
+from tsad.lengths import AUTO, PLACEHOLDER, Lengths, filled, has_auto, lengths
 from tsad.settings import Settings
 from tsad.spec import parse, put, read_yaml
 
@@ -92,11 +92,17 @@ class ExperimentValues:
         return parse(ExperimentConfig, filled(self.values, size), self.label)
 
     def on(self, data: DataSet) -> ExperimentConfig:
-        """Returns the config with the numbers that suit a data set, and logs them if there are any."""
+        """Returns the config with the numbers that suit a data set, and logs them if there are any.
+
+        With `split.gap: auto`, members of an average that the rows are too few for are left out.
+        """
         if not has_auto(self.values):
             return self.config()
         size = lengths(data)
         _logger.info("%s: %s", data.name, size)
+        if "members" in self.values and self.values.get("split", {}).get("gap") == AUTO:
+            suited = fitting(self.values, data)
+            return self.config(size) if suited is None else parse(ExperimentConfig, suited, self.label)
         return self.config(size)
 
 

@@ -3,15 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
-from tsad.data.split import split
-from tsad.default_detector import default_detector, within
-from tsad.errors import DataError, TsadError
-from tsad.lengths import filled, lengths, reach
-from tsad.spec import parse, put
+from tsad.default_detector import default_detector, fitting
+from tsad.errors import DataError
+from tsad.spec import put
 from tsad.tuning.quickstart import LEAST_ROWS, quickstart_space
-from tsad.windows import cut
 
 _WINDOWS = 20_000
 """Number of training windows that an epoch takes a second or two for."""
@@ -19,24 +15,8 @@ _TRIALS = 12
 
 
 def experiment_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | None:
-    """Returns the values of the default detector on the data; None if there are too few rows.
-
-    Members whose score looks at more rows than a part of the data has are left out.
-    """
-    whole = filled({**default_detector(), **values}, lengths(data))
-    for rows in sorted({reach(member) for member in whole["members"]}, reverse=True):
-        template = within(whole, rows)
-        if template is None:
-            return None
-        template["split"] = {**template["split"], "gap": rows}
-        try:
-            parts = split(data, parse(ExperimentConfig, template, "experiment").split, rows)
-            for part in (parts.fit, parts.validation, parts.test):
-                cut(part, rows)
-        except (TsadError, ValueError):
-            continue
-        return template
-    return None
+    """Returns the values of the default detector on the data, with the members that fit its rows; None if none does."""
+    return fitting({**default_detector(), **values}, data)
 
 
 def search_on(values: Mapping[str, Any], data: DataSet) -> dict[str, Any]:
