@@ -20,7 +20,7 @@ from tsad.tuning.plots import (
 )
 from tsad.tuning.spec import SearchSpec
 
-SPEC = SearchSpec()
+SPEC = parse(SearchSpec, {"algorithm": {"kind": "evolution"}}, "search")
 MAP_ELITES = parse(SearchSpec, {"algorithm": {"kind": "map_elites"}}, "search")
 
 
