@@ -8,6 +8,7 @@ import pytest
 
 from tsad.data.dataset import DataSet, Entity
 from tsad.default_detector import default_detector
+from tsad.errors import SpecError
 from tsad.experiment import run
 from tsad.lengths import Lengths, filled, has_auto, lengths, reach
 from tsad.series import Series
@@ -158,3 +159,17 @@ def test_members_that_short_rows_do_not_suffice_for_are_left_out():
     assert few.split.gap == few.lookback + 1
     wide = read_values("experiments/default.yaml", {"split.gap": 16}).on(data(40, 40))
     assert len(wide.members) == 5  # a gap that is set stays, and too few rows are an error of the split
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"members": []}, "needs a model, or members"),
+        ({"members": 3}, "members: input should be"),
+        ({"members.0.window.length": "long"}, r"members\.0\.window\.length: input should be a valid integer"),
+        ({"members.0.window.length": None}, r"members\.0\.window\.length: input should be a valid integer"),
+    ],
+)
+def test_a_mistake_beside_an_auto_gap_is_named(changes, message):
+    with pytest.raises(SpecError, match=message):
+        read_values("experiments/default.yaml", changes)

@@ -58,7 +58,7 @@ class DetectorSpec(_Sections):
     """Everything that decides what a detector learns from given rows: one model, or the members of an average.
 
     Attributes:
-        seed: Seed of initial weights, shuffles, masks and dropout; the second member of an average has the next seed, ...
+        seed: Seed of initial weights, shuffles, masks and dropout; the members of an average share it.
         scaler: Scaler that is fitted on the fit rows.
         window: How rows are cut into windows.
         model: Model that predicts windows.

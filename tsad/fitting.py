@@ -83,7 +83,7 @@ def fit_scorer(spec: DetectorSpec, training: Training, listen: Listen) -> tuple[
         key = member.model_copy(update={"scoring": ScoringSpec(), "weight": 1.0})
         own_training = training.of_member(index)
         if key not in shared:
-            shared[key] = _fit_member(member, spec.seed + index, own_training, listen)
+            shared[key] = _fit_member(member, spec.seed, own_training, listen)
         scorers.append((shared[key].scorer(member, training.validation), member.weight))
     return average(scorers, training.validation, training.fit), ()
 

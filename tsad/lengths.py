@@ -147,8 +147,12 @@ def reach(values: Mapping[str, Any]) -> int:
     Args:
         values: Plain values without `auto` lengths; of a search space, the longest options of its sections are added up.
     """
-    if "members" in values:
-        return max(map(reach, values["members"]))
+    members = values.get("members")
+    sections = (
+        [member for member in members if isinstance(member, Mapping)] if isinstance(members, list | tuple) else []
+    )
+    if sections:
+        return max(map(reach, sections))
     window = max(_lengths(values, "window"), default=WindowSpec().length)
     smoothing = max(_lengths(values, "smooth"), default=1)
     return window + smoothing - 1 + max(_lengths(values, "normalization"), default=0)
@@ -174,5 +178,5 @@ def _lengths(node: Any, role: str, *, inside: bool = False) -> list[int]:
 def _numbers(node: Any) -> list[int]:
     """Returns a number, or those of a choice or range."""
     if isinstance(node, Mapping):
-        return [int(number) for name in ("choice", "range") for number in node.get(name, ())]
-    return [int(node)]
+        return [number for name in ("choice", "range") for number in node.get(name, ()) if isinstance(number, int)]
+    return [node] if isinstance(node, int) else []  # anything else is refused where the values are parsed

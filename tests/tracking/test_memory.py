@@ -85,3 +85,13 @@ def test_the_order_of_columns_matters():
     one, other = (SimpleNamespace(train=SimpleNamespace(features=names)) for names in (("a", "b"), ("b", "a")))
     assert columns_fingerprint(one) != columns_fingerprint(other)
     assert columns_fingerprint(one) == columns_fingerprint(dataclasses.replace(data(1.0)))
+
+
+def test_a_series_that_has_grown_or_has_other_labels_is_no_sibling_of_its_own(store, searched):
+    searched(data(3.0), {"default": 0.5})
+    grown = data(3.0)
+    longer = Series(np.full((80, 2), 3.0, np.float32), ("a", "b"), labels=np.zeros(80, bool))
+    grown = dataclasses.replace(grown, train=dataclasses.replace(longer, labels=None), test=longer)
+    short = dataclasses.replace(data(3.0), test=longer)
+    assert sibling_metrics(store, short, VUS) == {}
+    assert grown.digest != data(3.0).digest

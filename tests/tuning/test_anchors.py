@@ -83,7 +83,7 @@ def test_a_grid_is_tried_whole_after_the_anchors():
 def test_own_anchors_have_auto_lengths():
     own = {"window": {"length": "auto"}, "model": {"kind": "window_linear", "components": "auto"}}
     config = search(anchors=[own, "default"])
-    assert names(config) == ["anchor 0", "default"]
+    assert [name.split("-")[0] for name in names(config)] == ["own", "default"]
     assert (config.anchors[0].experiment.window.length, config.anchors[0].experiment.model.components) == (64, 16)
 
 
@@ -92,7 +92,7 @@ def test_equal_anchors_are_tried_once():
 
 
 def test_a_mistake_in_an_anchor_is_named():
-    with pytest.raises(SpecError, match="anchor 0: model: must name its kind"):
+    with pytest.raises(SpecError, match=r"search\.anchors: own-[0-9a-f]{8}: model: must name its kind"):
         search(anchors=[{"model": {"knid": "l2"}}])
     with pytest.raises(SpecError, match="pbt has a population of its own space and no anchors"):
         search(pbt={"every": 2}, anchors=["default"])
@@ -156,3 +156,9 @@ def test_an_auto_gap_is_wide_enough_for_the_whole_space():
 
 def test_an_average_has_no_validation_error():
     assert names(search(maximize={"kind": "validation_error"}))[:2] == ["multiscale", "multiscale scaled"]
+
+
+def test_own_anchors_are_named_by_what_they_say_and_follow_the_rows():
+    own = {"window": {"length": "auto"}, "model": {"kind": "window_linear", "components": "auto"}}
+    alone, after = search(anchors=[own]), search(2500, anchors=["default", own])
+    assert names(alone)[0] == names(after)[1] != names(search(anchors=[{**own, "scoring": {"over": "window"}}]))[0]

@@ -104,7 +104,8 @@ def _by_siblings(finished: list[Trial], default: Trial, siblings: SiblingMetrics
         return Choice((default,), (1.0,), reason)
     reason = (
         f"The champion is the average of the default detector and the anchor {best.candidate.anchor}, which had "
-        f"{gain:+.3f} VUS-PR on {number} (other rows, same columns); it has a weight of {WEIGHT_OF_SIBLINGS:.2f}."
+        f"{gain:+.3f} VUS-PR on {number} (other rows, same columns; their labels chose it); "
+        f"it has a weight of {WEIGHT_OF_SIBLINGS:.2f}."
     )
     return Choice((default, best), (1 - WEIGHT_OF_SIBLINGS, WEIGHT_OF_SIBLINGS), reason)
 

@@ -11,10 +11,18 @@ from tsad.errors import TsadError
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag
 
+FIRST_ROWS = 100
+"""Number of training rows by which a series is recognized."""
+
 
 def columns_fingerprint(data: DataSet) -> str:
     """Returns a hash of the names of the features, in their order."""
     return hashlib.sha256(json.dumps(data.train.features).encode()).hexdigest()[:16]
+
+
+def series_fingerprint(data: DataSet) -> str:
+    """Returns a hash of the first training rows: a file that has grown, or whose labels were corrected, is the same series."""
+    return hashlib.sha256(data.train.values[:FIRST_ROWS].tobytes()).hexdigest()[:16]
 
 
 def sibling_metrics(
@@ -36,7 +44,7 @@ def sibling_metrics(
     runs = store.search(
         store.experiment() if experiment is None else _named(store, experiment),
         f"tags.`{Tag.COLUMNS}` = '{columns_fingerprint(data)}' and tags.`{Tag.STATE}` = 'finished' and "
-        f"tags.`{Tag.ROWS}` != '{data.digest}'",
+        f"tags.`{Tag.ROWS}` != '{series_fingerprint(data)}'",
     )
     newest: dict[str, str] = {}
     metrics: dict[str, dict[str, float]] = {}

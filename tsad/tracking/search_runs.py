@@ -11,7 +11,7 @@ from tsad.assessment.artifacts import SCHEDULE
 from tsad.data.dataset import DataSet
 from tsad.provenance import LabelsUsed
 from tsad.selection.trial import Candidate, EndedTrials, Trial
-from tsad.tracking.memory import columns_fingerprint
+from tsad.tracking.memory import columns_fingerprint, series_fingerprint
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag, provenance_tags
@@ -108,7 +108,7 @@ class TrialRecorder:
             Tag.CONFIG_FINGERPRINT: candidate.config_fingerprint,
             Tag.RESULT_FINGERPRINT: self._result_fingerprint,
             Tag.COLUMNS: columns_fingerprint(self._data),
-            Tag.ROWS: self._data.digest,
+            Tag.ROWS: series_fingerprint(self._data),
             **({Tag.ANCHOR: candidate.anchor} if candidate.anchor else {}),
             **provenance_tags(replace(candidate.experiment.provenance, selection=self._labels_used)),
         }

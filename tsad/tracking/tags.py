@@ -51,7 +51,7 @@ class Tag:
     COLUMNS: Final = "tsad.columns"
     """Hash of the names of the features of a trial's data, by which later searches find siblings."""
     ROWS: Final = "tsad.rows"
-    """Digest of the data of a trial."""
+    """Hash of the first training rows of a trial's data, by which a series is recognized."""
     STATE: Final = "tsad.state"
     """State of a trial at its end: `finished`, `stopped` or `failed`."""
     REASON: Final = "tsad.reason"

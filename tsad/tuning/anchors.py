@@ -9,7 +9,7 @@ from tsad.data.split import SplitSpec, split
 from tsad.default_detector import default_detector, within
 from tsad.errors import TsadError
 from tsad.lengths import filled, lengths, reach
-from tsad.selection.trial import DEFAULT, Candidate
+from tsad.selection.trial import DEFAULT, Candidate, fingerprint
 from tsad.spec import parse
 
 AnchorSet = Literal["default", "members", "families"]
@@ -78,7 +78,7 @@ def anchors(
             **shared,
             "seed": seed if isinstance(seed, int) else 0,
         }
-        experiment = parse(ExperimentConfig, own, f"anchor {name}")
+        experiment = parse(ExperimentConfig, own, f"search.anchors: {name}")
         if all(experiment != candidate.experiment for candidate in candidates):
             candidates.append(Candidate(len(candidates), 0, {}, experiment, anchor=name))
     return tuple(candidates), max((candidate.experiment.lookback + 1 for candidate in candidates), default=0)
@@ -86,7 +86,7 @@ def anchors(
 
 def _named(sets: Sequence[AnchorSet | Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the name and the sections of each anchor."""
-    for number, item in enumerate(sets):
+    for item in sets:
         if item == "default":
             yield DEFAULT, default_detector()
         elif item == "members":
@@ -94,7 +94,7 @@ def _named(sets: Sequence[AnchorSet | Mapping[str, Any]]) -> Iterator[tuple[str,
         elif item == "families":
             yield from ((name, dict(values)) for name, values in _FAMILIES.items())
         elif isinstance(item, Mapping):
-            yield f"anchor {number}", dict(item)
+            yield f"own-{fingerprint(item)[:8]}", dict(item)
 
 
 def _name(member: Mapping[str, Any]) -> str:

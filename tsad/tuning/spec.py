@@ -219,7 +219,8 @@ class SearchConfig:
         Raises:
             SpecError: if the sections of an anchor make no valid experiment.
         """
-        values = filled(self.values, lengths(data))
+        template = {name: section for name, section in self.values.items() if name != "search"}
+        values = filled(template, lengths(data))
         limit = max(1, (self.trials + 1) // 2) if self.spec.trials is not None else self.trials
         sets = [item for item in self.spec.anchors if item != DEFAULT or self.spec.maximize.kind != "validation_error"]
         candidates, rows = anchors(sets, values, data, limit)
@@ -230,6 +231,7 @@ class SearchConfig:
             changes["split.gap"] = rows
         if isinstance(self.spec.maximize, LabelFreeSpec) and rows - 1 > self.spec.maximize.edge:
             changes |= {"search.maximize.kind": "label_free", "search.maximize.edge": rows - 1}
+        values["search"] = self.values.get("search", {})
         config = parse_search(put(values, changes), self.name, self.name)
         counted = self.trials if self.spec.trials is not None else self.trials + len(candidates)
         return replace(config, anchors=candidates, trials=counted)
@@ -276,8 +278,9 @@ def parse_search(values: Mapping[str, Any], name: str, source: str) -> SearchCon
         >>> list(search.space.params), search.spec.algorithm.kind
         (['window.length'], 'map_elites')
     """
-    template = filled(values, PLACEHOLDER)
-    spec = parse(SearchSpec, template.pop("search", {}), f"{source}: search")
+    template = {name: section for name, section in values.items() if name != "search"}
+    template = filled(template, PLACEHOLDER)
+    spec = parse(SearchSpec, values.get("search", {}), f"{source}: search")
     if "data" not in template:
         raise SpecError(f"{source}: data: field required")
     data = parse(_DataOnly, {"data": template["data"]}, source).data

@@ -118,14 +118,19 @@ def _by_evidence(
     pairs = [(trial, folders[trial.candidate.number]) for trial in choice.trials]
     default = choice.trials[0]
     values = {} if default.value is None else {"value": default.value, "default/value": default.value}
-    if len(pairs) == 1:
-        champion = _single(*pairs[0], target, values, choice.reason, "the default detector")
+    members = [EnsembleMember.read(trial, files) for trial, files in pairs]
+    outcome, reason = None, choice.reason
+    if len(members) > 1:
+        try:
+            outcome = build_ensemble(members, data, choice.weights)
+        except (DataError, DetectorError) as error:
+            reason += f" They cannot be averaged ({error}), so it is the default detector alone."
+    if outcome is None:
+        champion = _single(*pairs[0], target, values, reason, "the default detector")
     else:
-        members = [EnsembleMember.read(trial, files) for trial, files in pairs]
-        outcome = build_ensemble(members, data, choice.weights)
         with suppress(DataError):  # an objective that an average does not have
             values["value"] = spec.maximize.value(outcome)
-        champion = _averaged(members, outcome, choice.weights, target, values, choice.reason)
+        champion = _averaged(members, outcome, choice.weights, target, values, reason)
     labels = spec.maximize.labels_used if choice.reads_labels else "nothing"
     replace(champion.load(), selection_labels=labels).save(target.detector)
     return champion
