@@ -232,6 +232,10 @@ def _search(
             }
         )
     writer.parameters({"search": config.spec.model_dump(mode="json"), "data": config.data.model_dump(mode="json")})
+    if config.spec.anchors and not config.anchors:
+        on_event(
+            Message("no anchor fits these rows: the gap or the validation part leaves too few; set split.gap=auto")
+        )
     siblings = _siblings(config.spec, data, store)
     ended = _run_trials(config, data, store, folder, on_event)
     trials = tuple(sorted((trial for trial, _ in ended), key=lambda trial: trial.rank))
