@@ -149,6 +149,17 @@ def against_singles(table: pd.DataFrame) -> None:
         print(f"{name:<30}{interval(float(np.mean([part.mean() for part in parts])), drawn)}")
 
 
+def label_free(table: pd.DataFrame, logged: pd.DataFrame) -> None:
+    """Prints what the best detector by each rule that reads no label gets minus the default, by its weight."""
+    singles = logged.merge(table[~table["detector"].str.startswith("average")], on=["domain", "series", "detector"])
+    print("\nVUS-PR minus the default, pick without labels\n")
+    for rule in ("injection", "validation_error"):
+        defined = singles.dropna(subset=[rule])
+        best = defined.loc[defined.groupby("series")[rule].idxmax()]
+        gains = best[[*WEIGHTS]].sub(best["default"], axis=0).groupby(best["domain"]).mean().mean()
+        print(f"{rule:<20}{'  '.join(f'{key} {gain:.3f}' for key, gain in gains.items())}")
+
+
 def siblings(table: pd.DataFrame) -> None:
     """Prints what the best detector on k other series of the domain gets minus the default, by its weight."""
     generator = np.random.default_rng(0)
@@ -272,12 +283,14 @@ def main() -> None:
     table = pd.read_parquet(SERIES)
     averages(table)
     against_singles(table)
+    logged = pd.read_parquet(HERE / "suite.parquet")
+    label_free(table, logged)
     siblings(table)
     gains = gains_by_events(pd.read_parquet(EVENTS))
     events(gains)
     if arguments.plot:
         plot_events(gains, arguments.plot)
-    correlations(table, pd.read_parquet(HERE / "suite.parquet"))
+    correlations(table, logged)
 
 
 if __name__ == "__main__":

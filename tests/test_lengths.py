@@ -173,3 +173,8 @@ def test_members_that_short_rows_do_not_suffice_for_are_left_out():
 def test_a_mistake_beside_an_auto_gap_is_named(changes, message):
     with pytest.raises(SpecError, match=message):
         read_values("experiments/default.yaml", changes)
+
+
+def test_only_tables_stand_for_the_default_detector(tmp_path):
+    (tmp_path / "rows.csv.yaml").write_text("{data: {kind: synthetic}, model: {kind: l2}}")
+    assert read_values(tmp_path / "rows.csv.yaml").config().family == "l2"

@@ -15,6 +15,8 @@ from tsad.provenance import Provenance, worst
     [
         ((), "nothing"),
         (("nothing", "nothing"), "nothing"),
+        (("sibling", "nothing"), "sibling"),
+        (("sibling", "development"), "development"),
         (("development", "nothing"), "development"),
         (("development", "selection"), "selection"),
         (("test", "selection", "nothing"), "test"),

@@ -7,11 +7,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-LabelsUsed = Literal["nothing", "development", "selection", "test"]
-"""Rows whose labels were used, from harmless to harmful: none; `development`, rows set apart to learn from; `selection`, rows
-set apart to choose among candidates; `test`, the very rows that are reported."""
+LabelsUsed = Literal["nothing", "sibling", "development", "selection", "test"]
+"""Rows whose labels were used, from harmless to harmful: none; `sibling`, rows of other series with the same columns;
+`development`, rows set apart to learn from; `selection`, rows set apart to choose among candidates; `test`, the very rows
+that are reported."""
 
-_ORDER: tuple[LabelsUsed, ...] = ("nothing", "development", "selection", "test")
+_ORDER: tuple[LabelsUsed, ...] = ("nothing", "sibling", "development", "selection", "test")
 
 
 def worst(*used: LabelsUsed) -> LabelsUsed:

@@ -6,6 +6,7 @@ import pytest
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
+from tsad.detector.ensemble import Member
 from tsad.errors import DataError, SpecError
 from tsad.experiment import run
 from tsad.series import Series
@@ -119,3 +120,14 @@ def test_the_file_of_an_average_reads_equal(tmp_path):
 def test_a_mistake_in_an_average_is_named(values, message):
     with pytest.raises(SpecError, match=message):
         parse(ExperimentConfig, values, "average")
+
+
+def test_the_fallback_counts_only_where_validation_rows_stand_still(data):
+    scorer = run(parse(ExperimentConfig, {**BASE, **L2}, "one"), data).detector.scorer
+    validation, fit = data.train.part(400, 600), data.train.part(0, 300)
+    plain, spare = Member.fit(scorer, validation), Member.fit(scorer, validation, fallback=fit)
+    assert np.array_equal(plain.reference, spare.reference)
+    still = Series(np.zeros((200, 3), np.float32), data.train.features)
+    assert np.array_equal(Member.fit(scorer, still, fallback=fit).reference, Member.fit(scorer, fit).reference)
+    with pytest.raises(DataError, match="must give validation rows different scores"):
+        Member.fit(scorer, still, fallback=still)

@@ -56,7 +56,7 @@ def test_without_a_default_there_is_no_choice():
 
 def test_without_labels_the_default_is_champion():
     choice = chosen([DEFAULT, BETTER, WORSE], labeled=False)
-    assert (choice.trials, choice.weights, choice.reads_labels) == ((DEFAULT,), (1.0,), False)
+    assert (choice.trials, choice.weights, choice.labels_used) == ((DEFAULT,), (1.0,), "nothing")
     assert "no labels" in choice.reason
 
 
@@ -66,14 +66,14 @@ def test_events_count_from_two_on(events):
     enough = events >= LEAST_EVENTS == 2
     assert choice.trials == ((DEFAULT, BETTER) if enough else (DEFAULT,))
     assert choice.weights == ((1 - WEIGHT_OF_EVENTS, WEIGHT_OF_EVENTS) if enough else (1.0,))
-    assert choice.reads_labels == enough
+    assert choice.labels_used == ("selection" if enough else "nothing")
 
 
 @pytest.mark.parametrize("others", [[], [WORSE], [trial(1, 0.5)]])
 def test_the_default_stays_if_it_is_the_best_by_labels(others):
     choice = chosen([DEFAULT, *others])
     assert choice.trials == (DEFAULT,)
-    assert choice.reads_labels
+    assert choice.labels_used == "selection"
     assert "3 labeled events" in choice.reason
 
 
@@ -87,7 +87,7 @@ def test_siblings_choose_by_the_mean_difference_from_the_default():
     assert choice.trials == (DEFAULT, BETTER)
     assert choice.weights == (1 - WEIGHT_OF_SIBLINGS, WEIGHT_OF_SIBLINGS)
     assert "+0.150 VUS-PR on 3 labeled siblings" in choice.reason
-    assert not choice.reads_labels
+    assert choice.labels_used == "sibling"
 
 
 def test_the_default_stays_if_no_anchor_beat_it_on_siblings():
@@ -103,3 +103,7 @@ def test_own_labels_go_before_siblings():
 
 def test_the_metric_of_siblings_is_a_headline():
     assert METRIC == "ranking/vus_pr"
+
+
+def test_the_weights_are_those_that_were_measured():
+    assert (WEIGHT_OF_EVENTS, WEIGHT_OF_SIBLINGS) == (1 / 2, 1 / 3)

@@ -13,7 +13,7 @@ from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.series import Series
 from tsad.spec import parse
-from tsad.tracking.memory import columns_fingerprint, sibling_metrics
+from tsad.tracking.memory import columns_fingerprint, series_fingerprint, sibling_metrics
 from tsad.tracking.runs import RunWriter
 from tsad.tracking.search_runs import TrialRecorder
 
@@ -95,3 +95,12 @@ def test_a_series_that_has_grown_or_has_other_labels_is_no_sibling_of_its_own(st
     short = dataclasses.replace(data(3.0), test=longer)
     assert sibling_metrics(store, short, VUS) == {}
     assert grown.digest != data(3.0).digest
+
+
+@pytest.mark.parametrize(("row", "same"), [(0, False), (99, False), (100, True)])
+def test_a_series_is_recognized_by_its_first_hundred_training_rows(row, same):
+    values = np.zeros((150, 2), np.float32)
+    other = values.copy()
+    other[row] = 1
+    one, two = (SimpleNamespace(train=SimpleNamespace(values=each)) for each in (values, other))
+    assert (series_fingerprint(one) == series_fingerprint(two)) == same

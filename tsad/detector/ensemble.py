@@ -59,10 +59,21 @@ class Member:
     weight: float = 1.0
 
     @classmethod
-    def fit(cls, scorer: Scorer, validation: Series, weight: float = 1.0) -> "Member":
-        """Returns the member; raises `DataError` if the validation rows do not have two different scores."""
-        values = scorer.score(validation).values
-        values = np.sort(values[~np.isnan(values)])
+    def fit(cls, scorer: Scorer, validation: Series, weight: float = 1.0, fallback: Series | None = None) -> "Member":
+        """Returns the member.
+
+        Args:
+            scorer: Fitted scorer.
+            validation: Rows whose scores the surprisal is relative to.
+            weight: Weight relative to those of the other members.
+            fallback: Rows that take their place if all of them have the same score, as on a machine that stands still.
+
+        Raises:
+            DataError: if none of these rows have two different scores.
+        """
+        values = _sorted(scorer.score(validation))
+        if fallback is not None and (not len(values) or values[0] == values[-1]):
+            values = _sorted(scorer.score(fallback))
         if not len(values) or values[0] == values[-1]:
             raise DataError(
                 f"a member of an ensemble must give validation rows different scores, but {scorer.kind} gives all "
@@ -244,14 +255,10 @@ def average(scorers: Sequence[tuple[Scorer, float]], validation: Series, fit: Se
     """
     members, reasons = [], []
     for scorer, weight in scorers:
-        for rows in (validation, fit):
-            try:
-                members.append(Member.fit(scorer, rows, weight))
-                break
-            except DataError as error:
-                reason = f"{scorer.kind}: {error}"
-        else:
-            reasons.append(reason)
+        try:
+            members.append(Member.fit(scorer, validation, weight, fallback=fit))
+        except DataError as error:
+            reasons.append(f"{scorer.kind}: {error}")
     if not members:
         reason = reasons[0].removesuffix("; leave it out")
         raise DataError(f"no member of the average can score the validation rows ({reason}); give rows that vary")
@@ -287,6 +294,10 @@ def _mean(values: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> ND
     """Returns the weighted mean, added up one by one: NumPy's order of adding depends on the shape."""
     weighted = [weight * value for value, weight in zip(values, weights, strict=True)]
     return np.asarray(sum(weighted[1:], start=weighted[0]) / sum(weights))
+
+
+def _sorted(scores: Scores) -> NDArray[np.float64]:
+    return np.sort(scores.values[~np.isnan(scores.values)])
 
 
 def _folder(folder: Path, index: int) -> Path:

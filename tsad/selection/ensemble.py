@@ -14,6 +14,7 @@ from tsad.data.dataset import DataSet
 from tsad.data.split import split
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble, Member
+from tsad.detector.scorer import Scorer
 from tsad.errors import DataError
 from tsad.experiment import Outcome, conclude
 from tsad.provenance import worst
@@ -109,13 +110,19 @@ def build_ensemble(members: Sequence[EnsembleMember], data: DataSet, weights: Se
     best = members[0].experiment
     reach = max(member.detector.scorer.lookback for member in members) + 1
     parts = split(data, best.split, reach)
-    parties: list[Member] = []
+    scored_members: list[Member] = []
     for member, weight in zip(members, weights or [1.0] * len(members), strict=True):
         scorer = member.detector.scorer
-        own = scorer.members if isinstance(scorer, Ensemble) else (Member.fit(scorer, parts.validation),)
-        total = sum(party.weight for party in own)
-        parties += [replace(party, weight=weight * party.weight / total) for party in own]
-    outcome = conclude(best, parts, Ensemble(tuple(parties)), (), sum(member.trial.seconds for member in members))
+        own = (
+            (Member.fit(scorer, parts.validation, fallback=parts.fit),)
+            if isinstance(scorer, Scorer)
+            else scorer.members
+        )
+        total = sum(scored.weight for scored in own)
+        scored_members += [replace(scored, weight=weight * scored.weight / total) for scored in own]
+    outcome = conclude(
+        best, parts, Ensemble(tuple(scored_members)), (), sum(member.trial.seconds for member in members)
+    )
     detectors = [member.detector for member in members]
     detector = replace(
         outcome.detector,

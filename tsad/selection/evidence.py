@@ -1,7 +1,7 @@
 """The champion by evidence: the default detector, or its average with the trial that labels show to be better.
 
-No rule that reads no labels beat the default on eight domains, each judged by what was best on the others: not injected
-anomalies, not the error of validation rows (`docs/results.md`). Labels did, and the more they are averaged with the default the
+Neither rule without labels that was tried beat the default on eight domains: not injected anomalies, not the error of
+validation rows (`docs/results.md`). Labels did, and the more they are averaged with the default the
 less they lost where they misled.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
+from tsad.provenance import LabelsUsed
 from tsad.selection.trial import DEFAULT, EndedTrials, Trial
 from tsad.series import runs
 
@@ -36,13 +37,13 @@ class Choice:
         trials: Trials that the champion consists of: the default alone, or the default and the trial averaged with it.
         weights: Weight of each; they add up to 1.
         reason: Sentence that states the evidence.
-        reads_labels: Whether labels of the selection rows chose.
+        labels_used: Rows whose labels chose.
     """
 
     trials: tuple[Trial, ...]
     weights: tuple[float, ...]
     reason: str
-    reads_labels: bool = False
+    labels_used: LabelsUsed = "nothing"
 
 
 def choose(ended: EndedTrials, data: DataSet, *, labeled: bool, siblings: SiblingMetrics) -> Choice | None:
@@ -86,12 +87,12 @@ def _by_events(finished: list[Trial], default: Trial, events: int) -> Choice:
         return Choice((default,), (1.0,), reason)
     if best is default or best.value is None or default.value is None or best.value <= default.value:
         reason = f"The champion is the default detector, the best of {len(finished)} by {events} labeled events."
-        return Choice((default,), (1.0,), reason, reads_labels=True)
+        return Choice((default,), (1.0,), reason, "selection")
     reason = (
         f"The champion is the average of the default detector and {best.candidate.name}, the best by {events} labeled events "
         f"of the selection rows ({best.value:.3f} against {default.value:.3f})."
     )
-    return Choice((default, best), (1 - WEIGHT_OF_EVENTS, WEIGHT_OF_EVENTS), reason, reads_labels=True)
+    return Choice((default, best), (1 - WEIGHT_OF_EVENTS, WEIGHT_OF_EVENTS), reason, "selection")
 
 
 def _by_siblings(finished: list[Trial], default: Trial, siblings: SiblingMetrics) -> Choice:
@@ -101,13 +102,13 @@ def _by_siblings(finished: list[Trial], default: Trial, siblings: SiblingMetrics
     number = f"{len(siblings)} labeled sibling{'s' if len(siblings) > 1 else ''}"
     if gain <= 0:
         reason = f"The champion is the default detector: no anchor beat it on {number} (other rows, same columns)."
-        return Choice((default,), (1.0,), reason)
+        return Choice((default,), (1.0,), reason, "sibling")
     reason = (
         f"The champion is the average of the default detector and the anchor {best.candidate.anchor}, which had "
-        f"{gain:+.3f} VUS-PR on {number} (other rows, same columns; their labels chose it); "
-        f"it has a weight of {WEIGHT_OF_SIBLINGS:.2f}."
+        f"{gain:+.3f} VUS-PR on {number} (other rows, same columns); it "
+        f"has a weight of {WEIGHT_OF_SIBLINGS:.2f}."
     )
-    return Choice((default, best), (1 - WEIGHT_OF_SIBLINGS, WEIGHT_OF_SIBLINGS), reason)
+    return Choice((default, best), (1 - WEIGHT_OF_SIBLINGS, WEIGHT_OF_SIBLINGS), reason, "sibling")
 
 
 def _advantage(anchor: str, siblings: SiblingMetrics) -> float | None:

@@ -69,12 +69,12 @@ def anchors(
     seed = space.get("seed", 0)
     candidates: list[Candidate] = []
     for name, values in named.items():
-        fitting = within(values, rows) if "members" in values else values if reach(values) <= rows else None
-        if fitting is None or len(candidates) == limit:
+        suited = within(values, rows) if "members" in values else values if reach(values) <= rows else None
+        if suited is None or len(candidates) == limit:
             continue
         own = {
             "threshold": default_detector()["threshold"],
-            **fitting,
+            **suited,
             **shared,
             "seed": seed if isinstance(seed, int) else 0,
         }

@@ -131,8 +131,7 @@ def _by_evidence(
         with suppress(DataError):  # an objective that an average does not have
             values["value"] = spec.maximize.value(outcome)
         champion = _averaged(members, outcome, choice.weights, target, values, reason)
-    labels = spec.maximize.labels_used if choice.reads_labels else "nothing"
-    replace(champion.load(), selection_labels=labels).save(target.detector)
+    replace(champion.load(), selection_labels=choice.labels_used).save(target.detector)
     return champion
 
 

@@ -134,7 +134,7 @@ def read_values(
 
 def is_table(path: Path) -> bool:
     """Returns whether the name of a file is that of a table and not of a config."""
-    return any(suffix in {".csv", ".parquet", ".tsv", ".txt"} for suffix in path.suffixes)
+    return path.suffix in {".csv", ".parquet"}
 
 
 def _values_of(path: Path) -> dict[str, Any]:
