@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -137,18 +138,81 @@ def write_yaml(path: Path, spec: Spec, heading: str) -> None:
     path.write_text(f"# {heading}\n{body}", encoding="utf-8")
 
 
-def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
-    """Returns `{"a.b": value}` for texts `a.b=value`, the values read as YAML."""
+def parse_overrides(assignments: Sequence[str], kind: type[Spec] | None = None) -> dict[str, Any]:
+    """Returns `{"a.b": value}` for texts `a.b=value`.
+
+    Args:
+        assignments: Texts as they are typed in a shell.
+        kind: Spec that the paths belong to. A value whose field is text, or a list of texts, is taken as it is written, so
+            `data.normal=1` and `data.time_format=%Y%m%d` need no quotes. All other values are read as YAML.
+
+    Raises:
+        SpecError: if a text has no path, or a value that is no text is no YAML.
+    """
     overrides = {}
     for text in assignments:
         path, equals, value = text.partition("=")
         if not equals or not path.strip():
             raise SpecError(f"an override must read path=value, but got {text!r}")
+        leaves = [] if kind is None else list(_leaves(kind, path.strip()))
         try:
-            overrides[path.strip()] = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+            if leaves and all(_is_text(leaf) for leaf in leaves):
+                overrides[path.strip()] = _text_value(
+                    value.strip() or value, {leaf for leaf in leaves if leaf in _TEXT_LISTS}
+                )
+            else:
+                overrides[path.strip()] = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
         except yaml.YAMLError:
             raise SpecError(f"the value of an override must be YAML, but got {text!r}") from None
     return overrides
+
+
+_TEXT_LISTS = {tuple[str, ...]}
+"""Types of fields that hold several texts."""
+
+
+def _text_value(written: str, lists: Collection[Any]) -> Any:
+    """Returns what is written for a field of text: a quoted text without its quotes, a list only where one may stand."""
+    if written in {"", "~", "null"}:
+        return None
+    if written[0] in "\"'" or (lists and written[0] == "["):
+        try:
+            return yaml.load(written, Loader=yaml.BaseLoader)  # noqa: S506 (every value is a text)
+        except yaml.YAMLError:
+            return written
+    return written
+
+
+def _leaves(kind: Any, path: str) -> Iterator[Any]:
+    """Yields the types that may stand at a path of a spec, without the unions around them; nothing if there is no such path."""
+    kinds = list(_members(kind))
+    for name in path.split("."):
+        kinds = [member for parent in kinds for inner in _inner(parent, name) for member in _members(inner)]
+    yield from kinds
+
+
+def _inner(parent: Any, name: str) -> Iterator[Any]:
+    if isinstance(parent, type) and issubclass(parent, BaseModel):
+        yield from (field.annotation for key, field in parent.model_fields.items() if key == name)
+    elif get_origin(parent) is tuple and name.isdecimal():
+        yield get_args(parent)[0]
+    elif get_origin(parent) is dict:
+        yield get_args(parent)[1]
+
+
+def _members(kind: Any) -> Iterator[Any]:
+    if get_origin(kind) is Annotated:
+        yield from _members(get_args(kind)[0])
+    elif get_origin(kind) in {Union, UnionType}:
+        for member in get_args(kind):
+            yield from _members(member)
+    elif kind is not NoneType:
+        yield kind
+
+
+def _is_text(leaf: Any) -> bool:
+    literals = get_args(leaf) if get_origin(leaf) is Literal else ()
+    return leaf in {str, Path} or leaf in _TEXT_LISTS or any(isinstance(literal, str) for literal in literals)
 
 
 def put(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

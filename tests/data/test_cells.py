@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
-from tsad.data.io.cells import EMPTY_TEXTS, numbers, typed_cells
+from tsad.data.io.cells import EMPTY_TEXTS, CellFormat, numbers, typed_cells
 from tsad.data.io.row_reader import read_csv_text
 from tsad.data.io.table_files import open_table
 from tsad.data.io.tables import read_table
@@ -192,12 +192,14 @@ def test_numbers_are_read_to_the_last_bit_beside_words_too(values):
 
 
 def test_texts_that_mean_nothing_are_empty_where_the_settings_say_so():
-    np.testing.assert_array_equal(typed("1", "n/k", "-999", empty=("n/k", "-999")), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(
+        typed("1", "n/k", "-999", cell_format=CellFormat(empty=("n/k", "-999"))), [1, np.nan, np.nan]
+    )
 
 
 def test_numbers_with_a_decimal_comma_are_read_and_those_with_a_point_are_words():
-    assert typed("1,5", "-,5", "2", "3,5e2", decimal=",").tolist() == [1.5, -0.5, 2.0, 350.0]
-    assert numbers(typed("1,5", "1.5", "2", decimal=","))[1].tolist() == [False, True, False]
+    assert typed("1,5", "-,5", "2", "3,5e2", cell_format=CellFormat(",")).tolist() == [1.5, -0.5, 2.0, 350.0]
+    assert numbers(typed("1,5", "1.5", "2", cell_format=CellFormat(",")))[1].tolist() == [False, True, False]
 
 
 def test_truth_values_are_numbers_if_a_column_has_nothing_else():

@@ -103,7 +103,7 @@ def with_cells(column, rows, value):
     [
         (
             with_cells("cpu", [3, 6], None),
-            "column 'cpu' has 2 empty cells, first at row 3; set data.missing=ffill, or drop their rows",
+            "column 'cpu' has 2 empty cells, first at row 3; drop their rows, or accept data.missing=ffill (2 of 20 cells",
         ),
         (
             with_cells("cpu", [6], "n/k"),
@@ -111,7 +111,8 @@ def with_cells(column, rows, value):
         ),
         (
             with_cells("disk", [2], "Infinity"),
-            "column 'disk' has 1 infinite cells, first at row 2; set data.empty=[inf] data.missing=ffill, or replace them",
+            "column 'disk' has 1 infinite cells, first at row 2; set data.empty=[inf] data.missing=ffill (1 of 10 cells emptied and "
+            "filled, 10.0%), or replace them",
         ),
         (
             with_cells("disk", [2], 1e39),
@@ -194,7 +195,7 @@ def test_a_table_of_an_unknown_format_is_refused(tmp_path):
     ("key", "value", "message"),
     [
         ("time_zone", "Mars/Olympus", "time_zone: must be the name of a time zone such as Europe/Berlin"),
-        ("time_format", "hours", "time_format: must be s, ms, us or ns, or a strptime format"),
+        ("time_format", "hours", "time_format: must be s, ms, us, ns, min, h, D or excel, or a strptime format"),
         ("resample", {"step": "often"}, "resample.step: string should match pattern"),
         ("separator", "::", "separator: input should be"),
         ("gap", 1.0, "gap: input should be greater than or equal to 1.5"),
@@ -289,7 +290,7 @@ def test_a_problem_of_the_second_file_names_it(tmp_path):
 def test_sorting_keeps_the_order_of_rows_of_one_time(tmp_path):
     at = pd.Timestamp("2024-03-01") + pd.to_timedelta([1, 0] * 200, unit="min")
     path = write(pd.DataFrame({"at": at, "cpu": np.arange(400)}), tmp_path / "load.csv")
-    data = load(path, label=None, unsorted="sort", duplicates="keep")
+    data = load(path, label=None, features=("cpu",), unsorted="sort", duplicates="keep")
     assert data.train.values[:, 0].tolist() == list(range(1, 400, 2))
     assert data.test.values[:, 0].tolist() == list(range(0, 400, 2))
 

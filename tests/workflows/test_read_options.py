@@ -76,13 +76,16 @@ def score(tsad, place):
 def test_a_training_says_what_was_set_and_what_the_cells_decided(learned, place):
     data = learned()
     found = ReadOptions.load(place / "detector")
-    assert found == data.read_options == ReadOptions(**FORM, day_first=True, step_seconds=60.0)
+    assert (
+        found == data.read_options == ReadOptions(**FORM, features=SERIES.features, day_first=True, step_seconds=60.0)
+    )
     assert split(data, SplitSpec(gap=10), 10).read_options == found
 
 
 def test_what_a_file_shows_by_itself_is_left_open(learned):
     plain = {"separator": None, "decimal": None, "empty": (), "missing": "error"}
-    assert learned(**plain).read_options == ReadOptions(time="when", skip=2, day_first=True, step_seconds=60.0)
+    known = {"features": SERIES.features, "day_first": True, "step_seconds": 60.0}
+    assert learned(**plain).read_options == ReadOptions(time="when", skip=2, **known)
 
 
 def test_a_detector_of_before_leaves_all_open(tmp_path):
@@ -144,7 +147,8 @@ def test_numbers_that_mean_nothing_are_empty_whatever_the_file():
 
 def test_days_and_months_are_never_guessed():
     with pytest.raises(
-        DataError, match=r"x: dates such as '01/03/2024' in row 0 can be read in two ways; set data\.day_first"
+        DataError,
+        match=r"x: dates such as '01/03/2024' in row 0 can be read in two ways; say which it is: data\.day_first",
     ):
         to_times(pd.Series(["01/03/2024", "02/03/2024"]), "x")
 
@@ -192,7 +196,7 @@ def test_another_step_is_said_and_is_that_of_the_gaps(learned, score, step, seco
 
 def test_a_step_that_is_given_is_taken(learned, score):
     learned()
-    _, _, out, error = score(text(*german(step="10min")), "--step", 120)
+    _, _, out, error = score(text(*german(step="30min")), "--step", 120)
     assert "its rows are 120 s apart, but the detector was trained on rows 60 s" in out
     assert "needs at least 10 consecutive rows, but it has 200, with gaps" in error
 
@@ -221,7 +225,7 @@ def test_rows_without_a_header_get_one(score, place):
         (["--time", "at"], "column 'at' is missing, which holds the times; it has ['s0'"),
         (["--set", "data.time=at"], "column 'at' is missing"),
         (["--set", "data.skip=-1"], "how rows are read: data.skip: input should be greater than or equal to 0"),
-        (["--set", "data.label=cpu"], "how rows are read: data.label: extra inputs are not permitted"),
+        (["--set", "data.test_ratio=0.1"], "how rows are read: data.test_ratio: extra inputs are not permitted"),
         (
             ["--set", "data.skip=0"],
             "its first line must name the columns, but is 'pump 7', and line 3 is the first with 7 cells",

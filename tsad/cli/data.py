@@ -28,6 +28,7 @@ def data() -> None:
 @overrides
 @click.option("--output", type=FILE, help="The data card as JSON.")
 @click.option("--experiment", type=FILE, help="An EXPERIMENT.yaml that runs on FILE.")
+@click.option("--fix", is_flag=True, help="Write an experiment with the settings that fix FILE, called like FILE.")
 @click.option("--space", type=FILE, help="A SPACE.yaml that searches on FILE.")
 @extra_words
 def data_check(
@@ -37,11 +38,15 @@ def data_check(
     experiment: Path | None,
     space: Path | None,
     extra: Sequence[str],
+    *,
+    fix: bool,
 ) -> None:
     """Show what is in FILE (csv or parquet), what is wrong with it, and which --set data.NAME=VALUE fixes it."""
     import tsad.workflows.check as workflow
 
     result = workflow.check(file, overrides_of(assignments, extra))
+    if fix and experiment is None:
+        experiment = Path(f"{file.stem}.yaml")
     click.echo(str(result))
     if result.experiment is not None and experiment is None:
         click.echo("An experiment on it (--experiment EXPERIMENT.yaml writes it):\n")
@@ -51,7 +56,7 @@ def data_check(
         click.echo(f"experiment: {experiment}  ({shlex.join(['tsad', 'train', str(experiment)])})")
     if result.data is not None and space is not None:
         click.echo(f"space: {space}  ({shlex.join(['tsad', 'search', str(space)])})")
-    if result.error is not None:
+    if result.error is not None and (not fix or result.experiment is None):
         raise result.error
     if output is not None and result.card is not None:
         output.write_text(result.card.model_dump_json(indent=2), encoding="utf-8")

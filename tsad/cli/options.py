@@ -70,4 +70,4 @@ def overrides_of(assignments: Sequence[str], extra: Sequence[str]) -> dict[str, 
         if not equals and not words:
             raise click.UsageError(f"{name} needs a value")
         texts.append(f"{path}={value if equals else words.pop(0)}")
-    return parse_overrides(texts)
+    return parse_overrides(texts, ExperimentConfig)

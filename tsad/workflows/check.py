@@ -9,7 +9,7 @@ from typing import Any
 from tsad.data.card import DataCard, data_card
 from tsad.data.dataset import DataSet
 from tsad.data.io.issues import Issue, assignments, inline_yaml, merged_fixes
-from tsad.data.sets.csv import CsvSpec, Inspection
+from tsad.data.sets.csv import Account, CsvSpec, Inspection
 from tsad.errors import DataError
 from tsad.spec import Spec, parse, put
 from tsad.workflows.inputs import NO_OVERRIDES
@@ -27,7 +27,9 @@ class CheckResult:
     Attributes:
         path: File that was checked.
         issues: Issues that stand in the way of an experiment, each with the settings that fix it where there are any.
-        fixes: Settings that fix all issues, by name in the `data` section; empty if there is nothing to fix or no fix.
+        fixes: Settings that fix issues without loss, by name in the `data` section; empty if there is nothing to fix or no fix.
+        remaining: Issues that are left with the fixes, which only the user can decide about; empty if there is none.
+        account: What became of the rows of the file, with the fixes; None if the issues cannot all be fixed.
         data: Rows as they are read, with the fixes if there are issues; None if the issues cannot all be fixed.
         card: Data card of these rows; None without rows.
         experiment: Values of an experiment that runs on the rows; None if they are too few.
@@ -38,6 +40,8 @@ class CheckResult:
     path: Path
     issues: tuple[Issue, ...]
     fixes: Mapping[str, Any]
+    remaining: tuple[Issue, ...]
+    account: Account | None
     data: DataSet | None
     card: DataCard | None
     experiment: Mapping[str, Any] | None
@@ -89,10 +93,17 @@ class CheckResult:
             parts.append(f"{number}. {issue}")
             if issue.fix:
                 parts.append(f"   {assignments(issue.fix)}")
+        later = [issue for issue in self.remaining if issue not in self.issues]
+        settings = {name: value for name, value in self.section.items() if name not in {"kind", "path"}}
+        command = f"tsad data check {shlex.quote(str(self.path))} {assignments(settings)}"
+        if later:
+            parts += [f"\nWith {assignments(self.fixes)} this is left:", *(f"- {issue}" for issue in later)]
+        if self.remaining:
+            parts.append(f"\nDecide about what no setting above solves, and check again:\n  {command}\n")
         if self.fixes and self.data is not None:
-            settings = {name: value for name, value in self.section.items() if name not in {"kind", "path"}}
-            command = f"tsad data check {shlex.quote(str(self.path))} {assignments(settings)}"
             parts.append(f"\nWith this, it is as below:\n  {command}\n")
+        if self.account is not None:
+            parts.append(f"{self.account}\n")
         if self.card is not None:
             parts.append(self.card.to_markdown())
         return "\n".join(parts)
@@ -118,11 +129,14 @@ def check(path: str | Path, overrides: Mapping[str, Any] = NO_OVERRIDES) -> Chec
     inspection = _inspected(values)
     fixes = {} if inspection.data is not None else _fixes(values)
     fixed = _with(values, fixes)
-    data = inspection.data or _inspected(fixed).data
+    result = inspection if inspection.data is not None else _inspected(fixed)
+    data = result.data
     return CheckResult(
         path=Path(path),
         issues=tuple(inspection.issues),
         fixes=fixes,
+        remaining=tuple(result.issues),
+        account=result.account,
         data=data,
         card=None if data is None else data_card(data),
         experiment=None if data is None else experiment_on(fixed, data),

@@ -16,10 +16,10 @@ from tsad.drift import PROFILE, ColumnDrift, Comparison, Drift, Profile, most_dr
 from tsad.errors import DetectorError
 from tsad.evaluation.plots.drift import Compared, draw_drift
 from tsad.series import Series
-from tsad.streaming import ScoredRows, Stream
+from tsad.streaming import ScoredRows
 from tsad.workflows.context import open_context
 from tsad.workflows.events import OnEvent, ignore
-from tsad.workflows.file_rows import read_rows
+from tsad.workflows.file_scores import scored_values
 
 DRAWN = 9
 """Panels of the picture: the scores, and the features that are furthest beyond what is expected."""
@@ -108,10 +108,7 @@ def scored_rows(
     detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent
 ) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
     """Yields the (n, F) rows of each chunk of a file with the scores that they made final; raises `DataError`."""
-    stream = Stream(detector)
-    table = open_table(path, read_options)
-    for rows in read_rows(table, detector.scorer.features, read_options, _AT_ONCE, on_event, timed=False):
-        yield rows.values, stream.push(rows.values)
+    yield from scored_values(detector, open_table(path, read_options), read_options, _AT_ONCE, on_event)
 
 
 def _profile(detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent) -> Profile:

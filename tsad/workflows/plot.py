@@ -22,7 +22,8 @@ from tsad.evaluation.plots.style import BUCKETS
 from tsad.workflows.context import open_context
 from tsad.workflows.events import OnEvent, ignore
 from tsad.workflows.file_rows import check_columns, open_rows, read_chunks
-from tsad.workflows.score import TOP, scored_chunks
+from tsad.workflows.file_scores import scored_chunks
+from tsad.workflows.score import TOP
 
 SHOWN = 5
 """Features that are drawn, unless they are named."""

@@ -1,6 +1,6 @@
 """Scoring of files of any size and of DataFrames: scores, flags, the features that explain them, and events."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,16 +10,15 @@ import pandas as pd
 
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile
-from tsad.data.io.text import Layout
 from tsad.data.io.writers import CsvWriter, ParquetWriter, TableWriter, atomic_write
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import Events, score_columns, score_table, with_threshold
-from tsad.detector.scoring import BATCH
 from tsad.errors import DataError
-from tsad.streaming import ScoredRows, Stream, StreamPolicy
+from tsad.streaming import ScoredRows
 from tsad.workflows.context import open_context
 from tsad.workflows.events import Message, OnEvent, ignore
-from tsad.workflows.file_rows import open_rows, read_rows
+from tsad.workflows.file_rows import open_rows
+from tsad.workflows.file_scores import WholeFile, scored_chunks
 from tsad.workflows.inputs import NO_OVERRIDES
 
 TOP = 3
@@ -123,8 +122,8 @@ def score(
     table, read_options = open_rows(path, folder, overrides, on_event)
     top = _free_columns(table, detector, explain, on_event)
     with atomic_write(target, events_target) as (temporary_rows, temporary_events):
-        chunks = scored_chunks(detector, table, read_options, rows_at_once, on_event)
-        totals = _write(detector, table, (temporary_rows, temporary_events), top, chunks, read_options.time)
+        scored_file = _ScoredFile(detector, table, read_options, top)
+        totals = scored_file.write(temporary_rows, temporary_events, rows_at_once, on_event)
     return totals.result(detector.threshold.method, target, events_target)
 
 
@@ -147,29 +146,6 @@ def _score_frame(detector: Detector, frame: pd.DataFrame, top: int) -> ScoreResu
     )
 
 
-def scored_chunks(
-    detector: Detector, table: TableFile, read_options: ReadOptions, rows_at_once: int, on_event: OnEvent
-) -> Iterator[tuple[Chunk | None, ScoredRows]]:
-    """Yields the chunks of a file with the scores that each made final, then None with the scores of its end.
-
-    Raises:
-        DataError: naming file, rows and column of whatever is no row of this detector; if no row gets a score.
-    """
-    step = None if read_options.time is None else read_options.step_seconds
-    stream, count = Stream(detector, StreamPolicy(step_seconds=step, fill_to=BATCH)), 0
-    for rows in read_rows(table, detector.scorer.features, read_options, rows_at_once, on_event, timed=True):
-        scored = stream.push(rows.values, rows.times)
-        count += int((~np.isnan(scored.scores)).sum())
-        yield rows.chunk, scored
-    if not count:
-        needed = detector.scorer.lookback + detector.scorer.lookahead + 1
-        raise DataError(
-            f"{table.path}: a score needs at least {needed} consecutive rows, but it has {stream.rows}"
-            f"{', with gaps' if stream.rows >= needed else ''}; give more rows"
-        )
-    yield None, stream.finish()
-
-
 @dataclass
 class _Totals:
     """Totals over the chunks of a file."""
@@ -185,49 +161,85 @@ class _Totals:
         self.rows += len(scored.rows)
         self.scored += int((~np.isnan(scored.scores)).sum())
         self.flagged += int(scored.flags.sum())
-        self.lowest_threshold = float(scored.thresholds.min(initial=self.lowest_threshold))
-        self.highest_threshold = float(scored.thresholds.max(initial=self.highest_threshold))
+        self.lowest_threshold = float(np.fmin.reduce(scored.thresholds, initial=self.lowest_threshold))
+        self.highest_threshold = float(np.fmax.reduce(scored.thresholds, initial=self.highest_threshold))
 
     def result(self, method: str, output: Path, events_output: Path) -> ScoreResult:
         thresholds = (self.lowest_threshold, self.highest_threshold)
         return ScoreResult(self.rows, self.scored, self.flagged, self.events, thresholds, method, output, events_output)
 
 
-def _write(
-    detector: Detector,
-    table: TableFile,
-    temporary_paths: tuple[Path, Path],
-    top: int,
-    chunks: Iterable[tuple[Chunk | None, ScoredRows]],
-    time: str | None,
-) -> _Totals:
-    """Writes rows and events as they become final."""
-    features = detector.scorer.features
-    totals, events, times = _Totals(), Events(features, top), list[str]()
-    with (
-        _writer(table, temporary_paths[0], features) as writer,
-        temporary_paths[1].open("w", encoding="utf-8", newline="") as file,
-    ):
-        _write_events(events.close(), file, table.layout, header=True)
-        for chunk, scored in chunks:
-            if chunk is not None:
-                writer.append(chunk)
-                times += [] if time is None else chunk.texts(time)
-            final = len(scored.rows)
-            arrays = (scored.scores, scored.flags, scored.by_feature)
-            writer.write(score_table(*arrays, features, top))
-            ended = [events.take(scored.rows, None if time is None else times[:final], *arrays)]
-            ended += [events.close()] if chunk is None else []
-            for event_table in filter(len, ended):
-                _write_events(event_table, file, table.layout, header=False)
-                totals.events += len(event_table)
-            del times[:final]
-            totals.add(scored)
-    return totals
+@dataclass(frozen=True, eq=False)
+class _ScoredFile:
+    """A file that is scored, and how its scores are written.
 
+    Attributes:
+        detector: Detector that scores and flags.
+        table: File of the rows.
+        read_options: How its rows are read.
+        top: Number of features that explain a row.
+    """
 
-def _write_events(events: pd.DataFrame, file: TextIO, layout: Layout, *, header: bool) -> None:
-    events.to_csv(file, index=False, header=header, sep=layout.separator, decimal=layout.decimal)
+    detector: Detector
+    table: TableFile
+    read_options: ReadOptions
+    top: int
+
+    def write(self, rows_path: Path, events_path: Path, rows_at_once: int, on_event: OnEvent) -> _Totals:
+        """Writes rows and events as they become final, events after the rows if those are not in the order of their times."""
+        read_options, table, features = self.read_options, self.table, self.detector.scorer.features
+        whole = None
+        if read_options.is_streamable:
+            chunks = scored_chunks(self.detector, table, read_options, rows_at_once, on_event)
+        else:
+            whole = WholeFile.read(self.detector, table.path, read_options, on_event)
+            chunks = whole.chunks(table, rows_at_once, on_event)
+        totals, events, times = _Totals(), Events(features, self.top), list[str]()
+        with (
+            _writer(table, rows_path, features) as writer,
+            events_path.open("w", encoding="utf-8", newline="") as file,
+        ):
+            self._append(events.close() if whole is None else self._whole_events(whole, None)[:0], file, header=True)
+            for chunk, scored in chunks:
+                if chunk is not None:
+                    writer.append(chunk)
+                    times += self._times(chunk)
+                arrays = (scored.scores, scored.flags, scored.by_feature)
+                writer.write(score_table(*arrays, features, self.top))
+                totals.add(scored)
+                if whole is None:
+                    final = len(scored.rows)
+                    ended = [events.take(scored.rows, times[:final] if times else None, *arrays)]
+                    ended += [events.close()] if chunk is None else []
+                    del times[:final]
+                    totals.events += sum(self._append(table, file) for table in ended)
+            if whole is not None:
+                totals.events = self._append(self._whole_events(whole, times or None), file)
+        return totals
+
+    def _times(self, chunk: Chunk) -> list[str]:
+        columns = [chunk.texts(name) for name in self.read_options.time_columns]
+        return [" ".join(cells) for cells in zip(*columns, strict=True)]
+
+    def _whole_events(self, whole: WholeFile, times: Sequence[str] | None) -> pd.DataFrame:
+        """Returns the events of each entity, in the order of their times."""
+        tables = []
+        for name, scored in whole.entity_parts():
+            events = Events(self.detector.scorer.features, self.top)
+            own = None if times is None else [times[row] for row in scored.rows]
+            arrays = (scored.rows, own, scored.scores, scored.flags, scored.by_feature)
+            table = pd.concat([events.take(*arrays), events.close()], ignore_index=True)
+            if name:
+                table.insert(0, "entity", name)
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    def _append(self, events: pd.DataFrame, file: TextIO, *, header: bool = False) -> int:
+        """Writes events below those that are there, and returns their number."""
+        layout = self.table.layout
+        if header or len(events):
+            events.to_csv(file, index=False, header=header, sep=layout.separator, decimal=layout.decimal)
+        return len(events)
 
 
 def _writer(table: TableFile, target: Path, features: tuple[str, ...]) -> TableWriter:

@@ -1,7 +1,8 @@
 """The one rule from the text of a CSV cell to its value, used by training, by the scoring of files, and by the service."""
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,27 @@ _NUMBER = r"^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|(?i:inf|in
 """Texts that Arrow reads as a float64, rounded to the nearest one (Lemire, Number parsing at a gigabyte per second, 2021)."""
 
 
-def typed_cells(texts: pa.ChunkedArray, decimal: str = ".", empty: Sequence[str] = ()) -> pa.ChunkedArray:
+class CellFormat(NamedTuple):
+    """Text format of the cells of a CSV file.
+
+    Attributes:
+        decimal: Decimal mark of numbers, `.` or `,`.
+        empty: Texts that mean that there is no value, besides `EMPTY_TEXTS`; those that are numbers still come out as numbers
+            if every cell is a number.
+        thousands: Mark between groups of three digits; None if there is none.
+        units: Texts that may follow a number and are left out.
+    """
+
+    decimal: str = "."
+    empty: tuple[str, ...] = ()
+    thousands: str | None = None
+    units: tuple[str, ...] = ()
+
+
+_PLAIN = CellFormat()
+
+
+def typed_cells(texts: pa.ChunkedArray, cell_format: CellFormat = _PLAIN) -> pa.ChunkedArray:
     """Returns the cells of a column as whole numbers, numbers, truth values or texts, whichever comes first for all of them.
 
     Empty cells are null; NaN in a column of numbers is an empty cell too. Blanks around a cell are ignored. Truth values are
@@ -33,19 +54,29 @@ def typed_cells(texts: pa.ChunkedArray, decimal: str = ".", empty: Sequence[str]
 
     Args:
         texts: (T,) cells as they stand in the file, without the quotes around them.
-        decimal: Decimal mark of numbers, `.` or `,`.
-        empty: Texts that mean that there is no value, besides `EMPTY_TEXTS`; those that are numbers still come out as numbers
-            if every cell is a number.
+        cell_format: Text format of the cells.
 
     Example:
         >>> typed_cells(pa.chunked_array([["1", " 2.5", "n/a"]])).to_pylist()
         [1.0, 2.5, None]
-        >>> typed_cells(pa.chunked_array([["1,5", "n/k"]]), decimal=",", empty=["n/k"]).to_pylist()
-        [1.5, None]
+        >>> typed_cells(pa.chunked_array([["1.091,5", "n/k"]]), CellFormat(",", ("n/k",), ".")).to_pylist()
+        [1091.5, None]
+        >>> typed_cells(pa.chunked_array([["45 %", "7%"]]), CellFormat(units=("%",))).to_pylist()
+        [45, 7]
     """
+    decimal, empty, thousands, units = cell_format
     if decimal == "." and (numbers := _cast(texts, pa.float64())) is not None:
         return _whole(texts, numbers)
     cells = _without_empty(texts, empty)
+    if units:
+        names = "|".join(re.escape(unit) for unit in sorted(units, key=len, reverse=True))
+        cells = pc.replace_substring_regex(cells, rf"^([-+]?[0-9][^a-zA-Z%]*?)\s*(?:{names})$", r"\1")
+    if thousands:
+        marks = r"[ \x{00a0}\x{202f}]" if thousands == " " else re.escape(thousands)
+        grouped = rf"^[-+]?[1-9][0-9]?[0-9]?(?:{marks}[0-9]{{3}})+(?:{re.escape(decimal)}[0-9]*)?$"
+        cells = pc.if_else(
+            pc.match_substring_regex(cells, grouped), pc.replace_substring_regex(cells, marks, ""), cells
+        )
     if decimal == ",":  # other numbers, and texts, stay as they are
         cells = pc.replace_substring_regex(cells, r"^([-+]?)(\d*)\.(\d+)$", r"\1\2?\3")
         cells = pc.replace_substring_regex(cells, r"^([-+]?\d*),(\d+)", r"\1.\2")

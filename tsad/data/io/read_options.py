@@ -1,47 +1,67 @@
-"""Options by which the rows of a file are read, stored with a detector so that more files like its own are read alike."""
+"""The reading of the training rows, stored with a detector so that more files like their own are read alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from tsad.data.io.empty_cells import EmptyCellOptions
-from tsad.data.io.text import TextOptions
-from tsad.data.io.times import TimeOptions
+from tsad.data.io.reading import ReadingSpec, settings_of
 from tsad.errors import DetectorError
-from tsad.spec import Spec
 
 READ_OPTIONS = "read_options.json"
 """Name of the file in the folder of a detector, next to `detector.json`."""
 
 
-class ReadOptions(EmptyCellOptions, TimeOptions, TextOptions):
-    """The settings of `CsvSpec` by which a row is read as the training rows were, and the step between those.
+class ReadOptions(ReadingSpec):
+    """The settings of `CsvSpec` by which rows are read as the training rows were, and the step between those.
 
-    Features and their order are stored in the detector. What training inferred about its file (separator, decimal mark, unit of
-    times) is left open and inferred anew for each file; whether the day comes first is stored, because a short file may not
-    show it.
+    What training inferred about its file (separator, decimal mark, unit of times) is left open and inferred anew for each file;
+    whether the day comes first is stored, because a short file may not show it.
 
     Attributes:
         format: Version of the file that these options are stored in.
-        step_seconds: Seconds from one row to the next; None where they are unknown or vary.
+        step_seconds: Usual seconds from one row to the next, which gaps are measured by; None without times.
     """
 
     format: Literal["tsad-read-options-1"] = "tsad-read-options-1"
     step_seconds: float | None = Field(None, ge=1e-9)
 
+    @property
+    def is_streamable(self) -> bool:
+        """Whether rows can be read one after the other: none is moved, merged or inserted, and no later row is needed."""
+        return (
+            self.unsorted == "error"
+            and self.duplicates == "error"
+            and self.resample is None
+            and self.gaps != "fill"
+            and self.missing != "interpolate"
+            and self.outages == "error"
+            and self.univariate == "as_is"
+            and self.entity is None
+            and self.pivot is None
+        )
+
     @classmethod
-    def of(cls, spec: Spec, inferred: Mapping[str, Any], step_seconds: float | None) -> Self:
+    def of(
+        cls, spec: ReadingSpec, features: Sequence[str], inferred: Mapping[str, Any], step_seconds: float | None
+    ) -> Self:
         """Returns the options by which a file was read.
 
         Args:
-            spec: Spec with these settings, and possibly others.
+            spec: Spec with these settings.
+            features: Names of the features, as they were before `univariate`.
             inferred: Settings that the spec left open and that the file decided, by name.
-            step_seconds: Seconds from one row to the next.
+            step_seconds: Usual seconds from one row to the next.
         """
-        settings = {name: getattr(spec, name) for name in cls.model_fields if name in type(spec).model_fields}
-        return cls.model_validate({**settings, **inferred, "step_seconds": step_seconds})
+        settings = settings_of(spec, inferred) | {"features": tuple(features), "step_seconds": step_seconds}
+        if spec.missing == "drop_column":
+            settings["missing"] = "error"  # the columns without empty cells are named in features
+        return cls.model_validate(settings)
+
+    def for_scoring(self) -> Self:
+        """Returns the same reading of unlabeled rows, with no column but those that it needs."""
+        return self.model_copy(update={"label": None, "normal": None, "ignore": ()})
 
     def save(self, folder: Path) -> None:
         """Writes `read_options.json` into the folder of a detector."""

@@ -1,5 +1,6 @@
 """Rows in the order of their times, at one step, with boundaries where rows are missing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from tsad.arrays import Flags, Floats, Integers, Times
-from tsad.data.io.issues import Issues
+from tsad.data.io.issues import Cost, Issues
 from tsad.spec import Spec
 
 _GAP_RATIO = 1.5
@@ -25,6 +26,8 @@ class FileRows:
         labels: (T,) True where a row is anomalous; None without labels.
         times: (T,) datetime64[ns]; None without times.
         boundaries: Rows at which a new segment begins.
+        positions: (N,) row here that each row of the file went into, -1 for a row that was left out; None if they are the same.
+        entities: Name and first row of each entity; nothing for a single one.
     """
 
     cells: Floats
@@ -32,6 +35,18 @@ class FileRows:
     labels: Flags | None = None
     times: Times | None = None
     boundaries: tuple[int, ...] = ()
+    positions: Integers | None = None
+    entities: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def mapping(self) -> Integers:
+        """(N,) row here that each row of the file went into, -1 for a row that was left out."""
+        return np.arange(len(self.cells)) if self.positions is None else self.positions
+
+    def moved(self, targets: Integers) -> Integers:
+        """Returns the mapping after row i here went into row `targets[i]`, or was left out (-1)."""
+        mapping = self.mapping
+        return np.where(mapping >= 0, targets[np.maximum(mapping, 0)], -1)
 
     @property
     def nanoseconds(self) -> Integers:
@@ -44,7 +59,12 @@ class FileRows:
         return np.diff(self.nanoseconds) / 1e9
 
     def select(self, indices: Integers) -> "FileRows":
-        """Returns the rows at these indices, in their order, without boundaries."""
+        """Returns the rows at these indices, each at most once, in their order, without boundaries."""
+        targets = np.full(len(self.cells), -1)
+        targets[indices] = np.arange(len(indices))
+        return replace(self._at(indices), positions=self.moved(targets))
+
+    def _at(self, indices: Integers) -> "FileRows":
         labels = None if self.labels is None else self.labels[indices]
         times = None if self.times is None else self.times[indices]
         return FileRows(self.cells[indices], self.numbers[indices], labels, times)
@@ -90,8 +110,15 @@ class OrderOptions(Spec):
     gap: float = Field(10.0, ge=1.5)
 
 
-def order_rows(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
-    """Returns rows whose times ascend, at a regular step if `resample` asks for it; rows without times stay as they are."""
+def order_rows(rows: FileRows, options: OrderOptions, issues: Issues, step: float | None = None) -> FileRows:
+    """Returns rows whose times ascend, at a regular step if `resample` asks for it; rows without times stay as they are.
+
+    Args:
+        rows: Rows of one entity.
+        options: Treatment of rows whose times do not ascend step by step.
+        issues: Receives issues and repairs.
+        step: Usual seconds from row to row, that gaps are measured by; None takes the median of these rows.
+    """
     if rows.times is None or not len(rows.cells):
         if options.resample is not None:
             issues.add("rows without times cannot be resampled", {"resample": None}, "name the column in data.time")
@@ -99,7 +126,7 @@ def order_rows(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRow
     rows = _unique(_sorted(rows, options, issues), options, issues)
     if options.resample is not None:
         rows = _resampled(rows, options.resample)
-    return _without_gaps(rows, options, issues)
+    return _without_gaps(rows, options, issues, step)
 
 
 def _sorted(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
@@ -111,15 +138,15 @@ def _sorted(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
     if options.unsorted == "sort":
         issues.add_repair(f"{len(back)} rows were before the row above, first row {row}; rows were sorted")
     else:
-        clock = (
-            "" if (-steps[back] > 3600).any() else "if the clock was set back there, name its zone in data.time_zone"
+        text = f"times must ascend, but row {row} is before the row above" + (
+            f", and so are {len(back) - 1} others" if len(back) > 1 else ""
         )
-        issues.add(
-            f"times must ascend, but row {row} is before the row above"
-            + (f", and so are {len(back) - 1} others" if len(back) > 1 else ""),
-            {"unsorted": "sort"},
-            clock or "sort the file",
-        )
+        if (np.abs(np.median(steps) - steps[back] - 3600) < 1).all():  # the rows go on one hour earlier
+            issues.fail(
+                f"{text}, by one hour, as where a clock is set back",
+                advice="name the zone of the clock in data.time_zone, such as Europe/Berlin",
+            )
+        issues.add(text, {"unsorted": "sort"}, "sort the file")
     return rows.select(np.argsort(rows.nanoseconds, kind="stable"))
 
 
@@ -131,7 +158,14 @@ def _unique(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
     text = f"{int(again.sum())} rows have the time of the row above, first row {row}"
     if options.duplicates == "error":
         same = np.array_equal(rows.cells[again], rows.cells[np.flatnonzero(again) - 1], equal_nan=True)
-        issues.add(text, {"duplicates": "first" if same else "mean"}, "one of first, last, mean, keep")
+        cost = Cost("rows merged", int(again.sum()), len(rows.cells))
+        how = "first" if same else "mean" if cost.is_cheap else "keep"
+        issues.add(
+            text,
+            {"duplicates": how},
+            "data.duplicates=first, last or mean, or data.resample for rows at a regular step",
+            cost if how == "mean" else None,
+        )
     else:
         issues.add_repair(f"{text}; of rows of one time the {options.duplicates} was taken")
     how = {"error": "first"}.get(options.duplicates, options.duplicates)
@@ -151,18 +185,18 @@ def _merged(rows: FileRows, starts: Integers, how: str) -> FileRows:
     grouped = pd.DataFrame(rows.cells).groupby(groups)
     cells = grouped.agg(how).to_numpy()
     labels = None if rows.labels is None else np.logical_or.reduceat(rows.labels, starts)
-    return replace(rows.select(starts), cells=cells, labels=labels)
+    return replace(rows.select(starts), cells=cells, labels=labels, positions=rows.moved(groups))
 
 
-def _without_gaps(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
+def _without_gaps(rows: FileRows, options: OrderOptions, issues: Issues, usual: float | None) -> FileRows:
     """Returns the rows with boundaries or empty rows where time is missing."""
     steps = rows.steps
-    step = float(np.median(steps)) if len(steps) else 0.0
+    step = usual or (float(np.median(steps)) if len(steps) else 0.0)
     if options.resample is not None:
         step = options.resample.nanoseconds / 1e9
     if step <= 0:
         return rows
-    wide = steps > options.gap * step * (1 + 1e-9)
+    wide = steps > gap_seconds(options.gap, step)
     if wide.any() and options.gaps != "fill":
         text = (
             f"{int(wide.sum())} gaps are longer than {options.gap:g} steps of {step:g} s, first after row "
@@ -189,6 +223,11 @@ def _without_gaps(rows: FileRows, options: OrderOptions, issues: Issues) -> File
     return _widened(segmented, counts, step) if counts.any() else segmented
 
 
+def gap_seconds(gap: float, step: float) -> float:
+    """Returns the seconds from one row to the next above which a gap of `gap` steps is between them, whatever was rounded."""
+    return gap * step * (1 + 1e-9)
+
+
 def _widened(rows: FileRows, counts: Integers, step: float) -> FileRows:
     """Returns the rows with as many empty rows inserted after each as `counts` says, one step apart."""
     repeats = np.append(counts, 0) + 1
@@ -196,14 +235,48 @@ def _widened(rows: FileRows, counts: Integers, step: float) -> FileRows:
     first = np.cumsum(repeats) - repeats
     later = np.arange(len(sources)) - first[sources]
     inserted = later > 0
-    wide = rows.select(sources)
+    wide = rows._at(sources)
     return FileRows(
         cells=np.where(inserted[:, None], np.nan, wide.cells),
         numbers=wide.numbers,
         labels=None if wide.labels is None else wide.labels & ~inserted,
         times=(rows.nanoseconds[sources] + later * round(step * 1e9)).astype("datetime64[ns]"),
         boundaries=tuple(int(first[row]) for row in rows.boundaries),
+        positions=rows.moved(first),
     )
+
+
+def joined(parts: Sequence[FileRows], names: Sequence[str]) -> FileRows:
+    """Returns the rows of entities one after the other, with a boundary before each.
+
+    Args:
+        parts: Rows of each entity, selected from the same rows of one file, so that all have its N positions.
+        names: Name of each entity.
+    """
+    edges = np.cumsum([0, *(len(part.cells) for part in parts)])
+    positions = np.full(len(parts[0].mapping), -1)
+    for part, edge in zip(parts, edges, strict=False):
+        positions = np.where(part.mapping >= 0, part.mapping + edge, positions)
+    inner = [row + int(edge) for part, edge in zip(parts, edges, strict=False) for row in (0, *part.boundaries)]
+    labels = [part.labels for part in parts if part.labels is not None]
+    times = [part.times for part in parts if part.times is not None]
+    return FileRows(
+        cells=np.concatenate([part.cells for part in parts]),
+        numbers=np.concatenate([part.numbers for part in parts]),
+        labels=np.concatenate(labels) if len(labels) == len(parts) else None,
+        times=np.concatenate(times) if len(times) == len(parts) else None,
+        boundaries=tuple(inner[1:]),
+        positions=positions,
+        entities=tuple((name, int(edge)) for name, edge in zip(names, edges, strict=False)),
+    )
+
+
+def median_step(rows: FileRows) -> float | None:
+    """Returns the median seconds from row to row; None without times, or if most rows have equal times."""
+    if rows.times is None or len(rows.times) < 2:
+        return None
+    step = float(np.median(rows.steps[rows.steps > 0])) if (rows.steps > 0).any() else 0.0
+    return step or None
 
 
 def step_seconds(*parts: FileRows) -> float | None:

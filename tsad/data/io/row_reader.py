@@ -8,13 +8,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from tsad.data.io.cells import typed_cells
+from tsad.data.io.cells import CellFormat, typed_cells
 from tsad.data.io.text import BLOCK
 from tsad.errors import DataError
 
+_PLAIN = CellFormat()
+
 
 def csv_records(
-    lines: Iterable[str], source: str, separator: str = ",", first_line: int = 1
+    lines: Iterable[str], source: str, separator: str = ",", first_line: int = 1, *, check: bool = True
 ) -> Iterator[tuple[str, list[str]]]:
     """Yields the raw text and the cells of every record, the header too; a quoted cell may span several lines.
 
@@ -23,13 +25,16 @@ def csv_records(
     Args:
         lines: Lines of the table with their ends.
         source: Name of the file or the body, for errors.
-        separator: Character between two cells.
+        separator: Character between two cells; a run of blanks is one, and the text of a record then has single ones.
         first_line: Number of the first of the lines in its file, from 1.
+        check: Whether a line of another number of cells than the first one is an error; if not, it is yielded as it is.
 
     Raises:
         DataError: naming the line that is no CSV, or has another number of cells than the header.
     """
     raw_lines: list[str] = []
+    if separator == " ":
+        lines = (f"{' '.join(line.split())}\n" for line in lines)
     reader = csv.reader(_copied(lines, raw_lines), delimiter=separator, strict=True)
     width = 0
     while True:
@@ -45,7 +50,7 @@ def csv_records(
         if not text.strip() and width != 1:
             continue
         cells, width = cells or [""], width or len(cells)
-        if len(cells) != width:
+        if check and len(cells) != width:
             raise DataError(
                 f"{source}: every line must have {width} cells, as the header has, but line {line_number} has {len(cells)}; "
                 f"correct that line, or quote the cell that holds a {separator!r}"
@@ -56,6 +61,11 @@ def csv_records(
 def column_names(header: Sequence[str]) -> list[str]:
     """Returns the names in a header without the blanks around them; a column without a name is `unnamed_` and its number."""
     return [cell.strip() or f"unnamed_{number}" for number, cell in enumerate(header)]
+
+
+def index_names(names: Sequence[str]) -> list[str]:
+    """Returns the names of a Parquet file, in which an index without a name is `unnamed_` and the number of its column."""
+    return column_names(["" if name.startswith("__index_level_") else name for name in names])
 
 
 def check_names(source: str, names: Sequence[str]) -> None:
@@ -71,8 +81,7 @@ def typed_frame(
     selected: Sequence[str],
     *,
     separator: str = ",",
-    decimal: str = ".",
-    empty: Sequence[str] = (),
+    cell_format: CellFormat = _PLAIN,
 ) -> pd.DataFrame:
     """Returns some columns of CSV lines, their cells as `typed_cells` reads them; empty cells are NaN or None.
 
@@ -81,8 +90,7 @@ def typed_frame(
         names: Names of all columns.
         selected: Names of the columns to return, in this order.
         separator: Character between two cells.
-        decimal: Decimal mark of numbers.
-        empty: Texts that mean that there is no value, besides those that always do.
+        cell_format: Text format of the cells.
     """
     if not lines or not selected:
         return pd.DataFrame(index=range(len(lines)), columns=list(selected), dtype=float)
@@ -93,7 +101,7 @@ def typed_frame(
         pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True, ignore_empty_lines=len(names) > 1),
         pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(selected, pa.string()), include_columns=list(selected)),
     )
-    columns = [typed_cells(column, decimal, empty) for column in table.columns]
+    columns = [typed_cells(column, cell_format) for column in table.columns]
     frame: pd.DataFrame = pa.table(columns, [str(number) for number in range(len(columns))]).to_pandas()
     return frame.set_axis(list(selected), axis=1)
 
@@ -131,3 +139,10 @@ def _copied(lines: Iterable[str], raw_lines: list[str]) -> Iterator[str]:
     for line in lines:
         raw_lines.append(line)
         yield line
+
+
+def csv_line(cells: Sequence[str], separator: str = ",") -> str:
+    """Returns cells as a line of a CSV without line end, quoted where necessary."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator="").writerow(cells)
+    return text.getvalue()

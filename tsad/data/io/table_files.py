@@ -1,9 +1,8 @@
 """Tables of any size: CSV and Parquet files that are read in chunks, with every cell as it is written."""
 
-import csv
-import io
 import os
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tsad.data.io.issues import FatalIssueError, Issues
-from tsad.data.io.row_reader import check_names, column_names, csv_records, typed_frame
+from tsad.data.io.row_reader import check_names, column_names, csv_line, csv_records, index_names, typed_frame
 from tsad.data.io.text import Layout, TextOptions, default_names, infer_layout
-from tsad.errors import DataError
+from tsad.errors import DataError, shown
 
 _BUFFER = 1 << 16
 """Bytes of a Parquet column that are buffered; without this limit a whole row group is read at once."""
@@ -29,10 +28,12 @@ class Chunk(ABC):
     Attributes:
         first_row: Number of the first row in the file, from 0.
         size: Part of the file that the rows take up, in the unit of the file.
+        names: Names of all columns.
     """
 
     first_row: int
     size: int
+    names: list[str]
 
     @abstractmethod
     def __len__(self) -> int:
@@ -106,10 +107,7 @@ def open_table(path: Path, options: TextOptions = _PLAIN) -> TableFile:
 
 
 class CsvFile(TableFile):
-    """A CSV file; separator, decimal mark and encoding are inferred as for training where the options leave them open.
-
-    Lines with another number of cells are never dropped, whatever `options.bad_lines` says, since each row must get a score.
-    """
+    """A CSV file; separator, decimal mark and encoding are inferred as for training where the options leave them open."""
 
     unit = "B"
 
@@ -129,9 +127,7 @@ class CsvFile(TableFile):
     def chunks(self, rows: int) -> Iterator["CsvChunk"]:
         """Yields all rows; a line of more or fewer cells than the header raises `DataError`."""
         with self._opened() as file:
-            records = self._records(file)
-            if self.options.header:
-                next(records)
+            records = self._rows(file)
             first = read = 0
             while raw_lines := list(islice(records, rows)):
                 chunk = CsvChunk(self, first, os.lseek(file.fileno(), 0, os.SEEK_CUR) - read, raw_lines)
@@ -146,7 +142,23 @@ class CsvFile(TableFile):
         skip = self.layout.skip
         for _ in range(skip):
             next(file)
-        return csv_records(file, str(self.path), self.layout.separator, first_line=skip + 1)
+        tolerant = self.options.bad_lines == "drop" or self.options.skip_footer > 0
+        return csv_records(file, str(self.path), self.layout.separator, first_line=skip + 1, check=not tolerant)
+
+    def _rows(self, file: TextIO) -> Iterator[tuple[str, list[str]]]:
+        """Yields line and cells of every record that is a row; those of another width than the header are left out."""
+        records = islice(self._records(file), self.options.header + self.options.skip_after_header, None)
+        latest = deque(islice(records, self.options.skip_footer))
+        for record in records:
+            latest.append(record)
+            line, cells = latest.popleft()
+            if len(cells) == len(self.names):
+                yield line, cells
+            elif self.options.bad_lines == "error":
+                raise DataError(
+                    f"{self.path}: every line must have {len(self.names)} cells, as the header has, but {shown(line)} has "
+                    f"{len(cells)}; correct it, or set data.bad_lines=drop"
+                )
 
 
 class CsvChunk(Chunk):
@@ -155,6 +167,7 @@ class CsvChunk(Chunk):
     def __init__(self, file: CsvFile, first_row: int, size: int, records: Sequence[tuple[str, list[str]]]) -> None:
         self.first_row = first_row
         self.size = size
+        self.names = file.names
         self._file = file
         self._records = records
 
@@ -164,14 +177,8 @@ class CsvChunk(Chunk):
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Returns columns as `typed_cells` reads them."""
         layout = self._file.layout
-        table = typed_frame(
-            self.lines(),
-            self._file.names,
-            names,
-            separator=layout.separator,
-            decimal=layout.decimal,
-            empty=self._file.options.empty,
-        )
+        cell_format = layout.cell_format(self._file.options)
+        table = typed_frame(self.lines(), self._file.names, names, separator=layout.separator, cell_format=cell_format)
         return table.set_axis(range(self.first_row, self.first_row + len(self)))
 
     def texts(self, name: str) -> list[str]:
@@ -212,7 +219,7 @@ class ParquetFile(TableFile):
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._opened() as file:
-            self.names = list(file.schema_arrow.names)
+            self.names = index_names(file.schema_arrow.names)
             self.size = file.metadata.num_rows
         self.header = csv_line(self.names)
         self.layout = Layout("utf-8", ",", ".", tuple(self.names))
@@ -230,7 +237,7 @@ class ParquetFile(TableFile):
                     raise self._broken(error) from None
                 if batch is None:
                     return
-                chunk = ParquetChunk(self.path, first, pa.Table.from_batches([batch]))
+                chunk = ParquetChunk(self.path, first, _renamed(pa.Table.from_batches([batch]), self.names))
                 yield chunk
                 first += len(chunk)
 
@@ -250,6 +257,7 @@ class ParquetChunk(Chunk):
     def __init__(self, path: Path, first_row: int, table: pa.Table) -> None:
         self.first_row = first_row
         self.size = len(table)
+        self.names = table.column_names
         self._path = path
         self._table = table
 
@@ -287,8 +295,5 @@ class ParquetChunk(Chunk):
         return self._table
 
 
-def csv_line(cells: Sequence[str], separator: str = ",") -> str:
-    """Returns cells as a line of a CSV without line end, quoted where necessary."""
-    text = io.StringIO()
-    csv.writer(text, delimiter=separator, lineterminator="").writerow(cells)
-    return text.getvalue()
+def _renamed(table: pa.Table, names: list[str]) -> pa.Table:
+    return table if table.column_names == names else table.rename_columns(names)

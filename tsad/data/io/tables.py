@@ -13,8 +13,8 @@ import pyarrow.parquet
 
 from tsad.data.io.cells import typed_cells
 from tsad.data.io.issues import FatalIssueError, Issues
-from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, default_names, infer_layout, is_number
-from tsad.errors import shown
+from tsad.data.io.table_shape import judge_ends, judge_layout, judge_lines
+from tsad.data.io.text import BLOCK, Layout, TextOptions, default_names, infer_layout
 
 _PLAIN = TextOptions()
 
@@ -72,19 +72,30 @@ def _read_csv(path: Path, options: TextOptions, issues: Issues) -> pd.DataFrame:
         return "skip"
 
     names = [f"f{number}" for number in range(len(layout.first))]
-    cells = pyarrow.csv.read_csv(path, *_options(layout, names, skip_row))
-    above = 1 + options.header + layout.skip  # records are counted from 1, lines above them too
+    source = _single_blanks(path, layout) if layout.separator == " " else path
+    cells = pyarrow.csv.read_csv(source, *_options(layout, names, skip_row))
+    no_rows = options.header + options.skip_after_header  # lines of the table that are above its first row
+    above = 1 + no_rows + layout.skip  # records are counted from 1, lines above them too
     wrong = [row.number - above for row in bad]
-    _judge_lines(bad, wrong, options, issues)
-    _judge_layout(layout, options, issues)
-    if options.header:
-        cells = cells.slice(1)
-    numbers = np.setdiff1d(np.arange(len(cells) + len(wrong)), wrong)
-    columns = [typed_cells(column, layout.decimal, options.empty) for column in cells.columns]
-    table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers)
+    numbers = np.setdiff1d(np.arange(-no_rows, len(cells) + len(wrong) - no_rows), wrong)
+    last = int(numbers[-1]) if len(numbers) else -1
+    footer = max(options.skip_footer - sum(row > last for row in wrong), 0)
+    rows = cells.slice(no_rows, max(len(cells) - no_rows - footer, 0))
+    judge_lines(bad, wrong, last, options, issues)
+    judge_layout(layout, options, issues)
+    judge_ends(layout, rows, options, issues)
+    columns = [typed_cells(column, layout.cell_format(options)) for column in rows.columns]
+    table: pd.DataFrame = pa.table(columns, names).to_pandas().set_axis(numbers[no_rows : no_rows + len(rows)])
     if len(names) == 1 and table["f0"].notna().any():
         table = table.loc[: table["f0"].last_valid_index()]  # blank lines at the end
     return table.set_axis(list(layout.first) if options.header else default_names(len(names)), axis=1)
+
+
+def _single_blanks(path: Path, layout: Layout) -> pa.BufferReader:
+    """Returns a file whose cells are separated by runs of blanks with one blank between them."""
+    with path.open(encoding=layout.encoding, newline="") as file:
+        lines = [f"{' '.join(line.split())}\n" for line in file]
+    return pa.BufferReader("".join(lines).encode(layout.encoding))
 
 
 def _options(
@@ -103,47 +114,6 @@ def _options(
         ),
         pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
     )
-
-
-def _judge_lines(bad: list[pyarrow.csv.InvalidRow], rows: list[int], options: TextOptions, issues: Issues) -> None:
-    if not bad:
-        return
-    text = (
-        f"{len(bad)} rows have another number of cells than the first line, which has {bad[0].expected_columns}, first row "
-        f"{rows[0]} with {bad[0].actual_columns} ({shown(bad[0].text)})"
-    )
-    if options.bad_lines == "drop":
-        issues.add_repair(f"{text}; left out")
-    elif any("\n" in row.text for row in bad):
-        issues.add(
-            f"is not a csv table ({text})", advice="close the quote in that row, which takes in the rows below it"
-        )
-    else:
-        issues.add(f"is not a csv table ({text})", {"bad_lines": "drop"}, "correct those lines")
-
-
-def _judge_layout(layout: Layout, options: TextOptions, issues: Issues) -> None:
-    """Adds issues about the first line, and as a repair what was assumed about the numbers."""
-    numbers = [cell for cell in layout.first if is_number(cell)]
-    if (
-        options.header
-        and len(numbers) == len(layout.first)
-        and numbers != [str(number) for number in range(len(numbers))]
-    ):
-        issues.add(
-            f"the first line must name the columns, but holds numbers ({shown(', '.join(numbers))})",
-            {"header": False},
-            "write a line with names above it",
-        )
-    if layout.decimal == "," and options.decimal is None:
-        issues.add_repair("numbers are written with a decimal comma, it seems, and were read so")
-    other = next((mark for mark in (*SEPARATORS, " ") if mark in layout.first[0]), None)
-    if len(layout.first) == 1 and other:
-        issues.add(
-            f"has one column only, {shown(layout.first[0])}, at the separator {layout.separator!r}",
-            {"separator": other},
-            "rename it" if other == " " else "",
-        )
 
 
 def _named(table: pd.DataFrame, issues: Issues) -> pd.DataFrame:

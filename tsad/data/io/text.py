@@ -4,12 +4,14 @@ import codecs
 import csv
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from tsad.data.io.cells import CellFormat
 from tsad.data.io.issues import Issues
 from tsad.errors import shown
 from tsad.spec import Spec
@@ -33,11 +35,17 @@ class TextOptions(Spec):
     """Text format of a CSV file; a Parquet file contains its own.
 
     Attributes:
-        separator: Character between two cells; if null, the one of tab, ; | and comma that most lines have equally often.
-        decimal: Decimal mark of numbers; if null, a comma where the first lines have numbers with a comma and none with a point.
+        separator: Character between two cells, `" "` for runs of blanks; if null, the one of tab, ; | and comma that most lines
+            have equally often, or runs of blanks where they give all lines the same number of cells.
+        decimal: Decimal mark of numbers; if null, a comma where the first lines have numbers with a comma that cannot separate
+            thousands, and none with a point.
+        thousands: Mark between groups of three digits, as in `1,091`; null for numbers without one. Never guessed.
+        units: Texts that may follow a number in its cell and are left out, such as `%` or `°C`.
         encoding: Encoding of the text; if null, that of the byte order mark, or UTF-8. Other encodings are never guessed.
         skip: Number of lines above the table, such as a title; blank lines count too.
         header: Whether the first line of the table names the columns; if not, they are called f00, f01, ...
+        skip_after_header: Number of lines below the names that are no rows, such as the units of the columns.
+        skip_footer: Number of lines at the end of the table that are no rows, such as totals.
         bad_lines: Lines with more or fewer cells than the first one: `error`, or `drop` to leave them out.
         empty: Texts of cells that mean that there is no value, besides those that always do (`tsad.data.io.cells.EMPTY_TEXTS`:
             nothing, NA, NaN, null and their like).
@@ -45,11 +53,26 @@ class TextOptions(Spec):
 
     separator: Separator | None = None
     decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    units: tuple[str, ...] = ()
     encoding: Encoding | None = None
     skip: int = Field(0, ge=0)
     header: bool = True
+    skip_after_header: int = Field(0, ge=0)
+    skip_footer: int = Field(0, ge=0)
     bad_lines: Literal["error", "drop"] = "error"
     empty: tuple[str, ...] = ()
+
+    @field_validator("separator", mode="before")
+    @classmethod
+    def _typed_tab(cls, separator: Any) -> Any:
+        return "\t" if separator in ("\\t", "tab") else separator
+
+    @model_validator(mode="after")
+    def _two_marks(self) -> Self:
+        if self.thousands is not None and self.thousands == self.decimal:
+            raise ValueError(f"decimal and thousands must differ, but both are {self.decimal!r}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,7 @@ class Layout:
         decimal: Decimal mark of numbers.
         first: Cells of the first line of the table.
         skip: Number of lines above the table.
+        sample: Cells of the lines after the first one, at the start of the file.
     """
 
     encoding: str
@@ -69,6 +93,11 @@ class Layout:
     decimal: str
     first: tuple[str, ...]
     skip: int = 0
+    sample: tuple[tuple[str, ...], ...] = ()
+
+    def cell_format(self, options: TextOptions) -> CellFormat:
+        """Returns the format of the cells."""
+        return CellFormat(self.decimal, options.empty, options.thousands, options.units)
 
 
 def infer_layout(path: Path, options: TextOptions, issues: Issues) -> Layout:
@@ -93,9 +122,19 @@ def infer_layout(path: Path, options: TextOptions, issues: Issues) -> Layout:
         issues.fail("is not a csv table (it is empty)", advice="give a file with rows")
     separator = options.separator or _separator(below)
     skip = _titles(lines, options, separator, issues)
-    rows = list(csv.reader([line for line in lines[skip:] if line.strip()], delimiter=separator))
-    decimal = options.decimal or _decimal(rows, separator)
-    return Layout(encoding, separator, decimal, tuple(cell.strip() for cell in rows[0]), skip)
+    rows = [
+        [cell.strip() for cell in row]
+        for row in split_lines([line for line in lines[skip:] if line.strip()], separator)
+    ]
+    decimal = options.decimal or _decimal(rows, separator, options.thousands)
+    return Layout(encoding, separator, decimal, tuple(rows[0]), skip, tuple(map(tuple, rows[1:])))
+
+
+def split_lines(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
+    """Yields the cells of each record of CSV lines; with blanks as the separator, a run of blanks is one."""
+    if separator == " ":
+        lines = (" ".join(line.split()) for line in lines)
+    return csv.reader(lines, delimiter=separator)
 
 
 def _titles(lines: list[str], options: TextOptions, separator: str, issues: Issues) -> int:
@@ -103,7 +142,7 @@ def _titles(lines: list[str], options: TextOptions, separator: str, issues: Issu
 
     Such lines have other numbers of cells than most lines, and the line after them has no cell that is a number.
     """
-    rows = list(csv.reader([*lines[options.skip :], ""], delimiter=separator))
+    rows = list(split_lines([*lines[options.skip :], ""], separator))
     usual = Counter(len(row) for row in rows if row).most_common(1)[0][0]
     first = next(number for number, row in enumerate(rows) if len(row) == usual)
     titles = [line for line in lines[options.skip : options.skip + first] if line.strip()]
@@ -149,15 +188,27 @@ def _separator(lines: list[str]) -> str:
         usual, often = counts.most_common(1)[0]
         fractions[separator] = often / counts.total() if usual > 1 else 0.0
     best = max(SEPARATORS, key=lambda separator: fractions[separator])  # of equals the first
-    return best if fractions[best] > 0 else ","
+    if fractions[best] > 0:
+        return best
+    widths = {len(row) for row in split_lines(lines, " ")}
+    return " " if len(widths) == 1 and widths != {1} else ","
 
 
-def _decimal(rows: list[list[str]], separator: str) -> str:
+_DECIMAL = r"[-+]?\d*{mark}\d+(?:[eE][-+]?\d+)?"
+GROUPED = r"[-+]?[1-9]\d{{0,2}}(?:{mark}\d{{3}})+"
+"""Pattern of a whole number with a mark between groups of three digits; the number may also be one with three decimals."""
+
+
+def _decimal(rows: list[list[str]], separator: str, thousands: str | None) -> str:
+    """Returns the decimal mark that the cells show; numbers such as 1,091 alone show none."""
+    if thousands is not None:
+        return "," if thousands == "." else "."
     cells = [cell.strip() for row in rows for cell in row]
     commas, points = (
-        sum(bool(re.fullmatch(rf"[-+]?\d*{mark}\d+(e[-+]?\d+)?", cell)) for cell in cells) for mark in (",", r"\.")
+        [cell for cell in cells if re.fullmatch(_DECIMAL.format(mark=mark), cell)] for mark in (",", r"\.")
     )
-    return "," if commas and not points and separator != "," else "."
+    certain = any(not re.fullmatch(GROUPED.format(mark=","), cell) for cell in commas)
+    return "," if certain and not points and separator != "," else "."
 
 
 def default_names(count: int) -> list[str]:

@@ -1,34 +1,49 @@
 """Times of rows in UTC, read from texts, from numbers since 1970, or from local times of a zone."""
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
-from tsad.arrays import Times
+from tsad.arrays import Flags, Times
 from tsad.data.io.issues import FatalIssueError, Issues
+from tsad.data.io.time_formats import EXCEL, matching_formats, number_format
 from tsad.errors import shown
 from tsad.series import runs
 from tsad.spec import Spec
 
-_UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_SINCE_1970 = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_UNITS = {**_SINCE_1970, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86_400 * 10**9}
+"""Nanoseconds in each unit of numbers; the last three only count from a start of their own."""
 _EARLY, _LATE = 3e17, 7e18
 """Nanoseconds since 1970 of a date in 1979 and of one in 2191; a number between them can be a time."""
 _SLASHED = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})"
 _YEAR_FIRST = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})(?!\d)"
 _OFFSET = r"(?:Z|UTC|[+-]\d\d:?\d\d)$"
+_SPELLINGS = (
+    (r"(:\d\d),(\d+)", r"\1.\2"),
+    (r"\s*([+-]\d\d:?\d\d)(?:\s+(?:UTC|GMT))?$", r"\1"),
+    (r"(\d)\s*(?:UTC|GMT)$", r"\1Z"),
+)
+"""Common spellings of ISO 8601 times with a clock, and what the standard writes for them."""
+_MIDNIGHT = r"(?<![:\d])24:00(?P<seconds>:00(?:\.0+)?)?(?=$|[Z+-])"
+_CALENDAR = ("year", "month", "day", "hour", "minute", "second")
+"""Names of columns that say a moment together, in any case; the first three are needed."""
 
 
 class TimeOptions(Spec):
     """Format of the times of rows.
 
     Attributes:
-        time: Name of the column of times, which must ascend; null for rows without times.
-        time_format: `s`, `ms`, `us` or `ns` for numbers since 1970, or a strptime format such as `%d.%m.%y %H:%M`. If null,
-            texts are read as ISO 8601, as year/month/day, or as day, month and year (see `day_first`), and numbers in the one
-            of the four units that makes them dates from 1979 to 2191.
+        time: Name of the column of times, which must ascend, or names of columns that hold them together, such as
+            `[Date, Time]` or `[year, month, day, hour]`; null for rows without times.
+        time_format: `s`, `ms`, `us` or `ns` for numbers since 1970; `min`, `h` or `D` for minutes, hours or days; `excel` for
+            days of a spreadsheet; or a strptime format such as `%d.%m.%y %H:%M`, also for dates written as whole numbers such
+            as 20240131 (`%Y%m%d`). If null, texts are read as ISO 8601, as year/month/day, or as day, month and year (see
+            `day_first`), and numbers in the one of s, ms, us and ns that makes them dates from 1979 to 2191.
         day_first: Whether `03/04/2024` is the third of April. If null, the cells decide, provided that one of them can be read
             in one way only; otherwise it is an error.
         time_zone: Zone of the clock, such as `Europe/Berlin`, if times have no offset of their own; null takes them as UTC.
@@ -36,7 +51,7 @@ class TimeOptions(Spec):
             and the later moment after that. A time that the clock skipped is an error.
     """
 
-    time: str | None = None
+    time: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     time_format: str | None = None
     day_first: bool | None = None
     time_zone: str | None = None
@@ -55,33 +70,67 @@ class TimeOptions(Spec):
     @field_validator("time_format")
     @classmethod
     def _unit_or_format(cls, text: str | None) -> str | None:
-        if text is not None and text not in _UNITS and "%" not in text:
-            raise ValueError("must be s, ms, us or ns, or a strptime format such as %Y-%m-%d %H:%M")
+        if text is not None and text not in _UNITS and text != EXCEL and "%" not in text:
+            raise ValueError("must be s, ms, us, ns, min, h, D or excel, or a strptime format such as %Y-%m-%d %H:%M")
         return text
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """Names of the columns that hold the times; nothing for rows without times."""
+        return () if self.time is None else (self.time,) if isinstance(self.time, str) else self.time
 
 
 _PLAIN = TimeOptions()
 
 
-def read_times(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> Times | None:
-    """Returns the (T,) times of the cells, datetime64[ns] in UTC, or None after adding an issue about some of them."""
+def time_cells(table: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[Any]":
+    """Returns the cells that say when each row was, from the columns that hold its time together.
+
+    Columns called year, month, day, and possibly hour, minute and second give ISO 8601 texts; other cells are joined by a blank.
+    """
+    if len(columns) == 1:
+        return table[columns[0]]
+    names = [name.strip().lower() for name in columns]
+    if set(_CALENDAR[:3]) <= set(names) <= set(_CALENDAR):
+        numbers = {
+            name: pd.to_numeric(table[column], errors="coerce") for name, column in zip(names, columns, strict=True)
+        }
+        times = pd.to_datetime(pd.DataFrame(numbers), errors="coerce")
+        return times.dt.strftime("%Y-%m-%dT%H:%M:%S").rename(" ".join(columns))
+    texts = [_texts(table[name]) for name in columns]
+    joined = texts[0].str.cat(pd.concat(texts[1:], axis=1), sep=" ")
+    return joined.rename(" ".join(columns))
+
+
+def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Returns cells as texts, whole numbers without a point, days without a clock; NaN where they are empty."""
+    if pd.api.types.is_datetime64_any_dtype(column) and (column.dropna() == column.dropna().dt.normalize()).all():
+        column = column.dt.strftime("%Y-%m-%d")
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("str").where(column.notna())
+
+
+def read_times(
+    column: "pd.Series[Any]", options: TimeOptions, issues: Issues, previous: np.datetime64 | None = None
+) -> Times | None:
+    """Returns the (T,) times of the cells, datetime64[ns] in UTC, or None after adding an issue about some of them.
+
+    Args:
+        column: (T,) cells of the column, or of the columns joined by `time_cells`.
+        options: How times are written.
+        issues: Receives issues and repairs.
+        previous: Time of the row before the first one, if these are later rows of a file that is read in chunks.
+    """
     times = _parsed(column, options, issues)
     if times is None:
         return None
     wrong = times.isna().to_numpy()
     if wrong.any():
-        row = int(wrong.argmax())
-        issues.add(
-            f"time column {column.name!r} must hold timestamps, but row {column.index[row]} has {shown(column.iloc[row])}"
-            + (f" and {int(wrong.sum()) - 1} others are none either" if wrong.sum() > 1 else ""),
-            {"time": None, "ignore": [column.name]} if wrong.all() else None,
-            "set data.time_format"
-            if wrong.all()
-            else "correct them or leave their rows out (data.time_format says how to read them)",
-        )
+        _judge_unread(column, wrong, issues)
         return None
     if times.dt.tz is None and options.time_zone is not None:
-        return _utc(times, options.time_zone, issues)
+        return _utc(times, options.time_zone, issues, previous)
     if options.time_zone is not None:
         issues.add(
             f"time column {column.name!r} says its own offset from UTC, but time_zone is {options.time_zone}",
@@ -90,10 +139,26 @@ def read_times(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -
     return (times if times.dt.tz is None else times.dt.tz_convert(None)).to_numpy().astype("datetime64[ns]")
 
 
-def to_times(column: "pd.Series[Any]", source: str, options: TimeOptions = _PLAIN) -> Times:
+def _judge_unread(column: "pd.Series[Any]", wrong: Flags, issues: Issues) -> None:
+    """Adds an issue about cells that are no times; its fix is the one format that reads all of them, if there is one."""
+    row = int(wrong.argmax())
+    more = f" and {int(wrong.sum()) - 1} others are none either" if wrong.sum() > 1 else ""
+    text = f"time column {column.name!r} must hold timestamps, but row {column.index[row]} has {shown(column.iloc[row])}{more}"
+    forms = [] if column.isna().any() else matching_formats(_texts(column))
+    if len(forms) == 1:
+        issues.add(text, {"time_format": forms[0]}, "another format")
+    elif forms:
+        issues.add(text, advice=f"say which it is: {' or '.join(f'data.time_format={form}' for form in forms)}")
+    else:
+        issues.add(text, advice="correct them or leave their rows out (data.time_format says how to read them)")
+
+
+def to_times(
+    column: "pd.Series[Any]", source: str, options: TimeOptions = _PLAIN, previous: np.datetime64 | None = None
+) -> Times:
     """Returns the times of the cells as `read_times` does; raises `DataError` at the first issue."""
     issues = Issues(source)
-    times = read_times(column, options, issues)
+    times = read_times(column, options, issues, previous)
     if times is None or issues.items:
         raise FatalIssueError(issues.items[0])
     return times
@@ -103,12 +168,20 @@ def _parsed(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "
     """Returns the times, NaT where a cell is none; with a zone if the cells have offsets."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return column
+    if options.time_format == EXCEL:
+        days: pd.Series[Any] = pd.to_numeric(column, errors="coerce")
+        return pd.Series(pd.to_datetime(days, unit="D", origin="1899-12-30"), index=column.index).dt.round("ms")
     if pd.api.types.is_numeric_dtype(column) and (options.time_format is None or options.time_format in _UNITS):
-        return _since_1970(column, options, issues)
-    texts: pd.Series[Any] = column.astype("str").where(column.notna())
+        return _from_numbers(column, options, issues)
+    texts = _texts(column).str.strip()
     if options.time_format is not None:
         return pd.to_datetime(texts, format=options.time_format, errors="coerce")
-    texts = _day_first(_year_first(texts), options, issues)
+    clock = texts.str.contains(":", na=False)
+    for spelling, standard in _SPELLINGS:
+        texts = texts.where(~clock, texts.str.replace(spelling, standard, regex=True))
+    midnight = texts.str.replace(_MIDNIGHT, r"00:00\g<seconds>", regex=True)
+    next_day = (midnight != texts) & texts.notna()
+    texts = _day_first(_year_first(midnight), options, issues)
     offsets = texts.str.contains(_OFFSET, regex=True, na=False) & texts.str.contains(":", na=False)
     if offsets.any() and not (offsets | texts.isna()).all():
         issues.add(
@@ -118,24 +191,30 @@ def _parsed(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "
         )
         return None
     times: pd.Series[Any] = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(offsets.any()))
-    return times
+    return times.where(~next_day, times + pd.Timedelta(days=1)) if next_day.any() else times
 
 
-def _since_1970(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "pd.Series[Any] | None":
+def _from_numbers(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "pd.Series[Any] | None":
     numbers: pd.Series[Any] = pd.to_numeric(column)
     middle = float(numbers.abs().median())
+    written = None if options.time_format else number_format(numbers.to_numpy(np.float64, na_value=np.nan))
     unit: Any = options.time_format or next(
-        (name for name, ns in _UNITS.items() if _EARLY <= middle * ns <= _LATE), None
+        (name for name, ns in _SINCE_1970.items() if _EARLY <= middle * ns <= _LATE and not written), None
     )
     if unit is None:
         issues.add(
-            f"time column {column.name!r} has numbers around {middle:g}, which are no dates as seconds, ms, us or ns since 1970",
-            {"time_format": "s"},
-            "data.time_format=%Y%m%d if that is what they say",
+            f"time column {column.name!r} has numbers around {middle:g}, which are "
+            + (
+                f"dates of the format {written}, it seems"
+                if written
+                else "no dates as seconds, ms, us or ns since 1970"
+            ),
+            {"time_format": written or "s"},
+            "another format or unit" if written else "data.time_format=min, h or D if they count those",
         )
         return None
     inside = numbers.where(numbers.abs() * _UNITS[unit] < 2**63)  # the range of nanoseconds in 64 bits
-    times = pd.Series(pd.to_datetime(inside, unit=unit), index=column.index)
+    times = pd.Series(pd.to_datetime(inside, unit={"min": "m"}.get(unit, unit)), index=column.index)
     if options.time_format is None:
         issues.add_repair(f"times of column {column.name!r} are numbers and were read as {unit} since 1970")
     return times
@@ -155,20 +234,36 @@ def _day_first(texts: "pd.Series[str]", options: TimeOptions, issues: Issues) ->
     parts = texts.str.extract(_SLASHED)
     if parts[0].isna().all():
         return texts
-    first, second = (pd.to_numeric(parts[group]) for group in (0, 1))
     day_first = options.day_first
     if day_first is None:
-        if (first > 12).any() == (second > 12).any():
+        day_first = _inferred_day_first(texts, parts)
+        if day_first is None:
             row = int(parts[0].notna().to_numpy().argmax())
             issues.add(
                 f"dates such as {shown(texts.iloc[row])} in row {texts.index[row]} can be read in two ways",
-                {"day_first": True},
-                "data.day_first=false if the month comes first",
+                advice="say which it is: data.day_first=true or data.day_first=false",
             )
-        day_first = issues.inferred["day_first"] = bool((first > 12).any())
+            return _iso_dates(texts, day_first=True)
+        issues.inferred["day_first"] = day_first
         issues.add_repair(
             f"dates such as {shown(texts.dropna().iloc[0])} were read as {'day' if day_first else 'month'} first"
         )
+    return _iso_dates(texts, day_first=day_first)
+
+
+def _inferred_day_first(texts: "pd.Series[str]", parts: pd.DataFrame) -> bool | None:
+    """Returns whether the day comes first: as no month is above 12, or as only one of two readings ascends; None if unknown."""
+    first, second = ((pd.to_numeric(parts[group]) > 12).any() for group in (0, 1))
+    if first != second:
+        return bool(first)
+    ascending = []
+    for day_first in (True, False):
+        times = pd.to_datetime(_iso_dates(texts, day_first=day_first), format="ISO8601", errors="coerce", utc=True)
+        ascending.append(bool(times.notna().all() and times.is_monotonic_increasing and (times != times.iloc[0]).any()))
+    return ascending[0] if ascending[0] != ascending[1] else None
+
+
+def _iso_dates(texts: "pd.Series[str]", *, day_first: bool) -> "pd.Series[str]":
     pattern = re.compile(_SLASHED)
     day, month = (1, 2) if day_first else (2, 1)
 
@@ -178,7 +273,7 @@ def _day_first(texts: "pd.Series[str]", options: TimeOptions, issues: Issues) ->
     return texts.map(lambda text: pattern.sub(iso_date, text), na_action="ignore")
 
 
-def _utc(times: "pd.Series[Any]", zone: str, issues: Issues) -> Times | None:
+def _utc(times: "pd.Series[Any]", zone: str, issues: Issues, previous: np.datetime64 | None) -> Times | None:
     """Returns local times in UTC by the rule of `TimeOptions.time_zone`."""
     local = pd.DatetimeIndex(times)
     early, late = (
@@ -201,6 +296,8 @@ def _utc(times: "pd.Series[Any]", zone: str, issues: Issues) -> Times | None:
         back = np.flatnonzero(np.diff(local[start:stop]) <= np.timedelta64(0))
         if len(back):
             after[start + int(back[0]) + 1 : stop] = True
+        if start == 0 and previous is not None and early.tz_convert(None).to_numpy()[0] <= previous:
+            after[:stop] = True  # the clock was set back before these rows
     if twice.any():
         issues.add_repair(
             f"{int(twice.sum())} times occur twice in {zone}, where the clock was set back, first at row "

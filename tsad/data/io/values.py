@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tsad.arrays import Flags, Floats
 from tsad.data.io.cells import numbers
-from tsad.data.io.issues import Issues
+from tsad.data.io.issues import Cost, Issues
+from tsad.data.io.text import GROUPED
 from tsad.errors import DataError, shown
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -111,10 +112,9 @@ def read_values(table: pd.DataFrame, features: Sequence[str], empty: Sequence[st
             row, distinct = int(infinite.argmax()), np.unique(cells[infinite])
             issues.add(
                 f"column {name!r} has {int(infinite.sum())} infinite cells, first at row {table.index[row]}",
-                {"empty": [str(cell) for cell in distinct], "missing": "ffill"}
-                if len(distinct) <= 3
-                else {"ignore": [name]},
-                "replace them or drop their rows",
+                {"empty": [str(cell) for cell in distinct], "missing": "ffill"} if len(distinct) <= 3 else {},
+                f"replace them or drop their rows, or data.ignore=[{name}] to leave the column out",
+                Cost("cells emptied and filled", int(infinite.sum()), len(table)),
             )
         values[:, column] = np.where(infinite | text, 0.0, cells)
     return values
@@ -133,37 +133,79 @@ def _is_float(text: str) -> bool:
 
 
 def _judge_text(column: "pd.Series[Any]", text: Flags, issues: Issues) -> None:
-    """Adds an issue about a column with texts; its fix depends on whether they are times, a few words, or all kinds of text."""
-    cells = column[text].astype("str")
-    row, words = int(text.argmax()), cells.unique()
-    fix: Mapping[str, Any] = {"ignore": [column.name]}
-    if _are_times(column, cells):
-        fix = {"time": column.name}
-    elif cells.str.fullmatch(r"[-+]?\d*,\d+").all():
-        fix = {"decimal": ","}
-    elif len(cells) < len(column) / 2 and len(words) <= 3:
-        fix = {"empty": [str(word) for word in words], "missing": "ffill"}
+    """Adds an issue about a column with texts; its fix depends on whether they are numbers of another form, or words."""
+    cells = column[text].astype("str").str.strip()
+    row, words = int(text.argmax()), cells.unique().tolist()
+    fix, advice, cost = _text_fix(column, cells, words)
     issues.add(
         f"column {column.name!r} must hold numbers, but has {len(cells)} other cells, first at row {column.index[row]} "
         f"({shown(column.iloc[row])})",
         fix,
-        "correct them",
+        advice,
+        cost,
     )
 
 
-def _are_times(column: "pd.Series[Any]", cells: "pd.Series[str]") -> bool:
-    some = cells.head(20)
-    dated = some.str.match(r"\d{4}[/.-]\d{1,2}[/.-]\d{1,2}|\d{1,2}[/.-]\d{1,2}[/.-]\d{4}").all()
-    return pd.api.types.is_datetime64_any_dtype(column) or (len(cells) == len(column) and bool(dated))
+_NUMBER_WITH_COMMA = r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?"
+_WORDS = 20
 
 
-def read_labels(column: "pd.Series[Any]", normal: str | None, issues: Issues) -> Flags | None:
+def _text_fix(
+    column: "pd.Series[Any]", cells: "pd.Series[str]", words: Sequence[str]
+) -> tuple[Mapping[str, Any], str, Cost | None]:
+    """Returns the settings that make numbers of texts, further advice, and the cost of the settings."""
+    name, plain = column.name, column[~column.index.isin(cells.index)].dropna().astype("str")
+    for mark in (",", " ", "'"):
+        grouped = GROUPED.format(mark="[ \u00a0\u202f]" if mark == " " else mark)
+        pattern = rf"{grouped}(?:\.\d*)?"
+        if cells.str.fullmatch(pattern).all():
+            small = plain.str.fullmatch(r"[-+]?\d{1,3}(?:\.\d*)?")
+            if (
+                mark == ","
+                and not (len(plain) and small.all())
+                and not cells.str.contains(r"\.|,\d+,", regex=True).any()
+            ):
+                return (
+                    {},
+                    "data.thousands=, if the comma separates thousands, or data.decimal=, if it is a decimal mark",
+                    None,
+                )
+            return (
+                {"thousands": mark},
+                "data.decimal=, if it is a decimal mark" if mark == "," else "correct them",
+                None,
+            )
+    if cells.str.fullmatch(_NUMBER_WITH_COMMA).all():
+        return {"decimal": ","}, "correct them", None
+    units = cells.str.extract(r"^[-+]?[0-9][0-9.,]*(?:[eE][-+]?\d+)?\s*([^\d\s.,+-][^\d]*)$")[0]
+    if units.notna().all() and (units == units.iloc[0]).all():
+        return {"units": [str(units.iloc[0]).strip()]}, "correct them", None
+    if len(cells) >= len(column) / 2:
+        states = f"data.states={{{name}: one_hot}} if its {len(words)} words are states" if len(words) <= _WORDS else ""
+        return {"ignore": [name]}, states or "correct them", None
+    cost = Cost("cells emptied and filled", len(cells), len(column))
+    if len(words) <= _WORDS:
+        return (
+            {"empty": [str(word) for word in words], "missing": "ffill"},
+            f"correct them, or data.ignore=[{name}]",
+            cost,
+        )
+    return {}, f"correct them, or data.ignore=[{name}] to leave the column out", None
+
+
+def read_labels(
+    column: "pd.Series[Any]",
+    normal: str | None,
+    issues: Issues,
+    propose: Callable[["pd.Series[Any]"], Mapping[str, Any]] | None = None,
+) -> Flags | None:
     """Returns (T,) True where a row is anomalous, or None after adding an issue about cells that are no labels.
 
     Args:
         column: Column of 0 and 1, or of true and false; of any texts, if `normal` is given.
         normal: Text of a normal row; every other text is an anomaly.
         issues: Receives the issue.
+        propose: Takes the column, and returns the setting `normal` that it needs; the most frequent cell without it.
     """
     empty, words = column.isna().to_numpy(), column.astype("str")
     if normal is not None:
@@ -176,20 +218,24 @@ def read_labels(column: "pd.Series[Any]", normal: str | None, issues: Issues) ->
             issues.add(
                 f"label column {column.name!r} has no cell {normal!r}, so that no row is normal; it has "
                 f"{shown(words.unique()[:5].tolist())}",
-                {"normal": str(words.mode()[0])},
+                {"normal": str(words.mode()[0])} if propose is None else propose(column),
             )
         return anomalous
     row, others = int(wrong.argmax()), column[wrong & ~empty]
     issues.add(
         f"label column {column.name!r} must hold {'a word' if normal else '0 or 1'}, but has {int(wrong.sum())} other cells, "
         f"first at row {column.index[row]} ({shown(column.iloc[row])})",
-        {"normal": str(words.mode()[0])} if len(others) and not empty.any() else None,
+        ({"normal": str(words.mode()[0])} if propose is None else propose(column))
+        if len(others) and not empty.any()
+        else None,
         "correct them",
     )
     return None
 
 
 def _equal(column: "pd.Series[Any]", normal: str) -> Flags:
+    if pd.api.types.is_bool_dtype(column):
+        return np.asarray(column.astype("str").str.lower() == {"1": "true", "0": "false"}.get(normal, normal.lower()))
     if pd.api.types.is_numeric_dtype(column):
         return np.asarray(column == float(normal)) if _is_float(normal) else np.zeros(len(column), bool)
     return np.asarray(column.astype("str").str.strip() == normal)

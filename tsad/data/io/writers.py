@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tsad.data.io.table_files import Chunk, TableFile, csv_line
+from tsad.data.io.row_reader import csv_line
+from tsad.data.io.table_files import Chunk, TableFile
 from tsad.errors import DataError
 
 

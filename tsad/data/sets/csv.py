@@ -1,58 +1,52 @@
 """CSV and Parquet files of the user."""
 
+import glob
 import logging
-from dataclasses import dataclass
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
+from tsad.data.combine import join
 from tsad.data.dataset import DataSet
-from tsad.data.five_features import FIVE, five_features
-from tsad.data.io.cells import numbers
-from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
 from tsad.data.io.issues import FatalIssueError, Issue, Issues
 from tsad.data.io.read_options import ReadOptions
-from tsad.data.io.regular import FileRows, OrderOptions, order_rows, step_seconds
-from tsad.data.io.tables import read_columns
-from tsad.data.io.text import TextOptions
-from tsad.data.io.times import TimeOptions, read_times
-from tsad.data.io.values import read_labels, read_values
+from tsad.data.io.reading import ReadingSpec, read_file, to_series
+from tsad.data.io.regular import FileRows, median_step, step_seconds
 from tsad.errors import DataError, shown
-from tsad.series import Series
-from tsad.spec import Spec
 
 _logger = logging.getLogger(__name__)
 
-_LABEL_NAMES = {
-    *("label", "labels", "anomaly", "is_anomaly", "anomalous", "outlier", "is_outlier"),
-    *("attack", "is_attack", "fault", "failure", "class", "target"),
-}
 
-
-class ColumnOptions(Spec):
-    """The roles of the columns of a file.
+class Account(NamedTuple):
+    """Rows of the files, counted by what became of them.
 
     Attributes:
-        features: Columns to use, in this order; if null, all columns except `time`, `label` and those in `ignore`.
-        ignore: Columns that are not used, such as texts, which are never turned into numbers.
-        label: Name of the column of labels: 0 or false is normal, 1 or true anomalous; null for unlabeled rows.
-        normal: Text of the label column in normal rows, such as `BENIGN`; every other text is an anomaly. If null, labels are
-            0 and 1.
-        univariate: Treatment of a single feature: `as_is`, or the `five_features` base, trend, seasonality, momentum and
-            volatility of `tsad.data.five_features`. The detector then has these five columns, also for rows to score, so
-            they must be requested.
-        period: Rows of a season, for the five features, at least 2.
+        read: Rows in the files.
+        used: Rows of the data set, of which some may have been inserted.
+        merged: Rows that share a row of the data set with another one, such as rows of equal time.
+        dropped: Rows that were left out.
+        inserted: Rows of the data set that no row of the files is in.
     """
 
-    features: tuple[str, ...] | None = Field(None, min_length=1)
-    ignore: tuple[str, ...] = ()
-    label: str | None = None
-    normal: str | None = None
-    univariate: Literal["as_is", "five_features"] = "as_is"
-    period: int = Field(24, ge=2)
+    read: int
+    used: int
+    merged: int
+    dropped: int
+    inserted: int
+
+    def __str__(self) -> str:
+        parts = {"merged into others": self.merged, "left out": self.dropped, "inserted": -self.inserted}
+        counts = [f"{abs(count)} {what}" for what, count in parts.items() if count]
+        return f"{self.read} rows read, {self.used} used{''.join(f', {count}' for count in counts)}"
+
+    def plus(self, other: "Account") -> "Account":
+        """Returns the sums."""
+        return Account(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,30 +57,32 @@ class Inspection:
         issues: Everything that must be fixed before the file can be used; empty if there is a data set.
         repairs: Changes that were made to the rows, and assumptions about them, one sentence each.
         data: The data set, or None if there are issues.
+        account: What became of the rows of the files; None if there are issues.
     """
 
     issues: tuple[Issue, ...]
     repairs: tuple[str, ...]
     data: DataSet | None
+    account: Account | None = None
 
 
-class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
-    """One CSV or Parquet file split in time into training and test rows, or one file for each.
+class CsvSpec(ReadingSpec):
+    """CSV or Parquet files split in time into training and test rows, or other files for each.
 
     Rows are repaired only as the settings say; each repair is counted, logged as a warning, and listed among the `defects` of the
-    data set. Row numbers count from 0 below the header. Repairs run in this order: lines, cells, times, sorting, rows of equal
-    time, resampling, gaps, empty cells.
+    data set. Row numbers count from 0 below the header.
 
     Attributes:
-        path: Path of the CSV or Parquet file, relative to the working folder.
-        test_path: Path of the file of the test rows, which alone must have the column of labels; if null, the last `test_ratio`
-            of the rows of `path` are the test rows.
+        path: Path of the file, relative to the working folder; or a list of paths, or a pattern such as `machines/*.csv`, of
+            which each file holds the rows of one machine and is an entity of its own.
+        test_path: Path, list or pattern of the files of the test rows, which alone must have the column of labels; if null, the
+            last `test_ratio` of the rows of each entity of `path` are the test rows.
         test_ratio: Fraction of the rows of `path` that become test rows if there is no `test_path`, between 0 and 1.
     """
 
     kind: Literal["csv"]
-    path: Path
-    test_path: Path | None = None
+    path: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
+    test_path: Path | Annotated[tuple[Path, ...], Field(min_length=1)] | None = None
     test_ratio: float = Field(0.5, gt=0, lt=1)
 
     def load(self, folder: Path) -> DataSet:
@@ -94,120 +90,147 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
         inspection = self.inspect()
         if inspection.data is None:
             issue, *others = inspection.issues
-            more = f" ({len(others)} more issues: tsad data check {self.path})" if others else ""
+            more = f" ({len(others)} more issues: tsad data check {shlex.quote(str(self.path))})" if others else ""
             raise DataError(f"{issue}{more}")
         for repair in inspection.repairs:
             _logger.warning("%s", repair)
         return inspection.data
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
-        """Returns the file, or the training file and the test file."""
-        return (self.path,) if self.test_path is None else (self.path, self.test_path)
-
-    @property
-    def _labeled(self) -> Path:
-        """File that must have the column of labels: that of the test rows."""
-        return self.test_path or self.path
+        """Returns the files, those of the training rows first."""
+        return (*_files(self.path), *(() if self.test_path is None else _files(self.test_path)))
 
     def inspect(self) -> Inspection:
         """Returns the data set, or every issue that prevents one, where `load` raises the first."""
         issues = Issues(str(self.path))
         try:
-            rows, features = self._rows(issues)
-            test = None if self.test_path is None else self._test_rows(features, issues)
-            data = self._cut(rows, test, features, issues)
+            entities, features, account = self._read(_files(self.path), self, issues)
+            test = None
+            step = _usual_step(list(entities.values()))
+            if self.test_path is not None:
+                spec = self.model_copy(update={"features": features} if self.missing == "drop_column" else {})
+                test, test_features, test_account = self._read(_files(self.test_path), spec, issues, step)
+                account = account.plus(test_account)
+                if test_features != features:
+                    issues.of(str(self.test_path)).add(
+                        f"must have the features {shown(features)}, but has {shown(test_features)}",
+                        advice="name those of both in data.features",
+                    )
+            data = self._cut(entities, test, features, step, issues)
         except FatalIssueError as error:
             issues.items.append(error.issue)
-        return Inspection(tuple(issues.items), tuple(issues.repairs), None if issues.items else data)
+        if issues.items:
+            return Inspection(tuple(issues.items), tuple(issues.repairs), None)
+        return Inspection((), tuple(issues.repairs), data, account)
 
-    def _rows(self, issues: Issues) -> tuple[FileRows, tuple[str, ...]]:
-        """Returns the repaired rows of the file that `issues` reports about, and the names of their features."""
-        table = read_columns(Path(issues.source), self, issues)
-        if not len(table):
-            issues.fail("has no rows below its first line", advice="give a file with rows")
-        if self.label is not None and self.label not in table.columns and issues.source != str(self._labeled):
-            return self.model_copy(update={"label": None})._rows(issues)
-        features = self._features(table, issues)
-        rows = FileRows(
-            cells=read_values(table, features, self.empty, issues),
-            numbers=table.index.to_numpy(),
-            labels=None if self.label is None else read_labels(table[self.label], self.normal, issues),
-            times=None if self.time is None else read_times(table[self.time], self, issues),
+    def _read(
+        self, files: Sequence[Path], spec: ReadingSpec, issues: Issues, step: float | None = None
+    ) -> tuple[dict[str, FileRows], tuple[str, ...], Account]:
+        """Returns the rows of each entity, the names of the features, and what became of the rows of the files."""
+        entities: dict[str, FileRows] = {}
+        features: tuple[str, ...] = ()
+        account = Account(0, 0, 0, 0, 0)
+        for file in files:
+            own = issues.of(str(file))
+            labeled = self.test_path is None or files != _files(self.path)
+            rows, names = read_file(file, spec, own, step, label_optional=not labeled)
+            account = account.plus(_account(rows))
+            if features and names != features:
+                own.fail(
+                    f"must have the columns of the other files, {shown(features)}, but has {shown(names)}",
+                    advice="name those of all in data.features",
+                )
+            features = names
+            parts = _by_entity(rows, file.stem if len(files) > 1 else "")
+            if repeated := parts.keys() & entities.keys():
+                own.fail(f"has rows of {sorted(repeated)[0]!r}, which another file has too", advice="rename one")
+            entities |= parts
+            spec = spec.model_copy(update={"features": features}) if spec.pivot is None else spec
+        return entities, features, account
+
+    def _cut(
+        self,
+        entities: dict[str, FileRows],
+        test: dict[str, FileRows] | None,
+        features: tuple[str, ...],
+        step: float | None,
+        issues: Issues,
+    ) -> DataSet:
+        if test is not None and test.keys() != entities.keys():
+            lonely = sorted(test.keys() ^ entities.keys())
+            issues.fail(
+                f"each entity must have training rows and test rows, but {shown(lonely)} have one of them only",
+                advice="give both, or leave those entities out",
+            )
+        parts = [
+            self._cut_entity(name, rows, None if test is None else test[name], features, issues)
+            for name, rows in entities.items()
+        ]
+        data = join(parts, self._name)
+        return replace(
+            data,
+            defects=tuple(issues.repairs),
+            read_options=ReadOptions.of(self, features, issues.inferred, step),
         )
-        return fill_empty_cells(order_rows(rows, self, issues), features, self, issues)
 
-    def _test_rows(self, features: tuple[str, ...], issues: Issues) -> FileRows:
-        spec = self if self.missing != "drop_column" else self.model_copy(update={"features": features})
-        rows, test_features = spec._rows(issues.of(str(self.test_path)))
-        if test_features != features:
-            issues.of(str(self.test_path)).add(
-                f"must have the features {features}, but has {test_features}",
-                advice="name those of both in data.features",
-            )
-        return rows
+    @property
+    def _name(self) -> str:
+        first = _files(self.path)[0]
+        return first.stem if isinstance(self.path, Path) and first == self.path else first.resolve().parent.name
 
-    def _features(self, table: pd.DataFrame, issues: Issues) -> tuple[str, ...]:
-        special = [column for column in (self.time, self.label) if column is not None]
-        named = [*special, *self.ignore]
-        if self.features is not None and set(named) & set(self.features):
-            issues.fail(
-                f"time, label and ignored columns must not be features, but {named} and {list(self.features)} share one",
-                advice="leave it out of one of them",
-            )
-        features = self.features or tuple(column for column in table.columns if column not in set(named))
-        absent = [column for column in (*features, *named) if column not in table.columns]
-        if absent:
-            issues.fail(
-                f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", advice="name one of them"
-            )
-        if not features:
-            issues.fail(
-                "must have a column besides time, label and ignored ones, but has none", advice="name fewer of them"
-            )
-        if self.features is None:
-            self._judge_names(table, features, issues)
-        return features
-
-    def _judge_names(self, table: pd.DataFrame, features: tuple[str, ...], issues: Issues) -> None:
-        """Adds issues about columns that are features only by default: labels, and numbers of rows."""
-        for name in features:
-            if self.label is None and name.lower() in _LABEL_NAMES and np.isin(numbers(table[name])[0], (0, 1)).all():
-                issues.add(
-                    f"column {name!r} holds 0 and 1 and is called like a label; as a feature it would reveal the answer",
-                    {"label": name},
-                    "name the features in data.features",
-                )
-            if name.startswith("unnamed_") and len(table) > 1 and (np.diff(numbers(table[name])[0]) == 1).all():
-                issues.add(
-                    f"column {name!r} counts the rows and says nothing else",
-                    {"ignore": [name]},
-                    "name the features in data.features",
-                )
-
-    def _cut(self, rows: FileRows, test: FileRows | None, features: tuple[str, ...], issues: Issues) -> DataSet:
-        series = self._series(rows, features)
+    def _cut_entity(
+        self, name: str, rows: FileRows, test: FileRows | None, features: tuple[str, ...], issues: Issues
+    ) -> DataSet:
+        series = to_series(rows, features, self)
         edge = len(series) if test is not None else len(series) - round(len(series) * self.test_ratio)
         if test is None and edge in {0, len(series)}:
             issues.fail(
-                f"must hold training rows and test rows, but has {len(series)} for both at test_ratio "
-                f"{self.test_ratio:g}",
+                f"must hold training rows and test rows{f' of {name!r}' if name else ''}, but has {len(series)} for both at "
+                f"test_ratio {self.test_ratio:g}",
                 advice="give more rows",
             )
-        later = series.part(edge, len(series)) if test is None else self._series(test, features)
-        step = step_seconds(*(part for part in (rows, test) if part is not None))
+        later = series.part(edge, len(series)) if test is None else to_series(test, features, self)
         return DataSet(
-            name=self.path.stem,
+            name=f"{self._name}-{name}" if name else self._name,
             source=str(self.path),
             train=series.part(0, edge),
             test=later,
-            step_seconds=step,
+            step_seconds=step_seconds(*(part for part in (rows, test) if part is not None)),
             missing=self.missing,
-            defects=tuple(issues.repairs),
-            read_options=ReadOptions.of(self, issues.inferred, step),
         )
 
-    def _series(self, rows: FileRows, features: tuple[str, ...]) -> Series:
-        values, names = rows.cells, features
-        if self.univariate == "five_features" and len(features) == 1:
-            values, names = five_features(values[:, 0], self.period, rows.boundaries), FIVE
-        return Series(values.astype(np.float32), names, rows.labels, rows.boundaries, rows.times)
+
+def _files(path: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    """Returns the files that a path, a list of paths, or a pattern names; a pattern without a match as it is."""
+    if isinstance(path, tuple):
+        return path
+    if not glob.has_magic(str(path)) or path.exists():
+        return (path,)
+    return tuple(Path(name) for name in sorted(glob.glob(str(path), recursive=True))) or (path,)  # noqa: PTH207 (the pattern may be absolute)
+
+
+def _by_entity(rows: FileRows, default: str) -> dict[str, FileRows]:
+    """Returns the rows of each entity by its name; those of a file without entities by the default name."""
+    if not rows.entities:
+        return {default: rows}
+    edges = [*(first for _, first in rows.entities), len(rows.cells)]
+    return {
+        name: replace(
+            rows.select(np.arange(start, stop)),
+            boundaries=tuple(row - start for row in rows.boundaries if start < row < stop),
+            entities=(),
+        )
+        for (name, start), stop in zip(rows.entities, edges[1:], strict=True)
+    }
+
+
+def _usual_step(entities: Sequence[FileRows]) -> float | None:
+    steps = [step for rows in entities if (step := median_step(rows)) is not None]
+    return float(np.median(steps)) if steps else None
+
+
+def _account(rows: FileRows) -> Account:
+    mapping = rows.mapping
+    used, taken = len(rows.cells), mapping[mapping >= 0]
+    distinct = len(np.unique(taken))
+    return Account(len(mapping), used, len(taken) - distinct, len(mapping) - len(taken), used - distinct)

@@ -1,0 +1,146 @@
+"""Columns of answers: labels, anomaly types and scores, which as features would reveal what is to be learned."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsad.data.io.cells import numbers
+from tsad.data.io.issues import Issues
+from tsad.errors import shown
+
+_ANSWER_TOKENS = {
+    *(
+        "label",
+        "labels",
+        "labeled",
+        "anomaly",
+        "anomalies",
+        "anomalous",
+        "abnormal",
+        "normal",
+        "outlier",
+        "outliers",
+        "attack",
+    ),
+    *(
+        "attacks",
+        "fault",
+        "faults",
+        "faulty",
+        "failure",
+        "failures",
+        "class",
+        "target",
+        "event",
+        "events",
+        "changepoint",
+    ),
+    *(
+        "changepoints",
+        "incident",
+        "incidents",
+        "annotation",
+        "annotations",
+        "truth",
+        "gt",
+        "groundtruth",
+        "intrusion",
+        "defect",
+    ),
+    *("malicious", "novelty"),
+}
+_NORMAL_WORDS = ("normal", "benign", "ok", "good", "healthy", "regular", "none", "no", "nominal", "-", "clean", "pass")
+_FEW = 12
+"""Distinct cells of a column of labels, at most."""
+
+
+def tokens(name: str) -> set[str]:
+    """Returns the words of a name in small letters, such as value and 0 of `value-0`, is and anomaly of `isAnomaly`."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return {word.lower() for word in re.split(r"[^A-Za-z0-9]+", spaced) if word}
+
+
+def is_answer(name: str, column: "pd.Series[Any]") -> bool:
+    """Returns whether a column holds labels, or anomaly scores, judged by its name and by how few distinct cells it has."""
+    words = tokens(name)
+    if not words & _ANSWER_TOKENS:
+        return False
+    if words & {"score", "scores"}:
+        return True
+    cells = column.dropna()
+    distinct = cells.nunique()
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        values = numbers(cells)[0]
+        return distinct <= _FEW and bool((values == np.round(values)).all())
+    return distinct <= max(_FEW, 0.05 * len(cells))
+
+
+def judge_answers(table: pd.DataFrame, answers: Sequence[str], label: str | None, issues: Issues) -> None:
+    """Adds an issue about columns of answers: one of them is proposed as the label unless one is set, the others are ignored."""
+    if not answers:
+        return
+    reveal = "as a feature it would reveal the answer"
+    labels = [] if label is not None else sorted(answers, key=_label_rank)
+    chosen = labels[0] if labels and _label_rank(labels[0])[0] < 2 else None
+    if chosen is not None:
+        issues.add(
+            f"column {chosen!r} holds {shown(frequent_cells(table[chosen])[:5])} and is called like a label; {reveal}",
+            {"label": chosen, **label_fix(table[chosen])},
+            "name the features in data.features",
+        )
+    others = [name for name in answers if name != chosen]
+    if others:
+        beside = label or chosen
+        issues.add(
+            f"columns {others} are called like answers{f' beside the label {beside!r}' if beside else ''}; as features they "
+            f"would reveal it",
+            {"ignore": others},
+            "name the features in data.features",
+        )
+
+
+def _label_rank(name: str) -> tuple[int, int]:
+    """Returns how well a column serves as the label, low is well: 2 for scores, which are no labels."""
+    words = tokens(name)
+    if words & {"score", "scores"}:
+        return 2, 0
+    order = ("label", "labels", "anomaly", "is", "attack", "outlier", "fault", "normal", "class", "event")
+    first = next((rank for rank, word in enumerate(order) if word in words), len(order))
+    return int(bool(words & {"changepoint", "changepoints", "type", "kind", "category"})), first
+
+
+def frequent_cells(column: "pd.Series[Any]") -> list[Any]:
+    """Returns the distinct cells of a column, the most frequent first."""
+    values: list[Any] = column.dropna().value_counts().index.tolist()
+    return values
+
+
+def label_fix(column: "pd.Series[Any]") -> Mapping[str, Any]:
+    """Returns the setting `normal` that a column of labels needs; nothing if it holds 0 and 1, or false and true.
+
+    Normal is 0 where it occurs; false, but true where the column is called normal; a word for normal; 1 of -1 and 1; or the
+    most frequent cell.
+    """
+    cells = column.dropna()
+    inverted = bool(tokens(str(column.name)) & {"normal"}) and not tokens(str(column.name)) & {"abnormal", "attack"}
+    words = [text_of(value) for value in frequent_cells(column)]
+    if pd.api.types.is_numeric_dtype(column) or set(words) <= {"True", "False"}:
+        if inverted:
+            return {"normal": "True" if "True" in words else "1"}
+        if set(words) <= {"0", "1"} or set(words) <= {"True", "False"}:
+            return {}
+        if "0" in words:
+            return {"normal": "0"}
+        return {"normal": "1" if set(words) == {"-1", "1"} else words[0]}
+    spelled = next((word for name in _NORMAL_WORDS for word in words if word.strip().lower() == name), None)
+    return {"normal": spelled or str(cells.astype("str").mode()[0])}
+
+
+def text_of(value: Any) -> str:
+    """Returns a cell as text, a whole number without a point."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

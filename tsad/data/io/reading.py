@@ -1,0 +1,279 @@
+"""Reading of a file: from its text to rows in order, without empty cells; the same for training, evaluation and scoring."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from tsad.arrays import Integers, Times
+from tsad.data.five_features import FIVE, five_features
+from tsad.data.io.answers import label_fix, text_of
+from tsad.data.io.cells import numbers
+from tsad.data.io.columns import Roles, judge_columns, judge_equal_times
+from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
+from tsad.data.io.issues import Issues
+from tsad.data.io.regular import FileRows, OrderOptions, joined, order_rows
+from tsad.data.io.states import StateOptions, state_columns, with_states
+from tsad.data.io.tables import read_columns
+from tsad.data.io.text import TextOptions
+from tsad.data.io.times import TimeOptions, read_times, time_cells
+from tsad.data.io.values import read_labels, read_values
+from tsad.errors import shown
+from tsad.series import Series
+from tsad.spec import Spec
+
+
+class PivotSpec(Spec):
+    """Columns of a long table, which has a row for each metric and time, and becomes a column for each metric.
+
+    Attributes:
+        name: Name of the column that names the metric.
+        value: Name of the column of its values.
+    """
+
+    name: str
+    value: str
+
+
+class ColumnOptions(StateOptions):
+    """The roles of the columns of a file.
+
+    Attributes:
+        features: Columns to use, in this order; if null, all columns that have no other role.
+        ignore: Columns that are not used, such as texts, which are never turned into numbers.
+        label: Name of the column of labels: 0 or false is normal, 1 or true anomalous; null for unlabeled rows.
+        normal: Text of the label column in normal rows, such as `BENIGN`; every other text is an anomaly. If null, labels are
+            0 and 1.
+        entity: Name of the column that says which machine a row belongs to; null for the rows of one machine. Rows of an
+            entity are ordered, cut and windowed by themselves.
+        pivot: Columns of a long table, to be made wide; null for a wide table.
+        univariate: Treatment of a single feature: `as_is`, or the `five_features` base, trend, seasonality, momentum and
+            volatility of `tsad.data.five_features`.
+        period: Rows of a season, for the five features, at least 2.
+    """
+
+    features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    ignore: tuple[str, ...] = ()
+    label: str | None = None
+    normal: str | None = None
+    entity: str | None = None
+    pivot: PivotSpec | None = None
+    univariate: Literal["as_is", "five_features"] = "as_is"
+    period: int = Field(24, ge=2)
+
+
+class ReadingSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
+    """Everything that decides how the rows of a file are read.
+
+    Rows are repaired only as the settings say. Repairs run in this order: lines, cells, times, pivot, sorting, rows of equal
+    time, resampling, gaps, empty cells.
+    """
+
+    @model_validator(mode="after")
+    def _pivot_by_time(self) -> "ReadingSpec":
+        if self.pivot is not None and self.time is None:
+            raise ValueError(
+                "pivot puts rows of equal time side by side, but no column of times is named; set data.time"
+            )
+        return self
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of the columns that have a role of their own."""
+        names = (*self.time_columns, self.label, self.entity, *((self.pivot.name,) if self.pivot else ()))
+        return tuple(name for name in names if name is not None)
+
+
+def read_file(
+    path: Path, spec: ReadingSpec, issues: Issues, step: float | None = None, *, label_optional: bool = False
+) -> tuple[FileRows, tuple[str, ...]]:
+    """Returns the rows of a file and the names of their features.
+
+    Args:
+        path: Path of the file.
+        spec: How it is read.
+        issues: Receives issues and repairs; after an issue the rows are only good for finding more issues.
+        step: Usual seconds from row to row, that gaps are measured by; None takes the median of the rows.
+        label_optional: Whether the column of labels may be absent; the rows are then unlabeled.
+
+    Raises:
+        FatalIssueError: if nothing remains that could be examined.
+    """
+    table = read_columns(path, spec, issues)
+    present = _without_blank_rows(table, issues)
+    if not len(present):
+        issues.fail("has no rows below its first line", advice="give a file with rows")
+    positions = np.full(len(table), -1)
+    positions[table.index.get_indexer(present.index)] = np.arange(len(present))
+    if label_optional and spec.label not in table.columns:
+        spec = spec.model_copy(update={"label": None, "normal": None})
+    return read_frame(present, spec, issues, step, positions)
+
+
+def read_frame(
+    table: pd.DataFrame, spec: ReadingSpec, issues: Issues, step: float | None = None, positions: Integers | None = None
+) -> tuple[FileRows, tuple[str, ...]]:
+    """Returns the rows of a table and the names of their features; arguments as for `read_file`.
+
+    Args:
+        table: Columns as `read_columns` returns them.
+        spec: How the rows are read.
+        issues: Receives issues and repairs.
+        step: Usual seconds from row to row.
+        positions: (N,) row of the table that each row of its file is, -1 for none; None if they are the same.
+    """
+    table = with_states(table, spec, issues, spec.features or ())
+    _check_columns(table, spec, issues)
+    times = None if spec.time is None else read_times(time_cells(table, spec.time_columns), spec, issues)
+    if spec.pivot is not None:
+        groups, table, times = _pivoted(table, spec, spec.pivot, times, issues)
+        positions = groups if positions is None else np.where(positions >= 0, groups[np.maximum(positions, 0)], -1)
+    features = _features(table, spec, times, issues)
+    rows = FileRows(
+        cells=read_values(table, features, spec.empty, issues),
+        numbers=table.index.to_numpy(),
+        labels=None if spec.label is None else read_labels(table[spec.label], spec.normal, issues, label_fix),
+        times=times,
+        positions=positions,
+    )
+    ordered = (
+        order_rows(rows, spec, issues, step)
+        if spec.entity is None
+        else _by_entity(rows, table[spec.entity], spec, issues, step)
+    )
+    return fill_empty_cells(ordered, features, spec, issues)
+
+
+def _without_blank_rows(table: pd.DataFrame, issues: Issues) -> pd.DataFrame:
+    """Returns the rows that have a cell; a single column may be empty, which `missing` decides about."""
+    blank = table.isna().all(axis=1).to_numpy() if table.shape[1] > 1 else np.zeros(len(table), bool)
+    if blank.any():
+        first = table.index[int(blank.argmax())]
+        issues.add_repair(f"{int(blank.sum())} rows without any cell were left out, first row {first}")
+    return table.loc[~blank]
+
+
+def _check_columns(table: pd.DataFrame, spec: ReadingSpec, issues: Issues) -> None:
+    named = [*spec.roles, *spec.ignore]
+    shared = set(named) & set(spec.features or ())
+    if shared:
+        issues.fail(
+            f"time, label, entity and ignored columns must not be features, but {sorted(shared)} are both",
+            advice="leave them out of one of them",
+        )
+    values = () if spec.pivot is None else (spec.pivot.value,)
+    features = () if spec.features is None or spec.pivot is not None else spec.features
+    absent = [name for name in (*features, *named, *values) if name not in table.columns]
+    if absent:
+        issues.fail(f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", advice="name one of them")
+
+
+def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issues: Issues) -> tuple[str, ...]:
+    if spec.features is not None:
+        absent = [name for name in spec.features if name not in table.columns]
+        if absent:
+            issues.fail(
+                f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", advice="name one of them"
+            )
+        return spec.features
+    named = {*spec.roles, *spec.ignore}
+    features = tuple(name for name in table.columns if name not in named)
+    if not features:
+        issues.fail(
+            "must have a column besides time, label and ignored ones, but has none", advice="name fewer of them"
+        )
+    if spec.pivot is not None:
+        return features
+    roles = Roles(features, spec.time_columns, spec.label, spec.entity is not None)
+    strange = judge_columns(table, roles, issues)
+    if spec.entity is None and times is not None:
+        others = [name for name in features if name not in strange]
+        if judge_equal_times(table, pd.Series(times, table.index), others, issues):
+            issues.fail_after()
+    return tuple(name for name in features if name not in strange) or features
+
+
+def _by_entity(
+    rows: FileRows, column: "pd.Series[Any]", spec: ReadingSpec, issues: Issues, step: float | None
+) -> FileRows:
+    """Returns the rows of one entity after the other, each ordered by itself."""
+    if column.isna().any():
+        row = column.index[int(column.isna().to_numpy().argmax())]
+        issues.fail(f"entity column {column.name!r} is empty in row {row}", advice="name the entity of each row")
+    codes, values = pd.factorize(column)
+    parts, reports = [], []
+    for code in range(len(values)):
+        own = issues.like()
+        parts.append(order_rows(rows.select(np.flatnonzero(codes == code)), spec, own, step))
+        reports.append(own)
+    issues.merge(reports)
+    return joined(parts, [text_of(value) for value in values])
+
+
+def _pivoted(
+    table: pd.DataFrame, spec: ReadingSpec, pivot: PivotSpec, times: Times | None, issues: Issues
+) -> tuple[Integers, pd.DataFrame, Times | None]:
+    """Returns the wide row that each long row went into, the wide table, and the times of its rows."""
+    if times is None:
+        issues.fail_after()
+    key = pd.DataFrame({"time": times})
+    if spec.entity is not None:
+        key["entity"] = table[spec.entity].to_numpy()
+    groups = key.groupby(list(key.columns), sort=False).ngroup().to_numpy()
+    names = table[pivot.name].map(text_of, na_action="ignore")
+    again = int(pd.DataFrame({"group": groups, "name": names.to_numpy()}).duplicated().sum())
+    if again and spec.duplicates in {"error", "keep"}:
+        issues.add(
+            f"{again} rows have the time and the {pivot.name!r} of another row",
+            advice="data.duplicates=first, last or mean says which of them counts",
+        )
+    values, text = numbers(table[pivot.value])
+    if text.any():
+        read_values(table, [pivot.value], spec.empty, issues)
+    how = spec.duplicates if spec.duplicates in {"first", "last", "mean"} else "first"
+    long = pd.DataFrame({"group": groups, "name": names.to_numpy(), "value": values}).dropna(subset=["name"])
+    wide = long.pivot_table(index="group", columns="name", values="value", aggfunc=how, sort=False, dropna=False)
+    wide = wide.reindex(range(int(groups.max()) + 1))[list(pd.unique(names.dropna()))]
+    first = np.unique(groups, return_index=True)[1]
+    others = table.iloc[first][[*((spec.entity,) if spec.entity else ())]]
+    result = wide.set_axis(others.index).join(others)
+    if spec.label is not None:
+        labels = read_labels(table[spec.label], spec.normal, issues, label_fix)
+        flags = np.zeros(len(table), bool) if labels is None else labels
+        result[spec.label] = np.where(
+            pd.Series(flags).groupby(groups).any(), _anomalous(spec.normal), _normal(spec.normal)
+        )
+    for name in spec.time_columns:
+        result[name] = table.iloc[first][name]
+    result.columns = pd.Index([str(name) for name in result.columns])
+    return np.asarray(groups), result, None if times is None else times[first]
+
+
+def _normal(normal: str | None) -> Any:
+    return 0 if normal is None else normal
+
+
+def _anomalous(normal: str | None) -> Any:
+    return 1 if normal is None else f"not {normal}"
+
+
+def to_series(rows: FileRows, features: tuple[str, ...], spec: ReadingSpec) -> Series:
+    """Returns rows as a series; of a single feature the five that `univariate` asks for."""
+    values, names = rows.cells, features
+    if spec.univariate == "five_features" and len(features) == 1:
+        values, names = five_features(values[:, 0], spec.period, rows.boundaries), FIVE
+    return Series(values.astype(np.float32), names, rows.labels, rows.boundaries, rows.times)
+
+
+def feature_sources(features: Sequence[str], spec: ReadingSpec) -> list[str]:
+    """Returns the columns of a file that features are computed from, each once."""
+    return list(dict.fromkeys(state_columns(features, spec.states)))
+
+
+def settings_of(spec: Spec, inferred: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of `ReadingSpec` that a spec has, with what its file decided in place of what it left open."""
+    settings = {name: getattr(spec, name) for name in ReadingSpec.model_fields}
+    return {**settings, **inferred}

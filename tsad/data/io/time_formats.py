@@ -1,0 +1,107 @@
+"""Formats of times that people write: texts with words or two-digit years, dates as whole numbers, days of a spreadsheet."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsad.arrays import Floats
+
+EXCEL = "excel"
+"""Time format of numbers that count days, with fractions, since 1899-12-30, as spreadsheets store moments."""
+
+_EXCEL_DAYS = (20_000, 60_000)
+"""Days since 1899-12-30 of a date in 1954 and of one in 2064."""
+
+_DATES = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
+    *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d"),
+    *("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y", "%d %b %y"),
+    *("%d %B %Y", "%B %d, %Y", "%B %d %Y", "%d-%B-%Y", "%Y %b %d", "%Y-%b-%d"),
+    *("%a %d %b %Y", "%a, %d %b %Y", "%A, %d %B %Y", "%a %b %d %Y", "%A, %B %d, %Y"),
+)
+_CLOCKS = (
+    *("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M%p", "%I:%M:%S%p"),
+    *("%I %p", "%H.%M", "%H.%M.%S", "%H%M", "%H%M%S", "%Hh%M", "%Hh"),
+)
+_GLUE = (" ", "T", ":", ", ", "_", "-")
+_TAILS = ("", " %z", "%z")
+_SYSLOG = tuple(f"%a %b %d %H:%M:%S {zone}%Y" for zone in ("", "UTC "))
+_WHOLE = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_SAMPLE = 40
+
+
+def matching_formats(texts: "pd.Series[str]") -> list[str]:
+    """Returns the strptime formats that read every text as a moment; if several do, only those that read ascending times.
+
+    Formats that read equal times are returned once.
+
+    Args:
+        texts: (T,) cells, of which empty ones are left out.
+
+    Example:
+        >>> matching_formats(pd.Series(["01-Mar-2024 11:00 PM", "02-Mar-2024 12:00 AM"]))
+        ['%d-%b-%Y %I:%M %p']
+    """
+    cells = texts.dropna().astype("str").str.strip()
+    if cells.empty:
+        return []
+    sample = [*cells.iloc[:_SAMPLE], *cells.iloc[-_SAMPLE:]]
+    readings: dict[str, pd.Series[Any]] = {}
+    for form in _formats():
+        if all(_reads(form, cell) for cell in sample):
+            times = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
+            if times.notna().all() and not any(times.equals(other) for other in readings.values()):
+                readings[form] = times
+    if len(readings) > 1:
+        ascending = [
+            form for form, times in readings.items() if times.is_monotonic_increasing and (times != times.iloc[0]).any()
+        ]
+        return ascending or list(readings)
+    return list(readings)
+
+
+def _formats() -> Iterator[str]:
+    for date, clock, tail in product(_DATES, _CLOCKS, _TAILS):
+        joined = not clock or (date == "%Y%m%d" and clock in {"%H%M", "%H%M%S"})
+        for glue in (*_GLUE * bool(clock), *[""] * joined):
+            yield f"{date}{glue}{clock}{tail}"
+    yield from _SYSLOG
+
+
+def _reads(form: str, text: str) -> bool:
+    try:
+        return 1900 < datetime.strptime(text, form).year < 2200
+    except ValueError:
+        return False
+
+
+def number_format(numbers: Floats) -> str | None:
+    """Returns the time format of numbers that are dates written without marks, or days of a spreadsheet; None for others.
+
+    Args:
+        numbers: (T,) numbers, NaN where a cell is empty.
+
+    Example:
+        >>> number_format(np.array([20190101.0, 20190102.0]))
+        '%Y%m%d'
+        >>> number_format(np.array([43466.25, 43466.5]))
+        'excel'
+    """
+    present = numbers[~np.isnan(numbers)]
+    if not len(present) or not np.isfinite(present).all():
+        return None
+    if (present == np.floor(present)).all() and (present > 0).all():
+        digits = {len(str(int(number))) for number in (present.min(), present.max())}
+        form = _WHOLE.get(digits.pop()) if len(digits) == 1 else None
+        if form is not None and len(form) > 4:
+            texts = pd.Series(present.astype(np.int64)).astype("str")
+            times = pd.to_datetime(texts, format=form, errors="coerce")
+            if times.notna().all() and times.dt.year.between(1900, 2199).all():
+                return form
+    fractions = (present != np.floor(present)).any()
+    return EXCEL if fractions and _EXCEL_DAYS[0] <= present.min() and present.max() <= _EXCEL_DAYS[1] else None

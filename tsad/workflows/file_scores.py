@@ -1,0 +1,191 @@
+"""Scores of the rows of a file, chunk by chunk where its reading allows it, or of all rows at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsad.data.io.issues import FatalIssueError, Issues
+from tsad.data.io.read_options import ReadOptions
+from tsad.data.io.reading import read_file, to_series
+from tsad.data.io.regular import FileRows, gap_seconds
+from tsad.data.io.table_files import Chunk, TableFile
+from tsad.detector.detector import Detector
+from tsad.detector.scoring import BATCH
+from tsad.errors import DataError
+from tsad.series import Series
+from tsad.streaming import ScoredRows, Stream, StreamPolicy
+from tsad.workflows.events import Message, OnEvent
+from tsad.workflows.file_rows import read_chunks, read_rows
+
+
+def scored_chunks(
+    detector: Detector, table: TableFile, read_options: ReadOptions, rows_at_once: int, on_event: OnEvent
+) -> Iterator[tuple[Chunk | None, ScoredRows]]:
+    """Yields the chunks of a file with the scores that each made final, in the order of the file; then None with the last ones.
+
+    Raises:
+        DataError: naming file, rows and column of whatever is no row of this detector; if no row gets a score.
+    """
+    if not read_options.is_streamable:
+        yield from WholeFile.read(detector, table.path, read_options, on_event).chunks(table, rows_at_once, on_event)
+        return
+    stream, count, blanks = Stream(detector, _policy(read_options)), 0, _Blanks()
+    for rows in read_rows(table, detector.scorer.features, read_options, rows_at_once, on_event):
+        scored = stream.push(rows.values, rows.times)
+        count += int((~np.isnan(scored.scores)).sum())
+        yield rows.chunk, blanks.put_between(scored, rows.blank)
+    if not count:
+        raise _too_few(table.path, detector, stream.rows)
+    if blanks.count:
+        on_event(Message(f"{table.path}: {blanks.count} rows without any cell were left out and have no score"))
+    yield None, blanks.put_between(stream.finish(), None)
+
+
+def scored_values(
+    detector: Detector, table: TableFile, read_options: ReadOptions, rows_at_once: int, on_event: OnEvent
+) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
+    """Yields the (n, F) rows of a detector that are read from a file, in the order of their times, and the scores made final.
+
+    Raises:
+        DataError: naming file, rows and column of whatever is no row of this detector.
+    """
+    if not read_options.is_streamable:
+        whole = WholeFile.read(detector, table.path, read_options, on_event)
+        yield whole.series.values, whole.scored
+        return
+    stream = Stream(detector, _policy(read_options))
+    for rows in read_rows(table, detector.scorer.features, read_options, rows_at_once, on_event):
+        yield rows.values, stream.push(rows.values, rows.times)
+
+
+def _policy(read_options: ReadOptions) -> StreamPolicy:
+    """Returns the policy by which a stream begins a segment where training put a boundary."""
+    if read_options.time is None or read_options.step_seconds is None:
+        return StreamPolicy(fill_to=BATCH)
+    tolerance = gap_seconds(read_options.gap, read_options.step_seconds) / read_options.step_seconds - 1
+    return StreamPolicy(step_seconds=read_options.step_seconds, tolerance=tolerance, fill_to=BATCH)
+
+
+def _too_few(path: Path, detector: Detector, rows: int) -> DataError:
+    needed = detector.scorer.lookback + detector.scorer.lookahead + 1
+    return DataError(
+        f"{path}: a score needs at least {needed} consecutive rows, but it has {rows}"
+        f"{', with gaps' if rows >= needed else ''}; give more rows"
+    )
+
+
+class _Blanks:
+    """Rows of a file without any cell, which a stream never sees, put back among the scored rows."""
+
+    def __init__(self) -> None:
+        self._pending = np.empty(0, bool)
+        self._first = 0
+        self.count = 0
+
+    def put_between(self, scored: ScoredRows, blank: NDArray[np.bool_] | None) -> ScoredRows:
+        """Returns the scored rows with blank ones, which have no score, between them, numbered as the file does.
+
+        Args:
+            scored: Rows that became final.
+            blank: (n,) True where a row that came now is blank; None at the end of the file.
+        """
+        self._pending = self._pending if blank is None else np.concatenate([self._pending, blank])
+        self.count += 0 if blank is None else int(blank.sum())
+        seen = np.cumsum(~self._pending)
+        final = int(np.searchsorted(seen, len(scored), side="right")) if blank is not None else len(self._pending)
+        mask, self._pending = self._pending[:final], self._pending[final:]
+        first, self._first = self._first, self._first + final
+        numbers = np.arange(first, first + final)
+        if not mask.any():
+            return replace(scored, rows=numbers)
+        positions = np.where(mask, -1, np.cumsum(~mask) - 1)
+        return _gathered(scored, positions, numbers)
+
+
+def _gathered(scored: ScoredRows, positions: NDArray[np.int64], numbers: NDArray[np.int64]) -> ScoredRows:
+    """Returns the scored rows at positions, without a score where one is negative."""
+    out = positions < 0
+    if out.all():
+        empty = np.full(len(out), np.nan)
+        by_feature = np.full((len(out), scored.by_feature.shape[1]), np.nan)
+        return ScoredRows(numbers, empty, empty, np.zeros(len(out), bool), by_feature)
+    taken = np.maximum(positions, 0)
+    return ScoredRows(
+        rows=numbers,
+        scores=np.where(out, np.nan, scored.scores[taken]),
+        thresholds=scored.thresholds[taken],
+        flags=scored.flags[taken] & ~out,
+        by_feature=np.where(out[:, None], np.nan, scored.by_feature[taken]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class WholeFile:
+    """Scores of a file whose rows are sorted, merged, inserted or grouped before they are scored.
+
+    Attributes:
+        rows: Rows after that, in the order of their entities and times.
+        series: The same rows as a detector takes them.
+        scored: Their scores; `rows` are the numbers of the rows in the file.
+    """
+
+    rows: FileRows
+    series: Series
+    scored: ScoredRows
+
+    @classmethod
+    def read(cls, detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent) -> "WholeFile":
+        """Returns the scores of a file; each repair of its rows is reported in a message."""
+        issues = Issues(str(path))
+        spec = read_options.for_scoring()
+        rows, features = read_file(path, spec, issues, read_options.step_seconds)
+        if issues.items:
+            raise FatalIssueError(issues.items[0])
+        for repair in issues.repairs:
+            on_event(Message(repair))
+        series = to_series(rows, features, spec)
+        if series.features != detector.scorer.features:
+            raise DataError(f"{path}: must have the features {detector.scorer.features}, but has {series.features}")
+        lookback = detector.scorer.lookback + detector.scorer.lookahead
+        if max(stop - start for start, stop in series.segments()) <= lookback:
+            raise _too_few(path, detector, len(series))
+        edges = [*(first for _, first in rows.entities), len(series)] if rows.entities else [0, len(series)]
+        parts = [
+            _scored(detector, series.part(start, stop), rows.numbers[start:stop]) for start, stop in pairwise(edges)
+        ]
+        return cls(rows, series, parts[0].then(*parts[1:]))
+
+    def chunks(
+        self, table: TableFile, rows_at_once: int, on_event: OnEvent
+    ) -> Iterator[tuple[Chunk | None, ScoredRows]]:
+        """Yields the chunks of the file with the scores of exactly their rows, then None with no scores."""
+        first = 0
+        for chunk in read_chunks(table, rows_at_once, on_event):
+            positions = self.rows.mapping[first : first + len(chunk)]
+            positions = np.concatenate([positions, np.full(len(chunk) - len(positions), -1)])  # blank lines at the end
+            yield chunk, _gathered(self.scored, positions, np.arange(first, first + len(chunk)))
+            first += len(chunk)
+        yield None, ScoredRows.none(len(self.series.features))
+
+    def entity_parts(self) -> Iterator[tuple[str, ScoredRows]]:
+        """Yields the name and the scores of each entity; the empty name for a file without entities."""
+        names = self.rows.entities or (("", 0),)
+        edges = [*(first for _, first in names), len(self.series)]
+        for (name, start), stop in zip(names, edges[1:], strict=True):
+            yield name, _gathered(self.scored, np.arange(start, stop), self.scored.rows[start:stop])
+
+
+def _scored(detector: Detector, series: Series, numbers: NDArray[np.int64]) -> ScoredRows:
+    """Returns the scores of the rows of one entity; its threshold starts from the saved state."""
+    lookback = detector.scorer.lookback + detector.scorer.lookahead
+    if max(stop - start for start, stop in series.segments()) <= lookback:
+        nothing = np.full(len(series), np.nan)
+        flags, by_feature = np.zeros(len(series), bool), np.full(series.values.shape, np.nan)
+        return ScoredRows(numbers, nothing, detector.threshold.per_row(nothing), flags, by_feature)
+    scores = detector.scorer.score(series)
+    thresholds = detector.threshold.per_row(scores.values)
+    return ScoredRows(numbers, scores.values, thresholds, scores.values > thresholds, scores.by_feature)
