@@ -111,8 +111,8 @@ def with_cells(column, rows, value):
         ),
         (
             with_cells("disk", [2], "Infinity"),
-            "column 'disk' has 1 infinite cells, first at row 2; set data.empty=[inf] data.missing=ffill (1 of 10 cells emptied and "
-            "filled, 10.0%), or replace them",
+            "column 'disk' has 1 infinite cells, first at row 2; set data.empty=[inf] data.missing=ffill (1 of 10 cells emptied "
+            "and filled, 10.0%), or replace them",
         ),
         (
             with_cells("disk", [2], 1e39),

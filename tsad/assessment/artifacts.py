@@ -212,6 +212,8 @@ def _sweep_table(assessment: Assessment) -> pd.DataFrame:
 
 def _predictions(assessment: Assessment) -> pd.DataFrame:
     table = pd.DataFrame({"row": assessment.first_row + np.arange(len(assessment.scores)), "score": assessment.scores})
+    if assessment.rows is not None and assessment.rows.times is not None:
+        table.insert(1, "time", assessment.rows.times)
     for name in ("thresholds", "flags", "labels"):
         column = getattr(assessment, name)
         if column is not None:

@@ -146,7 +146,9 @@ def read_rows(
         frame = with_states(cells[columns], read_options, issues, features)
         if issues.items:
             raise FatalIssueError(issues.items[0])
-        filled = None if fill is None else partial(fill, restarts=restarts)
+        filled = (
+            np.nan_to_num if read_options.missing == 0 else None if fill is None else partial(fill, restarts=restarts)
+        )
         yield RowChunk(chunk, blank, to_values(frame, features, where, read_options.empty, filled), times)
 
 

@@ -173,22 +173,24 @@ ScoredTable = Iterator[tuple[Chunk | None, int, pd.DataFrame]]
 
 def _read_scores(table: TableFile, on_event: OnEvent) -> ScoredTable:
     """Yields the scores that a table has; raises `DataError` if it has none, or flags that are none."""
-    if not {"score", "flag"} <= set(table.names):
+    prefix = "tsad_" if {"tsad_score", "tsad_flag"} <= set(table.names) else ""
+    if not {f"{prefix}score", f"{prefix}flag"} <= set(table.names):
         raise DataError(
             f"{table.path}: must have the columns 'score' and 'flag'; score it with tsad score, or give --model"
         )
-    shares = [name for name in table.names if re.fullmatch(r"share_\d+", name)]
+    shares = [name for name in table.names if re.fullmatch(rf"{prefix}share_\d+", name)]
     pairs = [(feature, share) for share in shares if (feature := share.replace("share", "feature")) in table.names]
     for chunk in read_chunks(table, _ROWS_AT_ONCE, on_event):
-        cells = chunk.columns(["score", *(name for pair in pairs for name in pair)])
+        cells = chunk.columns([f"{prefix}score", *(name for pair in pairs for name in pair)])
+        cells.columns = cells.columns.str.removeprefix(prefix)
         scores, text = numbers(cells["score"])
-        flags = pd.Series(chunk.texts("flag")).str.lower()
+        flags = pd.Series(chunk.texts(f"{prefix}flag")).str.lower()
         for name, wrong in (("score", text), ("flag", ~flags.isin(["true", "false", "1", "0"]).to_numpy())):
             if wrong.any():
                 index = int(wrong.argmax())
                 raise DataError(
                     f"{table.path}: column {name!r} must be as tsad score writes it, but row {chunk.first_row + index} has "
-                    f"{shown(chunk.texts(name)[index])}; score the rows again, or give --model"
+                    f"{shown(chunk.texts(f'{prefix}{name}')[index])}; score the rows again, or give --model"
                 )
         yield chunk, chunk.first_row, cells.assign(score=scores, flag=flags.isin(["true", "1"]).to_numpy())
 

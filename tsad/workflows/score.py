@@ -81,7 +81,8 @@ def score(
     """Scores a CSV or Parquet file of any size, or a DataFrame.
 
     A file is read chunk by chunk, by the options that the training rows were read by, and written with the columns `score`
-    (empty where there is none), `flag`, `feature_1`, `share_1`, ... A DataFrame is scored in memory; nothing is written.
+    (empty where there is none), `flag`, `feature_1`, `share_1`, ..., which begin with `tsad_` if the file has a column of such a
+    name. A DataFrame is scored in memory; nothing is written.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, the folder of a saved detector, or,
@@ -89,7 +90,7 @@ def score(
         data: Rows in time order: path of a file, or a DataFrame that has the columns of the detector's features.
         output: File of the scored rows; by default the path of the file with `.scored` before its ending.
         threshold: Flags scores above it instead of the detector's own threshold.
-        explain: Number of features named with each score; by default 3, or none if their columns exist already.
+        explain: Number of features named with each score; by default 3.
         events: CSV file of the events; by default the output with the ending `.events.csv`.
         overrides: Read options by path, such as `{"data.time": "at"}`, in place of those of the training rows.
         rows_at_once: Number of rows of a file that are in memory.
@@ -120,9 +121,10 @@ def score(
     folder = open_context().detector_folder(model)
     detector = with_threshold(Detector.load(folder), threshold, "--threshold")
     table, read_options = open_rows(path, folder, overrides, on_event)
-    top = _free_columns(table, detector, explain, on_event)
+    top = TOP if explain is None else explain
+    prefix = _prefix(table, detector, top, on_event)
     with atomic_write(target, events_target) as (temporary_rows, temporary_events):
-        scored_file = _ScoredFile(detector, table, read_options, top)
+        scored_file = _ScoredFile(detector, table, read_options, top, prefix)
         totals = scored_file.write(temporary_rows, temporary_events, rows_at_once, on_event)
     return totals.result(detector.threshold.method, target, events_target)
 
@@ -178,12 +180,14 @@ class _ScoredFile:
         table: File of the rows.
         read_options: How its rows are read.
         top: Number of features that explain a row.
+        prefix: Beginning of the names of the added columns.
     """
 
     detector: Detector
     table: TableFile
     read_options: ReadOptions
     top: int
+    prefix: str
 
     def write(self, rows_path: Path, events_path: Path, rows_at_once: int, on_event: OnEvent) -> _Totals:
         """Writes rows and events as they become final, events after the rows if those are not in the order of their times."""
@@ -205,7 +209,7 @@ class _ScoredFile:
                     writer.append(chunk)
                     times += self._times(chunk)
                 arrays = (scored.scores, scored.flags, scored.by_feature)
-                writer.write(score_table(*arrays, features, self.top))
+                writer.write(score_table(*arrays, features, self.top).add_prefix(self.prefix))
                 totals.add(scored)
                 if whole is None:
                     final = len(scored.rows)
@@ -257,14 +261,16 @@ def _check_targets(path: Path, target: Path, events: Path) -> None:
         raise DataError(f"{events}: events must not be written over the rows; give --events another name")
 
 
-def _free_columns(table: TableFile, detector: Detector, explain: int | None, on_event: OnEvent) -> int:
-    """Returns how many features explain a row; raises `DataError` if a column that is to be added exists already."""
-    features = detector.scorer.features
-    taken = [name for name in score_columns(features, TOP if explain is None else explain) if name in table.names]
-    if taken and (explain is not None or taken[0] in {"score", "flag"}):
-        raise DataError(f"{table.path}: has a column {taken[0]!r} already; rename it, so that the new one has a place")
-    if taken:
-        text = f"{table.path} has a column {taken[0]!r} already, so no features that explain a row are named"
-        on_event(Message(text))
-        return 0
-    return TOP if explain is None else explain
+def _prefix(table: TableFile, detector: Detector, top: int, on_event: OnEvent) -> str:
+    """Returns what the names of the added columns begin with, so that none of them is there already; usually nothing."""
+    added = score_columns(detector.scorer.features, top)
+    if not set(added) & set(table.names):
+        return ""
+    prefix = "tsad_"
+    while {f"{prefix}{name}" for name in added} & set(table.names):
+        prefix = f"tsad_{prefix}"
+    taken = next(name for name in added if name in table.names)
+    on_event(
+        Message(f"{table.path} has a column {taken!r} already, so the added columns are called {prefix}{taken}, ...")
+    )
+    return prefix

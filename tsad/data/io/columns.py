@@ -90,10 +90,16 @@ def judge_columns(table: pd.DataFrame, roles: Roles, issues: Issues) -> set[str]
     times = _time_columns(table, roles)
     if times and not roles.time:
         _judge_times(table, times, issues)
+    elif times and _complete(table, roles.time, times):
+        issues.fail(
+            f"column {times[0]!r} holds times of day, which belong to the dates in {roles.time[0]!r}",
+            {"time": [*roles.time, *times]},
+            "name the features in data.features",
+        )
     elif times:
         issues.add(
             f"columns {list(times)} hold times too, beside {list(roles.time)}; as features they would only count the rows",
-            {"time": [*roles.time, *times]} if _complete(table, roles.time, times) else {"ignore": list(times)},
+            {"ignore": list(times)},
             "name the features in data.features",
         )
     rest = [name for name in roles.features if name not in times]
@@ -214,7 +220,7 @@ def _is_counter(name: str, column: "pd.Series[Any]") -> bool:
         return False
     if tokens(name) & (_COUNTER_TOKENS | _TIME_TOKENS):
         return _even(values) or (_ascends(values, 0.95) and bool((np.diff(values) != 0).mean() > 0.5))
-    return len(values) >= _LEAST_UNNAMED and _even(values)
+    return len(values) >= _LEAST_UNNAMED and _even(values) and _ascends(values, 0.99)
 
 
 def _ascends(values: Floats, least: float) -> bool:

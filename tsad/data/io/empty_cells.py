@@ -21,15 +21,15 @@ class EmptyCellOptions(Spec):
     """Treatment of empty cells, in each segment by itself.
 
     Attributes:
-        missing: `error`; `ffill` repeats the last value above; `interpolate` draws a line between the values above and below,
-            or repeats the nearest one at either end, which reads future rows and is impossible on a live stream;
+        missing: `error`; `0` puts zeros in; `ffill` repeats the last value above; `interpolate` draws a line between the values
+            above and below, or repeats the nearest one at either end, which reads future rows and is impossible on a live stream;
             `drop_column` leaves out columns that have an empty cell.
         missing_limit: Number of consecutive empty cells of a column that may be filled.
         outages: Stretches of more empty cells than that: `error`, or `break`: their rows are left out, whatever the other columns
             hold, and a new segment begins after them.
     """
 
-    missing: Literal["error", "ffill", "interpolate", "drop_column"] = "error"
+    missing: Literal["error", "ffill", "interpolate", "drop_column", 0] = "error"
     missing_limit: int = Field(100, ge=1)
     outages: Literal["error", "break"] = "error"
 
@@ -126,7 +126,9 @@ def _without(
     return replace(rows, cells=rows.cells[:, complete]), names
 
 
-def _fill(values: Floats, how: str, boundaries: Sequence[int]) -> Floats:
+def _fill(values: Floats, how: str | int, boundaries: Sequence[int]) -> Floats:
+    if how == 0:
+        return np.nan_to_num(values, nan=0.0)
     edges = [0, *boundaries, len(values)]
     parts = [pd.DataFrame(values[start:stop]) for start, stop in pairwise(edges)]
     done = [part.ffill() if how == "ffill" else part.interpolate(limit_direction="both") for part in parts]

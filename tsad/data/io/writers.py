@@ -100,11 +100,16 @@ class CsvWriter(TableWriter):
     def _texts(self, column: pa.Array) -> list[str]:
         cells = column.to_pylist()
         if pa.types.is_floating(column.type):
-            return ["" if cell is None else repr(cell).replace(".", self._layout.decimal) for cell in cells]
+            return ["" if cell is None else self._quoted(self._number(cell)) for cell in cells]
         texts = {cell: "" if cell is None else self._quoted(str(cell)) for cell in set(cells)}
         return [texts[cell] for cell in cells]
 
+    def _number(self, cell: float) -> str:
+        return repr(cell).replace(".", self._layout.decimal)
+
     def _quoted(self, cell: str) -> str:
+        if self._layout.separator not in cell and '"' not in cell and "\n" not in cell and cell:
+            return cell
         return csv_line([cell], self._layout.separator)
 
 

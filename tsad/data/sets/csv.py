@@ -196,7 +196,7 @@ class CsvSpec(ReadingSpec):
             train=series.part(0, edge),
             test=later,
             step_seconds=step_seconds(*(part for part in (rows, test) if part is not None)),
-            missing=self.missing,
+            missing=str(self.missing),
         )
 
 
