@@ -1,4 +1,4 @@
-"""CSV and Parquet files of the user."""
+"""Files of rows of the user."""
 
 import logging
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from pydantic import Field
 from tsad.data.dataset import DataSet
 from tsad.data.five_features import FIVE, five_features
 from tsad.data.io.cells import numbers
+from tsad.data.io.containers.kinds import table_name
+from tsad.data.io.containers.location import FilePath
 from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
 from tsad.data.io.issues import FatalIssueError, Issue, Issues
 from tsad.data.io.read_options import ReadOptions
@@ -71,22 +73,23 @@ class Inspection:
 
 
 class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
-    """One CSV or Parquet file split in time into training and test rows, or one file for each.
+    """One file of rows split in time into training and test rows, or one file for each.
 
     Rows are repaired only as the settings say; each repair is counted, logged as a warning, and listed among the `defects` of the
     data set. Row numbers count from 0 below the header. Repairs run in this order: lines, cells, times, sorting, rows of equal
     time, resampling, gaps, empty cells.
 
     Attributes:
-        path: Path of the CSV or Parquet file, relative to the working folder.
+        path: Path of the file, or of a folder of Parquet files, relative to the working folder; or an address such as
+            `s3://bucket/rows.csv`.
         test_path: Path of the file of the test rows, which alone must have the column of labels; if null, the last `test_ratio`
             of the rows of `path` are the test rows.
         test_ratio: Fraction of the rows of `path` that become test rows if there is no `test_path`, between 0 and 1.
     """
 
     kind: Literal["csv"]
-    path: Path
-    test_path: Path | None = None
+    path: FilePath
+    test_path: FilePath | None = None
     test_ratio: float = Field(0.5, gt=0, lt=1)
 
     def load(self, folder: Path) -> DataSet:
@@ -196,7 +199,7 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
         later = series.part(edge, len(series)) if test is None else self._series(test, features)
         step = step_seconds(*(part for part in (rows, test) if part is not None))
         return DataSet(
-            name=self.path.stem,
+            name=table_name(self.path),
             source=str(self.path),
             train=series.part(0, edge),
             test=later,
