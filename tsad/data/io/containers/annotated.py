@@ -63,7 +63,7 @@ class _Tables:
         columns: list[int] | None = None
         width = 0
         for cells in self._reader:
-            if not any(cells):
+            if len(cells) < 2 and not "".join(cells).strip():
                 columns = None  # the next line names the columns of another table
             elif cells[0].lstrip().startswith("#"):
                 self._annotate(cells, is_new=columns is not None)

@@ -1,6 +1,8 @@
 """Compressed files and archives, unpacked piece by piece into a temporary folder."""
 
+import os
 import shutil
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -74,7 +76,9 @@ def copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path)
 
 
 def _new_file(folder: Path) -> Path:
-    return folder / f"unpacked-{len(list(folder.iterdir()))}"
+    descriptor, path = tempfile.mkstemp(dir=folder)
+    os.close(descriptor)
+    return Path(path)
 
 
 def _only_table(archive: zipfile.ZipFile, issues: Issues) -> zipfile.ZipInfo:

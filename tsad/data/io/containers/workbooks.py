@@ -65,9 +65,11 @@ def workbook_to_csv(
 
 def _sheet(book: Any, wanted_name: str | None, issues: Issues) -> tuple[str, tuple[str, ...]]:
     """Returns the name of the sheet to read, and what was assumed."""
-    sheets = [sheet for sheet in book.sheets_metadata if sheet.typ.name == "WorkSheet"]
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum
+
+    sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
     names = [sheet.name for sheet in sheets]
-    visible = [sheet.name for sheet in sheets if sheet.visible.name == "Visible"]
+    visible = [sheet.name for sheet in sheets if sheet.visible == SheetVisibleEnum.Visible]
     if not names:
         issues.fail("has no sheet with cells", advice="save it again, or as .csv")
     if wanted_name is not None:
