@@ -300,9 +300,9 @@ def test_an_annotated_default_fills_its_empty_cells(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(
         "#group,false,false,false,false\n#datatype,string,long,double,string\n#default,mean,,1.5,\n"
-        ",result,table,x,Result\n,,0,,\n,,0,2,\n"
+        ",result,table,x,Result\n,,0,,a\n,,0,2,b\n"
     )
-    assert read_table(path).to_dict("list") == {"x": [1.5, 2.0]}
+    assert read_table(path).to_dict("list") == {"x": [1.5, 2.0], "Result": ["a", "b"]}
 
 
 def test_tables_of_the_same_columns_in_another_order_follow_each_other(tmp_path):

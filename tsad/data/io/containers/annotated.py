@@ -13,7 +13,7 @@ _HEAD = 1 << 12
 """Bytes at the start of a file in which an annotation must stand."""
 
 _OWN_COLUMNS = {"", "result", "table"}
-"""Columns that the database adds to those of the data, in small letters."""
+"""Columns that the database adds to those of the data."""
 
 
 def is_annotated(file: Path) -> bool:
@@ -95,7 +95,7 @@ class _Tables:
     def _columns(self, cells: Sequence[str]) -> list[int]:
         """Returns the indices of the columns of the data; sets the header if this is that of the first table."""
         names = [cell.strip() for cell in cells]
-        indices = [number for number, name in enumerate(names) if names[0] or name.lower() not in _OWN_COLUMNS]
+        indices = [number for number, name in enumerate(names) if names[0] or name not in _OWN_COLUMNS]
         own = [names[number] for number in indices]
         if own[:1] == ["error"]:
             message = next(self._reader, [])
