@@ -27,11 +27,11 @@ MODEL = {"split": {"gap": 10}, "window": {"length": 4}, "model": {"kind": "windo
 WORDS = ("--set", "data.time=at", "--set", "data.label=label")
 
 
-def rows(timed=True):
-    table = pd.DataFrame(SERIES.values.astype(float), columns=list(SERIES.features))
-    table["label"] = ((np.arange(ROWS) >= 200) & (np.arange(ROWS) < 206)).astype(int)
-    if timed:
-        table.insert(0, "at", pd.date_range("2024-03-01", periods=ROWS, freq="min"))
+def rows(series=SERIES):
+    count = len(series.values)
+    table = pd.DataFrame(series.values.astype(float), columns=list(series.features))
+    table["label"] = ((np.arange(count) >= 200) & (np.arange(count) < 206)).astype(int)
+    table.insert(0, "at", pd.date_range("2024-03-01", periods=count, freq="min"))
     return table
 
 
@@ -216,14 +216,16 @@ def test_python_functions_take_addresses_and_containers(place, plain):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # MLflow describes an example by what pandas deprecates
 @pytest.mark.parametrize("name", ["rows.csv.gz", "rows.xlsx", "rows.feather", "rows"])
 def test_a_file_is_trained_and_scored_by_the_commands_alone(tsad, place, name):
+    table = rows(sensors(1500, 3))
     if name == "rows":
-        partitioned(place / name, TABLE)
+        partitioned(place / name, table)
     else:
-        (place / name).write_bytes(CONTAINERS[name](TABLE))
-    code, out, _ = tsad("train", name, *WORDS, "--set", f"data.ignore={'[day]' if name == 'rows' else '[]'}")
-    assert code == 0
+        (place / name).write_bytes(CONTAINERS[name](table))
+    code, out, errors = tsad("train", name, *WORDS, "--set", f"data.ignore={'[day]' if name == 'rows' else '[]'}")
+    assert code == 0, errors[-1]
     detector = re.search(r"detector: (runs:/\w+/detector)", out)[1]
     assert tsad("score", detector, name)[0] == 0
     assert next(place.glob("rows.scored.*")).exists()
