@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.data.containers import (
     COLUMNAR,
@@ -46,6 +48,7 @@ from tsad.errors import DataError
 from tsad.spec import parse
 
 TABLE = frame()
+CONTENTS = {name: content(TABLE) for name, content in CONTAINERS.items()}
 TIMED = {"time": "at", "label": "label"}
 
 
@@ -423,6 +426,27 @@ def test_what_holds_no_table_ends_in_one_line(tmp_path, name, content, message):
     if "has no rows" not in message:
         with pytest.raises(DataError, match=rf"{re.escape(str(path))}: .*({message})"):
             open_table(path)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(sorted(set(CONTAINERS) - {"rows.csv", "rows.CSV", "rows.tsv", "rows.txt", "rows.DAT"})),
+    st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=6), st.integers(0, 60)), min_size=1, max_size=4
+    ),
+)
+def test_damaged_bytes_end_in_rows_or_in_one_line(tmp_path_factory, name, changes):
+    content = bytearray(CONTENTS[name])
+    for position, inserted, removed in changes:
+        start = int(position * len(content))
+        content[start : start + removed] = inserted
+    path = tmp_path_factory.mktemp("damaged") / name
+    path.write_bytes(content)
+    for read in (read_table, chunked):
+        try:
+            read(path)
+        except DataError as error:
+            assert "\n" not in str(error)  # noqa: PT017
 
 
 @pytest.mark.parametrize(

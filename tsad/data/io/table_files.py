@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tsad.data.io.containers.location import location
-from tsad.data.io.containers.plain import PlainTable, open_plain
+from tsad.data.io.containers.plain import PlainTable, open_plain, reason
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.row_reader import check_names, column_names, csv_records, typed_frame
 from tsad.data.io.text import Layout, TextOptions, default_names, infer_layout
@@ -99,7 +99,7 @@ def open_table(path: Path, options: TextOptions = _PLAIN) -> TableFile:
     try:
         return CsvFile(path, plain, plain.options(options)) if plain.is_text else ParquetFile(path, plain)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise DataError(f"{path}: cannot be read ({reason(error)})") from None
 
 
 # --- CSV ---
@@ -260,7 +260,7 @@ class ParquetChunk(Chunk):
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Returns columns as pandas converts them from Arrow."""
-        table: pd.DataFrame = self._table.select(list(names)).to_pandas(ignore_metadata=True)
+        table: pd.DataFrame = self._table.select(list(names)).replace_schema_metadata().to_pandas()
         return table.set_axis(range(self.first_row, self.first_row + len(self)))
 
     def texts(self, name: str) -> list[str]:

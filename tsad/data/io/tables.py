@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from tsad.data.io.cells import typed_cells
-from tsad.data.io.containers.plain import plain_table
+from tsad.data.io.containers.plain import plain_table, reason
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.text import BLOCK, SEPARATORS, Layout, TextOptions, default_names, infer_layout, is_number
 from tsad.errors import shown
@@ -50,9 +50,9 @@ def read_columns(path: Path, options: TextOptions, issues: Issues) -> pd.DataFra
         if plain.is_text:
             table = _read_csv(plain.file, plain.options(options), issues)
         else:
-            table = pyarrow.parquet.read_table(plain.file, partitioning=None).to_pandas(ignore_metadata=True)
+            table = pyarrow.parquet.read_table(plain.file, partitioning=None).replace_schema_metadata().to_pandas()
     except OSError as error:
-        issues.fail(f"cannot be read ({error.strerror or error})", advice="give the path of a .csv or .parquet file")
+        issues.fail(f"cannot be read ({reason(error)})", advice="give the path of a .csv or .parquet file")
     except (pa.ArrowException, csv.Error, UnicodeError) as error:
         issues.fail(
             f"is not a {'csv' if plain.is_text else 'parquet'} table ({' '.join(str(error).split())})",

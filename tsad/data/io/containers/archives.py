@@ -4,12 +4,11 @@ import os
 import shutil
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from tsad.data.io.containers.kinds import Kind, without_endings
+from tsad.data.io.containers.kinds import ZIP_ERRORS, Kind, without_endings
 from tsad.data.io.issues import Issues
 from tsad.errors import shown
 
@@ -62,7 +61,7 @@ def unpack_member(file: Path, folder: Path, issues: Issues) -> tuple[Path, str]:
         with zipfile.ZipFile(file) as archive:
             member = _only_table(archive, issues)
             target = copy_member(archive, member, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except ZIP_ERRORS as error:
         issues.fail(f"is not a zip archive, or a damaged one ({error})", advice="copy or write it again")
     return target, PurePosixPath(member.filename).name
 

@@ -2,7 +2,6 @@
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from tsad.data.io.cells import typed_cells
 from tsad.data.io.containers.archives import copy_member
-from tsad.data.io.containers.kinds import kind_of, without_endings
+from tsad.data.io.containers.kinds import ENDINGS, ZIP_ERRORS, kind_of, without_endings
 from tsad.data.io.issues import Issues
 from tsad.data.io.text import default_names
 from tsad.errors import shown
@@ -37,7 +36,7 @@ def arrow_to_parquet(file: Path, folder: Path, issues: Issues) -> Path:
             source.seek(0)
             reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
             batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else iter(reader)
-            return _write_parquet(folder, reader.schema, batches)
+            return _write_parquet(folder, reader.schema.remove_metadata(), batches)
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None):
             raise
@@ -69,7 +68,7 @@ def arrays_to_parquet(file: Path, folder: Path, issues: Issues) -> Path:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
                 arrays[name] = _array(copy_member(archive, member, folder), name, issues)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except ZIP_ERRORS as error:
         issues.fail(f"is not an .npz file, or a damaged one ({error})", advice="save it again with numpy.savez")
     shapes = {name: array.shape for name, array in arrays.items()}
     if (
@@ -96,7 +95,7 @@ def folder_to_parquet(source: Path, folder: Path, issues: Issues) -> Path:
     """
     paths = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
     paths = sorted((path for path in paths if not any(part[0] in "._" for part in path.parts)), key=_natural)
-    files = [path for path in paths if kind_of(source / path, path.name) == "parquet"]
+    files = [path for path in paths if _is_parquet(source, path)]
     others = [path for path in paths if path not in files and without_endings(path.name)[1] not in {None, "text"}]
     tables = [path for path in paths if path.suffix.lower() in {".csv", ".tsv"}]
     if not files or others or tables:
@@ -119,6 +118,13 @@ def folder_to_parquet(source: Path, folder: Path, issues: Issues) -> Path:
         [*(schema.field(name) for name in schema.names), *((name, column.type) for name, column in partitions.items())]
     )
     return _write_parquet(folder, full, _batches(source, files, full, partitions, issues))
+
+
+def _is_parquet(source: Path, path: Path) -> bool:
+    """Returns whether a file is Parquet by its ending, or by its content if it has no ending."""
+    if not path.suffix:
+        return kind_of(source / path, path.name) == "parquet"
+    return path.suffix.lower() in ENDINGS and ENDINGS[path.suffix.lower()] == "parquet"
 
 
 def _schema(source: Path, path: Path, issues: Issues) -> pa.Schema:
@@ -166,7 +172,7 @@ def _array(file: Path, name: str, issues: Issues) -> NDArray[Any]:
     where = f"its array {name!r} " if name else ""
     try:
         array = np.lib.format.open_memmap(file, mode="r")  # which never unpickles
-    except (ValueError, OSError, TypeError, SyntaxError, EOFError) as error:
+    except Exception as error:  # the parser of the header raises many kinds
         if isinstance(error, ValueError) and "empty file" in str(error):  # an array without rows cannot be mapped
             return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
         issues.fail(f"{where}is not an array of numbers ({_line(error)})", advice="save it again with numpy.save")

@@ -1,7 +1,10 @@
 """Kinds of files of rows, told by the first bytes and by the ending of the name."""
 
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +30,12 @@ ENDINGS: dict[str, Kind] = {
 
 OUTER = ("gzip", "bz2", "zstd", "zip")
 """Kinds that hold one file of another kind, whose name is that of the file without its ending, or that of the member."""
+
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, LookupError, NotImplementedError, RuntimeError, ValueError),
+)
+"""Errors that a damaged zip archive may end in."""
 
 _COLUMNAR = ("parquet", "arrow", "array", "arrays")
 """Kinds whose columns have types of their own."""
@@ -74,7 +83,7 @@ def _kind_of_archive(file: Path) -> Kind:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError):
+    except ZIP_ERRORS:
         return "zip"
     if any(name.startswith("xl/workbook.") for name in names) or {"mimetype", "content.xml"} <= set(names):
         return "workbook"

@@ -98,12 +98,17 @@ def plain_table(path: Path, options: ContainerOptions, issues: Issues) -> PlainT
         if plain is None:
             plain = _open[key] = _read_anew(path, options, issues)
     except OSError as error:
-        issues.fail(f"cannot be read ({error.strerror or error})", advice="give the path of a .csv or .parquet file")
+        issues.fail(f"cannot be read ({reason(error)})", advice="give the path of a .csv or .parquet file")
     if (tables := _reused.get()) is not None:
         tables.append(plain)
     for repair in plain.repairs:
         issues.add_repair(repair)
     return plain
+
+
+def reason(error: OSError) -> str:
+    """Returns why a file cannot be read, on one line."""
+    return error.strerror or " ".join(str(error).split()) or type(error).__name__
 
 
 def open_plain(path: Path, options: ContainerOptions) -> PlainTable:
@@ -135,7 +140,7 @@ def _read_anew(path: Path, options: ContainerOptions, issues: Issues) -> PlainTa
     if path.is_file() and (kind := kind_of(path, path.name)) in {"text", "parquet"}:
         if kind == "parquet" or not is_annotated(path):
             return PlainTable(path, is_text=kind == "text")
-    elif not isinstance(path, Address) and not path.exists():
+    elif not isinstance(path, Address) and not path.is_file() and not path.is_dir():
         _fail_absent(path, issues)
     folder = Path(tempfile.mkdtemp(prefix="tsad-"))
     try:
@@ -151,6 +156,8 @@ def _fail_absent(path: Path, issues: Issues) -> NoReturn:
     if is_unknown_scheme(path):
         schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         issues.fail(f"must be a path, or an address that begins with one of {schemes}", advice="download it first")
+    if path.exists():
+        issues.fail("is neither a file nor a folder", advice="write its rows into a file first")
     if path.suffix and without_endings(path.name)[1] is None:
         issues.fail(_NO_TABLE, advice="rename or convert it")
     issues.fail("cannot be read (No such file)", advice="give the path of a .csv or .parquet file")
