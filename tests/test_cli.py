@@ -470,7 +470,7 @@ def test_rows_that_cannot_be_scored_are_named(tsad, model, rows, place, change, 
     ("words", "message"),
     [
         (["detector", "absent.csv"], "DataError: absent.csv: cannot be read (No such file)"),
-        (["detector", "rows.txt"], "DataError: rows.scored.txt: a table must be a .csv or .parquet file"),
+        (["detector", "rows.mat"], "DataError: rows.mat: a table must be a .csv or .parquet file"),
         (
             ["detector", "rows.csv", "--output", "scored.json"],
             "DataError: scored.json: a table must be a .csv or .parquet",
@@ -480,6 +480,6 @@ def test_rows_that_cannot_be_scored_are_named(tsad, model, rows, place, change, 
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_files_that_cannot_be_used_are_named(tsad, model, rows, place, words, message):
-    (place / "rows.txt").write_text("s0,s1\n1,2\n")
+    (place / "rows.mat").write_text("s0,s1\n1,2\n")
     (place / "place").mkdir()
     assert_one_line(tsad("score", *words), message)

@@ -95,7 +95,7 @@ REFUSED = {
     "an archive called csv": (
         b"PK\x03\x04\x00\x00",
         {},
-        "is not a csv table .it has NUL bytes, first in line 1",
+        "is not a zip archive, or a damaged one .File is not a zip file.; copy or write it again",
         False,
     ),
     # --- lines ---

@@ -183,9 +183,9 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, name, content):
 
 
 def test_a_table_of_an_unknown_format_is_refused(tmp_path):
-    (tmp_path / "a.xlsx").write_bytes(b"")
-    with pytest.raises(DataError, match=r"a\.xlsx: a table must be a \.csv or \.parquet file"):
-        load(tmp_path / "a.xlsx")
+    (tmp_path / "a.mat").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.mat: a table must be a \.csv or \.parquet file"):
+        load(tmp_path / "a.mat")
 
 
 # --- settings ---

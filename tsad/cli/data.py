@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, NameIn, configure, extra_words, overrides, overrides_of
+from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, NameIn, configure, extra_words, overrides, overrides_of
 
 
 def published_names() -> Iterable[str]:
@@ -24,7 +24,7 @@ def data() -> None:
 
 
 @data.command("check", context_settings=PASS_ON)
-@click.argument("file", type=FILE)
+@click.argument("file", type=ROWS)
 @overrides
 @click.option("--output", type=FILE, help="The data card as JSON.")
 @click.option("--experiment", type=FILE, help="An EXPERIMENT.yaml that runs on FILE.")
@@ -41,7 +41,7 @@ def data_check(
     *,
     fix: bool,
 ) -> None:
-    """Show what is in FILE (csv or parquet), what is wrong with it, and which --set data.NAME=VALUE fixes it."""
+    """Show what is in FILE, what is wrong with it, and which --set data.NAME=VALUE fixes it."""
     import tsad.workflows.check as workflow
 
     result = workflow.check(file, overrides_of(assignments, extra))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, Auto, configure, extra_words, overrides, overrides_of
+from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, Auto, configure, extra_words, overrides, overrides_of
 
 
 @click.command(context_settings=PASS_ON)
-@click.argument("experiment", type=FILE)
+@click.argument("experiment", type=ROWS)
 @overrides
 @click.option("--each-machine", is_flag=True, help="Train a detector for each of data.machine, in a run below one run.")
 @click.option("--backup", type=FOLDER, help="Folder for the state of the training; the same command resumes from it.")
@@ -26,7 +26,7 @@ def train(
     backup: Path | None,
     backup_every: int,
 ) -> None:
-    """Train one EXPERIMENT.yaml, or the default detector on a CSV or Parquet file, as one MLflow run."""
+    """Train one EXPERIMENT.yaml, or the default detector on a file of rows, as one MLflow run."""
     import tsad.workflows.train as workflow
     from tsad.cli.progress import TrainProgress
     from tsad.training.checkpoints import Backup
@@ -72,8 +72,8 @@ def search(
     "champion; if there is none, the experiment is trained first.",
 )
 @click.option("--data", type=FILE, help="The EXPERIMENT.yaml whose data and split are used.")
-@click.option("--scores", type=FILE, help="T scores (.npy, or a table with the column score); NaN = no score.")
-@click.option("--labels", type=FILE, help="T labels, 0 or 1 (.npy, or a table with the column label).")
+@click.option("--scores", type=ROWS, help="T scores (.npy, or a table with the column score); NaN = no score.")
+@click.option("--labels", type=ROWS, help="T labels, 0 or 1 (.npy, or a table with the column label).")
 @click.option("--output", type=FOLDER, required=True, help="Folder for the results.")
 @overrides
 @extra_words
@@ -106,7 +106,7 @@ def evaluate(
 
 @click.command(context_settings=PLAIN)
 @click.argument("model")
-@click.argument("file", type=FILE)
+@click.argument("file", type=ROWS)
 @click.option("--output", type=FILE, help="Default: FILE with .scored before its ending.")
 @click.option("--threshold", type=float, help="Flag scores above this instead of the detector's own threshold.")
 @click.option("--explain", type=click.IntRange(0), help="Number of features named with each score. Default: 3.")
@@ -129,7 +129,7 @@ def score(
     assignments: Sequence[str],
     rows_at_once: int,
 ) -> None:
-    """Add the columns score and flag to FILE (csv or parquet, of any size), and which features explain them.
+    """Add the columns score and flag to FILE, which may have any size, and which features explain them.
 
     FILE is read as the one that MODEL was trained on; --set data.separator=";" and other settings of data change that.
     """
@@ -156,7 +156,7 @@ def score(
 
 
 @click.command(context_settings=PLAIN)
-@click.argument("file", type=FILE, required=False)
+@click.argument("file", type=ROWS, required=False)
 @click.option("--output", type=FILE, help="Default: FILE with the ending .png.")
 @click.option("--model", help="Score the rows with it first; without one, FILE is as tsad score writes it.")
 @click.option("--features", metavar="A,B,...", help="Columns to draw. Default: the few that explain most of the flags.")
@@ -170,7 +170,7 @@ def plot(
     rows: str | None,
     history: Path | None,
 ) -> None:
-    """Draw a scored FILE (csv or parquet, of any size) as PNG: features, score, flagged stretches red."""
+    """Draw a scored FILE as PNG: features, score, flagged stretches red."""
     import tsad.workflows.plot as workflow
     from tsad.cli.progress import RowsProgress
 

@@ -12,6 +12,21 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
+class Rows(click.ParamType[Path]):
+    """A file of rows, a folder, or an address; also a config, where that can stand in its place."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Returns the path, which keeps both slashes of an address."""
+        from tsad.data.io.containers.location import location
+
+        return location(value)
+
+
+ROWS = Rows()
+
+
 class Auto(click.ParamType[int | float | None]):
     """A number, or `auto` for what the file says."""
 

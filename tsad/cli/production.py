@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, configure, extra_words, overrides, overrides_of
+from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extra_words, overrides, overrides_of
 
 
 @click.command(context_settings=PLAIN)
@@ -88,12 +88,12 @@ def promote(
 
 @click.command(context_settings=PLAIN)
 @click.argument("model")
-@click.argument("file", type=FILE)
+@click.argument("file", type=ROWS)
 @click.option("--output", type=FOLDER, help="Folder for drift.json and drift.png.")
-@click.option("--reference", type=FILE, help="Normal rows to compare with, instead of the training rows of MODEL.")
+@click.option("--reference", type=ROWS, help="Normal rows to compare with, instead of the training rows of MODEL.")
 @click.option("--fail", is_flag=True, help="Exit with 1 if anything has drifted.")
 def drift(model: str, file: Path, output: Path | None, reference: Path | None, *, fail: bool) -> None:
-    """Compare the rows of FILE (csv or parquet) with those that MODEL was trained on."""
+    """Compare the rows of FILE with those that MODEL was trained on."""
     from tsad.cli.progress import RowsProgress
     from tsad.workflows.drift import measure_drift
 
@@ -107,7 +107,7 @@ def drift(model: str, file: Path, output: Path | None, reference: Path | None, *
 
 @click.command(context_settings=PASS_ON)
 @click.argument("model")
-@click.argument("file", type=FILE)
+@click.argument("file", type=ROWS)
 @click.option("--output", type=FOLDER, required=True, help="New folder for the detector.")
 @click.option("--method", help="Kind of the new threshold, such as percentile or mad. Default: as it was.")
 @click.option(

@@ -8,6 +8,8 @@ from typing import Any
 
 from tsad.data.card import DataCard, data_card
 from tsad.data.dataset import DataSet
+from tsad.data.io.containers.location import location
+from tsad.data.io.containers.plain import reuse
 from tsad.data.io.issues import Issue, assignments, inline_yaml, merged_fixes
 from tsad.data.sets.csv import Account, CsvSpec, Inspection
 from tsad.errors import DataError
@@ -109,11 +111,12 @@ class CheckResult:
         return "\n".join(parts)
 
 
+@reuse()
 def check(path: str | Path, overrides: Mapping[str, Any] = NO_OVERRIDES) -> CheckResult:
-    """Checks whether an experiment can run on a CSV or Parquet file, and proposes settings that fix its issues.
+    """Checks whether an experiment can run on a file of rows, and proposes settings that fix its issues.
 
     Args:
-        path: Path of the file.
+        path: Path of the file or folder, or its address.
         overrides: Settings of the `data` section by path, such as `{"data.label": "anomaly"}`.
 
     Raises:
@@ -132,7 +135,7 @@ def check(path: str | Path, overrides: Mapping[str, Any] = NO_OVERRIDES) -> Chec
     result = inspection if inspection.data is not None else _inspected(fixed)
     data = result.data
     return CheckResult(
-        path=Path(path),
+        path=location(path),
         issues=tuple(inspection.issues),
         fixes=fixes,
         remaining=tuple(result.issues),

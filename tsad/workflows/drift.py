@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tsad.data.io.containers.location import location
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import open_table
 from tsad.detector.detector import Detector
@@ -67,7 +68,7 @@ def measure_drift(
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
-        data: CSV or Parquet file of the rows.
+        data: Path or address of the file of the rows.
         output: Folder for `drift.json` and `drift.png`; None writes none.
         reference: File of normal rows to compare with instead of the training rows; it must fit into memory.
         on_event: Callback for progress.
@@ -76,9 +77,11 @@ def measure_drift(
         DataError: naming file, row and column of the first cell that is not as it should be.
         DetectorError: if there is no such model, or it has no profile and no reference is given.
     """
-    folder, path = open_context().detector_folder(model), Path(data)
+    folder, path = open_context().detector_folder(model), location(data)
     detector, read_options = Detector.load(folder), ReadOptions.load(folder)
-    profile = Profile.load(folder) if reference is None else _profile(detector, Path(reference), read_options, on_event)
+    profile = (
+        Profile.load(folder) if reference is None else _profile(detector, location(reference), read_options, on_event)
+    )
     if profile is None:
         raise DetectorError(
             f"{model}: drift needs {PROFILE} beside the detector, but it has none, since it was saved before there was one; "

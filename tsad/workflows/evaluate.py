@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from tsad.assessment.artifacts import write_assessment, write_scores
 from tsad.assessment.assessment import Assessment, assess, assessment_from_scores
 from tsad.assessment.summary import conclusion, show_comparison
+from tsad.data.io.containers.kinds import is_table
+from tsad.data.io.containers.location import location
+from tsad.data.io.tables import read_table
 from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError
 from tsad.evaluation.registry import HEADLINES
@@ -114,7 +116,7 @@ def evaluate_scores(
 
     Args:
         scores: (T,) scores, NaN where a row has none: an array, a .npy file, or a table with the column `score`.
-        labels: (T,) labels, 0 or 1: an array, a .npy file, or a table with the column `label`; tables are CSV or Parquet.
+        labels: (T,) labels, 0 or 1: an array, a .npy file, or a table with the column `label`; tables are files of rows.
         output: Folder for the files; None writes none.
 
     Raises:
@@ -169,8 +171,8 @@ def _name(source: str | Path | NDArray[Any], default: str) -> str:
 def _array(source: str | Path | NDArray[Any], column: str) -> NDArray[Any]:
     if isinstance(source, np.ndarray):
         return source
-    path = Path(source)
-    if path.suffix.lower() in {".csv", ".parquet"}:
+    path = location(source)
+    if path.suffix.lower() != ".npy" and is_table(path):
         return _column(path, column)
     try:
         values: NDArray[Any] = np.load(path, allow_pickle=False)
@@ -184,11 +186,8 @@ def _array(source: str | Path | NDArray[Any], column: str) -> NDArray[Any]:
 
 
 def _column(path: Path, name: str) -> NDArray[Any]:
-    """Returns a column of a CSV or Parquet file: the named one, or the only one there is."""
-    try:
-        table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: must be a table with the column {name!r}, but {error}") from None
+    """Returns a column of a file of rows: the named one, or the only one there is."""
+    table = read_table(path)
     columns = [str(column) for column in table.columns]
     if name not in columns and len(columns) != 1:
         raise DataError(f"{path}: must have the column {name!r}, but has {columns}; rename one")

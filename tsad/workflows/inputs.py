@@ -13,6 +13,8 @@ import pandas as pd
 
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
+from tsad.data.io.containers.kinds import is_table, table_name
+from tsad.data.io.containers.location import location
 from tsad.data.io.writers import atomic_write
 from tsad.default_detector import default_detector, fitting
 from tsad.errors import DataError, SpecError
@@ -26,7 +28,7 @@ ConfigSource = str | Path | Mapping[str, Any] | ExperimentConfig
 """An experiment: path of a YAML file, its plain values, or the parsed config."""
 
 RowSource = str | Path | pd.DataFrame
-"""Rows: path of a CSV or Parquet file, or a DataFrame in time order."""
+"""Rows: path or address of a file, path of a folder of Parquet files, or a DataFrame in time order."""
 
 NO_OVERRIDES: Mapping[str, Any] = MappingProxyType({})
 """No overrides, the default of every workflow."""
@@ -112,7 +114,7 @@ def read_values(
     """Returns the values of an experiment, checked.
 
     Args:
-        source: Path of a YAML file, its values, or a parsed config; path of a CSV or Parquet file for the default detector on it.
+        source: Path of a YAML file, its values, or a parsed config; path or address of rows for the default detector on it.
         overrides: Values by path, such as `{"training.epochs": 5}`.
         section: Replaces the `data` section, unless None.
 
@@ -124,17 +126,12 @@ def read_values(
     if isinstance(source, ExperimentConfig):
         values = source.model_dump(mode="json")
     else:
-        values = _values_of(Path(source)) if isinstance(source, str | Path) else source
+        values = _values_of(location(source)) if isinstance(source, str | Path) else source
     if section is not None:
         values = {**values, "data": dict(section)}
     result = ExperimentValues(put(values, overrides), label)
     result.config()
     return result
-
-
-def is_table(path: Path) -> bool:
-    """Returns whether the name of a file is that of a table and not of a config."""
-    return path.suffix in {".csv", ".parquet"}
 
 
 def _values_of(path: Path) -> dict[str, Any]:
@@ -155,13 +152,13 @@ def experiment_name(source: ConfigSource) -> str:
     """Returns a name for the runs of an experiment: the stem of its file, or the kind of its model."""
     if isinstance(source, ExperimentConfig):
         return source.family
-    return Path(source).stem if isinstance(source, str | Path) else "experiment"
+    return table_name(location(source)) if isinstance(source, str | Path) else "experiment"
 
 
 def _file_of(rows: RowSource, settings: Settings, time: str | None) -> tuple[Path, str | None]:
     """Returns the file of the rows, and the name of their column of times."""
     if isinstance(rows, str | Path):
-        return Path(rows), time
+        return location(rows), time
     if not isinstance(rows, pd.DataFrame):
         raise DataError(
             f"rows must be a DataFrame or the path of a file, but got {type(rows).__name__}; convert them first"

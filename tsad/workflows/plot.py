@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tsad.data.io.cells import numbers
+from tsad.data.io.containers.kinds import beside
+from tsad.data.io.containers.location import location
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile, open_table
 from tsad.data.io.writers import atomic_write
@@ -82,7 +84,7 @@ def plot(
     """Draws features, score and flagged events of a file of any size as PNG.
 
     Args:
-        data: CSV or Parquet file as `tsad.score` writes it; with a model, any file that has its features.
+        data: File as `tsad.score` writes it; with a model, any file that has its features.
         output: PNG file; by default the path of the file with the ending `.png`.
         model: Detector that scores the rows first.
         features: Names of the columns to draw; by default the few that explain most of the flags.
@@ -93,8 +95,8 @@ def plot(
         DataError: if the file lacks a column, or has no such rows, or the picture cannot be written.
         DetectorError: if there is no such model.
     """
-    path = Path(data)
-    target = path.with_suffix(".png") if output is None else Path(output)
+    path = location(data)
+    target = beside(path, ".png") if output is None else Path(output)
     _check_picture(target)
     window = Window.parse(rows)
     names = None if features is None else tuple(dict.fromkeys(features))

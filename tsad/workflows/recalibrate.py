@@ -1,6 +1,5 @@
 """Recalibration: the threshold of a detector fitted to the scores of new rows."""
 
-import hashlib
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from tsad.assessment.artifacts import DETECTOR
+from tsad.data.io.containers.location import location
+from tsad.data.io.containers.plain import plain_digest, reuse
 from tsad.data.io.read_options import ReadOptions
 from tsad.detector.detector import DESCRIPTION, Detector
 from tsad.drift import Profile, Recalibration, recalibrated, threshold_spec
@@ -50,6 +51,7 @@ class RecalibrationResult:
         return "\n".join([*lines, f"folder: {self.output}  (tsad score {shlex.quote(str(self.output))} FILE)"])
 
 
+@reuse()
 def recalibrate(
     model: str | Path,
     data: str | Path,
@@ -63,7 +65,7 @@ def recalibrate(
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
-        data: CSV or Parquet file of rows that are mostly normal; no label is read.
+        data: Path or address of a file of rows that are mostly normal; no label is read.
         output: Folder that holds no detector yet.
         overrides: Values of the threshold by path, such as `{"threshold.percentile": 99.5}`.
         keep: Add the scores to those that the threshold was fitted to, instead of replacing them.
@@ -74,17 +76,20 @@ def recalibrate(
         DetectorError: if there is no such model, or the output holds a detector already.
         SpecError: if an override is no value of the threshold.
     """
-    path, target = Path(data), Path(output)
+    path, target = location(data), Path(output)
     if (target / DESCRIPTION).exists():
         raise DetectorError(
             f"{target}: holds a detector already; give a new folder, so that the earlier detector stays"
         )
     folder = open_context().detector_folder(model)
     old = Detector.load(folder)
-    chunks = scored_rows(old, path, ReadOptions.load(folder), on_event)
+    read_options = ReadOptions.load(folder)
+    chunks = scored_rows(old, path, read_options, on_event)
     scores = np.concatenate([scored.scores for _, scored in chunks])
     new = recalibrated(old, scores, None if keep else threshold_spec(old.threshold, overrides), keep=keep)
-    record = Recalibration.of(str(model), str(path), (old.threshold, new.threshold), scores, _digest(path))
+    record = Recalibration.of(
+        str(model), str(path), (old.threshold, new.threshold), scores, plain_digest(path, read_options)
+    )
     _write(folder, target, new, record)
     if Path(model).is_dir():
         return RecalibrationResult(record, target, None)
@@ -124,8 +129,3 @@ def track_recalibration(
         if detector is not None:
             writer.files(detector, DETECTOR)
     return writer.run_id
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

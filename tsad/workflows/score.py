@@ -8,6 +8,8 @@ from typing import Any, TextIO
 import numpy as np
 import pandas as pd
 
+from tsad.data.io.containers.kinds import scored_path
+from tsad.data.io.containers.location import location
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile
 from tsad.data.io.writers import CsvWriter, ParquetWriter, TableWriter, atomic_write
@@ -78,7 +80,7 @@ def score(
     rows_at_once: int = 10_000,
     on_event: OnEvent = ignore,
 ) -> ScoreResult:
-    """Scores a CSV or Parquet file of any size, or a DataFrame.
+    """Scores a file of rows of any size, or a DataFrame.
 
     A file is read chunk by chunk, by the options that the training rows were read by, and written with the columns `score`
     (empty where there is none), `flag`, `feature_1`, `share_1`, ..., which begin with `tsad_` if the file has a column of such a
@@ -87,8 +89,10 @@ def score(
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, the folder of a saved detector, or,
             for a DataFrame, a detector.
-        data: Rows in time order: path of a file, or a DataFrame that has the columns of the detector's features.
-        output: File of the scored rows; by default the path of the file with `.scored` before its ending.
+        data: Rows in time order: path of a file or folder, its address, or a DataFrame that has the columns of the detector's
+            features.
+        output: File of the scored rows; by default next to `data`, or in the working folder for an address, and called like it
+            with `.scored.csv`, or `.scored.parquet` for columns with types, in place of its endings.
         threshold: Flags scores above it instead of the detector's own threshold.
         explain: Number of features named with each score; by default 3.
         events: CSV file of the events; by default the output with the ending `.events.csv`.
@@ -114,8 +118,8 @@ def score(
         raise DataError(
             "a file is scored by a saved detector, but got a detector in memory; save it, or pass a DataFrame"
         )
-    path = Path(data)
-    target = path.with_name(f"{path.stem}.scored{path.suffix}") if output is None else Path(output)
+    path = location(data)
+    target = scored_path(path) if output is None else Path(output)
     events_target = target.with_name(f"{target.stem}.events.csv") if events is None else Path(events)
     _check_targets(path, target, events_target)
     folder = open_context().detector_folder(model)

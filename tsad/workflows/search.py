@@ -155,7 +155,7 @@ def search(
         space: Path of a search space's YAML file, its values, or a `SearchConfig`; None takes the quickstart space, which
             needs `data` and reads no labels.
         overrides: Values by path, such as `{"search.parallel": 1, "training.epochs": 5}`.
-        data: Rows that replace the `data` section: a DataFrame in time order, or the path of a CSV or Parquet file.
+        data: Rows that replace the `data` section: a DataFrame in time order, or the path or address of a file.
         test: Test rows; without them the last part of `data` is the test part.
         label: Name of the column of labels, 0 or 1; they evaluate the champion, and select it only if
             `search.maximize` says so.

@@ -132,7 +132,7 @@ def train(
     Args:
         experiment: Path of an experiment's YAML file, its values, or an `ExperimentConfig`.
         overrides: Values by path, such as `{"training.epochs": 5}`.
-        data: Rows that replace the `data` section: a DataFrame in time order, or the path of a CSV or Parquet file.
+        data: Rows that replace the `data` section: a DataFrame in time order, or the path or address of a file.
         test: Test rows; without them the last part of `data` is the test part.
         label: Name of the column of labels, 0 or 1.
         time: Name of the column of times; a DatetimeIndex needs none.

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tsad.data.io.containers.location import location
+from tsad.data.io.containers.plain import PlainTable, open_plain, reason
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.row_reader import check_names, column_names, csv_line, csv_records, index_names, typed_frame
 from tsad.data.io.text import Layout, TextOptions, default_names, infer_layout
@@ -57,7 +59,7 @@ class Chunk(ABC):
 
 
 class TableFile(ABC):
-    """A CSV or Parquet file of rows; `open_table` returns one.
+    """A file of rows, CSV or Parquet in the end; `open_table` returns one.
 
     Attributes:
         path: Path of the file.
@@ -87,20 +89,18 @@ def open_table(path: Path, options: TextOptions = _PLAIN) -> TableFile:
     """Returns the file at a path, opened for reading in chunks.
 
     Args:
-        path: Path that ends in `.csv` or `.parquet`.
+        path: Path or address of a file of rows (`tsad.data.io.containers`), or of a folder of Parquet files.
         options: How the text of a CSV is written; ignored for Parquet.
 
     Raises:
         DataError: if the file cannot be read, or is no CSV of this layout and no Parquet file.
     """
-    if path.suffix not in {".csv", ".parquet"}:
-        raise DataError(f"{path}: a table must be a .csv or .parquet file; rename or convert it")
-    if not path.is_file():
-        raise DataError(f"{path}: cannot be read (No such file); give the path of a .csv or .parquet file")
+    path = location(path)
+    plain = open_plain(path, options)
     try:
-        return CsvFile(path, options) if path.suffix == ".csv" else ParquetFile(path)
+        return CsvFile(path, plain, plain.options(options)) if plain.is_text else ParquetFile(path, plain)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise DataError(f"{path}: cannot be read ({reason(error)})") from None
 
 
 # --- CSV ---
@@ -111,11 +111,12 @@ class CsvFile(TableFile):
 
     unit = "B"
 
-    def __init__(self, path: Path, options: TextOptions = _PLAIN) -> None:
+    def __init__(self, path: Path, plain: PlainTable, options: TextOptions = _PLAIN) -> None:
         self.path = path
         self.options = options
-        self.size = path.stat().st_size
-        self.layout = _layout(path, options)
+        self._plain = plain  # as long as it is there, so is its temporary file
+        self.size = plain.file.stat().st_size
+        self.layout = _layout(path, plain.file, options)
         with self._opened() as file:
             self.header, cells = next(self._records(file))
         self.names = column_names(cells)
@@ -135,7 +136,7 @@ class CsvFile(TableFile):
                 first, read = first + len(chunk), read + chunk.size
 
     def _opened(self) -> TextIO:
-        return self.path.open(encoding=self.layout.encoding, newline="")
+        return self._plain.file.open(encoding=self.layout.encoding, newline="")
 
     def _records(self, file: TextIO) -> Iterator[tuple[str, list[str]]]:
         """Yields line and cells of every record below the skipped lines, the header too."""
@@ -200,9 +201,9 @@ class CsvChunk(Chunk):
         return pa.table(columns)
 
 
-def _layout(path: Path, options: TextOptions) -> Layout:
+def _layout(path: Path, file: Path, options: TextOptions) -> Layout:
     issues = Issues(str(path))
-    layout = infer_layout(path, options, issues)
+    layout = infer_layout(file, options, issues)
     if issues.items:
         raise FatalIssueError(issues.items[0])
     return layout
@@ -216,8 +217,9 @@ class ParquetFile(TableFile):
 
     unit = "row"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, plain: PlainTable) -> None:
         self.path = path
+        self._plain = plain
         with self._opened() as file:
             self.names = index_names(file.schema_arrow.names)
             self.size = file.metadata.num_rows
@@ -243,7 +245,7 @@ class ParquetFile(TableFile):
 
     def _opened(self) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self.path, buffer_size=_BUFFER, pre_buffer=False)
+            return pq.ParquetFile(self._plain.file, buffer_size=_BUFFER, pre_buffer=False)
         except pa.ArrowException as error:
             raise self._broken(error) from None
 
@@ -266,7 +268,7 @@ class ParquetChunk(Chunk):
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Returns columns as pandas converts them from Arrow."""
-        table: pd.DataFrame = self._table.select(list(names)).to_pandas(ignore_metadata=True)
+        table: pd.DataFrame = self._table.select(list(names)).replace_schema_metadata().to_pandas()
         return table.set_axis(range(self.first_row, self.first_row + len(self)))
 
     def texts(self, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whole tables of CSV and Parquet files: columns by name, cells by type."""
+"""Whole tables of files: columns by name, cells by type."""
 
 import csv
 from collections import Counter
@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from tsad.data.io.cells import typed_cells
+from tsad.data.io.containers.plain import plain_table, reason
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.table_shape import judge_ends, judge_layout, judge_lines
 from tsad.data.io.text import BLOCK, Layout, TextOptions, default_names, infer_layout
@@ -20,10 +21,10 @@ _PLAIN = TextOptions()
 
 
 def read_table(path: Path, options: TextOptions = _PLAIN) -> pd.DataFrame:
-    """Returns the columns of a `.csv` or `.parquet` file, its rows numbered from 0.
+    """Returns the columns of a file of rows (`tsad.data.io.containers`), its rows numbered from 0.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or its address.
         options: How the text of a CSV is written; ignored for Parquet.
 
     Raises:
@@ -44,21 +45,18 @@ def read_columns(path: Path, options: TextOptions, issues: Issues) -> pd.DataFra
     Raises:
         FatalIssueError: if the file is no table; lesser issues are added to `issues`.
     """
-    if not path.is_file():
-        issues.fail("cannot be read (No such file)", advice="give the path of a .csv or .parquet file")
+    plain = plain_table(path, options, issues)
     try:
-        if path.suffix == ".parquet":
-            table = pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)
-        elif path.suffix == ".csv":
-            table = _read_csv(path, options, issues)
+        if plain.is_text:
+            table = _read_csv(plain.file, plain.options(options), issues)
         else:
-            issues.fail("a table must be a .csv or .parquet file", advice="rename or convert it")
+            table = pyarrow.parquet.read_table(plain.file, partitioning=None).replace_schema_metadata().to_pandas()
     except OSError as error:
-        issues.fail(f"cannot be read ({error.strerror or error})", advice="give the path of a .csv or .parquet file")
+        issues.fail(f"cannot be read ({reason(error)})", advice="give the path of a .csv or .parquet file")
     except (pa.ArrowException, csv.Error, UnicodeError) as error:
         issues.fail(
-            f"is not a {path.suffix[1:]} table ({' '.join(str(error).split())})",
-            advice="write it again, every quote closed" if path.suffix == ".csv" else "write it again",
+            f"is not a {'csv' if plain.is_text else 'parquet'} table ({' '.join(str(error).split())})",
+            advice="write it again, every quote closed" if plain.is_text else "write it again",
         )
     return _named(table, issues)
 

@@ -12,9 +12,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tsad.data.io.cells import CellFormat
+from tsad.data.io.containers.options import ContainerOptions
 from tsad.data.io.issues import Issues
 from tsad.errors import shown
-from tsad.spec import Spec
 
 _HEAD = 1 << 18
 """Bytes at the start of a file that its layout is inferred from."""
@@ -31,7 +31,7 @@ Separator = Literal[",", ";", "\t", "|", " "]
 Encoding = Literal["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
 
 
-class TextOptions(Spec):
+class TextOptions(ContainerOptions):
     """Text format of a CSV file; a Parquet file contains its own.
 
     Attributes:

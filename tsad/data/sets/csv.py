@@ -1,4 +1,4 @@
-"""CSV and Parquet files of the user."""
+"""Files of rows of the user."""
 
 import glob
 import logging
@@ -13,6 +13,8 @@ from pydantic import Field
 
 from tsad.data.combine import join
 from tsad.data.dataset import DataSet
+from tsad.data.io.containers.kinds import table_name
+from tsad.data.io.containers.location import FilePath
 from tsad.data.io.issues import FatalIssueError, Issue, Issues
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.reading import ReadingSpec, read_file, to_series
@@ -67,22 +69,23 @@ class Inspection:
 
 
 class CsvSpec(ReadingSpec):
-    """CSV or Parquet files split in time into training and test rows, or other files for each.
+    """Files of rows split in time into training and test rows, or other files for each.
 
     Rows are repaired only as the settings say; each repair is counted, logged as a warning, and listed among the `defects` of the
     data set. Row numbers count from 0 below the header.
 
     Attributes:
-        path: Path of the file, relative to the working folder; or a list of paths, or a pattern such as `machines/*.csv`, of
-            which each file holds the rows of one machine and is an entity of its own.
+        path: Path of the file, or of a folder of Parquet files, relative to the working folder; or an address such as
+            `s3://bucket/rows.csv`; or a list of these, or a pattern such as `machines/*.csv`, of which each file holds the rows
+            of one machine and is an entity of its own.
         test_path: Path, list or pattern of the files of the test rows, which alone must have the column of labels; if null, the
             last `test_ratio` of the rows of each entity of `path` are the test rows.
         test_ratio: Fraction of the rows of `path` that become test rows if there is no `test_path`, between 0 and 1.
     """
 
     kind: Literal["csv"]
-    path: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
-    test_path: Path | Annotated[tuple[Path, ...], Field(min_length=1)] | None = None
+    path: FilePath | Annotated[tuple[FilePath, ...], Field(min_length=1)]
+    test_path: FilePath | Annotated[tuple[FilePath, ...], Field(min_length=1)] | None = None
     test_ratio: float = Field(0.5, gt=0, lt=1)
 
     def load(self, folder: Path) -> DataSet:
@@ -141,7 +144,7 @@ class CsvSpec(ReadingSpec):
                     advice="name those of all in data.features",
                 )
             features = names
-            parts = _by_entity(rows, file.stem if len(files) > 1 else "")
+            parts = _by_entity(rows, table_name(file) if len(files) > 1 else "")
             if repeated := parts.keys() & entities.keys():
                 own.fail(f"has rows of {sorted(repeated)[0]!r}, which another file has too", advice="rename one")
             entities |= parts
@@ -176,7 +179,7 @@ class CsvSpec(ReadingSpec):
     @property
     def _name(self) -> str:
         first = _files(self.path)[0]
-        return first.stem if isinstance(self.path, Path) and first == self.path else first.resolve().parent.name
+        return table_name(first) if isinstance(self.path, Path) and first == self.path else first.resolve().parent.name
 
     def _cut_entity(
         self, name: str, rows: FileRows, test: FileRows | None, features: tuple[str, ...], issues: Issues

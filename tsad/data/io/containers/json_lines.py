@@ -1,0 +1,94 @@
+"""JSON Lines: one object a line, which becomes a row of a CSV file."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tsad.data.io.issues import Issues
+from tsad.errors import shown
+
+_LINE = 1 << 24
+"""Bytes of a line, at most."""
+
+
+def json_lines_to_csv(file: Path, folder: Path, issues: Issues) -> Path:
+    """Writes the objects of a file as a CSV file, and returns its path.
+
+    The columns are the keys of all objects in the order in which they come first; a key that an object does not have, and null,
+    is an empty cell. Objects inside of objects become columns such as `value.cpu`, lists are texts. Numbers stay as they are
+    written.
+
+    Args:
+        file: Path of the file, in UTF-8; blank lines are skipped.
+        folder: Folder that is written into.
+        issues: Reports about the source.
+
+    Raises:
+        FatalIssueError: naming the first line that is no JSON object, or repeats a key.
+    """
+    names: dict[str, None] = {}
+    for row in _rows(file, issues):
+        names.update(dict.fromkeys(row))
+    target = folder / "rows.csv"
+    with target.open("w", encoding="utf-8", newline="") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([row.get(name, "") for name in names] for row in _rows(file, issues))
+    return target
+
+
+def _rows(file: Path, issues: Issues) -> Iterator[dict[str, str]]:
+    """Yields the cells of each line as texts by name."""
+    number = 0
+    with file.open("rb") as opened:
+        while line := opened.readline(_LINE):
+            number += 1
+            if not line.strip(b" \t\r\n\xef\xbb\xbf"):
+                continue
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                value = json.loads(text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_unique)
+            except (ValueError, RecursionError) as error:
+                issues.fail(
+                    f"line {number} is not JSON ({error})",
+                    advice="correct it; each line must hold one whole object",
+                )
+            if not isinstance(value, dict):
+                issues.fail(
+                    f'line {number} must hold an object such as {{"cpu": 1}}, but holds {shown(text.strip())}',
+                    advice="write one object a line",
+                )
+            try:
+                yield dict(_cells(value))
+            except ValueError as error:
+                issues.fail(f"line {number} is not a row ({error})", advice="rename a key")
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = [name for number, name in enumerate(names) if name in names[:number]]
+    if twice:
+        raise ValueError(f"key {twice[0]!r} comes twice")
+    return dict(pairs)
+
+
+def _cells(value: dict[str, Any]) -> list[tuple[str, str]]:
+    """Returns name and text of each cell; raises `ValueError` if two have one name."""
+    cells: list[tuple[str, str]] = []
+    for name, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            cells += [(f"{name}.{below}", text) for below, text in _cells(inner)]
+        else:
+            cells.append((name, _text(inner)))
+    _unique(cells)
+    return cells
+
+
+def _text(value: Any) -> str:
+    if value is None or value == {}:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
