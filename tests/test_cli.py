@@ -455,10 +455,8 @@ def test_a_given_threshold_replaces_the_detectors_own(tsad, model, rows, series,
             "column 's3' must hold numbers, but has 60 other cells, first at row 0 ('high')",
         ),
         (lambda rows: rows.head(BEFORE), f"a score needs at least {BEFORE + 1} consecutive rows"),
-        (lambda rows: rows.assign(score=0.0), "rows.csv: has a column 'score' already; rename it"),
-        (lambda rows: rows.assign(flag=0), "rows.csv: has a column 'flag' already; rename it"),
     ],
-    ids=["missing column", "empty cell", "text", "too few rows", "score taken", "flag taken"],
+    ids=["missing column", "empty cell", "text", "too few rows"],
 )
 def test_rows_that_cannot_be_scored_are_named(tsad, model, rows, place, change, message):
     change(rows).to_csv(place / "rows.csv", index=False)

@@ -173,13 +173,16 @@ def test_three_features_explain_a_row_unless_another_number_is_asked_for(score):
     assert score(table(), "--explain", 99)[0].columns[-1] == "share_6"
 
 
-def test_taken_names_leave_no_explanation_unless_one_is_asked_for(score, tsad):
-    found, _, out = score(table(feature_2="mine"))
-    assert found.columns[-3:].tolist() == ["feature_2", "score", "flag"]
-    assert "rows.csv has a column 'feature_2' already, so no features that explain a row are named" in out
-    assert_refused(
-        tsad("score", "detector", "rows.csv", "--explain", 2), "rows.csv: has a column 'feature_2' already; rename"
-    )
+@pytest.mark.parametrize("name", ["score", "flag", "feature_2", "share_1"])
+def test_added_columns_give_way_to_those_of_the_file(score, tsad, place, name):
+    plain, _, _ = score(table())
+    found, _, out = score(table(**{name: "mine"}))
+    assert (found[name] == "mine").all()
+    added = [f"tsad_{column}" for column in plain.columns[-8:]]
+    assert found.columns[-8:].tolist() == added
+    np.testing.assert_array_equal(found["tsad_score"], plain["score"])
+    assert f"rows.csv has a column {name!r} already, so the added columns are called tsad_{name}, ..." in out
+    assert tsad("plot", "scored.csv", "--output", "found.png")[0] == 0
 
 
 def test_events_go_where_they_are_wanted(tsad, score, place):
@@ -244,16 +247,12 @@ CLOCKLESS = np.where(np.arange(ROWS) == 150, "noon", ASCENDING["when"])
         ),
         (lambda rows: rows.head(0), "a score needs at least 10 consecutive rows, but it has 0; give more rows"),
         (
-            lambda rows: rows.assign(flag=0),
-            "rows.csv: has a column 'flag' already; rename it, so that the new one has a place",
-        ),
-        (
             lambda rows: f"{rows.to_csv(index=False)}1,2\n",
             "every line must have 6 cells, as the header has, but line 302 has 2",
         ),
         (lambda rows: "not a table at all\n\x00", "rows.csv: is not a csv table"),
     ],
-    ids=["missing", "empty", "text", "infinite", "too few", "none", "taken", "short line", "no table"],
+    ids=["missing", "empty", "text", "infinite", "too few", "none", "short line", "no table"],
 )
 def test_rows_that_cannot_be_scored_are_named_by_their_place_in_the_file(refused, change, message):
     refused(change(table()), message, "--rows-at-once", 50)

@@ -46,6 +46,38 @@ _COUNTER_TOKENS = {
     "unnamed",
     "rownum",
 }
+_ENTITY_TOKENS = {
+    *(
+        "machine",
+        "machines",
+        "host",
+        "hostname",
+        "device",
+        "sensor",
+        "unit",
+        "entity",
+        "node",
+        "server",
+        "instance",
+        "station",
+    ),
+    *(
+        "asset",
+        "engine",
+        "plant",
+        "site",
+        "meter",
+        "turbine",
+        "pump",
+        "service",
+        "pod",
+        "vm",
+        "customer",
+        "vehicle",
+        "battery",
+    ),
+    *("bearing", "robot", "line", "channel", "location", "equipment"),
+}
 _UNIT_TOKENS = {
     "s": "s",
     "sec": "s",
@@ -239,6 +271,35 @@ def _even(values: Floats) -> bool:
 # --- entities ---
 
 
+def judge_entities(table: pd.DataFrame, features: Sequence[str], issues: Issues) -> bool:
+    """Adds an issue if a column is called like one that names machines and has few distinct cells; returns whether it did.
+
+    Args:
+        table: Columns of the file.
+        features: Names of the columns that may name machines.
+        issues: Receives the issue.
+    """
+    for name in features:
+        column = table[name]
+        if not tokens(name) & _ENTITY_TOKENS or not _names_things(column):
+            continue
+        issues.add(
+            f"column {name!r} names machines, it seems ({shown(frequent_cells(column)[:4])}); as rows of one they would be mixed",
+            {"entity": name},
+            f"data.ignore=[{name}] if all rows are of one machine, or name the features in data.features",
+        )
+        return True
+    return False
+
+
+def _names_things(column: "pd.Series[Any]") -> bool:
+    """Returns whether a column holds a few words or whole numbers, each of them for many rows, and no empty cell."""
+    distinct = column.nunique()
+    if column.isna().any() or not 2 <= distinct <= len(column) / _LEAST_NAMED or pd.api.types.is_bool_dtype(column):
+        return False
+    return not pd.api.types.is_float_dtype(column) or bool((column % 1 == 0).all())
+
+
 def judge_equal_times(table: pd.DataFrame, time: "pd.Series[Any]", features: Sequence[str], issues: Issues) -> bool:
     """Adds an issue if rows of equal time differ in a column whose cells name machines or metrics; returns whether it did.
 
@@ -253,11 +314,9 @@ def judge_equal_times(table: pd.DataFrame, time: "pd.Series[Any]", features: Seq
         return False
     for name in sorted(features, key=lambda name: table[name].nunique()):
         column = table[name]
+        if not _names_things(column):
+            continue
         distinct = column.nunique()
-        if not 2 <= distinct <= len(table) / 5 or column.isna().any():
-            continue
-        if pd.api.types.is_float_dtype(column) and not (column % 1 == 0).all():
-            continue
         left = int(pd.DataFrame({"time": time, "name": column}).duplicated().sum())
         if not Cost("rows", left, len(table)).is_cheap:
             continue

@@ -12,7 +12,7 @@ from tsad.arrays import Integers, Times
 from tsad.data.five_features import FIVE, five_features
 from tsad.data.io.answers import label_fix, text_of
 from tsad.data.io.cells import numbers
-from tsad.data.io.columns import Roles, judge_columns, judge_equal_times
+from tsad.data.io.columns import Roles, judge_columns, judge_entities, judge_equal_times
 from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
 from tsad.data.io.issues import Issues
 from tsad.data.io.regular import FileRows, OrderOptions, joined, order_rows
@@ -189,10 +189,12 @@ def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issue
         return features
     roles = Roles(features, spec.time_columns, spec.label, spec.entity is not None)
     strange = judge_columns(table, roles, issues)
-    if spec.entity is None and times is not None:
-        others = [name for name in features if name not in strange]
-        if judge_equal_times(table, pd.Series(times, table.index), others, issues):
-            issues.fail_after()
+    others = [name for name in features if name not in strange]
+    if spec.entity is None and (
+        (times is not None and judge_equal_times(table, pd.Series(times, table.index), others, issues))
+        or judge_entities(table, others, issues)
+    ):
+        issues.fail_after()
     return tuple(name for name in features if name not in strange) or features
 
 
