@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import json
 import os
 import pickle
 import re
@@ -235,6 +236,28 @@ def test_a_title_over_merged_cells_is_left_out_by_skip(tmp_path):
     with pytest.raises(DataError, match=r"its cells A1 to C1 are merged; set data\.skip=1, or unmerge them"):
         load(path)
     assert load(path, skip=1).train.features == ("cpu", "disk", "net")
+
+
+def test_a_workbook_of_open_document_is_read(tmp_path):
+    cell = '<table:table-cell office:value-type="{}" office:{}="{}"><text:p>{}</text:p></table:table-cell>'
+    rows = [
+        [("string", "string-value", "at", "at"), ("string", "string-value", "x", "x")],
+        [("date", "date-value", "2024-03-01T00:00:07", "1 March"), ("float", "value", "0.1", "0,1")],
+    ]
+    lines = "".join(f"<table:table-row>{''.join(cell.format(*one) for one in row)}</table:table-row>" for row in rows)
+    names = "".join(
+        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    content = (
+        f"<office:document-content{names}><office:body><office:spreadsheet>"
+        f'<table:table table:name="A">{lines}</table:table></office:spreadsheet></office:body></office:document-content>'
+    )
+    manifest = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+    mimetype = "application/vnd.oasis.opendocument.spreadsheet"
+    archive = zipped(**{"mimetype": mimetype, "content.xml": content, "META-INF/manifest.xml": manifest})
+    for name in ("a.ods", "called.csv"):
+        (tmp_path / name).write_bytes(archive)
+        assert read_table(tmp_path / name).to_dict("list") == {"at": ["2024-03-01 00:00:07"], "x": [0.1]}
 
 
 # --- arrays ---
@@ -602,6 +625,17 @@ def test_rows_are_read_from_an_object_store(digest, monkeypatch):
         assert load("s3://bucket/a/rows.csv.gz", **TIMED).digest == digest
         with pytest.raises(DataError, match=r"s3://bucket/absent\.csv: cannot be read \("):
             load("s3://bucket/absent.csv")
+
+
+def test_rows_are_read_from_google(digest, monkeypatch):
+    """The server answers as Google Cloud Storage does to the requests for one object."""
+    content, times = text(TABLE).encode(), "2030-01-01T00:00:00Z"
+    about = {"kind": "storage#object", "name": "a/rows.csv", "bucket": "bucket", "size": str(len(content))}
+    about |= {"generation": "1", "metageneration": "1", "updated": times, "timeCreated": times}
+    path = "/storage/v1/b/bucket/o/a%2Frows.csv"
+    with served({path: json.dumps(about).encode(), f"{path}?alt=media": content}) as (address, _):
+        monkeypatch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", address)
+        assert load("gs://anonymous@bucket/a/rows.csv?retry_limit_seconds=3", **TIMED).digest == digest
 
 
 def test_files_and_folders_are_read_through_fsspec(tmp_path, digest):
