@@ -165,6 +165,20 @@ def test_a_file_that_trains_by_its_options_is_scored_from_any_other_container(tm
         assert list(read_table(tmp_path / name, options).columns) == list(TABLE.columns)
 
 
+@pytest.mark.parametrize("name", ["PAR1,x", "BZh9,x", "PK,x", "datatype,x"])
+def test_a_name_that_begins_like_another_kind_is_a_name(tmp_path, name):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{name}\n1,2\n3,4\n")
+    assert list(read_table(path)) == list(chunked(path)) == name.split(",")
+
+
+def test_a_parquet_file_in_a_folder_called_like_a_partition_has_its_own_columns_only(tmp_path):
+    path = tmp_path / "day=1" / "rows.parquet"
+    path.parent.mkdir()
+    path.write_bytes(parquet(TABLE))
+    assert list(read_table(path)) == list(chunked(path)) == list(TABLE)
+
+
 # --- json lines ---
 
 
@@ -496,6 +510,12 @@ def test_a_folder_that_is_no_table_ends_in_one_line(tmp_path, files, message):
         open_table(folder)
 
 
+def test_a_pipe_is_refused_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "rows.csv")
+    with pytest.raises(DataError, match=r"rows\.csv: is neither a file nor a folder; write its rows into a file first"):
+        open_table(tmp_path / "rows.csv")
+
+
 def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_text("a\n1\n")
@@ -689,6 +709,17 @@ def test_one_command_unpacks_a_file_once_and_sees_a_change(tmp_path, temporary, 
         assert read_table(path)["a"].tolist() == [2, 3]
     gc.collect()
     assert list(temporary.iterdir()) == []
+
+
+def test_a_sheet_that_was_read_is_not_taken_for_another(tmp_path):
+    path = tmp_path / "rows.xlsx"
+    path.write_bytes(workbook(first=[["a"], [1]], second=[["b"], [2]]))
+    with reuse():
+        assert [list(read_table(path, TextOptions(sheet=name)))[0] for name in ("first", "second", "first")] == [
+            "a",
+            "b",
+            "a",
+        ]
 
 
 def test_unpacking_does_not_need_memory_for_the_whole_file(tmp_path):
