@@ -249,7 +249,7 @@ def served(files, status=200, cut=None):
         def do_GET(self):
             path = self.path.split("?")[0]
             paths.append((self.command, path))
-            content = files.get(path)
+            content = files.get(self.path, files.get(path))
             self.send_response(404 if content is None else status)
             content = content or b""
             first, last = 0, len(content)

@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import json
 import os
 import pickle
 import re
@@ -164,6 +165,20 @@ def test_a_file_that_trains_by_its_options_is_scored_from_any_other_container(tm
         assert list(read_table(tmp_path / name, options).columns) == list(TABLE.columns)
 
 
+@pytest.mark.parametrize("name", ["PAR1,x", "BZh9,x", "PK,x", "datatype,x"])
+def test_a_name_that_begins_like_another_kind_is_a_name(tmp_path, name):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{name}\n1,2\n3,4\n")
+    assert list(read_table(path)) == list(chunked(path)) == name.split(",")
+
+
+def test_a_parquet_file_in_a_folder_called_like_a_partition_has_its_own_columns_only(tmp_path):
+    path = tmp_path / "day=1" / "rows.parquet"
+    path.parent.mkdir()
+    path.write_bytes(parquet(TABLE))
+    assert list(read_table(path)) == list(chunked(path)) == list(TABLE)
+
+
 # --- json lines ---
 
 
@@ -235,6 +250,28 @@ def test_a_title_over_merged_cells_is_left_out_by_skip(tmp_path):
     with pytest.raises(DataError, match=r"its cells A1 to C1 are merged; set data\.skip=1, or unmerge them"):
         load(path)
     assert load(path, skip=1).train.features == ("cpu", "disk", "net")
+
+
+def test_a_workbook_of_open_document_is_read(tmp_path):
+    cell = '<table:table-cell office:value-type="{}" office:{}="{}"><text:p>{}</text:p></table:table-cell>'
+    rows = [
+        [("string", "string-value", "at", "at"), ("string", "string-value", "x", "x")],
+        [("date", "date-value", "2024-03-01T00:00:07", "1 March"), ("float", "value", "0.1", "0,1")],
+    ]
+    lines = "".join(f"<table:table-row>{''.join(cell.format(*one) for one in row)}</table:table-row>" for row in rows)
+    names = "".join(
+        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    content = (
+        f"<office:document-content{names}><office:body><office:spreadsheet>"
+        f'<table:table table:name="A">{lines}</table:table></office:spreadsheet></office:body></office:document-content>'
+    )
+    manifest = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+    mimetype = "application/vnd.oasis.opendocument.spreadsheet"
+    archive = zipped(**{"mimetype": mimetype, "content.xml": content, "META-INF/manifest.xml": manifest})
+    for name in ("a.ods", "called.csv"):
+        (tmp_path / name).write_bytes(archive)
+        assert read_table(tmp_path / name).to_dict("list") == {"at": ["2024-03-01 00:00:07"], "x": [0.1]}
 
 
 # --- arrays ---
@@ -473,6 +510,12 @@ def test_a_folder_that_is_no_table_ends_in_one_line(tmp_path, files, message):
         open_table(folder)
 
 
+def test_a_pipe_is_refused_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "rows.csv")
+    with pytest.raises(DataError, match=r"rows\.csv: is neither a file nor a folder; write its rows into a file first"):
+        open_table(tmp_path / "rows.csv")
+
+
 def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_text("a\n1\n")
@@ -604,6 +647,17 @@ def test_rows_are_read_from_an_object_store(digest, monkeypatch):
             load("s3://bucket/absent.csv")
 
 
+def test_rows_are_read_from_google(digest, monkeypatch):
+    """The server answers as Google Cloud Storage does to the requests for one object."""
+    content, times = text(TABLE).encode(), "2030-01-01T00:00:00Z"
+    about = {"kind": "storage#object", "name": "a/rows.csv", "bucket": "bucket", "size": str(len(content))}
+    about |= {"generation": "1", "metageneration": "1", "updated": times, "timeCreated": times}
+    path = "/storage/v1/b/bucket/o/a%2Frows.csv"
+    with served({path: json.dumps(about).encode(), f"{path}?alt=media": content}) as (address, _):
+        monkeypatch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", address)
+        assert load("gs://anonymous@bucket/a/rows.csv?retry_limit_seconds=3", **TIMED).digest == digest
+
+
 def test_files_and_folders_are_read_through_fsspec(tmp_path, digest):
     memory = fsspec.filesystem("memory")
     folder = partitioned(tmp_path / "rows", TABLE)
@@ -655,6 +709,14 @@ def test_one_command_unpacks_a_file_once_and_sees_a_change(tmp_path, temporary, 
         assert read_table(path)["a"].tolist() == [2, 3]
     gc.collect()
     assert list(temporary.iterdir()) == []
+
+
+def test_a_sheet_that_was_read_is_not_taken_for_another(tmp_path):
+    path = tmp_path / "rows.xlsx"
+    path.write_bytes(workbook(first=[["a"], [1]], second=[["b"], [2]]))
+    with reuse():
+        columns = [list(read_table(path, TextOptions(sheet=name))) for name in ("first", "second", "first")]
+    assert columns == [["a"], ["b"], ["a"]]
 
 
 def test_unpacking_does_not_need_memory_for_the_whole_file(tmp_path):

@@ -1,6 +1,7 @@
 """Every command takes every container: trained on one, a detector scores all others to the same numbers."""
 
 import json
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,9 @@ TABLE = rows()
 
 @pytest.fixture(autouse=True)
 def place(place, monkeypatch):
-    """The empty working folder, with nothing of MLflow's in the environment."""
+    """The empty working folder, with nothing of MLflow's in the environment, and no log that an earlier test opened."""
+    monkeypatch.setattr(logging.getLogger("tsad"), "handlers", [])
+    monkeypatch.setattr(logging.getLogger("tsad"), "propagate", True)
     clear_environment(monkeypatch)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return place

@@ -31,7 +31,7 @@ _NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 def arrow_to_parquet(file: Path, folder: Path, issues: Issues) -> Path:
     """Writes an Arrow file (Feather) or an Arrow stream as Parquet, and returns its path; raises `FatalIssueError`."""
     try:
-        with pa.memory_map(str(file)) as source:
+        with pa.OSFile(str(file)) as source:
             is_file = source.read(8) == b"ARROW1\0\0"
             source.seek(0)
             reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)

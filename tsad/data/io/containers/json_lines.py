@@ -42,6 +42,9 @@ def json_lines_to_csv(file: Path, folder: Path, issues: Issues) -> Path:
 def _rows(file: Path, issues: Issues) -> Iterator[dict[str, str]]:
     """Yields the cells of each line as texts by name."""
     number = 0
+    decode = json.JSONDecoder(
+        parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_unique
+    ).decode  # numbers as they are written
     with file.open("rb") as opened:
         while line := opened.readline(_LINE):
             number += 1
@@ -49,7 +52,7 @@ def _rows(file: Path, issues: Issues) -> Iterator[dict[str, str]]:
                 continue
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                value = json.loads(text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_unique)
+                value = decode(text)
             except (ValueError, RecursionError) as error:
                 issues.fail(
                     f"line {number} is not JSON ({error})",
@@ -61,33 +64,36 @@ def _rows(file: Path, issues: Issues) -> Iterator[dict[str, str]]:
                     advice="write one object a line",
                 )
             try:
-                yield dict(_cells(value))
+                yield _cells(value)
             except ValueError as error:
                 issues.fail(f"line {number} is not a row ({error})", advice="rename a key")
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = [name for number, name in enumerate(names) if name in names[:number]]
-    if twice:
-        raise ValueError(f"key {twice[0]!r} comes twice")
-    return dict(pairs)
+    """Returns the values by name; raises `ValueError` if two have one name."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise ValueError(f"key {twice!r} comes twice")
+    return values
 
 
-def _cells(value: dict[str, Any]) -> list[tuple[str, str]]:
-    """Returns name and text of each cell; raises `ValueError` if two have one name."""
+def _cells(value: dict[str, Any]) -> dict[str, str]:
+    """Returns the text of each cell by name; raises `ValueError` if two have one name."""
+    if not any(isinstance(inner, dict) for inner in value.values()):
+        return {name: inner if type(inner) is str else _text(inner) for name, inner in value.items()}
     cells: list[tuple[str, str]] = []
     for name, inner in value.items():
-        if isinstance(inner, dict) and inner:
-            cells += [(f"{name}.{below}", text) for below, text in _cells(inner)]
+        if isinstance(inner, dict):
+            cells += [(f"{name}.{below}", text) for below, text in _cells(inner).items()] or [(name, "")]
         else:
             cells.append((name, _text(inner)))
-    _unique(cells)
-    return cells
+    return _unique(cells)
 
 
 def _text(value: Any) -> str:
-    if value is None or value == {}:
+    if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
