@@ -12,6 +12,7 @@ from tsad.detector.detector import Detector
 from tsad.detector.ensemble import AnyScorer, average
 from tsad.detector.scorer import Scorer
 from tsad.detector.scoring import ScoringSpec
+from tsad.errors import DataError
 from tsad.losses.contract import TrainingContext
 from tsad.models.contract import ClosedFormModel, Model
 from tsad.series import Series
@@ -137,9 +138,14 @@ def fit_detector(spec: DetectorSpec, fit: Series, validation: Series) -> Detecto
         validation: Later rows that stop training and that divisors and threshold are fitted on.
 
     Raises:
-        DataError: if the validation rows are too few for one score.
+        DataError: if the validation rows are too few for one score, or for the threshold.
         ValueError: if the sizes of model, window and rows contradict each other, or if labels are to be read.
         TrainingError: if a loss is not finite.
     """
     scorer, _ = fit_scorer(spec, Training(fit, validation), ignore_history)
-    return Detector(scorer, spec.threshold.fit(scorer.score(validation).values))
+    scores = scorer.score(validation).values
+    try:
+        threshold = spec.threshold.fit(scores)
+    except ValueError as error:
+        raise DataError(f"validation rows: {error}") from None
+    return Detector(scorer, threshold)

@@ -62,7 +62,8 @@ def _machine(rng, name, step):
     rows = int(rng.integers(220, 320))
     start = pd.Timestamp("2023-10-13 00:00:00") + pd.Timedelta(int(rng.integers(0, 20_000)), "min")
     numbers = np.arange(rows) + np.where(np.arange(rows) >= rng.integers(60, 160), rng.choice([0, 1, 25]), 0)
-    values = np.round(np.cumsum(rng.normal(size=(rows, 2)), axis=0) * rng.choice([0.1, 10]), 4) + [0.0, 30.0]
+    walk = np.cumsum(rng.normal(size=(rows, 2)), axis=0) * rng.choice([0.1, 10])
+    values = np.round(walk, 4) + np.array([0.0, 30.0])
     label = np.zeros(rows, int)
     for first in rng.integers(10, rows - 10, 3):
         label[first : first + 5] = 1

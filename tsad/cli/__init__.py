@@ -9,7 +9,7 @@ import click
 
 from tsad.cli import data, detectors, production
 from tsad.cli.options import PLAIN
-from tsad.errors import SpecError, UsageError
+from tsad.errors import DataError, SpecError, UsageError
 
 
 @click.group(context_settings=PLAIN)
@@ -57,5 +57,8 @@ def main() -> None:
     except Exception as error:  # the one place where everything ends: one line for the user, the rest for the log file
         if not isinstance(error, SpecError):  # its one line says it all
             logging.getLogger("tsad").debug("%s failed", " ".join(sys.argv[1:]), exc_info=True)
-        click.echo(f"{type(error).__name__}: {' '.join(str(error).split())}", err=True)
+        kind = (
+            DataError if isinstance(error, DataError) else type(error)
+        )  # its subclasses mean something to the code only
+        click.echo(f"{kind.__name__}: {' '.join(str(error).split())}", err=True)
         sys.exit(1)

@@ -116,7 +116,8 @@ def infer_layout(path: Path, options: TextOptions, issues: Issues) -> Layout:
     if encoding == "utf-16" and not mark:
         issues.fail("has no byte order mark, which utf-16 needs", {"encoding": "utf-16-le"}, "utf-16-be")
     _scan(path, encoding, issues)
-    lines = head.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()[:_SAMPLE]
+    head_text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
+    lines = re.split(r"\r\n|\n|\r", head_text)[:_SAMPLE]
     below = [line for line in lines[options.skip :] if line.strip()]
     if not below:
         issues.fail("is not a csv table (it is empty)", advice="give a file with rows")
