@@ -123,6 +123,15 @@ class DetectorSpec(_Sections):
         return any(scorer.objective.reads_labels for scorer in self.scorers)
 
 
+def with_cut(values: Any) -> Any:
+    """Returns the values of a config with `split.at`, the place where test rows begin, as the setting `test_from` of its data."""
+    split = values.get("split") if isinstance(values, dict) else None
+    if not isinstance(split, dict) or "at" not in split or not isinstance(values.get("data"), dict):
+        return values
+    rest = {name: value for name, value in split.items() if name != "at"}
+    return {**values, "split": rest, "data": {**values["data"], "test_from": split["at"]}}
+
+
 class ExperimentConfig(DetectorSpec):
     """Config of an experiment: a detector, the rows that it is fitted on, and the rows that it is evaluated on.
 
@@ -135,6 +144,11 @@ class ExperimentConfig(DetectorSpec):
 
     data: DataSpec
     split: SplitSpec = SplitSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cut_of_the_data(cls, values: Any) -> Any:
+        return with_cut(values)
 
     @property
     def provenance(self) -> Provenance:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
+from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -161,7 +162,8 @@ def parse_overrides(assignments: Sequence[str], kind: type[Spec] | None = None) 
                     value.strip() or value, {leaf for leaf in leaves if leaf in _TEXT_LISTS}
                 )
             else:
-                overrides[path.strip()] = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+                read = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+                overrides[path.strip()] = value.strip() if isinstance(read, date) else read
         except yaml.YAMLError:
             raise SpecError(f"the value of an override must be YAML, but got {text!r}") from None
     return overrides

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from tsad.data.combine import concatenate
@@ -25,12 +26,15 @@ class SplitSpec(Spec):
         contamination: Fraction of anomalous rows among the fit rows, below 0.5, taken by their labels from the selection
             rows, which are never reported. It measures how well a detector tolerates anomalies in its training rows on
             test rows that it has not seen, the same ones for every fraction. Needs `selection`.
+        exclude_labeled: Whether labeled anomalies among the training rows are left out of the fit rows and the validation rows;
+            no window crosses the place where they were.
     """
 
     validation: float = Field(0.25, gt=0, lt=1)
     selection: float = Field(0.0, ge=0, lt=1)
     gap: int = Field(100, ge=1)
     contamination: float = Field(0.0, ge=0, lt=0.5)
+    exclude_labeled: bool = False
 
     @model_validator(mode="after")
     def _takes_from_selection(self) -> "SplitSpec":
@@ -44,7 +48,7 @@ class SplitSpec(Spec):
     @property
     def reads_labels(self) -> bool:
         """Whether labels of the selection rows decide which rows are fit rows."""
-        return self.contamination > 0
+        return self.contamination > 0 or self.exclude_labeled
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,10 +135,34 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
 
 def _trained(data: DataSet, spec: SplitSpec) -> tuple[list[Series], list[Series]]:
     """Returns the fit rows and the validation rows of each entity; a part without rows is empty."""
+    if spec.exclude_labeled and data.train.labels is None:
+        raise DataError(
+            f"{data.name}: split.exclude_labeled leaves out labeled anomalies, but the training rows have no labels; name them in "
+            f"data.label or data.events, or set split.exclude_labeled=false"
+        )
     edges = [*([entity.train for entity in data.entities] or [0]), len(data.train)]
     fit, validation = [], []
     for first, after in pairwise(edges):
         cut = after - round((after - first) * spec.validation)
         fit.append(data.train.part(first, cut))
         validation.append(data.train.part(min(cut + spec.gap, after), after))
+    if spec.exclude_labeled:
+        return [without_anomalies(part) for part in fit], [without_anomalies(part) for part in validation]
     return fit, validation
+
+
+def without_anomalies(series: Series) -> Series:
+    """Returns the rows that are not labeled as anomalous, with a boundary where anomalous rows were."""
+    if series.labels is None or not series.labels.any():
+        return series
+    normal = np.flatnonzero(~series.labels)
+    before = np.concatenate([[0], np.cumsum(~series.labels)])
+    boundaries = {int(row) for row in np.flatnonzero(np.diff(normal) > 1) + 1}
+    boundaries |= {int(before[row]) for row in series.boundaries}
+    return Series(
+        values=series.values[normal],
+        features=series.features,
+        labels=series.labels[normal],
+        boundaries=tuple(sorted(row for row in boundaries if 0 < row < len(normal))),
+        times=None if series.times is None else series.times[normal],
+    )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from tsad.config import with_cut
 from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
 from tsad.data.split import SplitSpec
@@ -278,7 +279,7 @@ def parse_search(values: Mapping[str, Any], name: str, source: str) -> SearchCon
         >>> list(search.space.params), search.spec.algorithm.kind
         (['window.length'], 'map_elites')
     """
-    template = {name: section for name, section in values.items() if name != "search"}
+    template = with_cut({name: section for name, section in values.items() if name != "search"})
     template = filled(template, PLACEHOLDER)
     spec = parse(SearchSpec, values.get("search", {}), f"{source}: search")
     if "data" not in template:

@@ -6,21 +6,26 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+import pandas as pd
+from pydantic import Field, model_validator
 
+from tsad.arrays import Flags
 from tsad.data.combine import join
-from tsad.data.dataset import DataSet
+from tsad.data.dataset import DataSet, TypedEvent
 from tsad.data.io.containers.kinds import table_name
 from tsad.data.io.containers.location import FilePath
+from tsad.data.io.events import EventSpec, labeled, read_events
 from tsad.data.io.issues import FatalIssueError, Issue, Issues
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.reading import ReadingSpec, read_file, to_series
 from tsad.data.io.regular import FileRows, median_step, step_seconds
+from tsad.data.io.times import TimeOptions, to_times
 from tsad.errors import DataError, shown
 
+_UTC = TimeOptions()
 _logger = logging.getLogger(__name__)
 
 
@@ -81,12 +86,30 @@ class CsvSpec(ReadingSpec):
         test_path: Path, list or pattern of the files of the test rows, which alone must have the column of labels; if null, the
             last `test_ratio` of the rows of each entity of `path` are the test rows.
         test_ratio: Fraction of the rows of `path` that become test rows if there is no `test_path`, between 0 and 1.
+        test_from: First test row in place of `test_ratio`: its number among the rows of each entity, or a moment in UTC. May also
+            be written as `split.at`.
+        events: Labeled anomalies in place of a column of labels: path of a file (`tsad.data.io.events.read_events`), or a list of
+            `{start, end, type, entity}`. They are looked up in the test file if there is one, and else in all rows.
     """
 
     kind: Literal["csv"]
     path: FilePath | Annotated[tuple[FilePath, ...], Field(min_length=1)]
     test_path: FilePath | Annotated[tuple[FilePath, ...], Field(min_length=1)] | None = None
     test_ratio: float = Field(0.5, gt=0, lt=1)
+    test_from: int | str | None = None
+    events: FilePath | tuple[EventSpec, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_source_of_labels(self) -> Self:
+        if self.events is not None and self.label is not None:
+            raise ValueError(
+                f"labels come from the column {self.label!r} or from events, but both are set; leave one out"
+            )
+        if self.test_from is not None and self.test_path is not None:
+            raise ValueError(
+                "test rows are those of test_path, or those from test_from on, but both are set; leave one out"
+            )
+        return self
 
     def load(self, folder: Path) -> DataSet:
         """Returns the rows of the file or files; raises `DataError` naming file, column, row, and how to fix the first issue."""
@@ -101,7 +124,8 @@ class CsvSpec(ReadingSpec):
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
         """Returns the files, those of the training rows first."""
-        return (*_files(self.path), *(() if self.test_path is None else _files(self.test_path)))
+        events = (self.events,) if isinstance(self.events, Path) else ()
+        return (*_files(self.path), *(() if self.test_path is None else _files(self.test_path)), *events)
 
     def inspect(self) -> Inspection:
         """Returns the data set, or every issue that prevents one, where `load` raises the first."""
@@ -184,12 +208,15 @@ class CsvSpec(ReadingSpec):
     def _cut_entity(
         self, name: str, rows: FileRows, test: FileRows | None, features: tuple[str, ...], issues: Issues
     ) -> DataSet:
+        types: tuple[tuple[int, int, str], ...] = ()
+        if self.events is not None:
+            rows, test, types = self._labeled(name, rows, test, issues)
         series = to_series(rows, features, self)
-        edge = len(series) if test is not None else len(series) - round(len(series) * self.test_ratio)
+        edge = len(series) if test is not None else self._edge(rows)
         if test is None and edge in {0, len(series)}:
             issues.fail(
                 f"must hold training rows and test rows{f' of {name!r}' if name else ''}, but has {len(series)} for both at "
-                f"test_ratio {self.test_ratio:g}",
+                + (f"test_ratio {self.test_ratio:g}" if self.test_from is None else f"test_from {self.test_from}"),
                 advice="give more rows",
             )
         later = series.part(edge, len(series)) if test is None else to_series(test, features, self)
@@ -200,7 +227,63 @@ class CsvSpec(ReadingSpec):
             test=later,
             step_seconds=step_seconds(*(part for part in (rows, test) if part is not None)),
             missing=str(self.missing),
+            typed_events=_test_types(types, 0 if test is not None else edge),
         )
+
+    def _edge(self, rows: FileRows) -> int:
+        """Returns the index of the first test row."""
+        if isinstance(self.test_from, str):
+            moment = to_times(pd.Series([self.test_from], name="test_from"), "data.test_from", _UTC)[0]
+            if rows.times is None:
+                raise DataError(
+                    f"test_from {self.test_from!r} is a moment, but rows have no times; name their column in data.time"
+                )
+            return int(np.searchsorted(rows.times, moment))
+        if self.test_from is not None:
+            return min(max(self.test_from, 0), len(rows.cells))
+        return len(rows.cells) - round(len(rows.cells) * self.test_ratio)
+
+    def _labeled(
+        self, name: str, rows: FileRows, test: FileRows | None, issues: Issues
+    ) -> tuple[FileRows, FileRows | None, tuple[tuple[int, int, str], ...]]:
+        """Returns training and test rows with the labels that the events give, and the anomaly types of the labeled rows."""
+        target = rows if test is None else test
+        listed, row_labels = self._events(target)
+        types: tuple[tuple[int, int, str], ...] = ()
+        if row_labels is not None:
+            labels = _label_of_each(target, row_labels)
+        else:
+            result = labeled(listed, name, target.times, target.numbers, self)
+            labels, types = result.labels, result.types
+            if result.unmatched:
+                issues.add_repair(
+                    f"{len(result.unmatched)} of {len(listed)} events have no row, first from {result.unmatched[0].start}"
+                )
+            if listed and len(result.unmatched) == len(listed):
+                issues.add(
+                    f"no row is in one of the {len(listed)} events, first from {result.unmatched[0].start}",
+                    advice="see that events and rows have the same times, or row numbers",
+                )
+        marked = replace(target, labels=labels)
+        return (marked, None, types) if test is None else (rows, marked, types)
+
+    def _events(self, rows: FileRows) -> tuple[tuple[EventSpec, ...], Flags | None]:
+        if self.events is None or isinstance(self.events, tuple):
+            return self.events or (), None
+        path = _files(self.test_path or self.path)[0]
+        return read_events(self.events, path, len(rows.mapping))
+
+
+def _test_types(types: Sequence[tuple[int, int, str]], first: int) -> tuple[TypedEvent, ...]:
+    """Returns the typed events of the test rows, which begin at `first`."""
+    return tuple(TypedEvent(max(start - first, 0), stop - first, kind) for start, stop, kind in types if stop > first)
+
+
+def _label_of_each(rows: FileRows, labels: Flags) -> Flags:
+    """Returns the label of each row that rows of a file, which have a label each, went into."""
+    merged, mapping = np.zeros(len(rows.cells), bool), rows.mapping
+    np.logical_or.at(merged, mapping[mapping >= 0], labels[mapping >= 0])
+    return merged
 
 
 def _files(path: Path | tuple[Path, ...]) -> tuple[Path, ...]:
