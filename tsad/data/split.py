@@ -137,8 +137,8 @@ def _trained(data: DataSet, spec: SplitSpec) -> tuple[list[Series], list[Series]
     """Returns the fit rows and the validation rows of each entity; a part without rows is empty."""
     if spec.exclude_labeled and data.train.labels is None:
         raise DataError(
-            f"{data.name}: split.exclude_labeled leaves out labeled anomalies, but the training rows have no labels; name them in "
-            f"data.label or data.events, or set split.exclude_labeled=false"
+            f"{data.name}: split.exclude_labeled leaves out labeled anomalies, but the training rows have no labels; name them "
+            f"in data.label or data.events, or set split.exclude_labeled=false"
         )
     edges = [*([entity.train for entity in data.entities] or [0]), len(data.train)]
     fit, validation = [], []
