@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from tsad.data.scale import Scaler
+from tsad.data.scale import Precision, Scaler
 from tsad.detector.scoring import (
     Scores,
     ScoringSpec,
@@ -32,12 +32,16 @@ WEIGHTS = "weights.safetensors"
 
 
 class ScorerDescription(Spec):
-    """Description of a scorer: everything except its weights."""
+    """Description of a scorer: everything except its weights.
+
+    `precision` is saved only where it is float64, so that other detectors have the form and the digest that they always had.
+    """
 
     features: tuple[str, ...]
     center: tuple[float, ...]
     scale: tuple[float, ...]
     clip: float | None
+    precision: Precision = "float32"
     window_length: int = Field(ge=1)
     model: ModelSpec
     scoring: ScoringSpec
@@ -48,6 +52,11 @@ class ScorerDescription(Spec):
         if len({len(column) for column in (self.features, self.center, self.scale, self.error_scale)}) != 1:
             raise ValueError("features, center, scale and error_scale must be equally many")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if (name, value) != ("precision", "float32")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +157,7 @@ class Scorer:
             center=tuple(self.scaler.center.tolist()),
             scale=tuple(self.scaler.scale.tolist()),
             clip=self.scaler.clip,
+            precision=self.scaler.precision,
             window_length=self.window_length,
             model=self.model_spec,
             scoring=self.scoring,
@@ -178,7 +188,9 @@ class Scorer:
         load_weights(model, folder / WEIGHTS)
         return cls(
             features=description.features,
-            scaler=Scaler(np.array(description.center), np.array(description.scale), description.clip),
+            scaler=Scaler(
+                np.array(description.center), np.array(description.scale), description.clip, description.precision
+            ),
             window_length=description.window_length,
             model_spec=description.model,
             model=model.to(torch.device(device)).eval(),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from tsad.arrays import Values
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import open_table
 from tsad.detector.detector import Detector
@@ -106,12 +106,12 @@ def compare(
 
 def scored_rows(
     detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent
-) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
-    """Yields the (n, F) rows of each chunk of a file with the scores that they made final; raises `DataError`."""
+) -> Iterator[tuple[Values, ScoredRows]]:
+    """Yields the (n, F) rows of each chunk of a file as the detector sees them, with the scores that they made final."""
     stream = Stream(detector)
     table = open_table(path, read_options)
     for rows in read_rows(table, detector.scorer.features, read_options, _AT_ONCE, on_event, timed=False):
-        yield rows.values, stream.push(rows.values)
+        yield detector.scorer.scaler.rounded(rows.values), stream.push(rows.values)
 
 
 def _profile(detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent) -> Profile:

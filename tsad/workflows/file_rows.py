@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tsad.arrays import Times
+from tsad.arrays import Floats, Times
 from tsad.data.io.empty_cells import ForwardFill
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile, open_table
@@ -39,7 +38,7 @@ class RowChunk(NamedTuple):
     """
 
     chunk: Chunk
-    values: NDArray[np.float32]
+    values: Floats
     times: Times | None
 
 

@@ -20,6 +20,7 @@ from tsad.data.io.tables import read_columns
 from tsad.data.io.text import TextOptions
 from tsad.data.io.times import TimeOptions, read_times
 from tsad.data.io.values import read_labels, read_values
+from tsad.data.precision import narrowed
 from tsad.errors import DataError, shown
 from tsad.series import Series
 from tsad.spec import Spec
@@ -195,11 +196,12 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
             )
         later = series.part(edge, len(series)) if test is None else self._series(test, features)
         step = step_seconds(*(part for part in (rows, test) if part is not None))
+        train, test_rows = narrowed(series.part(0, edge), later)
         return DataSet(
             name=self.path.stem,
             source=str(self.path),
-            train=series.part(0, edge),
-            test=later,
+            train=train,
+            test=test_rows,
             step_seconds=step,
             missing=self.missing,
             defects=tuple(issues.repairs),
@@ -210,4 +212,4 @@ class CsvSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOp
         values, names = rows.cells, features
         if self.univariate == "five_features" and len(features) == 1:
             values, names = five_features(values[:, 0], self.period, rows.boundaries), FIVE
-        return Series(values.astype(np.float32), names, rows.labels, rows.boundaries, rows.times)
+        return Series(values, names, rows.labels, rows.boundaries, rows.times)
