@@ -1,7 +1,7 @@
 """Scorers: a fitted model with its scaler and scoring, from rows to scores."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -135,8 +135,35 @@ class Scorer:
             return score_after(past, series, self.lookback, self.score)
         needed = self.lookback + self.lookahead + 1
         check_rows(series, self.features, needed, f"window of {self.window_length}, then smoothing")
-        error = row_errors(self.model, self.scaler.apply(series), self.window_length, self.scoring)
-        return scores(self.scoring, series, error, self.scale)
+        return self.score_errors(series, self.errors(series))
+
+    @property
+    def error_key(self) -> tuple[object, ...]:
+        """Key that scorers share if they give the same rows the same errors: members of an average of the same model."""
+        return id(self.model), id(self.scaler), self.window_length, self.scoring.error, self.scoring.over
+
+    def errors(self, series: Series) -> NDArray[np.float64]:
+        """Returns the (T, F) errors of rows that are not yet scaled, NaN where no window gives one."""
+        return row_errors(self.model, self.scaler.apply(series), self.window_length, self.scoring)
+
+    def score_errors(self, series: Series, errors: NDArray[np.float64]) -> Scores:
+        """Returns the scores of rows from their errors."""
+        return scores(self.scoring, series, errors, self.scale)
+
+    def sharing(self, others: Sequence["Scorer"]) -> "Scorer":
+        """Returns this scorer with the model of one of the others, if one has an equal model and an equal scaler.
+
+        Use it for scorers that were saved one by one, so that equal models are in memory once and compute errors once.
+        """
+        for other in others:
+            if self._has_model_of(other):
+                return replace(self, model=other.model, scaler=other.scaler)
+        return self
+
+    def _has_model_of(self, other: "Scorer") -> bool:
+        own, others = (scorer.describe().model_dump(exclude={"scoring", "error_scale"}) for scorer in (self, other))
+        tensors = other.tensors
+        return own == others and all(torch.equal(tensor, tensors[name]) for name, tensor in self.tensors.items())
 
     def predictions(self, series: Series) -> NDArray[np.float64] | None:
         """Returns the (T, F) prediction of each row in the units of the series: the last step of the window that ends there.

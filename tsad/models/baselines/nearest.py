@@ -94,5 +94,5 @@ class WindowMeans(Nearest):
 
 def _spread(windows: Windows, count: int) -> Tensor:
     """Returns at most `count` windows, evenly spread in time."""
-    indices = torch.linspace(0, len(windows) - 1, min(count, len(windows))).round().long()
-    return windows.take(indices.to(windows.starts.device))
+    chosen = windows.spread(count)
+    return chosen.take(torch.arange(len(chosen), device=chosen.starts.device))
