@@ -77,6 +77,14 @@ class AutoregressiveRidge(ClosedFormModel):
         self.coefficients.copy_(solution[:-1])
         self.intercept.copy_(solution[-1])
 
+    def fit_bytes(self, windows: int) -> int:
+        """Returns the bytes of the equations, of their solution, and of the coefficients, in double precision."""
+        inputs, outputs = self.coefficients.shape
+        equations = (
+            windows * (2 * inputs + windows) if inputs > max(_WIDE, windows) else 3 * inputs * (inputs + outputs)
+        )
+        return 8 * (equations + 2 * inputs * outputs)
+
     def _fit_wide(self, windows: Windows) -> None:
         """Sets coefficients and intercept from the dual equations: (X X' + penalty) a = Y, coefficients X' a, both centered."""
         past, last = zip(*((self._past(batch), batch[:, -1]) for batch in windows.chunks(4096)), strict=True)

@@ -74,7 +74,7 @@ class PrincipalModel(ClosedFormModel):
 
     def fit(self, windows: Windows) -> None:
         """Sets the mean and the leading eigenvectors of the covariance."""
-        if len(self.mean) > _WIDE or len(windows) <= _WINDOWS < len(self.mean):
+        if self._is_wide(len(windows)):
             self._fit_wide(windows.spread(_WINDOWS))
             return
         size, device = len(self.mean), windows.rows.device
@@ -90,19 +90,27 @@ class PrincipalModel(ClosedFormModel):
         self.mean.copy_(mean)
         self.axes.copy_(vectors[:, -self.axes.shape[1] :])
 
+    def fit_bytes(self, windows: int) -> int:
+        """Returns the bytes of the matrix that is decomposed, with its eigenvectors and workspace, and of the axes."""
+        size = min(windows, _WINDOWS) if self._is_wide(windows) else len(self.mean)
+        return 8 * (4 * size**2 + 2 * self.axes.numel())
+
+    def _is_wide(self, windows: int) -> bool:
+        return len(self.mean) > _WIDE or windows <= _WINDOWS < len(self.mean)
+
     def _fit_wide(self, windows: Windows) -> None:
         """Sets the mean and the axes from the products of all windows with each other, summed over groups of features."""
         products = torch.zeros(len(windows), len(windows), dtype=torch.float64, device=windows.rows.device)
         for _, values in self._centered(windows):
             products += values @ values.T
         squares, vectors = torch.linalg.eigh(products)  # ascending
-        kept = min(self.axes.shape[1], len(windows) - 1)
-        squares, vectors = squares[len(squares) - kept :], vectors[:, len(vectors) - kept :]
+        rank = min(self.axes.shape[1], len(windows) - 1)
+        squares, vectors = squares[len(squares) - rank :], vectors[:, len(vectors) - rank :]
         lengths = squares.clamp(min=0).sqrt()
         weights = torch.where(lengths > 1e-7 * lengths.max(), vectors / lengths, 0.0)
-        axes = self.axes.zero_().view(self.steps, -1, self.axes.shape[1])[..., self.axes.shape[1] - kept :]
+        axes = self.axes.zero_().view(self.steps, -1, self.axes.shape[1])[..., self.axes.shape[1] - rank :]
         for features, values in self._centered(windows):
-            axes[:, features] = (values.T @ weights).reshape(self.steps, -1, kept).to(axes.dtype)
+            axes[:, features] = (values.T @ weights).reshape(self.steps, -1, rank).to(axes.dtype)
 
     def _centered(self, windows: Windows) -> Iterator[tuple[slice, Tensor]]:
         """Yields groups of features with their (N, H * features) values minus the mean of each, which is set."""
