@@ -18,7 +18,7 @@ from tsad.models import ModelSpec
 from tsad.outlier_detector import OutlierDetector
 from tsad.series import Series
 from tsad.spec import parse
-from tsad.streaming import Stream
+from tsad.streaming import Stream, StreamPolicy
 from tsad.workflows.check import check
 from tsad.workflows.score import score
 
@@ -140,6 +140,24 @@ def test_a_saved_detector_gives_the_same_scores_to_file_frame_stream_and_service
         np.testing.assert_allclose(np.array(answer, float)[known], expected[known], rtol=1e-6)
     assert {column["reference_stuck_ratio"] for column in drifted["features"]} == {0.0}
     assert next(c for c in drifted["features"] if c["name"] == "moving")["stuck_ratio"] == pytest.approx(0, abs=0.01)
+
+
+def test_a_stream_goes_on_from_its_saved_state_and_repeats_rows_in_float64(tmp_path):
+    values = 1.7e9 + np.random.default_rng(0).normal(size=(400, 2))
+    sections = {"model": {"kind": "pca_error", "components": 1}, "window": {"length": 4}}
+    rows = Series(values, ("a", "b"))
+    detector = fit_detector(parse(DetectorSpec, sections, "test"), rows.part(0, 300), rows.part(300, 400))
+    times = np.datetime64("2024-03-01", "s") + np.arange(400) * np.timedelta64(1, "s")
+    present = np.arange(400) % 50 != 49
+    first, second = present & (np.arange(400) < 250), present & (np.arange(400) >= 250)
+    stream = Stream(detector, StreamPolicy(step_seconds=1.0, gap="ffill"))
+    scores = [stream.push(values[first], times[first]).scores]
+    stream.save(tmp_path)
+    scores.append(Stream.load(tmp_path, detector).push(values[second], times[second]).scores)
+    held = values.copy()
+    held[~present] = values[np.flatnonzero(~present) - 1]
+    expected = detector.score(Series(held, ("a", "b"))).values[present]
+    np.testing.assert_allclose(np.concatenate(scores), expected, rtol=1e-6, atol=1e-9)
 
 
 def float32_detector(offset):

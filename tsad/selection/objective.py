@@ -71,8 +71,9 @@ class ValidationErrorSpec(Spec):
                 f"label_free or labeled, or search without an ensemble"
             )
         scaled = row_errors(scorer.model, scorer.scaler.apply(parts.validation), scorer.window_length, ScoringSpec())
-        deviation = parts.fit.values.std(axis=0, dtype=np.float64)
-        varying = deviation > 0
+        values = parts.fit.values.astype(np.float64)
+        deviation = values.std(axis=0)
+        varying = deviation > 2.0**-50 * np.abs(values).max(axis=0)  # a sum of equal values is rounded too
         if not varying.any():
             raise DataError(
                 f"maximize: validation_error needs a feature that varies in the fit rows, but all {len(deviation)} are constant; "
