@@ -9,17 +9,24 @@ import pytest
 from tests.examples import from_defaults, kind_of, members
 from tests.serving.services import service
 from tsad.config import DetectorSpec, ExperimentConfig
+from tsad.data.dataset import DataSet
 from tsad.data.io.read_options import ReadOptions
+from tsad.data.sets.csv import CsvSpec
 from tsad.detector.detector import DESCRIPTION, Detector
 from tsad.drift import Profile, drift
 from tsad.experiment import run
 from tsad.fitting import fit_detector
 from tsad.models import ModelSpec
 from tsad.outlier_detector import OutlierDetector
+from tsad.selection.objective import ValidationErrorSpec
 from tsad.series import Series
+from tsad.serving import train_predict
+from tsad.serving.served_model import _synthetic
 from tsad.spec import parse
 from tsad.streaming import Stream, StreamPolicy
 from tsad.workflows.check import check
+from tsad.workflows.drift import scored_rows
+from tsad.workflows.events import ignore
 from tsad.workflows.score import score
 
 ROWS = 700
@@ -203,6 +210,55 @@ def test_the_scikit_learn_interface_keeps_the_variation_beside_an_offset():
     values = np.random.default_rng(0).normal(size=(400, 2))
     scores = [OutlierDetector().fit(offset + values).score_samples(offset + values) for offset in (0.0, 1e12)]
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-2)
+    precisions = [OutlierDetector().fit(offset + values).detector_.scorer.scaler.precision for offset in (0.0, 1e12)]
+    assert precisions == ["float32", "float64"]
+
+
+@pytest.mark.parametrize(("offset", "dtype"), [(0.0, np.float32), (1.7e9, np.float64)])
+def test_train_predict_searches_on_the_values_that_came(offset, dtype, tmp_path):
+    values = (offset + np.random.default_rng(0).normal(size=200)).tolist()
+    case = train_predict._case(train_predict.TrainPredictRequest(y_true=values))
+    assert case.values.dtype == dtype
+    np.testing.assert_array_equal(case.values, np.array(values).astype(dtype))
+    train_predict._write(case, tmp_path)
+    read = CsvSpec(kind="csv", path=tmp_path / train_predict.ROWS, test_ratio=case.test_ratio).load(tmp_path)
+    np.testing.assert_array_equal(np.concatenate([read.train.values, read.test.values])[:, 0], case.values)
+    assert read.train.values.dtype == dtype
+
+
+def test_generated_rows_to_try_a_model_on_vary_in_its_units():
+    values = np.array([5.0, 1.0]) + np.array([1.0, 1e-9]) * np.random.default_rng(0).normal(size=(400, 2))
+    spec = parse(DetectorSpec, {"model": {"kind": "l2"}, "window": {"length": 1}}, "test")
+    rows = Series(values, ("a", "b"))
+    table = _synthetic(fit_detector(spec, rows.part(0, 300), rows.part(300, 400)).scorer)
+    assert table.nunique().min() > 900
+    assert table["a"].round(6).equals(table["a"])
+
+
+def test_files_are_compared_for_drift_as_the_detector_sees_them(tmp_path):
+    detector, rows = float32_detector(0.0)
+    pd.DataFrame(rows.values.astype(float) * (1 + 1e-9), columns=["energy"]).to_csv(tmp_path / "rows.csv", index=False)
+    (chunk,) = scored_rows(detector, tmp_path / "rows.csv", ReadOptions(), ignore)
+    assert chunk[0].dtype == np.float32
+    np.testing.assert_array_equal(chunk[0], rows.values)
+
+
+def test_the_validation_error_leaves_out_features_that_vary_by_rounding_only():
+    values = 1e9 + np.random.default_rng(0).normal(size=(400, 2))
+    values[:, 1] = 0.3
+    values[7, 1] = np.nextafter(0.3, 1)
+    errors = []
+    for count in (1, 2):
+        rows = Series(values[:, :count].copy(), ("a", "b")[:count])
+        sections = {
+            "data": {"kind": "synthetic"},
+            "model": {"kind": "l2"},
+            "window": {"length": 1},
+            "split": {"gap": 1},
+        }
+        outcome = run(parse(ExperimentConfig, sections, "test"), DataSet("rows", "memory", rows, rows))
+        errors.append(ValidationErrorSpec(kind="validation_error").value(outcome))
+    assert errors[1] == pytest.approx(errors[0], rel=1e-6)
 
 
 def test_the_read_options_name_no_precision():

@@ -34,6 +34,7 @@ def one(column, dtype=np.float64):
         (-1e12 - 1e6 * RAMP, True),
         (1e12 + 1e12 * RAMP, False),  # scaled values are rounded as much
         (RAMP / 1e6, False),
+        (RAMP**12, False),
         (1 + 1e-9 * NOISE, True),
         (1e9 + np.cumsum(NOISE) + 1e5 * (RAMP > 200), True),  # steps count, not the one jump
         (np.full(400, 1013.25), False),

@@ -99,6 +99,16 @@ def test_members_of_equal_models_with_other_errors_share_no_errors(data):
     np.testing.assert_allclose(whole, outcome.detector.score(data.test).values, rtol=1e-9)
 
 
+def test_members_that_look_ahead_share_errors_in_a_stream_too(data):
+    linear = {"model": {"kind": "window_linear", "components": 2}, "window": {"length": 4}}
+    plain, rooted = ({**linear, "scoring": {"over": "mean", "compress": how}} for how in ("none", "root"))
+    detector = run(config(plain, rooted), data).detector
+    stream = Stream(detector)
+    pushed = [stream.push(data.test.values[first : first + 7]).scores for first in range(0, 300, 7)]
+    scores = np.concatenate([*pushed, stream.finish().scores])
+    np.testing.assert_allclose(scores, detector.score(data.test).values, rtol=1e-9)
+
+
 def test_a_trained_member_trains_with_a_seed_of_its_own(data, tmp_path):
     trained = {
         "model": {"kind": "lstm_ae", "hidden": 4, "latent": 2},

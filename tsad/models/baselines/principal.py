@@ -104,7 +104,7 @@ class PrincipalModel(ClosedFormModel):
         for _, values in self._centered(windows):
             products += values @ values.T
         squares, vectors = torch.linalg.eigh(products)  # ascending
-        rank = min(self.axes.shape[1], len(windows) - 1)
+        rank = min(self.axes.shape[1], len(windows))
         squares, vectors = squares[len(squares) - rank :], vectors[:, len(vectors) - rank :]
         lengths = squares.clamp(min=0).sqrt()
         weights = torch.where(lengths > 1e-7 * lengths.max(), vectors / lengths, 0.0)
