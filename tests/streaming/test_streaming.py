@@ -349,8 +349,8 @@ def spoilt(value):
     ("values", "times", "message"),
     [
         (SERIES.values[:3, :5], None, r"the 6 features \['s0', .*\], in this order, but got 5 columns"),
-        (SERIES.values[:3].astype(float), None, r"must be \(rows, features\) float32, but got \(3, 6\) float64"),
-        (SERIES.values[0], None, r"must be \(rows, features\) float32, but got \(6,\) float32"),
+        (SERIES.values[:3].astype(int), None, r"must be \(rows, features\) float32 or float64, but got \(3, 6\) int64"),
+        (SERIES.values[0], None, r"must be \(rows, features\) float32 or float64, but got \(6,\) float32"),
         (spoilt(np.nan), None, r"feature 's2' has 1 values that are not finite numbers, first at row 1 \(nan\)"),
         (spoilt(-np.inf), None, r"feature 's2' has 1 values that are not finite numbers, first at row 1 \(-inf\)"),
         (SERIES.values[:3], MINUTES[100:102], r"times must have one entry for each of 3 rows, but got shape \(2,\)"),

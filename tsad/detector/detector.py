@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsad.data.io.values import to_values
+from tsad.data.precision import named
 from tsad.detector.ensemble import AnyScorer, Ensemble, EnsembleDescription
 from tsad.detector.score_table import score_table
 from tsad.detector.scorer import WEIGHTS, Scorer, ScorerDescription
@@ -21,6 +23,8 @@ from tsad.provenance import LabelsUsed, Provenance
 from tsad.series import Series
 from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
+
+_logger = logging.getLogger(__name__)
 
 __all__ = ["DESCRIPTION", "WEIGHTS", "Detector", "Scorer"]
 
@@ -171,6 +175,13 @@ class Detector:
                 scorer = Scorer.restore(saved, folder, source, device)
         except SpecError as error:
             raise DetectorError(str(error)) from None
+        if (blind := scorer.scaler.blind).any():
+            _logger.warning(
+                "%s: the detector was trained on float32 values, in which %s hardly vary, so that it sees large changes of "
+                "them only; train it again",
+                source,
+                named(scorer.features, blind),
+            )
         return cls(scorer, saved.threshold, saved.training_labels, saved.selection_labels)
 
 

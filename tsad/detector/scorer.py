@@ -1,16 +1,16 @@
 """Scorers: a fitted model with its scaler and scoring, from rows to scores."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from tsad.data.scale import Scaler
+from tsad.data.scale import Precision, Scaler
 from tsad.detector.scoring import (
     Scores,
     ScoringSpec,
@@ -32,12 +32,16 @@ WEIGHTS = "weights.safetensors"
 
 
 class ScorerDescription(Spec):
-    """Description of a scorer: everything except its weights."""
+    """Description of a scorer: everything except its weights.
+
+    `precision` is saved only where it is float64, so that other detectors have the form and the digest that they always had.
+    """
 
     features: tuple[str, ...]
     center: tuple[float, ...]
     scale: tuple[float, ...]
     clip: float | None
+    precision: Precision = "float32"
     window_length: int = Field(ge=1)
     model: ModelSpec
     scoring: ScoringSpec
@@ -48,6 +52,11 @@ class ScorerDescription(Spec):
         if len({len(column) for column in (self.features, self.center, self.scale, self.error_scale)}) != 1:
             raise ValueError("features, center, scale and error_scale must be equally many")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if (name, value) != ("precision", "float32")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +135,35 @@ class Scorer:
             return score_after(past, series, self.lookback, self.score)
         needed = self.lookback + self.lookahead + 1
         check_rows(series, self.features, needed, f"window of {self.window_length}, then smoothing")
-        error = row_errors(self.model, self.scaler.apply(series), self.window_length, self.scoring)
-        return scores(self.scoring, series, error, self.scale)
+        return self.score_errors(series, self.errors(series))
+
+    @property
+    def error_key(self) -> tuple[object, ...]:
+        """Key that scorers share if they give the same rows the same errors: members of an average of the same model."""
+        return id(self.model), id(self.scaler), self.window_length, self.scoring.error, self.scoring.over
+
+    def errors(self, series: Series) -> NDArray[np.float64]:
+        """Returns the (T, F) errors of rows that are not yet scaled, NaN where no window gives one."""
+        return row_errors(self.model, self.scaler.apply(series), self.window_length, self.scoring)
+
+    def score_errors(self, series: Series, errors: NDArray[np.float64]) -> Scores:
+        """Returns the scores of rows from their errors."""
+        return scores(self.scoring, series, errors, self.scale)
+
+    def sharing(self, others: Sequence["Scorer"]) -> "Scorer":
+        """Returns this scorer with the model of one of the others, if one has an equal model and an equal scaler.
+
+        Use it for scorers that were saved one by one, so that equal models are in memory once and compute errors once.
+        """
+        for other in others:
+            if self._has_model_of(other):
+                return replace(self, model=other.model, scaler=other.scaler)
+        return self
+
+    def _has_model_of(self, other: "Scorer") -> bool:
+        own, others = (scorer.describe().model_dump(exclude={"scoring", "error_scale"}) for scorer in (self, other))
+        tensors = other.tensors
+        return own == others and all(torch.equal(tensor, tensors[name]) for name, tensor in self.tensors.items())
 
     def predictions(self, series: Series) -> NDArray[np.float64] | None:
         """Returns the (T, F) prediction of each row in the units of the series: the last step of the window that ends there.
@@ -148,6 +184,7 @@ class Scorer:
             center=tuple(self.scaler.center.tolist()),
             scale=tuple(self.scaler.scale.tolist()),
             clip=self.scaler.clip,
+            precision=self.scaler.precision,
             window_length=self.window_length,
             model=self.model_spec,
             scoring=self.scoring,
@@ -178,7 +215,9 @@ class Scorer:
         load_weights(model, folder / WEIGHTS)
         return cls(
             features=description.features,
-            scaler=Scaler(np.array(description.center), np.array(description.scale), description.clip),
+            scaler=Scaler(
+                np.array(description.center), np.array(description.scale), description.clip, description.precision
+            ),
             window_length=description.window_length,
             model_spec=description.model,
             model=model.to(torch.device(device)).eval(),

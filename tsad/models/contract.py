@@ -60,3 +60,11 @@ class ClosedFormModel(Model):
     @abstractmethod
     def fit(self, windows: Windows) -> None:
         """Sets the buffers from training windows."""
+
+    def fit_bytes(self, windows: int) -> int:
+        """Returns about how many bytes fitting and scoring hold at once, besides rows and batches; on the meta device too.
+
+        Args:
+            windows: Number of training windows.
+        """
+        return 8 * sum(buffer.numel() for buffer in self.buffers())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Values
 from tsad.drift import Profile, Recalibration, drift, recalibrated
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.serving.errors import RequestError
@@ -57,17 +58,17 @@ class RecentRows:
         self._profile = Profile.load(served.source.folder.detector)
         self._digest = served.detector.digest
         self._lock = threading.Lock()
-        self._rows: deque[NDArray[np.float32]] = deque()
+        self._rows: deque[Values] = deque()
         self._scores: deque[NDArray[np.float64]] = deque()
         self._flags: deque[NDArray[np.bool_]] = deque()
         self._before: FittedThreshold | None = None
         self._restore()
 
-    def take(self, rows: NDArray[np.float32], scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> None:
+    def take(self, rows: Values, scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> None:
         """Takes (n, F) rows and the (m,) scores that became known with them, NaN where there is none, with their flags."""
-        is_known = ~np.isnan(scores)
+        is_known, scaler = ~np.isnan(scores), self._served.detector.scorer.scaler
         with self._lock:
-            _append(self._rows, rows)
+            _append(self._rows, scaler.rounded(rows))
             _append(self._scores, scores[is_known])
             _append(self._flags, flags[is_known])
 
@@ -135,10 +136,10 @@ class RecentRows:
         record.write(self._folder)
         return record
 
-    def _now(self) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
+    def _now(self) -> tuple[Values, NDArray[np.float64], NDArray[np.bool_]]:
         features = len(self._served.detector.scorer.features)
         with self._lock:
-            rows = np.concatenate([np.empty((0, features), np.float32), *self._rows])
+            rows = np.concatenate([*self._rows]) if self._rows else np.empty((0, features))
             scores = np.concatenate([np.empty(0), *self._scores])
             return rows, scores, np.concatenate([np.empty(0, bool), *self._flags])
 

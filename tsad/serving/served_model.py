@@ -176,4 +176,13 @@ def _synthetic(scorer: Scorer | Ensemble) -> pd.DataFrame:
     if generated.features[: len(features)] != features:
         scaler = (scorer.members[0].scorer if isinstance(scorer, Ensemble) else scorer).scaler
         rows = rows * scaler.scale + scaler.center
+        rows = np.stack(
+            [column.round(_decimals(unit)) for column, unit in zip(rows.T, scaler.scale, strict=True)], axis=1
+        )
+        return pd.DataFrame(rows, columns=list(features))
     return pd.DataFrame(rows.round(6), columns=list(features))
+
+
+def _decimals(unit: float) -> int:
+    """Returns the decimals that values are shown with: six, or more for features that vary by less than a thousandth."""
+    return max(6, 3 - int(np.floor(np.log10(unit))))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from tsad.arrays import Values
 from tsad.detector.detector import Detector
 from tsad.errors import DetectorError
 from tsad.serving.errors import RequestError
@@ -127,7 +128,7 @@ class Streams:
     def push(
         self,
         session: StreamSession,
-        values: NDArray[np.float32],
+        values: Values,
         times: NDArray[np.datetime64] | None,
         after: int | None,
     ) -> tuple[dict[str, Any], ScoredRows]:

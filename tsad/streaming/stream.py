@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.arrays import Times
+from tsad.arrays import Times, Values
 from tsad.data.io.values import Frame, to_values
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
@@ -86,11 +86,11 @@ class _StreamState:
     rows: int
     dropped: int
     latest: int | None
-    newest: NDArray[np.float32]
+    newest: Values
 
     @classmethod
     def first(cls, detector: Detector) -> "_StreamState":
-        nothing = np.empty((0, len(detector.scorer.features)), np.float32)
+        nothing = np.empty((0, len(detector.scorer.features)))
         return cls(start(detector.scorer), detector.threshold, np.empty(0, np.int64), 0, 0, None, nothing)
 
     def advance(self, series: Series, numbers: NDArray[np.int64], fill_to: int) -> tuple[ScoredRows, "_StreamState"]:
@@ -158,12 +158,12 @@ class Stream:
         """Late rows that were dropped."""
         return self._stream_state.dropped
 
-    def push(self, values: NDArray[np.float32] | Frame, times: Times | None = None) -> ScoredRows:
+    def push(self, values: Values | Frame, times: Times | None = None) -> ScoredRows:
         """Takes rows in and returns the scores that are final now: of the rows up to `lookahead` before the last one.
 
         Args:
-            values: (n, F) finite float32 values, columns in the order of the detector's features, or a DataFrame that has
-                these columns; n may be 0.
+            values: (n, F) finite values, float32 or float64, columns in the order of the detector's features, or a DataFrame
+                that has these columns; n may be 0.
             times: (n,) times of the rows; required if the policy has `step_seconds`.
 
         Raises:
