@@ -8,23 +8,28 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
-from tests.examples import detector_of
+from tests.examples import detector_of, sensors
 from tests.processes import PYTHON, REPOSITORY, environment, free_port, ran, running, wait_for
-from tests.serving.services import Client, saved_detector, service
+from tests.serving.services import Client, csv, saved_detector, service
+from tests.stores import opened
 from tsad.assessment.artifacts import write_results
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import run
 from tsad.models.lstm_ae import LstmAutoencoderSpec
+from tsad.registry.aliases import champion
 from tsad.serving.app import Limits
+from tsad.serving.tokens import create_token
 from tsad.workflows.inputs import read_experiment
 
 pytestmark = pytest.mark.slow
@@ -123,6 +128,17 @@ def test_a_token_is_read_from_the_environment(folder):
 # --- searches ---
 
 
+@dataclass(frozen=True)
+class Bearing:
+    """Asks a service with a token."""
+
+    client: Client
+    headers: dict[str, str]
+
+    def get(self, path):
+        return self.client.get(path, **self.headers)
+
+
 def waited(client, url, seconds=300):
     deadline = time.monotonic() + seconds
     while (job := client.get(url).json)["state"] in {"queued", "running"}:
@@ -155,16 +171,61 @@ def test_a_small_search_answers_registers_and_is_seen_in_the_store(tmp_path, fol
     assert job["state"] == "finished", job
     assert job["progress"]["done"] == job["progress"]["total"] == 2
     client = MlflowClient(uri := f"sqlite:///{tmp_path / 'mlflow.db'}", uri)
-    assert client.get_model_version_by_alias("tsad", "champion").tags["tsad.run"] == job["result"]["run_id"]
+    assert client.get_model_version_by_alias("tsad-candidates", "champion").tags["tsad.run"] == job["result"]["run_id"]
     run = found["report_path"].removeprefix("runs:/").split("/")[0]
     assert "nas_report.txt" in {artifact.path for artifact in client.list_artifacts(run)}
-    with started(tmp_path) as (served, _):
-        assert served.get("/api/model").json["name"] == "tsad"
+    assert [model.name for model in client.search_registered_models()] == ["tsad-candidates"]
+    with started(tmp_path, "models:/tsad-candidates@champion") as (served, _):
+        assert served.get("/api/model").json["name"] == "tsad-candidates"
         assert [version["aliases"] for version in served.get("/api/versions").json] == [["champion"]]
         assert {series["name"] for series in served.get("/api/series").json} == {"sample", "synthetic"}
         assert served.get("/api/drift").json["state"] == "unknown"
         sample = served.get("/api/series/sample").json
         assert served.post("/api/score", {"columns": sample["columns"], "rows": sample["rows"]}).json["events"]
+
+
+def test_no_request_makes_a_champion_but_an_admins_on_the_rows_of_the_operator(tmp_path, folder):
+    store = opened(tmp_path)
+    detector = Detector.load(folder / "detector")
+    client = MlflowClient(store.uri, store.uri)
+    client.create_registered_model("tsad")
+    client.create_model_version("tsad", (folder / "detector").as_uri())
+    client.set_registered_model_alias("tsad", "champion", "1")
+    gate = {
+        "data": {"kind": "csv", "path": "gate.csv"},
+        "split": {"gap": 64},
+        "window": {"length": 4},
+        "model": {"kind": "pca_error"},
+    }
+    (tmp_path / "gate.yaml").write_text(yaml.safe_dump(gate))
+    (tmp_path / "gate.csv").write_text(csv(sensors(2000)))
+    stolen = csv(sensors(1200))  # rows of the attacker's choice, with the columns of the champion
+    tokens = {role: create_token(tmp_path / "outputs/tokens.json", role, role) for role in ("score", "admin")}
+    bearer = {role: {"Authorization": f"Bearer {token}"} for role, token in tokens.items()}
+    with started(tmp_path, "models:/tsad@champion", "--gate", "gate.yaml") as (service_, _):
+        accepted = service_.post("/api/searches?trials=2", stolen, Content_Type="text/csv", **bearer["score"])
+        assert accepted.status == 202, accepted.content
+        job = waited(Bearing(service_, bearer["score"]), accepted.json["url"])
+        assert (job["state"], job["result"]["registered"], job["result"]["version"]) == (
+            "finished",
+            "tsad-candidates",
+            "1",
+        )
+        assert [str(version.version) for version in client.search_model_versions("name = 'tsad'")] == ["1"]
+        aliases = client.get_registered_model("tsad").aliases
+        assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1"}
+        assert service_.post("/api/promotions", {"version": 1}, **bearer["score"]).status == 403
+        accepted = service_.post("/api/promotions", {"version": 1}, **bearer["admin"])
+        assert accepted.status == 202, accepted.content
+        job = waited(Bearing(service_, bearer["admin"]), accepted.json["url"])
+        assert job["state"] == "finished", job["error"]
+        decision = client.get_model_version("tsad", "2").tags["tsad.gate"]
+        assert decision in {"promoted", "rejected"}
+        assert champion("tsad") == ("2" if decision == "promoted" else "1")
+        assert job["result"]["decision"] == client.get_model_version("tsad", "2").description
+        accepted = service_.post("/api/promotions", {"version": 99}, **bearer["admin"])
+        assert waited(Bearing(service_, bearer["admin"]), accepted.json["url"])["state"] == "failed"
+    assert detector.digest == Detector.load(folder / "detector").digest
 
 
 def searching(client):

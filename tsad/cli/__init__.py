@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from tsad.cli import data, detectors, production
+from tsad.cli import data, detectors, production, tokens
 from tsad.cli.options import PLAIN
 from tsad.errors import SpecError, UsageError
 
@@ -25,6 +25,7 @@ for _command in (
     detectors.score,
     detectors.plot,
     production.serve,
+    tokens.token,
     production.promote,
     production.drift,
     production.recalibrate,

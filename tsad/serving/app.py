@@ -21,7 +21,7 @@ from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
 from tsad.serving.monitoring import OnRecalibration, RecentRows
 from tsad.serving.routes.invocations import mlflow_routes
-from tsad.serving.routes.jobs import job_routes, search_routes
+from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes
 from tsad.serving.routes.scoring import model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
 from tsad.serving.served_model import ServedModel
@@ -39,11 +39,13 @@ class Dependencies:
         state: Folder of everything that outlives the service.
         runner: Runner of searches.
         on_recalibration: Callback that gets the record of each recalibration.
+        gate: Experiment whose rows decide about promotions; None if nothing can be promoted.
     """
 
     state: Path
     runner: JobRunner
     on_recalibration: OnRecalibration
+    gate: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
         score_routes(served, workers, counts, recent, limits.rows),
         stream_routes(streams, workers, counts, recent, limits.rows),
         search_routes(jobs, dependencies.runner.read_progress, served, limits.wait, limits.rows),
+        promotion_routes(jobs, served, dependencies.gate),
         job_routes(jobs),
         _other_routes(counts),
     )

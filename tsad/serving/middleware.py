@@ -1,21 +1,24 @@
 """Middleware before every endpoint: authentication, limits, timeouts, and the headers of every answer."""
 
 import asyncio
-import hmac
 import ipaddress
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tsad.serving.access import Access
 from tsad.serving.errors import RequestError
+from tsad.serving.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
-_OPEN = ("/", "/ping", "/health")
+BEARER = "tsad.bearer"
+"""Key of a request's scope under which its `Bearer` is."""
 _DRAINED = 4
 """A body that is too large is still read, and forgotten, up to this many times the limit: who is cut off in the middle of
 sending does not read the answer that says why."""
@@ -36,7 +39,9 @@ class SecurityPolicy:
 
     Attributes:
         hosts: Names the service may be called by, beside the loopback's; without ports, in any case.
-        token: Token that each request must carry, except for the page's own files, `/ping` and `/health`; None for no token.
+        token: Token of the role `admin`. With tokens, each request must carry one, except for the page's own files, `/ping` and
+            `/health`; None for no such token.
+        token_file: File of further tokens with roles; None for none.
         max_bytes: Largest size of a body in bytes.
         read_seconds: In which a body must have come.
         answer_seconds: In which, after that, the answer must have begun.
@@ -44,6 +49,7 @@ class SecurityPolicy:
 
     hosts: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
     max_bytes: int = 16_000_000
     read_seconds: float = 30.0
     answer_seconds: float = 60.0
@@ -67,6 +73,7 @@ class SecurityMiddleware:
         self._app = app
         self._rules = rules
         self._patience = patience
+        self._access = Access(Tokens(rules.token, rules.token_file))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; passes on whatever is no request of HTTP."""
@@ -100,8 +107,7 @@ class SecurityMiddleware:
             for origin in headers.getlist("origin"):
                 if urlsplit(origin).netloc.lower() != hosts[0].lower():
                     raise RequestError(403, f"Origin must be the service itself ({hosts[0]}), but is {origin!r}")
-        if self._rules.token is not None and not _is_open(scope["path"]):
-            _check_token(headers.get("authorization", ""), self._rules.token)
+        scope[BEARER] = self._access.bearer(scope["method"], scope["path"], headers.getlist("authorization"))
         encoding = headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
             raise RequestError(
@@ -188,18 +194,6 @@ class _Answer:
         raw = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": refusal.status, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})
-
-
-def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith("/page/")
-
-
-def _check_token(header: str, token: str) -> None:
-    scheme, _, value = header.partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(value.strip().encode("latin-1"), token.encode()):
-        raise RequestError(
-            401, "a token is needed: send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
-        )
 
 
 def _once(body: bytes, receive: Receive) -> Receive:
