@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
 from tsad.errors import TsadError, shown
+from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import CODES, DESCRIBED, RequestError
 from tsad.serving.executor import ScoringExecutor
 from tsad.serving.jobs import JobLimits, JobRunner, Jobs
 from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
 from tsad.serving.monitoring import OnRecalibration, RecentRows
+from tsad.serving.requests import MOST_COLUMNS
 from tsad.serving.routes.invocations import mlflow_routes
 from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes
 from tsad.serving.routes.scoring import model_routes, score_routes
@@ -58,6 +60,7 @@ class Limits:
         wait: Seconds that `/train_predict` waits for its search before it answers with a job.
         jobs: Limits of searches.
         streams: Limits of streams.
+        cells: Largest number of cells of a request.
     """
 
     rows: int = 100_000
@@ -65,6 +68,7 @@ class Limits:
     wait: float = 240.0
     jobs: JobLimits = field(default_factory=JobLimits)
     streams: StreamLimits = field(default_factory=StreamLimits)
+    cells: int = 2_000_000
 
 
 def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityPolicy, limits: Limits) -> FastAPI:
@@ -74,6 +78,8 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
     recent = RecentRows(served, dependencies.state, dependencies.on_recalibration)
     streams = Streams(dependencies.state / "streams", lambda: served.detector, limits.streams)
     jobs = Jobs(dependencies.state / "jobs", dependencies.runner, limits.jobs)
+    bodies = BodyLimits(limits.rows, max(MOST_COLUMNS, 2 * len(served.detector.scorer.features)), limits.cells)
+    rules = replace(rules, bodies=bodies)
     _measure(counts, served, workers, streams, jobs)
 
     @asynccontextmanager
@@ -82,7 +88,7 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
         await jobs.close()
 
     routers = (
-        mlflow_routes(served, workers),
+        mlflow_routes(served, workers, bodies),
         model_routes(served),
         score_routes(served, workers, counts, recent, limits.rows),
         stream_routes(streams, workers, counts, recent, limits.rows),

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tsad.serving.access import Access
+from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
 from tsad.serving.tokens import Tokens
 
@@ -43,6 +45,10 @@ class SecurityPolicy:
             `/health`; None for no such token.
         token_file: File of further tokens with roles; None for none.
         max_bytes: Largest size of a body in bytes.
+        bodies_bytes: Largest size in bytes of all bodies that are at work or on their way. Small ones and large ones are
+            counted apart, so that who sends large ones does not keep out who sends small ones.
+        small_bytes: Largest size of a small body.
+        bodies: Limits of the tables in them.
         read_seconds: In which a body must have come.
         answer_seconds: In which, after that, the answer must have begun.
     """
@@ -51,6 +57,9 @@ class SecurityPolicy:
     token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     max_bytes: int = 16_000_000
+    bodies_bytes: int = 64_000_000
+    small_bytes: int = 250_000
+    bodies: BodyLimits = field(default_factory=BodyLimits)
     read_seconds: float = 30.0
     answer_seconds: float = 60.0
 
@@ -73,6 +82,7 @@ class SecurityMiddleware:
         self._app = app
         self._rules = rules
         self._patience = patience
+        self._space = _Space(rules)
         self._access = Access(Tokens(rules.token, rules.token_file))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,9 +94,11 @@ class SecurityMiddleware:
         seconds = self._rules.answer_seconds + self._patience.get(scope["path"], 0.0)
         try:
             self._admit(scope)
-            body = await self._body(scope, receive)
-            async with asyncio.timeout(seconds) as limit:
-                await self._app(scope, _once(body, receive), answer.within(limit))
+            with self._space.taken() as taken:
+                body = await self._body(scope, receive, taken)
+                await self._check_body(scope, body)
+                async with asyncio.timeout(seconds) as limit:
+                    await _while_wanted(self._app, scope, body, receive, answer.within(limit))
         except _GoneError:
             return
         except RequestError as refusal:
@@ -127,7 +139,16 @@ class SecurityMiddleware:
         except ValueError:
             return False
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _check_body(self, scope: Scope, body: bytes) -> None:
+        """Raises `RequestError` if the body holds too large a table; a large one is counted away from the event loop."""
+        media = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+        check = self._rules.bodies.check_text
+        if len(body) <= self._rules.small_bytes:
+            check(body, media)
+        else:
+            await asyncio.to_thread(check, body, media)
+
+    async def _body(self, scope: Scope, receive: Receive, taken: "_Taken") -> bytes:
         """Returns the whole body; raises `RequestError` if it is too large or too slow."""
         most, seconds = self._rules.max_bytes, self._rules.read_seconds
         declared = int(Headers(scope=scope).get("content-length", "0"))
@@ -143,6 +164,7 @@ class SecurityMiddleware:
                     part = message.get("body", b"")
                     size += len(part)
                     if size <= most:
+                        taken.grow(len(part))
                         parts.append(part)
                     if not message.get("more_body", False):
                         break
@@ -196,18 +218,86 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": body})
 
 
-def _once(body: bytes, receive: Receive) -> Receive:
-    """Returns what gives the whole body first, then whatever else comes."""
+class _Space:
+    """Room for the bodies of all requests, from their first byte to the end of their answers."""
 
-    def messages() -> Iterator[Message]:
-        yield {"type": "http.request", "body": body, "more_body": False}
+    def __init__(self, rules: SecurityPolicy) -> None:
+        self.rules = rules
+        self.small = self.large = 0
 
-    waiting = messages()
+    @contextmanager
+    def taken(self) -> Iterator["_Taken"]:
+        """Gives room to one body until the block ends."""
+        taken = _Taken(self)
+        try:
+            yield taken
+        finally:
+            taken.release()
+
+
+class _Taken:
+    """Room that one body takes: that of the small ones until it is large."""
+
+    def __init__(self, space: _Space) -> None:
+        self._space = space
+        self._size = 0
+        self._is_large = False
+
+    def grow(self, size: int) -> None:
+        """Takes more room; raises `RequestError` if there is no more."""
+        space, rules, before = self._space, self._space.rules, self._size
+        self._size += size
+        if self._is_large:
+            space.large += size
+        elif self._size > rules.small_bytes:
+            self._is_large = True
+            space.small -= before
+            space.large += self._size
+        else:
+            space.small += size
+        most = max(rules.bodies_bytes, rules.max_bytes)
+        if (space.large if self._is_large else space.small) > most:
+            raise RequestError(
+                503, f"the bodies at work may have {most} bytes together; send again later", {"Retry-After": "1"}
+            )
+
+    def release(self) -> None:
+        """Gives the room back."""
+        if self._is_large:
+            self._space.large -= self._size
+        else:
+            self._space.small -= self._size
+        self._size = 0
+
+
+async def _while_wanted(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    """Runs an application on a whole body, and cancels it if whoever asked has gone."""
+    gone, is_read = asyncio.Event(), False
 
     async def replay() -> Message:
-        return next(waiting, None) or await receive()
+        nonlocal is_read
+        if not is_read:
+            is_read = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        await gone.wait()
+        return {"type": "http.disconnect"}
 
-    return replay
+    async def listen() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    work, listening = asyncio.ensure_future(app(scope, replay, send)), asyncio.ensure_future(listen())
+    try:
+        await asyncio.wait((work, listening), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise _GoneError
+        work.result()
+    finally:
+        for task in (work, listening):
+            if not task.done():
+                task.cancel()
+        await asyncio.gather(work, listening, return_exceptions=True)
 
 
 class HeadMiddleware:
