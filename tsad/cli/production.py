@@ -35,6 +35,20 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, configure, extra_word
     show_default=True,
     help="Largest number of rows of a request.",
 )
+@click.option(
+    "--max-cells",
+    type=click.IntRange(1),
+    default=2_000_000,
+    show_default=True,
+    help="Largest number of cells of a request.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Largest number of open connections.",
+)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Requests scored side by side.")
 @click.option(
     "--job-seconds",

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
 from tsad.errors import TsadError, shown
+from tsad.serving.access_log import AccessLog, AccessLogMiddleware
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import CODES, DESCRIBED, RequestError
 from tsad.serving.executor import ScoringExecutor
@@ -78,14 +79,15 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
     recent = RecentRows(served, dependencies.state, dependencies.on_recalibration)
     streams = Streams(dependencies.state / "streams", lambda: served.detector, limits.streams)
     jobs = Jobs(dependencies.state / "jobs", dependencies.runner, limits.jobs)
+    log = AccessLog(dependencies.state)
     bodies = BodyLimits(limits.rows, max(MOST_COLUMNS, 2 * len(served.detector.scorer.features)), limits.cells)
-    rules = replace(rules, bodies=bodies)
     _measure(counts, served, workers, streams, jobs)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         yield
         await jobs.close()
+        log.close()
 
     routers = (
         mlflow_routes(served, workers, bodies),
@@ -109,10 +111,16 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
     )
     for router in routers:
         app.include_router(router)
+    _guard(app, replace(rules, bodies=bodies), limits, counts, log)
+    return app
+
+
+def _guard(app: FastAPI, rules: SecurityPolicy, limits: Limits, counts: ServiceMetrics, log: AccessLog) -> None:
+    """Puts before the endpoints what every request passes, the last one first."""
     app.add_middleware(HeadMiddleware)
     app.add_middleware(SecurityMiddleware, rules=rules, patience={"/train_predict": limits.wait})
     app.add_middleware(MetricsMiddleware, counts=counts)
-    return app
+    app.add_middleware(AccessLogMiddleware, log=log)
 
 
 async def _known_query(request: Request) -> None:

@@ -47,7 +47,7 @@ class BodyLimits:
 
         Args:
             content: Bytes of the body.
-            media: Its media type, `application/json` or `text/csv`; others are not looked at.
+            media: Media type of the body: `application/json` or `text/csv`; others are not looked at.
         """
         if media == "application/json":
             self._check_json(content)
@@ -84,9 +84,7 @@ class BodyLimits:
         for table in chain(tables, [value]):
             if isinstance(table, Mapping):
                 columns = table.get("columns")
-                self.check(
-                    _longest(table.values()), max(len(table), len(columns) if isinstance(columns, list) else 0), 0
-                )
+                self.check(0, max(len(table), len(columns) if isinstance(columns, list) else 0))
                 self._check_rows(table.get("data"))
                 self.check(_longest(table.values()), len(table))
             else:

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tsad.serving.access import Access
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
+from tsad.serving.memory import trim_memory
 from tsad.serving.tokens import Tokens
 
 _log = logging.getLogger(__name__)
@@ -24,6 +25,9 @@ BEARER = "tsad.bearer"
 _DRAINED = 4
 """A body that is too large is still read, and forgotten, up to this many times the limit: who is cut off in the middle of
 sending does not read the answer that says why."""
+
+_TRIMMED_AFTER = 0.2
+"""Seconds after a large body until its memory is given back to the system."""
 
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -106,7 +110,7 @@ class SecurityMiddleware:
         except TimeoutError:
             await answer.refuse(RequestError(504, f"an answer must begin within {seconds:g} s; send fewer rows"))
         except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"])
+            _log.exception("%s failed", ascii(f"{scope['method'][:20]} {scope['path'][:200]}")[1:-1])
             await answer.refuse(RequestError(500, "the service failed; its log says why"))
 
     def _admit(self, scope: Scope) -> None:
@@ -265,6 +269,8 @@ class _Taken:
         """Gives the room back."""
         if self._is_large:
             self._space.large -= self._size
+            with suppress(RuntimeError):  # the service ends
+                asyncio.get_running_loop().call_later(_TRIMMED_AFTER, trim_memory)
         else:
             self._space.small -= self._size
         self._size = 0

@@ -15,7 +15,9 @@ from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
 
 _NUMBERS = frozenset({"BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE"})
-_METADATA = 10_000_000
+_FOOTER = 5_000_000
+"""Largest size of the metadata in bytes: 10,000 columns in one row group need 3 MB."""
+_METADATA = 1_000_000
 """Largest size of a text or list in the metadata."""
 _DEEPEST = 16
 """Structs in structs in the head of a page."""
@@ -39,6 +41,7 @@ def plain_parquet(content: bytes, features: Sequence[str], limits: BodyLimits) -
         RequestError: if it is no Parquet file, too large, or a feature is a column of anything but numbers.
     """
     try:
+        _check_footer(content)
         file = pq.ParquetFile(
             io.BytesIO(content), thrift_string_size_limit=_METADATA, thrift_container_size_limit=_METADATA
         )
@@ -48,7 +51,18 @@ def plain_parquet(content: bytes, features: Sequence[str], limits: BodyLimits) -
         pq.write_table(table.replace_schema_metadata(None), plain, compression="none", use_dictionary=False)
     except (OSError, ValueError, KeyError, IndexError, NotImplementedError, OverflowError, pa.ArrowException) as error:
         raise RequestError(400, f"body must be a Parquet file of numbers, but {shown(str(error), 200)}") from None
+    finally:
+        pa.default_memory_pool().release_unused()
     return plain.getvalue()
+
+
+def _check_footer(content: bytes) -> None:
+    """Raises `ValueError` unless the metadata at the end of a file has a size that a table within the limits can need."""
+    if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
+        raise ValueError("it does not begin and end with PAR1")
+    size = int.from_bytes(content[-8:-4], "little")
+    if size > min(_FOOTER, len(content)):
+        raise ValueError(f"its metadata may have {_FOOTER} bytes, but have {size}")
 
 
 def _check(metadata: pq.FileMetaData, content: bytes, features: Sequence[str], limits: BodyLimits) -> list[int]:
@@ -152,7 +166,8 @@ class _Head:
         if kind in _STRUCT:
             self._struct(depth + 1)
         elif kind in _BINARY:
-            self.end += self._varint()
+            length = self._varint()
+            self.end += length
         elif kind in (*_I8, *_DOUBLE):
             self.end += 1 if kind in _I8 else 8
         elif kind not in _BOOLEANS:

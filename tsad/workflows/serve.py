@@ -10,6 +10,7 @@ from tsad.drift import Recalibration
 from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.app import Dependencies, Limits, create_app
+from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import OUTPUTS, JobLimits, search_runner
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.served_model import open_model
@@ -39,6 +40,8 @@ class Options:
         wait: Seconds that `/train_predict` waits before it answers with a job.
         max_bytes: Largest body of a request, in bytes.
         max_rows: Largest number of rows of a request.
+        max_cells: Largest number of cells of a request.
+        max_connections: Largest number of open connections.
         workers: Number of requests that are scored side by side, on one thread each.
         job_seconds: Seconds after which a search is ended.
     """
@@ -54,6 +57,8 @@ class Options:
     wait: float = 240
     max_bytes: int = 16_000_000
     max_rows: int = 100_000
+    max_cells: int = 2_000_000
+    max_connections: int = 500
     workers: int = 2
     job_seconds: float = 3600
 
@@ -85,7 +90,9 @@ def serve(
     rules = _policy(options, context.settings)
     protection = _protection(options, Tokens(rules.token, rules.token_file))
     state = (options.state or context.settings.output_dir / "service").resolve()
-    limits = Limits(options.max_rows, options.workers, options.wait, JobLimits(seconds=options.job_seconds))
+    jobs = JobLimits(seconds=options.job_seconds)
+    limits = Limits(options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells)
+    connections = ConnectionLimits(options.max_connections)
     runner = search_runner(context.store.uri, context.settings.data_dir.resolve(), _trials)
     gate = None if options.gate is None else _existing(options.gate)
     with locked(state):
@@ -93,7 +100,7 @@ def serve(
         dependencies = Dependencies(state, runner, lambda record: _track(context, record), gate)
         app = create_app(served, dependencies, rules, limits)
         on_protection(protection)
-        listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"))
+        listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"), connections)
 
 
 def _policy(options: Options, settings: Settings) -> SecurityPolicy:
