@@ -22,6 +22,7 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, configure, extra_word
 )
 @click.option("--tokens", type=FILE, help="File of tokens with roles; by default that of tsad token.")
 @click.option("--insecure", is_flag=True, help="Let other machines in without a token.")
+@click.option("--trust", is_flag=True, help="Run the code that is stored in MODEL in place of the installed one.")
 @click.option("--gate", type=FILE, help="The EXPERIMENT.yaml whose rows decide about promotions.")
 @click.option("--state", type=FOLDER, help="Folder for what survives a restart.")
 @click.option("--wait", type=click.FloatRange(0), default=240, show_default=True, help="Seconds /train_predict waits.")

@@ -18,10 +18,12 @@ from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scorer import Scorer
+from tsad.errors import DetectorError, TsadError, shown
 from tsad.evaluation.registry import HEADLINES
 from tsad.registry.load import ModelFolder, model_folder
 from tsad.registry.log import PYFUNC, requirements, signature
 from tsad.registry.register import list_versions, resolve
+from tsad.serving.foreign_code import check_code
 from tsad.thresholds import FittedThreshold
 from tsad.thresholds.threshold import Threshold
 from tsad.tracking.tags import provenance_tags
@@ -132,25 +134,48 @@ def described(threshold: Threshold) -> dict[str, Any]:
     return {"method": threshold.method, "value": float(threshold.per_row(np.array([np.nan]))[0])}
 
 
-def open_model(model: str, folder_beside: Path) -> ServedModel:
+def open_model(model: str, folder_beside: Path, *, trust: bool = False) -> ServedModel:
     """Returns the model behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder.
+
+    Its detector is read by the installed code. No code of the model runs, unless it is trusted.
 
     Args:
         model: URI or folder of the model.
-        folder_beside: Folder for the files that a detector outside the registry needs to be served.
+        folder_beside: Folder for the files that a detector needs to be served by MLflow's scoring server.
+        trust: Run the code that is stored in the model in place of the installed one, as `mlflow models serve` does.
 
     Raises:
-        DetectorError: if there is no such thing, or it is not a detector of ours.
+        DetectorError: if there is no such thing, it is not a detector of ours, or its code would have to be trusted.
     """
     name, version = resolve(model) if model.startswith("models:/") else (None, None)
     folder = model_folder(model if name is None else f"models:/{name}/{version}")
-    path = folder.path if folder.served else _packed(folder.detector, folder_beside / "model")
+    if folder.served:
+        check_code(folder.path, model, trust=trust)
+    is_own_code = not (trust and folder.served)
+    path = _packed(folder.detector, folder_beside / "model") if is_own_code else folder.path
     metrics = (
         next((version_info.metrics for version_info in list_versions(name) if version_info.version == version), {})
         if name
         else {}
     )
-    return ServedModel(ModelSource(model, name, version, folder, metrics), mlflow.pyfunc.load_model(str(path)))
+    return ServedModel(ModelSource(model, name, version, folder, metrics), _loaded(path, model))
+
+
+def _loaded(path: Path, uri: str) -> PyFuncModel:
+    """Returns MLflow's view of a model; raises `DetectorError` if its code fails, or has no detector for the service."""
+    try:
+        pyfunc: PyFuncModel = mlflow.pyfunc.load_model(str(path))
+        python_model = pyfunc.unwrap_python_model()  # type: ignore[no-untyped-call]
+    except TsadError:
+        raise
+    except Exception as error:  # whatever foreign code raises
+        raise DetectorError(
+            f"{uri}: its code must load a detector, but failed with {shown(str(error), 200)}"
+        ) from error
+    detector = getattr(python_model, "detector", None)
+    if not isinstance(detector, Detector):
+        raise DetectorError(f"{uri}: its code must have a tsad Detector as `detector`, but has {shown(detector)}")
+    return pyfunc
 
 
 def _packed(detector: Path, target: Path) -> Path:

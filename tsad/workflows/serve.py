@@ -35,6 +35,7 @@ class Options:
         token: Token of the role `admin`; None takes `TSAD_TOKEN` of the environment or of `.env`, if it is set.
         tokens: File of further tokens with roles; None takes that of `tsad token`.
         insecure: Listen at an address that other machines reach although there is no token.
+        trust: Run the code that is stored in the model, as `mlflow models serve` does, in place of the installed one.
         gate: Experiment whose rows decide about promotions of candidates; None allows none.
         state: Folder for what survives a restart; by default `service` in the output folder.
         wait: Seconds that `/train_predict` waits before it answers with a job.
@@ -52,6 +53,7 @@ class Options:
     token: str | None = field(default=None, repr=False)
     tokens: Path | None = None
     insecure: bool = False
+    trust: bool = False
     gate: Path | None = None
     state: Path | None = None
     wait: float = 240
@@ -96,7 +98,7 @@ def serve(
     runner = search_runner(context.store.uri, context.settings.data_dir.resolve(), _trials)
     gate = None if options.gate is None else _existing(options.gate)
     with locked(state):
-        served = open_model(model, state)
+        served = open_model(model, state, trust=options.trust)
         dependencies = Dependencies(state, runner, lambda record: _track(context, record), gate)
         app = create_app(served, dependencies, rules, limits)
         on_protection(protection)
