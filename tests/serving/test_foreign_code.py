@@ -79,7 +79,7 @@ def test_a_model_of_other_code_needs_trust(tmp_path, mark):
 @pytest.mark.parametrize("trust", [False, True])
 def test_what_is_pickled_is_never_loaded(tmp_path, trust, monkeypatch):
     class Pickled(PythonModel):
-        def predict(self, context, model_input, params=None):
+        def predict(self, context, model_input: list[str], params=None) -> list[str]:
             return model_input
 
     saved_detector(tmp_path / "detector")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -265,6 +265,80 @@ def test_a_search_dies_with_a_service_that_is_killed(tmp_path, folder):
         while processes_in(tmp_path / "outputs"):
             assert time.monotonic() < deadline, processes_in(tmp_path / "outputs")
             time.sleep(0.2)
+
+
+def processes_of(folder, first):
+    """Returns the ids of a process and of all whose working folder is below a folder."""
+    found = {first}
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cwd").readlink().is_relative_to(folder):
+                found.add(int(place.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "whom"), [(signal.SIGTERM, "the service"), (signal.SIGTERM, "all"), (signal.SIGKILL, "all")]
+)
+def test_a_search_that_ends_with_its_service_leaves_nothing_running_and_registers_nothing(
+    tmp_path, folder, number, whom
+):
+    with started(tmp_path, folder / "detector") as (client, process):
+        searching(client)
+        for one in processes_of(tmp_path, process.pid) if whom == "all" else {process.pid}:
+            with suppress(ProcessLookupError):
+                os.kill(one, number)
+        process.wait(60)
+        deadline = time.monotonic() + 40
+        while processes_in(tmp_path / "outputs"):
+            assert time.monotonic() < deadline, processes_in(tmp_path / "outputs")
+            time.sleep(0.2)
+    if number == signal.SIGKILL:  # nobody was left to end them; the next service does
+        with started(tmp_path, folder / "detector"):
+            pass
+    assert left_running(tmp_path) == []
+    client = MlflowClient(uri := f"sqlite:///{tmp_path / 'mlflow.db'}", uri)
+    assert list(client.search_registered_models()) == []
+
+
+def test_versions_and_scores_are_answered_while_the_tracking_server_is_away(tmp_path, folder):
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    words = [PYTHON, "-m", "mlflow", "server", "--port", port, "--workers", 1]
+    words += [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path / 'mlflow.db'}",
+        "--artifacts-destination",
+        tmp_path / "artifacts",
+    ]
+    (tmp_path / "server").mkdir()
+    with ExitStack() as stack:
+        server = stack.enter_context(ExitStack())
+        server.enter_context(running(words, tmp_path / "server", f"{uri}/health"))
+        client = MlflowClient(uri, uri)
+        client.create_registered_model("tsad")
+        client.create_model_version("tsad", (folder / "detector").as_uri())
+        client.set_registered_model_alias("tsad", "champion", "1")
+        service_, _ = stack.enter_context(started(tmp_path, "models:/tsad@champion", MLFLOW_TRACKING_URI=uri))
+        rows = saved_detector(tmp_path / "again")[1]
+        body = csv(rows).splitlines()
+        body = "\n".join([body[0], *(body[1:] * 3)])
+        assert service_.post("/api/score", body, Content_Type="text/csv").status == 200
+        before = service_.get("/api/versions")
+        assert ([version["version"] for version in before.json], before.headers["Age"]) == (["1"], None)
+        threshold = service_.get("/api/model").json["threshold"]
+        server.close()
+        for _ in range(3):
+            start = time.monotonic()
+            answer = service_.get("/api/versions")
+            assert time.monotonic() - start < 1
+            assert answer.json == before.json
+        assert int(answer.headers["Age"]) > 0
+        assert service_.post("/api/recalibrate").status == 503
+        assert service_.get("/api/model").json["threshold"] == threshold
+        assert service_.post("/api/score", body, Content_Type="text/csv").status == 200
+        health = service_.get("/health")
+        assert (health.status, health.json["status"]) == (200, "degraded")
 
 
 # --- one machine, every way to score ---

@@ -1,5 +1,6 @@
 """The HTTP service: MLflow's scoring server, scores that are explained, streams, searches and a page, behind one guard."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ import torch
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
+from safetensors import SafetensorError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
@@ -18,7 +20,8 @@ from tsad.serving.access_log import AccessLog, AccessLogMiddleware
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import CODES, DESCRIBED, RequestError
 from tsad.serving.executor import ScoringExecutor
-from tsad.serving.jobs import JobLimits, JobRunner, Jobs
+from tsad.serving.health import Health
+from tsad.serving.jobs import JOBS, JobLimits, JobRunner, Jobs
 from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
 from tsad.serving.monitoring import OnRecalibration, RecentRows
@@ -29,6 +32,9 @@ from tsad.serving.routes.scoring import model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
 from tsad.serving.served_model import ServedModel
 from tsad.serving.stream_sessions import StreamLimits, Streams
+from tsad.serving.tokens import Tokens
+
+_log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).with_name("page")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -78,25 +84,25 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
     counts, workers = ServiceMetrics(), ScoringExecutor(limits.workers)
     recent = RecentRows(served, dependencies.state, dependencies.on_recalibration)
     streams = Streams(dependencies.state / "streams", lambda: served.detector, limits.streams)
-    jobs = Jobs(dependencies.state / "jobs", dependencies.runner, limits.jobs)
+    jobs = Jobs(dependencies.state / JOBS, dependencies.runner, limits.jobs)
     log = AccessLog(dependencies.state)
     bodies = BodyLimits(limits.rows, max(MOST_COLUMNS, 2 * len(served.detector.scorer.features)), limits.cells)
+    health = Health(dependencies.state, Tokens(path=rules.token_file), served.registry, log, lambda: streams.unreadable)
     _measure(counts, served, workers, streams, jobs)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         yield
         await jobs.close()
+        served.registry.close()
         log.close()
 
     routers = (
-        mlflow_routes(served, workers, bodies),
+        mlflow_routes(served, workers, bodies, health),
         model_routes(served),
         score_routes(served, workers, counts, recent, limits.rows),
         stream_routes(streams, workers, counts, recent, limits.rows),
-        search_routes(jobs, dependencies.runner.read_progress, served, limits.wait, limits.rows),
-        promotion_routes(jobs, served, dependencies.gate),
-        job_routes(jobs),
+        *_job_routes(jobs, served, dependencies, limits),
         _other_routes(counts),
     )
     app = FastAPI(
@@ -113,6 +119,15 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
         app.include_router(router)
     _guard(app, replace(rules, bodies=bodies), limits, counts, log)
     return app
+
+
+def _job_routes(jobs: Jobs, served: ServedModel, dependencies: Dependencies, limits: Limits) -> tuple[APIRouter, ...]:
+    """Returns what starts jobs, and tells of them."""
+    return (
+        search_routes(jobs, dependencies.runner.read_progress, served, limits.wait, limits.rows),
+        promotion_routes(jobs, served, dependencies.gate),
+        job_routes(jobs),
+    )
 
 
 def _guard(app: FastAPI, rules: SecurityPolicy, limits: Limits, counts: ServiceMetrics, log: AccessLog) -> None:
@@ -171,7 +186,20 @@ def _handlers(ours: Sequence[BaseRoute]) -> dict[int | type[Exception], Handler]
             return await refused(request, RequestError(status, message, {"Allow": allowed}))
         return await refused(request, RequestError(status, str(error.detail), error.headers))
 
-    return {RequestError: refused, TsadError: mistaken, RequestValidationError: invalid, HTTPException: unknown}
+    async def unwritten(request: Request, error: Exception) -> Response:
+        _log.error("%s: %s", shown(request.url.path, 200), shown(str(error), 300))
+        reason = getattr(error, "strerror", None) or "damaged, or the disk is full"
+        message = f"the state of the service cannot be read or written ({reason}); nothing was changed, try again later"
+        return await refused(request, RequestError(503, message, {"Retry-After": "60"}))
+
+    return {
+        RequestError: refused,
+        TsadError: mistaken,
+        RequestValidationError: invalid,
+        HTTPException: unknown,
+        OSError: unwritten,
+        SafetensorError: unwritten,
+    }
 
 
 def _methods(routes: Iterable[BaseRoute], path: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +14,8 @@ from tsad.serving.errors import RequestError
 
 _DEEPEST, _BEGINNING = 200, 1_000_000
 _OPENING, _CLOSING = list(b"[{"), list(b"]}")
+_ESCAPES = re.compile(rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)", re.DOTALL)
+"""Backslashes, whole characters of two halves, and, in a group, halves alone."""
 _SPARE = 1_000
 """Lists, mappings and commas of a body beside those of its rows."""
 
@@ -55,6 +58,7 @@ class BodyLimits:
             self._check_csv(content)
 
     def _check_json(self, content: bytes) -> None:
+        _check_surrogates(content)
         values = content.count(b",") + 1
         if values > self.cells + self.rows + _SPARE:  # the cells, and a time for each row
             self.check(0, 0, values)
@@ -100,6 +104,19 @@ class BodyLimits:
                 if len(names) > self.columns:
                     break
         self.check(len(rows), max(len(names), _longest(rows)))
+
+
+def _check_surrogates(content: bytes) -> None:
+    """Raises `RequestError` if JSON has half a character, which no text in UTF-8 can hold."""
+    if b"\\ud" not in content and b"\\uD" not in content:
+        return
+    for match in _ESCAPES.finditer(content):
+        if match.lastindex:
+            raise RequestError(
+                400,
+                f"body must be text that UTF-8 holds, but has half a character, {match[1].decode()} at byte {match.start()}; "
+                "send both halves, or neither",
+            )
 
 
 def _check_depth(content: bytes) -> None:

@@ -24,6 +24,8 @@ State = Literal["queued", "running", "finished", "failed", "cancelled"]
 ProgressReader = Callable[[Path], Sequence[tuple[Candidate, Trial | None]]]
 """Returns the candidates that a search in the folder has proposed so far, each with its trial if that has ended."""
 
+JOBS = "jobs"
+"""Name of the folder of all jobs in the state folder."""
 SPACE, LOG, OUTPUTS = "space.yaml", "search.log", "outputs"
 _KEPT = 50
 """Jobs that have ended and can still be asked for."""

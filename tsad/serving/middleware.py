@@ -121,7 +121,7 @@ class SecurityMiddleware:
             raise RequestError(403, f"Host must be localhost or a name of --allow-host, but is {', '.join(hosts)!r}")
         if scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
             for origin in headers.getlist("origin"):
-                if urlsplit(origin).netloc.lower() != hosts[0].lower():
+                if _location(origin) != hosts[0].lower():
                     raise RequestError(403, f"Origin must be the service itself ({hosts[0]}), but is {origin!r}")
         scope[BEARER] = self._access.bearer(scope["method"], scope["path"], headers.getlist("authorization"))
         encoding = headers.get("content-encoding", "identity")
@@ -180,6 +180,14 @@ class SecurityMiddleware:
             got = declared or f"{size} or more"
             raise RequestError(413, f"a body must not exceed {most} bytes, but has {got}; send the rows in parts")
         return b"".join(parts)
+
+
+def _location(origin: str) -> str | None:
+    """Returns host and port of an origin in lower case, None if it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 class _GoneError(Exception):

@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from tsad.errors import DetectorError, TsadError, shown
 from tsad.evaluation.registry import HEADLINES
 from tsad.registry.load import ModelFolder, model_folder
 from tsad.registry.log import PYFUNC, requirements, signature
-from tsad.registry.register import list_versions, resolve
+from tsad.registry.register import Version, list_versions, resolve
 from tsad.serving.foreign_code import check_code
+from tsad.serving.version_cache import VersionCache
 from tsad.thresholds import FittedThreshold
 from tsad.thresholds.threshold import Threshold
 from tsad.tracking.tags import provenance_tags
@@ -56,11 +57,14 @@ class ServedModel:
     Attributes:
         source: Where it came from.
         pyfunc: What MLflow's scoring server asks; it scores with `detector`.
+        registry: Versions of the registered model, as they were when the model was opened until somebody asks.
     """
 
-    def __init__(self, source: ModelSource, pyfunc: PyFuncModel) -> None:
+    def __init__(self, source: ModelSource, pyfunc: PyFuncModel, registered: Sequence[Version] = ()) -> None:
         self.source = source
         self.pyfunc = pyfunc
+        name = source.name
+        self.registry = VersionCache((lambda: list_versions(name)) if name else tuple, registered)
         self._model = pyfunc.unwrap_python_model()  # type: ignore[no-untyped-call]
 
     @property
@@ -91,9 +95,12 @@ class ServedModel:
             "headlines": list(HEADLINES),
         }
 
-    def versions(self) -> list[dict[str, Any]]:
-        """Returns what `/api/versions` answers: those of the registered model, newest first, without `baseline/`."""
-        registered = [] if self.source.name is None else list_versions(self.source.name)
+    def versions(self) -> tuple[list[dict[str, Any]], int]:
+        """Returns what `/api/versions` answers, and its age in seconds; 0 for what the registry has just said.
+
+        They are those of the registered model, newest first, without the metrics of baselines.
+        """
+        registered, age = self.registry.read()
         return [
             {
                 "version": version_info.version,
@@ -106,7 +113,7 @@ class ServedModel:
                 "tags": dict(version_info.tags),
             }
             for version_info in registered
-        ]
+        ], age
 
     def series_names(self) -> tuple[str, ...]:
         """Returns the names that `series` knows."""
@@ -153,12 +160,9 @@ def open_model(model: str, folder_beside: Path, *, trust: bool = False) -> Serve
         check_code(folder.path, model, trust=trust)
     is_own_code = not (trust and folder.served)
     path = _packed(folder.detector, folder_beside / "model") if is_own_code else folder.path
-    metrics = (
-        next((version_info.metrics for version_info in list_versions(name) if version_info.version == version), {})
-        if name
-        else {}
-    )
-    return ServedModel(ModelSource(model, name, version, folder, metrics), _loaded(path, model))
+    registered = list_versions(name) if name else []
+    metrics = next((version_info.metrics for version_info in registered if version_info.version == version), {})
+    return ServedModel(ModelSource(model, name, version, folder, metrics), _loaded(path, model), registered)
 
 
 def _loaded(path: Path, uri: str) -> PyFuncModel:

@@ -1,6 +1,7 @@
 """`tsad serve`: one detector behind HTTP."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,15 +12,16 @@ from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.app import Dependencies, Limits, create_app
 from tsad.serving.connections import ConnectionLimits
-from tsad.serving.jobs import OUTPUTS, JobLimits, search_runner
+from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits, search_runner
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.served_model import open_model
 from tsad.serving.server import listen
 from tsad.serving.tokens import Tokens, check_token
 from tsad.settings import Settings
+from tsad.tracking.search_runs import end_orphans
 from tsad.tuning.journal import JOURNAL, EndedEvent, Journal, ProposedEvent
 from tsad.workflows.context import Context, open_context
-from tsad.workflows.locks import locked
+from tsad.workflows.locks import is_held, locked
 from tsad.workflows.recalibrate import track_recalibration
 from tsad.workflows.tokens import token_file
 
@@ -67,6 +69,9 @@ class Options:
 
 DEFAULTS = Options()
 
+_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""MLflow tries a server that is away for minutes; whoever waits for the service wants to know sooner."""
+
 
 def serve(
     model: str,
@@ -88,6 +93,8 @@ def serve(
         TsadError: if another service uses the state folder, a token is blank, or other machines would reach the service
             without a token.
     """
+    for name, value in _RETRIES.items():
+        os.environ.setdefault(name, value)
     context = open_context()
     rules = _policy(options, context.settings)
     protection = _protection(options, Tokens(rules.token, rules.token_file))
@@ -98,11 +105,19 @@ def serve(
     runner = search_runner(context.store.uri, context.settings.data_dir.resolve(), _trials)
     gate = None if options.gate is None else _existing(options.gate)
     with locked(state):
+        _end_orphans(context, state)
         served = open_model(model, state, trust=options.trust)
         dependencies = Dependencies(state, runner, lambda record: _track(context, record), gate)
         app = create_app(served, dependencies, rules, limits)
         on_protection(protection)
         listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"), connections)
+
+
+def _end_orphans(context: Context, state: Path) -> None:
+    """Ends the runs of jobs that were killed with the service before this one, for which nothing else is left to end them."""
+    folders = {path.name: path for path in state.glob(f"{JOBS}/*/{OUTPUTS}/*/*") if path.is_dir()}
+    if folders:
+        end_orphans(context.store, lambda run_id: run_id in folders and not is_held(folders[run_id]))
 
 
 def _policy(options: Options, settings: Settings) -> SecurityPolicy:
