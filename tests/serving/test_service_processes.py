@@ -316,8 +316,10 @@ def test_versions_and_scores_are_answered_while_the_tracking_server_is_away(tmp_
         server = stack.enter_context(ExitStack())
         server.enter_context(running(words, tmp_path / "server", f"{uri}/health"))
         client = MlflowClient(uri, uri)
+        run_id = client.create_run("0").info.run_id
+        client.log_artifacts(run_id, str(folder / "detector"), "detector")
         client.create_registered_model("tsad")
-        client.create_model_version("tsad", (folder / "detector").as_uri())
+        client.create_model_version("tsad", f"{client.get_run(run_id).info.artifact_uri}/detector", run_id)
         client.set_registered_model_alias("tsad", "champion", "1")
         service_, _ = stack.enter_context(started(tmp_path, "models:/tsad@champion", MLFLOW_TRACKING_URI=uri))
         rows = saved_detector(tmp_path / "again")[1]

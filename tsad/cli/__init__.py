@@ -41,7 +41,15 @@ for _command in (
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Ends a command as Ctrl-C does, so that it ends its runs; supervisors and containers send SIGTERM."""
+    """Ends a command as Ctrl-C does, so that it ends its runs; supervisors and containers send SIGTERM.
+
+    Further signals would interrupt just that: SIGTERM is ignored from then on, and Ctrl-C too unless it came first.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise _TerminatedError
 
 
@@ -57,6 +65,8 @@ def main() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us ignores it
+            signal.signal(signal.SIGINT, _interrupt)
     gc.set_threshold(20_000)
     atexit.register(gc.freeze)
     try:
