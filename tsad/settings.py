@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, ByteSize, Field
+from pydantic import AliasChoices, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -31,6 +31,12 @@ class Settings(BaseSettings):
 
     cache_size: ByteSize = ByteSize(4 * 10**9)
     """Largest size of the cache, such as `500MB`; 0 turns it off."""
+
+    token: SecretStr | None = None
+    """Token of the role `admin` for `tsad serve`; a blank one is an error."""
+
+    token_file: Path | None = None
+    """File of the tokens that `tsad token create` makes; without one, `tokens.json` in the output folder."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of models; `auto` takes CUDA if there is one."""

@@ -16,6 +16,7 @@ from tsad.detector.detector import Detector
 from tsad.experiment import run
 from tsad.registry.aliases import champion, promote, set_challenger
 from tsad.registry.gate import Decision, GateInputs
+from tsad.registry.load import load_detector
 from tsad.selection.champion_files import ChampionFiles
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
@@ -354,6 +355,39 @@ def test_promote_makes_a_version_champion_that_beats_it_and_undo_takes_it_back(c
     assert code == 0
     assert out.endswith(f"champion:  models:/{NAME}@champion  (version 1)\n")
     assert champion(NAME) == "1"
+
+
+def test_a_candidate_of_another_name_is_copied_once_and_must_beat_the_champion(
+    client, store, three, trained, tmp_path, tsad
+):
+    client.create_registered_model(f"{NAME}-candidates")
+    for number, detector in (("5", trained.good), ("6", trained.bad)):
+        detector.save(tmp_path / number)
+        client.create_model_version(f"{NAME}-candidates", (tmp_path / number).as_uri(), tags={"tsad.gate": "first"})
+    good, bad = (f"models:/{NAME}-candidates/{number}" for number in (1, 2))
+    for _ in range(2):  # the second time it is there already
+        assert tsad("promote", bad, "--data", "experiment.yaml", "--into", NAME)[0] == 0
+        assert champion(NAME) == "1"
+    assert client.get_model_version(NAME, "4").tags["tsad.gate"] == "rejected"
+    assert client.get_model_version(NAME, "4").tags["tsad.candidate"] == f"{NAME}-candidates/2"
+    assert tsad("promote", good, "--data", "experiment.yaml", "--into", NAME)[0] == 0
+    assert champion(NAME) == "5"
+    assert tsad("promote", good, "--data", "experiment.yaml", "--into", NAME)[1].startswith(
+        "version 5 is champion already"
+    )
+    assert len(client.search_model_versions(f"name = '{NAME}'")) == 5
+    assert Detector.load(tmp_path / "5").digest == load_detector(f"models:/{NAME}@champion").digest
+
+
+def test_nothing_is_copied_where_the_gate_cannot_decide(client, three, tsad):
+    client.create_registered_model("nobody")
+    model = f"models:/{NAME}/2"
+    code, _, errors = tsad("promote", model, "--data", "experiment.yaml", "--into", "nobody")
+    assert (code, len(errors)) == (1, 1)
+    assert "models:/nobody must have a champion to compare with, but has none" in errors[0]
+    assert tsad("promote", model, "--data", "experiment.yaml", "--into", "no such model")[0] == 1
+    assert tsad("promote", model, "--data", "missing.yaml", "--into", NAME)[0] == 1
+    assert client.search_model_versions("name = 'nobody'") == []
 
 
 def test_promote_asks_for_the_margin_and_the_metric_that_are_given(three, tsad):

@@ -243,6 +243,27 @@ def test_a_gap_longer_than_may_be_held_is_a_restart():
     assert_batch(pushed(stream, at(SERIES, gaps(70)), [70]), detector, dataclasses.replace(SERIES, boundaries=(70,)))
 
 
+def test_no_push_fills_or_has_more_gaps_than_the_policy_allows():
+    detector = l2_detector()
+    policy = StreamPolicy(step_seconds=60, gap="ffill", longest_fill=1000, most_filled=20, most_gaps=3)
+    stream = Stream(detector, policy)
+    rows, times = SERIES.values[:12], np.datetime64("2026-01-01", "ns") + np.arange(12) * np.timedelta64(60, "s")
+    flood = np.datetime64("2026-01-01", "ns") + np.arange(12) * np.timedelta64(
+        60_000, "s"
+    )  # 999 rows are missing each time
+    with pytest.raises(DataError, match="may be filled with 20 rows, but these need 10989; push fewer rows at once"):
+        stream.push(rows, flood)
+    assert stream.rows == 0
+    for cut in (Stream(detector, policy.model_copy(update={"gap": "restart"})), Stream(detector, policy)):
+        four = times + np.cumsum(np.isin(np.arange(12), (2, 4, 6, 8))) * np.timedelta64(120, "s")
+        with pytest.raises(DataError, match=r"one push may have 3 gaps, but has 4; .* step_seconds .now 60."):
+            cut.push(rows, four)
+        assert cut.rows == 0
+        three = times + np.cumsum(np.isin(np.arange(12), (2, 4, 6))) * np.timedelta64(120, "s")
+        cut.push(rows, three)
+        assert cut.rows == 12
+
+
 def test_a_push_is_held_together_in_bounded_chunks(monkeypatch):
     detector = l2_detector()
     policy = StreamPolicy(step_seconds=60, gap="ffill", fill_to=BATCH)

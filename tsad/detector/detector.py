@@ -29,6 +29,8 @@ _logger = logging.getLogger(__name__)
 __all__ = ["DESCRIPTION", "WEIGHTS", "Detector", "Scorer"]
 
 DESCRIPTION = "detector.json"
+_LARGEST = 50_000_000
+"""Largest size of `detector.json` in bytes."""
 SINGLE, SEVERAL = "tsad-detector-1", "tsad-ensemble-1"
 """Values of `format`: one scorer, or an ensemble of them."""
 
@@ -187,7 +189,15 @@ class Detector:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > _LARGEST:
+            raise DetectorError(
+                f"{path}: must have at most {_LARGEST} bytes, but has {path.stat().st_size}; save it again"
+            )
         values = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise DetectorError(
+            f"{path}: must not nest lists and mappings as deeply as it does; save the detector again"
+        ) from None
     except OSError as error:
         raise DetectorError(
             f"{path}: a saved detector needs this file, but it cannot be read ({error.strerror})"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
@@ -21,14 +21,18 @@ from tsad.detector.scoring import (
     row_errors,
     scores,
 )
-from tsad.errors import DataError, DetectorError
+from tsad.errors import DataError, DetectorError, shown
 from tsad.models import ModelSpec
 from tsad.models.contract import Model
 from tsad.series import Series
 from tsad.spec import Spec
-from tsad.training.checkpoints import load_weights, save_weights
+from tsad.training.checkpoints import check_weights, load_weights, save_weights
 
 WEIGHTS = "weights.safetensors"
+
+
+Divisor = Annotated[float, Field(gt=0)]
+"""A number that rows or errors are divided by."""
 
 
 class ScorerDescription(Spec):
@@ -37,20 +41,22 @@ class ScorerDescription(Spec):
     `precision` is saved only where it is float64, so that other detectors have the form and the digest that they always had.
     """
 
-    features: tuple[str, ...]
+    features: tuple[str, ...] = Field(min_length=1)
     center: tuple[float, ...]
-    scale: tuple[float, ...]
-    clip: float | None
+    scale: tuple[Divisor, ...]
+    clip: float | None = Field(gt=0)
     precision: Precision = "float32"
-    window_length: int = Field(ge=1)
+    window_length: int = Field(ge=1, le=1_000_000)
     model: ModelSpec
     scoring: ScoringSpec
-    error_scale: tuple[float, ...]
+    error_scale: tuple[Divisor, ...]
 
     @model_validator(mode="after")
     def _equally_many(self) -> Self:
         if len({len(column) for column in (self.features, self.center, self.scale, self.error_scale)}) != 1:
             raise ValueError("features, center, scale and error_scale must be equally many")
+        if len(set(self.features)) < len(self.features):
+            raise ValueError("features must have names of their own")
         return self
 
     @model_serializer(mode="wrap")
@@ -208,11 +214,7 @@ class Scorer:
         Raises:
             DetectorError: if the weights are damaged or another model's, or the description contradicts itself.
         """
-        try:
-            model = description.model.build(len(description.features), description.window_length)
-        except ValueError as error:
-            raise DetectorError(f"{source}: model, window and features must fit each other, but {error}") from None
-        load_weights(model, folder / WEIGHTS)
+        model = _restored(description, folder / WEIGHTS, source)
         return cls(
             features=description.features,
             scaler=Scaler(
@@ -224,6 +226,28 @@ class Scorer:
             scoring=description.scoring,
             scale=np.array(description.error_scale),
         )
+
+
+def _restored(description: ScorerDescription, weights: Path, source: str) -> Model:
+    """Returns the model with its weights; raises `DetectorError` if they do not fit, before memory is taken for a huge one."""
+
+    def build() -> Model:
+        return description.model.build(len(description.features), description.window_length)
+
+    try:
+        with torch.device("meta"):  # shapes without values
+            check_weights(build(), weights)
+        model = build()
+    except (ValueError, RuntimeError, OverflowError, MemoryError, TypeError) as error:
+        raise DetectorError(
+            f"{source}: model, window and features must fit each other, but {shown(str(error), 300)}"
+        ) from None
+    load_weights(model, weights)
+    try:
+        model.check_values()
+    except ValueError as error:
+        raise DetectorError(f"{weights}: weights must be finite, but {error}; train the detector again") from None
+    return model
 
 
 def score_after(past: Series, series: Series, lookback: int, score: Callable[[Series], Scores]) -> Scores:

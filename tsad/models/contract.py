@@ -53,6 +53,12 @@ class Model(nn.Module):
         prediction: Prediction = super().__call__(windows)
         return prediction
 
+    def check_values(self) -> None:
+        """Raises `ValueError` naming a tensor of the state that holds NaN or infinity where a model that was fitted has none."""
+        for name, tensor in self.state_dict().items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise ValueError(f"{name} has NaN or infinity")
+
 
 class ClosedFormModel(Model):
     """A model that is fitted in one call instead of by gradient; it holds buffers and no parameters."""

@@ -16,6 +16,9 @@ from tsad.tracking.tags import Tag
 MODEL = "tsad"
 """Name of the registered model of champions, unless a search names another."""
 
+CANDIDATES = "-candidates"
+"""End of the name under which searches of the service register what they found, beside the model that it serves."""
+
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<number>\d+)|@(?P<alias>.+))")
 
 
@@ -51,6 +54,34 @@ def version_of(run_id: str, name: str) -> str | None:
     """Returns the version of `name` whose tag `tsad.run` is the id of a run, None if there is none."""
     registered = MlflowClient().search_model_versions(f"name = '{name}'")
     return next((str(version.version) for version in registered if version.tags.get(Tag.RUN) == run_id), None)
+
+
+def candidates_of(name: str | None) -> str:
+    """Returns the registered name for candidates that shall not touch the model `name`; None for a model without a name.
+
+    >>> candidates_of("pump 7")
+    'pump_7-candidates'
+    """
+    return re.sub(r"[^\w.-]", "_", name or MODEL) + CANDIDATES
+
+
+def copy_version(name: str, version: str, target: str) -> str:
+    """Registers a version of one model as the next version of another, once, and returns its number there.
+
+    Args:
+        name: Name of the model to copy from.
+        version: Number of its version.
+        target: Name of the model to copy to; it must exist.
+    """
+    client, origin = MlflowClient(), f"{name}/{version}"
+    for copy in client.search_model_versions(f"name = '{target}'"):
+        if copy.tags.get(Tag.CANDIDATE) == origin:
+            return str(copy.version)
+    source = client.get_model_version(name, version)
+    own_tags = {key: value for key, value in source.tags.items() if not key.startswith(Tag.GATE)}
+    tags = {**own_tags, Tag.RUN: origin, Tag.CANDIDATE: origin}
+    copied = client.create_model_version(target, source.source or "", source.run_id, tags, model_id=source.model_id)
+    return str(copied.version)
 
 
 def resolve(model: str) -> tuple[str, str]:

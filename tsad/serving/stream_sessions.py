@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from tsad.arrays import Values
 from tsad.detector.detector import Detector
-from tsad.errors import DetectorError
+from tsad.errors import TsadError
 from tsad.serving.errors import RequestError
 from tsad.serving.responses import numbers
 from tsad.spec import Spec
@@ -84,11 +84,17 @@ class Streams:
         self._detector = detector
         self._limits = limits
         self._sessions: dict[str, StreamSession] = {}
+        self._unreadable: set[str] = set()
 
     @property
     def open_streams(self) -> int:
         """Returns the number of open streams."""
-        return sum(1 for _ in self._folder.iterdir())
+        return len(self._folders())
+
+    @property
+    def unreadable(self) -> int:
+        """Number of streams that somebody asked for and that could not go on."""
+        return len(self._unreadable)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -104,8 +110,12 @@ class Streams:
             )
         number, detector = uuid.uuid4().hex, self._detector()
         folder, stream = self._folder / number, Stream(detector, new.policy)
-        stream.save(folder)
-        (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
+        try:
+            stream.save(folder)
+            (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # what cannot be saved has not begun
+            raise
         return {"id": number, **_described(stream)}
 
     @asynccontextmanager
@@ -163,6 +173,7 @@ class Streams:
     def remove(self, session: StreamSession) -> None:
         """Ends a stream and forgets its state."""
         shutil.rmtree(session.folder)
+        self._unreadable.discard(session.folder.name)
         self._sessions.pop(session.folder.name, None)
 
     def _check(self, number: str) -> None:
@@ -171,17 +182,26 @@ class Streams:
 
     def _loaded(self, session: StreamSession) -> Stream:
         if session.stream is None:
-            threshold = _FITTED.validate_json((session.folder / _THRESHOLD).read_bytes())
             try:
+                threshold = _FITTED.validate_json((session.folder / _THRESHOLD).read_bytes())
                 session.stream = Stream.load(session.folder, replace(self._detector(), threshold=threshold))
-            except DetectorError as error:
-                raise RequestError(409, f"the stream cannot go on ({error}); delete it and open another") from None
+            except (OSError, ValueError, LookupError, TypeError, RuntimeError, TsadError) as error:
+                self._unreadable.add(session.folder.name)
+                reason = str(error).replace(f"{session.folder}/", "").partition("\n")[0]
+                raise RequestError(409, f"the stream cannot go on ({reason}); delete it and open another") from None
         return session.stream
+
+    def _folders(self) -> list[Path]:
+        """Returns the folders of streams; whatever else lies beside them is none of ours."""
+        return [path for path in self._folder.iterdir() if _ID.fullmatch(path.name) and path.is_dir()]
 
     def _sweep(self) -> None:
         """Removes what nobody has used for long."""
-        for folder in self._folder.iterdir():
-            state = max((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
+        for folder in self._folders():
+            try:
+                state = max((path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
+            except OSError:
+                continue  # of another owner, or just removed; the others go on
             session = self._sessions.get(folder.name)
             if time.time() - state > self._limits.idle_seconds and not (session and session.lock.locked()):
                 self.remove(session or StreamSession(folder))

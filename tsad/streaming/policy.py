@@ -41,6 +41,8 @@ class StreamPolicy(Spec):
         gap: `restart`: a new segment begins, of which the first rows have no score. `ffill`: the last row is repeated in
             place of the missing ones; the repeats are scored, and the threshold meets them, but they get no score.
         longest_fill: Missing rows up to which `ffill` fills; a longer gap is a restart.
+        most_filled: Rows that `ffill` fills into all gaps of one push together; a push that needs more is refused.
+        most_gaps: Gaps of one push, each of which costs as much as some rows; a push that has more is refused.
         tolerance: Steps that a row may be late before it follows a gap.
         fill_to: Windows that a model is given at once, at least; the last one is repeated if there are fewer. A product of
             small matrices is rounded differently, so predictions may differ from the batch's by 1e-7 of a scaled row, which
@@ -51,6 +53,8 @@ class StreamPolicy(Spec):
     late: Literal["refuse", "drop"] = "refuse"
     gap: Literal["restart", "ffill"] = "restart"
     longest_fill: int = Field(10, ge=1, le=1000)
+    most_filled: int = Field(10_000, ge=1, le=100_000)
+    most_gaps: int = Field(5_000, ge=1, le=20_000)
     tolerance: float = Field(0.5, ge=0)
     fill_to: int = Field(4, ge=1, le=BATCH)
 
@@ -63,7 +67,8 @@ class StreamPolicy(Spec):
             latest: Nanoseconds since 1970 of the last row before them, None if there is none to follow.
 
         Raises:
-            DataError: if times are missing or cannot be read, or a row is late and the policy refuses it.
+            DataError: if times are missing or cannot be read, a row is late and the policy refuses it, or the gaps need more
+                rows than the policy fills.
         """
         if times is None:
             if self.step_seconds is not None and rows:
@@ -102,6 +107,16 @@ class StreamPolicy(Spec):
         missing = np.maximum(np.round(steps) - 1, 0)
         fills = gap & (missing <= self.longest_fill) & (self.gap == "ffill")
         filled[fills] = missing[fills]
+        if filled.sum() > self.most_filled:
+            raise DataError(
+                f"the gaps of one push may be filled with {self.most_filled} rows, but these need {filled.sum()}; push fewer "
+                f"rows at once, or set most_filled or gap: restart"
+            )
+        if gap.sum() > self.most_gaps:
+            raise DataError(
+                f"one push may have {self.most_gaps} gaps, but has {gap.sum()}; push fewer rows at once, or set step_seconds "
+                f"(now {self.step_seconds:g}) to the time from row to row"
+            )
         return filled, gap & ~fills
 
 

@@ -12,7 +12,7 @@ from tsad.arrays import Times, Values
 from tsad.data.io.values import Frame, to_values
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
-from tsad.errors import DataError, DetectorError
+from tsad.errors import DataError, DetectorError, stop_if_asked
 from tsad.series import Series
 from tsad.spec import parse
 from tsad.streaming import storage
@@ -185,6 +185,7 @@ class Stream:
             series = Series(values[plan.accepted], features)
         stream_state, parts = before, [ScoredRows.none(len(features))]
         for restarts, numbers, rows in _chunks(series, plan, before):
+            stop_if_asked()
             if restarts:
                 scored, stream_state = stream_state.end(self.detector)
                 parts.append(scored)

@@ -72,6 +72,8 @@ class Tag:
 
     RUN: Final = "tsad.run"
     """Id of the run whose winner a registered version is."""
+    CANDIDATE: Final = "tsad.candidate"
+    """Name and version, `NAME/VERSION`, of the candidate that a registered version is a copy of."""
     CHAMPIONS: Final = "tsad.champions"
     """Versions of a registered model that were champion, in order, the present one last."""
     UNDONE: Final = "tsad.undone"

@@ -8,7 +8,9 @@ import logging
 import math
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +124,14 @@ def _tune_config(search: SearchConfig, callback: RayCallback, elapsed: float) ->
 
 
 def _start_ray(spec: SearchSpec) -> None:
+    """Starts Ray, and leaves to this process what SIGTERM does; Ray would end it at once, with its runs RUNNING."""
+    handler = signal.getsignal(signal.SIGTERM)
+    _init_ray(spec)
+    if callable(handler) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _init_ray(spec: SearchSpec) -> None:
     """Starts Ray on this machine with the cores that the trials need, or joins the cluster of `RAY_ADDRESS`."""
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # between rungs there is no value to report
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the session records; no CSV, JSON and TensorBoard files

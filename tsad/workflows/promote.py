@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tsad.errors import SpecError
+from tsad.errors import DetectorError, SpecError
 from tsad.registry.aliases import CHAMPION, champion, undo
 from tsad.registry.gate import Decision, GateInputs, apply, decide
 from tsad.registry.load import load_detector
-from tsad.registry.register import MODEL, resolve
+from tsad.registry.register import MODEL, copy_version, resolve
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse
@@ -58,6 +58,7 @@ def promote(
     metric: str | None = None,
     margin: float | None = None,
     force: bool = False,
+    into: str | None = None,
 ) -> PromotionResult:
     """Makes a registered version champion if it beats the current champion on the rows of an experiment.
 
@@ -74,9 +75,11 @@ def promote(
         metric: Metric of the comparison on labeled rows, by default `ranking/pr_auc`.
         margin: Difference by which the version must exceed the champion, by default 0.02.
         force: Promote without a comparison.
+        into: Name of another registered model, whose champion the version must beat. It is copied there first; the
+            candidates that searches of a service register become champions this way.
 
     Raises:
-        DetectorError: if there is no such version.
+        DetectorError: if there is no such version, or `into` has no champion.
         SpecError: if neither or both of `experiment` and `force` are given, or the experiment is not valid.
         TsadError: if the two cannot be compared on these rows.
     """
@@ -90,11 +93,13 @@ def promote(
     gate = parse(GateSpec, rules, "gate")
     store = context.store
     name, version = resolve(model)
+    rows = None if values is None else context.load_data(values.config().data)
+    if into is not None and into != name:
+        name, version = into, _copied(name, version, into)
     current = champion(name)
     if current == version:
         return PromotionResult(name, current, f"version {version} is champion already")
     detector = load_detector(f"models:/{name}/{version}")
-    rows = None if values is None else context.load_data(values.config().data)
     with leading_run(store, f"promote-{name}-{version}", {Tag.KIND: "promote"}) as writer:
         decision = Decision("forced", f"Version {version} replaces version {current} without a comparison.")
         if values is not None and rows is not None:
@@ -104,6 +109,16 @@ def promote(
         folder.mkdir(parents=True)
         apply(name, version, decision, writer, folder)
     return PromotionResult(name, champion(name), decision.text, decision, writer.run_id)
+
+
+def _copied(name: str, version: str, target: str) -> str:
+    """Returns the version of `target` that is a copy of a version of `name`, which may have been made before."""
+    if champion(target) is None:
+        raise DetectorError(
+            f"models:/{target} must have a champion to compare with, but has none; make one first: "
+            f"tsad promote models:/{target}/VERSION --force"
+        )
+    return copy_version(name, version, target)
 
 
 def undo_promotion(name: str = MODEL) -> PromotionResult:

@@ -62,6 +62,12 @@ class Nearest(ClosedFormModel):
         """Keeps the last rows of the training windows."""
         self.keep(_spread(windows, len(self.points))[:, -self.steps :].flatten(start_dim=1))
 
+    def check_values(self) -> None:
+        """Raises `ValueError` if a point is neither finite nor left over, or all of them are left over."""
+        is_left_over = (self.points == torch.inf).all(dim=1)
+        if not bool((self.points.isfinite().all(dim=1) | is_left_over).all()) or bool(is_left_over.all()):
+            raise ValueError("points has NaN or infinity")
+
     def keep(self, points: Tensor) -> None:
         """Sets the points, at most K of them."""
         self.points.fill_(torch.inf)[: len(points)] = points
