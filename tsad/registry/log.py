@@ -48,7 +48,8 @@ def log_detector(run_id: str, folder: Path, series: Series, tags: dict[str, str]
             python_model=str(PYFUNC),
             artifacts={"detector": str(folder), "sample": str(sample)},
             code_paths=[str(package)],
-            signature=signature(scorer.features),
+            signature=signature(),
+            metadata={"features": list(scorer.features)},
             input_example=pd.DataFrame(example.values, columns=list(scorer.features), dtype=float),
             pip_requirements=requirements(),
             tags=tags,
@@ -56,12 +57,15 @@ def log_detector(run_id: str, folder: Path, series: Series, tags: dict[str, str]
     return str(logged.model_uri)
 
 
-def signature(features: tuple[str, ...]) -> ModelSignature:
-    """Returns the signature of a logged detector: its input columns, its output columns, and the parameters of a request."""
+def signature() -> ModelSignature:
+    """Returns the signature of a logged detector: its output columns, and the parameters of a request.
+
+    It declares no inputs. MLflow refuses whole numbers, truth values and columns with integer labels where a signature
+    declares numbers, so the detector checks its columns itself; the model's metadata and input example name them.
+    """
     return ModelSignature(
-        Schema([ColSpec(DataType.double, name) for name in features]),
-        Schema([ColSpec(DataType.double, "score", required=False), ColSpec(DataType.boolean, "flag")]),
-        ParamSchema([ParamSpec("threshold", DataType.double, None), ParamSpec("explain", DataType.long, 0)]),
+        outputs=Schema([ColSpec(DataType.double, "score", required=False), ColSpec(DataType.boolean, "flag")]),
+        params=ParamSchema([ParamSpec("threshold", DataType.double, None), ParamSpec("explain", DataType.long, 0)]),
     )
 
 
