@@ -57,7 +57,9 @@ def serve(model: str, **options: Any) -> None:
 @click.option("--margin", type=float, help="Difference by which MODEL must exceed the champion; the default is 0.02.")
 @click.option("--force", is_flag=True, help="Promote without a comparison.")
 @click.option("--undo", is_flag=True, help="Make the champion before this one champion again.")
-@click.option("--name", default="tsad", show_default=True, help="Registered model, for --undo.")
+@click.option(
+    "--name", default="tsad", show_default=True, help="Registered model, for --undo and runs:/RUN_ID/detector."
+)
 @overrides
 @extra_words
 def promote(
@@ -72,7 +74,7 @@ def promote(
     metric: str | None,
     margin: float | None,
 ) -> None:
-    """Make MODEL (models:/NAME/VERSION) champion if it beats the present one."""
+    """Make MODEL (models:/NAME/VERSION or runs:/RUN_ID/detector) champion if it beats the present one."""
     import tsad.workflows.promote as workflow
 
     configure()
@@ -80,7 +82,7 @@ def promote(
     if undo and not (model or data or force or has_rules or changes):
         result = workflow.undo_promotion(name)
     elif model and not undo and force != bool(data) and not (force and (has_rules or changes)):
-        result = workflow.promote(model, data, changes, metric=metric, margin=margin, force=force)
+        result = workflow.promote(model, data, changes, metric=metric, margin=margin, force=force, name=name)
     else:
         raise click.UsageError("give MODEL and --data, MODEL and --force, or --undo")
     click.echo(str(result))

@@ -76,6 +76,11 @@ class RunWriter:
         for first in range(0, len(logged), _BATCH):
             self._client.log_batch(self.run_id, metrics=logged[first : first + _BATCH])
 
+    def final_metrics(self, values: Mapping[str, float]) -> None:
+        """Logs metrics without a step, those that the run has from before an interruption not once more."""
+        logged = self._client.get_run(self.run_id).data.metrics
+        self.metrics({name: value for name, value in values.items() if logged.get(name) != float(value)})
+
     def tags(self, values: Mapping[str, str]) -> None:
         """Sets tags by name (`tsad.tracking.tags.Tag`)."""
         self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in values.items()])

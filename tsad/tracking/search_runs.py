@@ -82,7 +82,11 @@ class TrialRecorder:
     def on_result(self, trial: Trial, folder: Path | None) -> None:
         """Logs metrics and files of a trial, and ends its run."""
         writer = self._open.pop(trial.candidate.number)
-        writer.metrics(dict(trial.metrics) | ({} if trial.value is None else {"value": trial.value}))
+        values = dict(trial.metrics) | ({} if trial.value is None else {"value": trial.value})
+        if trial.candidate.number in self._logged:
+            writer.final_metrics(values)  # its run was there before an interruption, perhaps with metrics
+        else:
+            writer.metrics(values)
         writer.tags({Tag.STATE: trial.state, Tag.REASON: trial.reason, Tag.EPOCHS: str(trial.epochs)})
         origin = {Tag.REUSED: trial.reused, Tag.NODE: trial.node}
         writer.tags({name: value for name, value in origin.items() if value})

@@ -71,7 +71,9 @@ class Tag:
     """Whether a winner beats the best baseline: `yes`, `perhaps`, `no` or `unknown`."""
 
     RUN: Final = "tsad.run"
-    """Id of the run whose winner a registered version is."""
+    """Id of the run whose detector a registered version is."""
+    DIGEST: Final = "tsad.digest"
+    """Digest of the detector that a logged model or a registered version is."""
     CHAMPIONS: Final = "tsad.champions"
     """Versions of a registered model that were champion, in order, the present one last."""
     UNDONE: Final = "tsad.undone"

@@ -17,8 +17,7 @@ from tsad.errors import DataError, DetectorError, TsadError
 from tsad.experiment import Outcome
 from tsad.registry.aliases import CHALLENGER, CHAMPION, promote, read_decision, set_challenger
 from tsad.registry.gate import Decision, GateInputs, apply, decide
-from tsad.registry.log import log_detector
-from tsad.registry.register import register, version_of
+from tsad.registry.register import register_detector
 from tsad.selection.champion_files import ChampionFiles
 from tsad.selection.comparison import compare
 from tsad.selection.ensemble import EnsembleMember, build_ensemble, choose_members, ensemble_config
@@ -209,7 +208,7 @@ def register_champion(
     detector, files = champion.load(), champion.files
     assessment = assess(detector, champion.experiment, data, f"{champion.name} on {data.name}")
     write_assessment(assessment, files.folder)
-    writer.metrics(headline_metrics(assessment) | champion.metrics)
+    writer.final_metrics(headline_metrics(assessment) | champion.metrics)
     writer.files(files.folder, "champion")
     writer.file(files.config)
     tags = {Tag.CHAMPION_TRIALS: " ".join(champion.trials), Tag.BEATS_BASELINES: assessment.beats_baselines}
@@ -251,10 +250,7 @@ def pass_gate(
     Returns:
         Its version, and the decision of the gate.
     """
-    version = version_of(writer.run_id, name)
-    if version is None:
-        model = log_detector(writer.run_id, files.detector, inputs.data.test, tags)
-        version = register(model, name, {Tag.RUN: writer.run_id} | tags)
+    version = register_detector(writer.run_id, files.detector, inputs.data.test, name, tags)
     earlier = read_decision(name, version)
     if earlier is not None:
         return version, Decision(*earlier)
@@ -288,11 +284,8 @@ def _first_or_default(
     comparison = compare(detector, challenger, (inputs.data, inputs.split), inputs.gate, inputs.injection)
     if not comparison.passed:
         return Decision("first", f"models:/{name} had no champion; version {version} is the first.")
-    marker = f"{run_id}/default"
-    tags = {Tag.RUN: marker, Tag.CHAMPION_TRIALS: DEFAULT} | provenance_tags(detector.provenance)
-    registered = version_of(marker, name)
-    if registered is None:
-        registered = register(log_detector(run_id, folder, inputs.data.test, tags), name, tags)
+    tags = {Tag.CHAMPION_TRIALS: DEFAULT} | provenance_tags(detector.provenance)
+    registered = register_detector(run_id, folder, inputs.data.test, name, tags)
     promote(name, registered)
     return Decision(
         "rejected",
