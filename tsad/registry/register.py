@@ -119,9 +119,9 @@ def beats_baselines(name: str, version: str) -> str:
 
 def version_of(run_id: str, name: str, digest: str) -> str | None:
     """Returns the version of `name` that is the detector of a run with a digest, None if there is none."""
-    wanted = {Tag.RUN: run_id, Tag.DIGEST: digest}
+    marks = {Tag.RUN: run_id, Tag.DIGEST: digest}
     for version in MlflowClient().search_model_versions(f"name = '{name}'"):
-        if wanted.items() <= version.tags.items():
+        if marks.items() <= version.tags.items():
             return str(version.version)
     return None
 

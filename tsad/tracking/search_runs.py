@@ -131,8 +131,12 @@ class TrialRecorder:
 
 
 def unfinished(store: Store, search_fingerprint: str) -> list[str]:
-    """Returns the ids of the runs of searches with a search fingerprint that have not finished, newest first."""
-    runs = store.search(store.experiment(), f"{_SEARCH} and tags.`{Tag.SEARCH_FINGERPRINT}` = '{search_fingerprint}'")
+    """Returns the ids of the runs of searches with a search fingerprint that have not finished, newest first.
+
+    All experiments of the store are searched, because the interrupted search may have logged to another one.
+    """
+    experiments = [experiment.experiment_id for experiment in store.experiments()]
+    runs = store.search(experiments, f"{_SEARCH} and tags.`{Tag.SEARCH_FINGERPRINT}` = '{search_fingerprint}'")
     return [str(run.info.run_id) for run in reversed(runs) if run.info.status != "FINISHED"]
 
 
