@@ -1,5 +1,6 @@
 """The HTTP service: MLflow's scoring server, scores that are explained, streams, searches and a page, behind one guard."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from tsad.serving.routes.jobs import job_routes, search_routes
 from tsad.serving.routes.scoring import model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
 from tsad.serving.served_model import ServedModel
-from tsad.serving.stream_sessions import StreamLimits, Streams
+from tsad.serving.stream_sessions import StreamLimits, Streams, watch
 
 PAGE = Path(__file__).with_name("page")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -76,7 +77,9 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(watch(streams, counts.silences.inc))
         yield
+        watching.cancel()
         await jobs.close()
 
     routers = (
@@ -123,6 +126,7 @@ def _measure(
     counts.model.labels(source.name or "", source.version or "", served.detector.scorer.kind).set(1)
     counts.measure("tsad_waiting_requests", "Requests that wait for their turn to be scored.", lambda: workers.waiting)
     counts.measure("tsad_open_streams", "Streams that are open.", lambda: streams.open_streams)
+    counts.measure("tsad_silent_streams", "Streams that get no rows.", lambda: len(streams.silent()))
     counts.measure("tsad_queued_jobs", "Searches that wait for the one that runs.", lambda: jobs.queued)
 
 
