@@ -163,8 +163,10 @@ def test_the_default_is_registered_once_though_the_gate_was_interrupted(client, 
         broken.setattr(crown, "apply", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             search.enter(default)
-    assert search.enter(default).version == "1"
-    assert aliases(client)["champion"] == "2"
+    found = search.enter(default)
+    assert found.version == "1"
+    assert "version 2, the default detector fitted on the same rows, is champion" in found.decision.text
+    assert aliases(client) == {"challenger": "1", "champion": "2"}
     assert len(client.search_model_versions(f"name = '{NAME}'")) == 2
 
 

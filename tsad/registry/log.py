@@ -87,14 +87,15 @@ def _write_model(path: Path, detector: Detector, folder: Path, series: Series | 
 
 
 def _link(client: MlflowClient, run: Run, model_id: str) -> None:
-    """Links a model to its run as an output, unless that was done before, and gives it the final metrics of the run."""
+    """Links a model to its run as an output and gives it the final metrics of the run, as far as it has not got them before."""
     outputs = run.outputs.model_outputs if run.outputs is not None else []
     if model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
+    linked = {metric.key for metric in client.get_logged_model(model_id).metrics or []}
     metrics = [
         Metric(metric.key, metric.value, metric.timestamp, metric.step, model_id, run_id=run.info.run_id)
         for metric in run.data._metric_objs
-        if metric.step == 0
+        if metric.step == 0 and metric.key not in linked
     ]
     client.log_batch(run.info.run_id, metrics=metrics)
 

@@ -17,6 +17,7 @@ from tsad.registry.aliases import champion, set_challenger
 from tsad.registry.load import model_folder
 from tsad.registry.log import log_detector
 from tsad.series import Series
+from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag, provenance_tags
 
 MODEL = "tsad"
@@ -110,6 +111,24 @@ def register_run(model: str, name: str, series: Series | None = None) -> str:
     if champion(name) != version:
         set_challenger(name, version)
     return version
+
+
+def logged_model(store: Store, model: str, digest: str) -> str | None:
+    """Returns the id of the logged model of a detector: the source of a version, else the newest with the digest, None if none.
+
+    Args:
+        store: Tracking store of the logged models.
+        model: URI or folder that the detector came from; empty if it is unknown.
+        digest: Digest of the detector.
+    """
+    if model.startswith("models:/"):
+        source = str(MlflowClient().get_model_version(*resolve(model)).source)
+        if source.startswith("models:/m-"):
+            return source.removeprefix("models:/")
+    experiments = [experiment.experiment_id for experiment in store.experiments()]
+    same = f"tags.`{Tag.DIGEST}` = '{digest}'"
+    models = store.client.search_logged_models(experiments, filter_string=same, max_results=1)
+    return str(models[0].model_id) if models else None
 
 
 def beats_baselines(name: str, version: str) -> str:

@@ -12,11 +12,11 @@ class Tag:
     """
 
     KIND: Final = "tsad.kind"
-    """Kind of a run: `train`, `train-each`, `search`, `promote` or `recalibration`."""
+    """Kind of a run: `train`, `train-each`, `search`, `evaluate`, `promote` or `recalibration`."""
     FAMILY: Final = "tsad.family"
     """Kind of the model that a run trained, such as `lstm_ae`."""
     MODEL: Final = "tsad.model"
-    """URI or folder of the detector that a run recalibrated."""
+    """URI or folder of the detector that a run recalibrated or evaluated."""
     ERROR: Final = "tsad.error"
     """Type and message of the error that ended a run."""
 

@@ -17,7 +17,7 @@ from tsad.errors import DataError, DetectorError, TsadError
 from tsad.experiment import Outcome
 from tsad.registry.aliases import CHALLENGER, CHAMPION, promote, read_decision, set_challenger
 from tsad.registry.gate import Decision, GateInputs, apply, decide
-from tsad.registry.register import register_detector
+from tsad.registry.register import register_detector, version_of
 from tsad.selection.champion_files import ChampionFiles
 from tsad.selection.comparison import compare
 from tsad.selection.ensemble import EnsembleMember, build_ensemble, choose_members, ensemble_config
@@ -244,6 +244,10 @@ def pass_gate(
 ) -> tuple[str, Decision]:
     """Registers the champion of a search and sends it to the gate; steps done before an interruption are not repeated.
 
+    The steps, each of which finds its own result again: the logged model and the version, by the tags `tsad.run` and
+    `tsad.digest`; the alias challenger; the decision, which counts only with the version's tag `tsad.gate`, its last write.
+    The run of the search is ended by nobody here: it is FINISHED after everything else.
+
     A first version has no champion to beat. If it is worse than the default detector by more than the margin, that becomes
     champion in its place.
 
@@ -259,12 +263,17 @@ def pass_gate(
         decision = decide(name, version, Detector.load(files.detector), inputs)
     except TsadError as error:
         decision = Decision("rejected", f"Version {version} stays challenger: {error}.")
-    if decision.outcome == "first" and default is not None:
+    if default is not None and (decision.outcome == "first" or _is_registered(default, writer.run_id, name)):
         decision = _first_or_default(name, version, Detector.load(files.detector), inputs, (writer.run_id, default))
     if decision.outcome == "first":
         decision = replace(decision, text=f"{decision.text} {beats_sentence(tags[Tag.BEATS_BASELINES])}")
     apply(name, version, decision, writer, files.search)
     return version, decision
+
+
+def _is_registered(default: Path, run_id: str, name: str) -> bool:
+    """Returns whether a search registered its default detector before it was interrupted, which a first version alone does."""
+    return version_of(run_id, name, Detector.load(default).digest) is not None
 
 
 def _first_or_default(
