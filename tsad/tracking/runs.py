@@ -20,6 +20,8 @@ from tsad.spec import flatten
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag
 
+INTERRUPTED = "interrupted"
+"""Value of the tag `tsad.reason` of a run whose command was interrupted."""
 _NOTE = "mlflow.note.content"
 _BATCH = 1000
 """Largest number of metrics in one request to MLflow."""
@@ -57,10 +59,10 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, store: Store, run_id: str) -> "RunWriter":
-        """Returns the writer of an interrupted run, whose status becomes RUNNING again and which has no error any more."""
+        """Returns the writer of an interrupted run, whose status becomes RUNNING again, without error and reason."""
         store.client.update_run(run_id, status="RUNNING")
-        if Tag.ERROR in store.client.get_run(run_id).data.tags:
-            store.client.delete_tag(run_id, Tag.ERROR)
+        for name in {Tag.ERROR, Tag.REASON} & store.client.get_run(run_id).data.tags.keys():
+            store.client.delete_tag(run_id, name)
         return cls(store.client, run_id)
 
     def parameters(self, values: Mapping[str, Any]) -> None:
@@ -182,6 +184,7 @@ def _ended(writer: RunWriter) -> Iterator[RunWriter]:
     try:
         yield writer
     except KeyboardInterrupt:
+        writer.tags({Tag.REASON: INTERRUPTED})  # `mlflow run` makes the status of each command that fails FAILED
         writer.end("KILLED")
         raise
     except BaseException as error:

@@ -55,7 +55,7 @@ class Tag:
     STATE: Final = "tsad.state"
     """State of a trial at its end: `finished`, `stopped` or `failed`."""
     REASON: Final = "tsad.reason"
-    """Reason why a trial was stopped or failed; empty for a finished one."""
+    """Reason why a trial was stopped or failed, empty for a finished one; `interrupted` for the run of an interrupted command."""
     EPOCHS: Final = "tsad.epochs"
     """Number of epochs that a trial trained; 0 for a closed-form model."""
     REUSED: Final = "tsad.reused"

@@ -8,7 +8,9 @@ import logging
 import math
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +135,7 @@ def _start_ray(spec: SearchSpec) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     environment = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(_threads(spec))}}
     gpus = torch.cuda.device_count() if spec.gpus else 0
+    on_termination = signal.getsignal(signal.SIGTERM)
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=environment, log_to_driver=False)
     elif spec.gpus > gpus:
@@ -150,6 +153,8 @@ def _start_ray(spec: SearchSpec) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_termination)  # Ray puts its own in place, which ends the process on the spot
 
 
 def _threads(spec: SearchSpec) -> int:
