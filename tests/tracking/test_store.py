@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.processes import PYTHON, environment, free_port
 from tsad.errors import TsadError
-from tsad.tracking.store import _check_server, open_store, without_password
+from tsad.settings import without_password
+from tsad.tracking.store import _check_server, open_store
 
 EXPERIMENT = {
     "data": {"kind": "synthetic", "rows": 600, "features": 3, "events": 4},

@@ -141,7 +141,7 @@ def unfinished(store: Store, search_fingerprint: str) -> list[str]:
 
 
 def end_orphans(store: Store, is_dead: Callable[[str], bool]) -> None:
-    """Ends runs as KILLED that are RUNNING although the process of their search is gone: trials first, then searches.
+    """Ends runs of any experiment that are RUNNING though the process of their search is gone, as KILLED: trials, then searches.
 
     The run of a search may have ended without those of its trials: `mlflow run` ends the run of a killed command itself, and
     knows no others.
@@ -152,7 +152,9 @@ def end_orphans(store: Store, is_dead: Callable[[str], bool]) -> None:
     """
     owners = {
         run.info.run_id: run.data.tags.get(MLFLOW_PARENT_RUN_ID, run.info.run_id)
-        for run in store.search(store.experiment(), "attributes.status = 'RUNNING'")
+        for run in store.search(
+            [experiment.experiment_id for experiment in store.experiments()], "attributes.status = 'RUNNING'"
+        )
     }
     dead = {owner for owner in owners.values() if is_dead(owner)}
     for run_id in sorted(owners, key=lambda run_id: owners[run_id] == run_id):

@@ -1,7 +1,6 @@
 """The tracking store: a SQLite file by default, any MLflow server by its URI."""
 
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from tsad.errors import TsadError
+from tsad.settings import without_password
 
 EXPERIMENT = "tsad"
 """Name of the MLflow experiment of all runs; `mlflow run`, `MLFLOW_EXPERIMENT_ID` and `MLFLOW_EXPERIMENT_NAME` choose another."""
@@ -125,15 +125,6 @@ def open_store(uri: str) -> Store:
             f"tracking store {without_password(uri)} cannot be used ({error.message}); set TSAD_TRACKING_URI"
         ) from None
     return Store(client, uri)
-
-
-def without_password(uri: str) -> str:
-    """Returns a URI with stars for its password.
-
-    >>> without_password("http://ada:secret@tracking:5000")
-    'http://ada:***@tracking:5000'
-    """
-    return re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", uri)
 
 
 def _database_file(uri: str) -> Path | None:

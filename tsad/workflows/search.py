@@ -20,6 +20,7 @@ from tsad.provenance import Provenance
 from tsad.registry.gate import Decision
 from tsad.selection.evidence import METRIC, SiblingMetrics
 from tsad.selection.trial import DEFAULT, Candidate, EndedTrials, Trial
+from tsad.settings import without_password
 from tsad.spec import parse, put, read_yaml
 from tsad.tracking.memory import sibling_metrics
 from tsad.tracking.runs import RunWriter, leading_run
@@ -125,7 +126,7 @@ class SearchResult:
             where["again"] = command("tsad", "train", files.config)
         where |= {"report": self.folder / "nas_report.txt", "look": tracking_ui(self.tracking_uri)}
         if champion.uri is not None:
-            uri = f"MLFLOW_TRACKING_URI={self.tracking_uri}"
+            uri = f"MLFLOW_TRACKING_URI={without_password(self.tracking_uri)}"
             server = command(
                 "mlflow", "models", "serve", "-m", champion.uri, "--env-manager", "local", "--port", "5001"
             )
