@@ -1,5 +1,6 @@
 """Settings of the place: where things are and how they run, never what comes out."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -43,3 +44,12 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe message that reaches the console; the file gets everything from DEBUG on."""
+
+
+def without_password(uri: str) -> str:
+    """Returns a URI with stars for its password.
+
+    >>> without_password("http://ada:secret@tracking:5000")
+    'http://ada:***@tracking:5000'
+    """
+    return re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", uri)

@@ -563,3 +563,53 @@ def test_whatever_changes_a_detector_changes_its_digest():
     all_of_them = [first, other, weights, threshold, chosen, ensemble, dataclasses.replace(ensemble, scorer=members_)]
     assert len({detector.digest for detector in all_of_them}) == len(all_of_them)
     assert l2_detector().digest == first.digest
+
+
+# --- silence ---
+
+
+def silent_stream(**policy):
+    return Stream(fitted(L2, SCORING), StreamPolicy(**{"step_seconds": 60, "silence": 5} | policy))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4.99, 5, 5.5, 1000])
+def test_a_stream_without_rows_for_as_many_steps_is_silent_until_rows_come(steps):
+    stream = silent_stream()
+    assert stream.silence(START) is None  # none ever came
+    stream.push(SERIES.values[:10], MINUTES[:10])
+    last = MINUTES[9]
+    silence = stream.silence(last + np.timedelta64(round(steps * 60_000), "ms"))
+    assert (silence is not None) == (steps >= 5)
+    if silence is not None:
+        assert silence == (last, steps * 60, int(steps))
+    stream.push(SERIES.values[10:11], MINUTES[10:11])
+    assert stream.silence(MINUTES[14]) is None
+    assert stream.silence(MINUTES[15]).steps == 5
+
+
+def test_a_simulated_clock_sees_each_outage_once_it_is_long_enough():
+    stream, present, alerts = silent_stream(silence=3), 0, []
+    arrivals = {*range(10), *range(12, 20), *range(30, 40)}  # two rows are late, then ten are missing
+    for present in range(60):
+        if present in arrivals:
+            stream.push(SERIES.values[present : present + 1], MINUTES[present : present + 1])
+        silence = stream.silence(MINUTES[present])
+        alerts += [present] if silence is not None else []
+    assert alerts == [*range(22, 30), *range(42, 60)]
+
+
+def test_a_stream_that_was_saved_goes_on_being_silent(tmp_path):
+    stream = silent_stream()
+    stream.push(SERIES.values[:10], MINUTES[:10])
+    stream.save(tmp_path)
+    assert Stream.load(tmp_path, stream.detector).silence(MINUTES[20]) == stream.silence(MINUTES[20])
+
+
+def test_silence_needs_the_step_and_a_limit():
+    with pytest.raises(ValueError, match="silence=3 counts steps, but step_seconds is unknown; set it, or leave"):
+        StreamPolicy(silence=3)
+    with pytest.raises(DataError, match="silence is not set; set it, and step_seconds"):
+        Stream(fitted(L2, SCORING)).silence(START)
+    for time in (np.datetime64("NaT"), 5, None):
+        with pytest.raises(DataError, match=r"the present time must be a numpy.datetime64, but got "):
+            silent_stream().silence(time)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from tsad.cli.interrupts import resumable
 from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, Auto, configure, extra_words, overrides, overrides_of
 
 
@@ -16,6 +17,7 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, Auto, configure
 @click.option(
     "--backup-every", type=click.IntRange(1), default=5, show_default=True, help="Epochs between two backups."
 )
+@click.option("--run-name", help="Name of the MLflow run.")
 @extra_words
 def train(
     experiment: Path,
@@ -25,6 +27,7 @@ def train(
     each_machine: bool,
     backup: Path | None,
     backup_every: int,
+    run_name: str | None,
 ) -> None:
     """Train one EXPERIMENT.yaml, or the default detector on a file of rows, as one MLflow run."""
     import tsad.workflows.train as workflow
@@ -33,11 +36,13 @@ def train(
 
     configure()
     changes, store = overrides_of(assignments, extra), None if backup is None else Backup(backup, backup_every)
-    with TrainProgress() as progress:
+    with resumable(None if backup is None else ""), TrainProgress() as progress:
         if each_machine:
-            text = str(workflow.train_each_machine(experiment, changes, backup=store, on_event=progress))
+            text = str(
+                workflow.train_each_machine(experiment, changes, backup=store, run_name=run_name, on_event=progress)
+            )
         else:
-            text = str(workflow.train(experiment, changes, backup=store, on_event=progress))
+            text = str(workflow.train(experiment, changes, backup=store, run_name=run_name, on_event=progress))
     click.echo(text)
 
 
@@ -50,9 +55,16 @@ def train(
 @click.option("--cpus", type=Auto(float), default="auto", help="Cores of a trial.")
 @click.option("--gpus", type=Auto(float), default="auto", help="GPUs of a trial; fractions too.")
 @click.option("--resume", is_flag=True, help="Resume the newest such search that was interrupted.")
+@click.option("--run-name", help="Name of the MLflow run of the search.")
 @extra_words
 def search(
-    space: Path, assignments: Sequence[str], extra: Sequence[str], *, resume: bool, **options: float | None
+    space: Path,
+    assignments: Sequence[str],
+    extra: Sequence[str],
+    *,
+    resume: bool,
+    run_name: str | None,
+    **options: float | None,
 ) -> None:
     """Search SPACE.yaml; the winner becomes models:/tsad@champion if it passes the gate."""
     import tsad.workflows.search as workflow
@@ -60,8 +72,9 @@ def search(
 
     configure()
     limits = {f"search.{name}": value for name, value in options.items() if value is not None}
-    with SearchProgress() as progress:
-        result = workflow.search(space, overrides_of(assignments, extra) | limits, resume=resume, on_event=progress)
+    with resumable("--resume"), SearchProgress() as progress:
+        changes = overrides_of(assignments, extra) | limits
+        result = workflow.search(space, changes, resume=resume, run_name=run_name, on_event=progress)
     click.echo(f"\n{result}")
 
 
@@ -75,6 +88,8 @@ def search(
 @click.option("--scores", type=ROWS, help="T scores (.npy, or a table with the column score); NaN = no score.")
 @click.option("--labels", type=ROWS, help="T labels, 0 or 1 (.npy, or a table with the column label).")
 @click.option("--output", type=FOLDER, required=True, help="Folder for the results.")
+@click.option("--run-name", help="Name of the MLflow run of the evaluation of a MODEL.")
+@click.option("--no-run", is_flag=True, help="Log no MLflow run.")
 @overrides
 @extra_words
 def evaluate(
@@ -85,6 +100,9 @@ def evaluate(
     output: Path,
     assignments: Sequence[str],
     extra: Sequence[str],
+    *,
+    run_name: str | None,
+    no_run: bool,
 ) -> None:
     """Evaluate a MODEL on an experiment's test rows, or saved SCORES against LABELS."""
     import tsad.workflows.evaluate as workflow
@@ -94,8 +112,10 @@ def evaluate(
     changes = overrides_of(assignments, extra)
     if data and not scores and not labels:
         with TrainProgress() as progress:
-            result = workflow.evaluate(model, data, changes, output=output, on_event=progress)
-    elif scores and labels and not model and not data and not changes:
+            result = workflow.evaluate(
+                model, data, changes, output=output, run_name=run_name, log_run=not no_run, on_event=progress
+            )
+    elif scores and labels and not (model or data or changes or run_name):
         result = workflow.evaluate_scores(scores, labels, output=output)
     else:
         raise click.UsageError("give --data and optionally --model, or --scores and --labels")

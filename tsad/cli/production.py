@@ -79,7 +79,9 @@ def serve(model: str, **options: Any) -> None:
 @click.option("--force", is_flag=True, help="Promote without a comparison.")
 @click.option("--into", metavar="NAME", help="Registered model whose champion MODEL must beat; MODEL is copied there.")
 @click.option("--undo", is_flag=True, help="Make the champion before this one champion again.")
-@click.option("--name", default="tsad", show_default=True, help="Registered model, for --undo.")
+@click.option(
+    "--name", default="tsad", show_default=True, help="Registered model, for --undo and runs:/RUN_ID/detector."
+)
 @overrides
 @extra_words
 def promote(
@@ -95,7 +97,7 @@ def promote(
     metric: str | None,
     margin: float | None,
 ) -> None:
-    """Make MODEL (models:/NAME/VERSION) champion if it beats the present one."""
+    """Make MODEL (models:/NAME/VERSION or runs:/RUN_ID/detector) champion if it beats the present one."""
     import tsad.workflows.promote as workflow
 
     configure()
@@ -103,7 +105,7 @@ def promote(
     if undo and not (model or data or force or into or has_rules or changes):
         result = workflow.undo_promotion(name)
     elif model and not undo and force != bool(data) and not (force and (has_rules or changes)):
-        result = workflow.promote(model, data, changes, metric=metric, margin=margin, force=force, into=into)
+        result = workflow.promote(model, data, changes, metric=metric, margin=margin, force=force, name=name, into=into)
     else:
         raise click.UsageError("give MODEL and --data, MODEL and --force, or --undo")
     click.echo(str(result))

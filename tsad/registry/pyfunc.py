@@ -1,8 +1,10 @@
 """The detector as a model of MLflow: code and safe files, nothing pickled. MLflow runs this file to load the model."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
@@ -40,7 +42,8 @@ class ServedDetector(PythonModel):
 
         Args:
             context: Unused.
-            model_input: Rows with the features of the detector as columns.
+            model_input: Rows in time order: a DataFrame with the features of the detector as columns of numbers of any type,
+                a mapping of column names to columns, a list of mappings, or an (n, F) array in the order of the features.
             params: Parameters by name. `threshold` replaces the threshold value of the detector. `explain` is the number of
                 features that contributed most to each score; they are added in columns `feature_1`, `share_1`, and so on.
 
@@ -55,9 +58,35 @@ class ServedDetector(PythonModel):
                     f"params must be among {' and '.join(PARAMETERS)}, but got {unknown}; leave the others out"
                 )
             detector = with_threshold(self.detector, values.get("threshold"), "threshold")
-            return flag_table(detector, model_input, "input", top=values.get("explain") or 0)
+            rows = _table(model_input, detector.scorer.features)
+            return flag_table(detector, rows, "input", top=values.get("explain") or 0)
         except TsadError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+
+
+def _table(rows: Any, features: Sequence[str]) -> pd.DataFrame:
+    """Returns rows as a table; raises `DataError` if they are none."""
+    try:
+        if isinstance(rows, Mapping) or (isinstance(rows, list) and rows and isinstance(rows[0], Mapping)):
+            rows = pd.DataFrame(rows)
+        if isinstance(rows, pd.DataFrame):
+            return rows.apply(_without_truths) if "object" in map(str, rows.dtypes) else rows
+        values = np.asarray(rows)
+    except ValueError as error:
+        raise DataError(f"input: must be a table, but {error}; send columns of one length") from None
+    if values.ndim != 2 or values.shape[1] != len(features):
+        raise DataError(
+            f"input: an array must be (n, {len(features)}), in the order of {list(features)}, but is {values.shape}; send "
+            f"named columns"
+        )
+    return pd.DataFrame(values, columns=list(features))
+
+
+def _without_truths(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Returns a column in which truth values among other cells, as JSON has them, are 1 and 0."""
+    if column.dtype != object:
+        return column
+    return column.map(lambda cell: float(cell) if isinstance(cell, bool | np.bool_) else cell)
 
 
 set_model(ServedDetector())

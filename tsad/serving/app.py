@@ -1,5 +1,6 @@
 """The HTTP service: MLflow's scoring server, scores that are explained, streams, searches and a page, behind one guard."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes
 from tsad.serving.routes.scoring import model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
 from tsad.serving.served_model import ServedModel
-from tsad.serving.stream_sessions import StreamLimits, Streams
+from tsad.serving.stream_sessions import StreamLimits, Streams, watch
 from tsad.serving.tokens import Tokens
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,9 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(watch(streams, counts.silences.inc))
         yield
+        watching.cancel()
         await jobs.close()
         served.registry.close()
         log.close()
@@ -155,6 +158,7 @@ def _measure(
     counts.model.labels(source.name or "", source.version or "", served.detector.scorer.kind).set(1)
     counts.measure("tsad_waiting_requests", "Requests that wait for their turn to be scored.", lambda: workers.waiting)
     counts.measure("tsad_open_streams", "Streams that are open.", lambda: streams.open_streams)
+    counts.measure("tsad_silent_streams", "Streams that get no rows.", lambda: len(streams.silent()))
     counts.measure("tsad_queued_jobs", "Searches that wait for the one that runs.", lambda: jobs.queued)
 
 

@@ -191,7 +191,7 @@ def _packed(detector: Path, target: Path) -> Path:
             path=target,
             python_model=str(PYFUNC),
             artifacts={"detector": str(detector)},
-            signature=signature(Detector.load(detector).scorer.features),
+            signature=signature(),
             pip_requirements=requirements(),
         )
     return target

@@ -16,7 +16,7 @@ from tsad.errors import DataError, DetectorError, stop_if_asked
 from tsad.series import Series
 from tsad.spec import parse
 from tsad.streaming import storage
-from tsad.streaming.policy import RowPlan, StreamPolicy
+from tsad.streaming.policy import RowPlan, Silence, StreamPolicy, moment
 from tsad.streaming.state import AnySegmentState, no_scores, start
 from tsad.thresholds import FittedThreshold
 
@@ -199,6 +199,29 @@ class Stream:
             newest=series.values[-1:].copy() if len(series) else before.newest,
         )
         return parts[0].then(*parts[1:])
+
+    def silence(self, now: np.datetime64) -> Silence | None:
+        """Returns the alert that no row has come for `policy.silence` steps; None if the last row is newer, or none ever came.
+
+        Ask it from time to time: a stream that gets no rows has nothing to answer to. Rows end the silence.
+
+        Args:
+            now: Present time by the clock of the rows' times.
+
+        Raises:
+            DataError: if the policy does not say after how many steps a stream is silent, or `now` is no time.
+
+        Example:
+            >>> stream = Stream(detector, StreamPolicy(step_seconds=60, silence=5))  # doctest: +SKIP
+            >>> stream.silence(np.datetime64("now"))  # doctest: +SKIP
+            Silence(since=numpy.datetime64('2026-03-01T12:00:00.000000000'), seconds=312.0, steps=5)
+        """
+        if self.policy.silence is None:
+            raise DataError(
+                "a stream is silent after policy.silence steps without a row, but silence is not set; set it, and step_seconds"
+            )
+        present, latest = moment(now), self._stream_state.latest
+        return None if latest is None else self.policy.silence_at(latest, present)
 
     def finish(self) -> ScoredRows:
         """Returns the scores of the last `lookahead` rows, which get no score; a row pushed later begins a new segment."""

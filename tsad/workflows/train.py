@@ -165,6 +165,7 @@ def train_each_machine(
     overrides: Mapping[str, Any] = NO_OVERRIDES,
     *,
     backup: Backup | None = None,
+    run_name: str | None = None,
     on_event: OnEvent = ignore,
 ) -> TrainEachResult:
     """Trains a detector for each machine of `data.machine`, in a run of its own below one run with the mean metrics.
@@ -173,6 +174,7 @@ def train_each_machine(
         experiment: Path of an experiment's YAML file, its values, or an `ExperimentConfig`, on data of kind `smd`.
         overrides: Values by path.
         backup: Folder that the states of the trainings are copied to, with a folder for each machine.
+        run_name: Name of the MLflow run above those of the machines; by default the experiment's name and `-each-machine`.
         on_event: Callback for progress.
 
     Raises:
@@ -188,7 +190,7 @@ def train_each_machine(
         raise SpecError(f"--each-machine trains on machines of SMD, but data.kind is {spec.kind}; leave it out")
     results: dict[str, TrainResult] = {}
     tags = _tags(config)
-    with leading_run(context.store, f"{name}-each-machine", {**tags, Tag.KIND: "train-each"}) as parent:
+    with leading_run(context.store, run_name or f"{name}-each-machine", {**tags, Tag.KIND: "train-each"}) as parent:
         parent.parameters(config.model_dump(mode="json"))
         for machine in spec.machines(context.settings.data_dir):
             own_spec = spec.model_copy(update={"machine": machine})
@@ -241,7 +243,9 @@ def _trained(
     figures = metrics(outcome)
     writer.metrics(figures | headline_metrics(assessment))
     writer.files(folder)
-    log_detector(writer.run_id, folder / DETECTOR, data.test, _tags(config))
+    tags = {Tag.BEATS_BASELINES: assessment.beats_baselines}
+    writer.tags(tags)
+    log_detector(writer.run_id, folder / DETECTOR, data.test, _tags(config) | tags)
     return TrainResult(
         writer.run_id, config.family, figures, assessment, outcome.detector, folder, context.settings.tracking_uri
     )
