@@ -22,7 +22,7 @@ EVIL = "\nfrom pathlib import Path as _Path\n_Path({mark!r}).write_text('ran')\n
 
 def packed(folder, code, name="pyfunc.py"):
     """Returns the folder of an MLflow model of a detector with some code, which saving runs once."""
-    detector, _ = saved_detector(folder / "detector")
+    _, _ = saved_detector(folder / "detector")
     (folder / "code").mkdir()
     path = folder / "code" / name
     path.write_text(code, encoding="utf-8")
@@ -30,7 +30,7 @@ def packed(folder, code, name="pyfunc.py"):
         path=folder / "model",
         python_model=str(path),
         artifacts={"detector": str(folder / "detector")},
-        signature=signature(detector.scorer.features),
+        signature=signature(),
         pip_requirements=[],
     )
     return folder / "model"

@@ -139,7 +139,7 @@ def beats_baselines(name: str, version: str) -> str:
 
 
 def version_of(run_id: str, name: str, digest: str | None = None) -> str | None:
-    """Returns the version of `name` that is the detector of a run, that with the digest if one is given; None if there is none."""
+    """Returns the version of `name` that is the detector of a run, and has the digest if one is given; None without one."""
     marks = {Tag.RUN: run_id} | ({} if digest is None else {Tag.DIGEST: digest})
     for version in MlflowClient().search_model_versions(f"name = '{name}'"):
         if marks.items() <= version.tags.items():

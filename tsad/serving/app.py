@@ -82,11 +82,10 @@ class Limits:
 def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityPolicy, limits: Limits) -> FastAPI:
     """Returns the ASGI application that serves a model; it must run in one process, which alone uses `dependencies.state`."""
     torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
-    counts, workers = ServiceMetrics(), ScoringExecutor(limits.workers)
+    counts, workers, log = ServiceMetrics(), ScoringExecutor(limits.workers), AccessLog(dependencies.state)
     recent = RecentRows(served, dependencies.state, dependencies.on_recalibration)
     streams = Streams(dependencies.state / "streams", lambda: served.detector, limits.streams)
     jobs = Jobs(dependencies.state / JOBS, dependencies.runner, limits.jobs)
-    log = AccessLog(dependencies.state)
     bodies = BodyLimits(limits.rows, max(MOST_COLUMNS, 2 * len(served.detector.scorer.features)), limits.cells)
     health = Health(dependencies.state, Tokens(path=rules.token_file), served.registry, log, lambda: streams.unreadable)
     _measure(counts, served, workers, streams, jobs)

@@ -20,7 +20,7 @@ from tsad.serving.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
-BEARER = "tsad.bearer"
+BEARER = "bearer"
 """Key of a request's scope under which its `Bearer` is."""
 _DRAINED = 4
 """A body that is too large is still read, and forgotten, up to this many times the limit: who is cut off in the middle of
