@@ -157,7 +157,7 @@ def typed(value: Any) -> str:
 
 def _quoted(text: str) -> str:
     """Returns a text in double quotes as YAML reads it, with escapes for all but printable ASCII."""
-    escapes = {'"': '\\"', "\\": "\\\\"}
+    escapes = {'"': '\\"', "\\": "\\\\", "\t": "\\t"}
     plain = {chr(code): chr(code) for code in range(32, 127)} | escapes
     return '"' + "".join(plain.get(char, f"\\U{ord(char):08x}") for char in text) + '"'
 
