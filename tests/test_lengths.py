@@ -15,7 +15,7 @@ from tsad.series import Series
 from tsad.spec import read_yaml
 from tsad.workflows.inputs import read_values
 
-SIZE = Lengths(window=32, smoothing=5, normalization=None, features=2)
+SIZE = Lengths(window=32, smoothing=5, normalization=None, features=2, rows=4000)
 
 
 def rows(count, boundaries=(), features=3):
@@ -81,7 +81,7 @@ def test_auto_becomes_a_number_wherever_it_stands():
 
 
 def test_a_model_never_explains_all_that_a_window_holds():
-    one = Lengths(window=8, smoothing=3, normalization=None, features=1)
+    one = Lengths(window=8, smoothing=3, normalization=None, features=1, rows=4000)
     model = filled({"model": {"components": "auto", "row_components": "auto", "halvings": "auto"}}, one)["model"]
     assert model == {"components": 2, "row_components": 1, "halvings": 0}
 
@@ -90,7 +90,7 @@ def test_a_normalization_without_rows_leaves_the_member_out():
     plain = {"window": {"length": "auto"}, "model": {"kind": "l2"}, "scoring": {}}
     rolling = {**plain, "scoring": {"normalization": {"kind": "rolling_median", "length": "auto"}}}
     assert len(filled({"members": [plain, rolling]}, SIZE)["members"]) == 1
-    long = Lengths(window=32, smoothing=5, normalization=300, features=2)
+    long = Lengths(window=32, smoothing=5, normalization=300, features=2, rows=4000)
     members = filled({"members": [plain, rolling], "split": {"gap": "auto"}}, long)
     assert [member["scoring"].get("normalization", {}).get("length") for member in members["members"]] == [None, 300]
     assert members["split"] == {"gap": 332}
@@ -125,6 +125,36 @@ def test_the_default_fits_short_and_long_rows():
     assert (len(few.members), len(many.members)) == (5, 9)
     assert few.split.gap == few.lookback + 1
     assert many.split.gap == many.lookback + 1 == 1440 + 64
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "order", "penalty"),
+    [
+        (28_479, 38, 5, 1.0),  # SMD
+        (960, 52, 5, 1.0),
+        (900, 60, 5, 1.0),
+        (899, 60, 4, 240.0),
+        (560, 60, 3, 180.0),
+        (100, 60, 1, 60.0),
+        (1341, 2284, 1, 2284.0),
+        (10**6, 1000, 4, 4000.0),  # not more inputs than can be solved for
+        (10**6, 10_000, 1, 10_000.0),
+        (75, 5, 5, 1.0),
+        (1, 1, 1, 1.0),
+    ],
+)
+def test_the_ridge_looks_back_no_further_than_rows_suffice_for(rows, features, order, penalty):
+    size = Lengths(window=8, smoothing=3, normalization=None, features=features, rows=rows)
+    assert (size.order, size.penalty) == (order, penalty)
+    model = {"kind": "autoregressive_ridge", "order": "auto", "penalty": "auto"}
+    assert filled({"model": model}, size)["model"] == {**model, "order": order, "penalty": penalty}
+
+
+def test_the_default_takes_the_number_of_training_rows_and_features():
+    assert (lengths(data(560, 300)).rows, lengths(data(560, 300)).features) == (560, 3)
+    members = read_values("experiments/default.yaml").on(data(28_000, 28_000)).members
+    ridges = [member.model for member in members if member.model.kind == "autoregressive_ridge"]
+    assert [(ridge.order, ridge.penalty) for ridge in ridges] == [(5, 1.0), (5, 1.0)]
 
 
 def test_auto_where_it_means_nothing_is_an_error():

@@ -244,5 +244,5 @@ def test_too_few_rows_for_a_score_are_refused(rows):
     ],
 )
 def test_what_reads_labels_is_refused(rows, section, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, DataError), match=message):
         fitted(rows, **section)

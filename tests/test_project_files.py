@@ -262,6 +262,14 @@ def test_a_service_runs_a_command_that_exists(name):
     assert service_parsed(name)
 
 
+def test_the_service_that_others_reach_has_its_tokens_where_the_command_makes_them():
+    serve, (variables,) = SERVICES["serve"], [line for line in instructions("ENV") if "TSAD_OUTPUT_DIR" in line]
+    assert "TSAD_OUTPUT_DIR=/outputs" in variables
+    assert "outputs:/outputs" in serve["volumes"]
+    assert "--insecure" not in words_of("serve")
+    assert service_parsed("serve")["host"] == "0.0.0.0"  # so that it does not start without a token
+
+
 @every_service
 def test_a_service_sets_variables_that_somebody_reads(name):
     assert all(is_known(variable) for variable in SERVICES[name].get("environment", {}))

@@ -33,9 +33,11 @@ def test_segments_lie_between_breaks():
     assert list(series().segments()) == [(0, 10)]
 
 
-def test_values_must_be_float32_in_two_dimensions():
-    with pytest.raises(DataError, match=r"values must be \(rows, features\) float32, but got \(3, 2\) float64"):
-        Series(np.zeros((3, 2)), ("a", "b"))
+def test_values_must_be_floats_in_two_dimensions():
+    with pytest.raises(
+        DataError, match=r"values must be \(rows, features\) float32 or float64, but got \(3, 2\) int64"
+    ):
+        Series(np.zeros((3, 2), np.int64), ("a", "b"))
     with pytest.raises(DataError, match=r"but got \(3,\) float32"):
         Series(np.zeros(3, np.float32), ("a",))
 

@@ -15,5 +15,8 @@ Integers = NDArray[np.int64]
 Indices = NDArray[np.intp]
 """Positions in another array."""
 
+Values = NDArray[np.float32 | np.float64]
+"""Values of features: single precision where that is enough (`tsad.data.precision`), else double."""
+
 Times = NDArray[np.datetime64]
 """Time stamps of rows."""

@@ -1,5 +1,6 @@
 """Configs: what a detector learns and how, and on which rows; a YAML file in `experiments/` holds one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -123,11 +124,11 @@ class DetectorSpec(_Sections):
         return any(scorer.objective.reads_labels for scorer in self.scorers)
 
 
-def with_cut(values: Any) -> Any:
+def with_cut(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values of a config with `split.at`, the place where test rows begin, as the setting `test_from` of its data."""
-    split = values.get("split") if isinstance(values, dict) else None
-    if not isinstance(split, dict) or "at" not in split or not isinstance(values.get("data"), dict):
-        return values
+    split = values.get("split")
+    if not isinstance(split, Mapping) or "at" not in split or not isinstance(values.get("data"), Mapping):
+        return dict(values)
     rest = {name: value for name, value in split.items() if name != "at"}
     return {**values, "split": rest, "data": {**values["data"], "test_from": split["at"]}}
 
@@ -144,11 +145,6 @@ class ExperimentConfig(DetectorSpec):
 
     data: DataSpec
     split: SplitSpec = SplitSpec()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _cut_of_the_data(cls, values: Any) -> Any:
-        return with_cut(values)
 
     @property
     def provenance(self) -> Provenance:

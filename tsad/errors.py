@@ -1,4 +1,8 @@
-"""Errors that a user can mend: each states the rule, then the values, then the way out."""
+"""Errors that a user can mend: each states the rule, then the values, then the way out. And the end of work on request."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 
 class TsadError(Exception):
@@ -23,6 +27,30 @@ class DetectorError(TsadError):
 
 class TrainingError(TsadError):
     """A training that cannot go on."""
+
+
+class StoppedError(Exception):
+    """Work that was asked to stop, because nobody waits for its result any more."""
+
+
+_is_stopped: ContextVar[Callable[[], bool] | None] = ContextVar("is_stopped", default=None)
+
+
+@contextmanager
+def stoppable(is_stopped: Callable[[], bool]) -> Iterator[None]:
+    """Lets work in this context, and in copies of it, end at the next `stop_if_asked` once `is_stopped` returns true."""
+    token = _is_stopped.set(is_stopped)
+    try:
+        yield
+    finally:
+        _is_stopped.reset(token)
+
+
+def stop_if_asked() -> None:
+    """Raises `StoppedError` if this work was asked to stop; called by loops that may take long."""
+    is_stopped = _is_stopped.get()
+    if is_stopped is not None and is_stopped():
+        raise StoppedError("nobody waits for this any more")
 
 
 def shown(cell: object, length: int = 80) -> str:

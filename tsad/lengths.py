@@ -22,6 +22,8 @@ SMOOTHING = {64: 10, 32: 5, 16: 5, 8: 3}
 DAY_SECONDS = 86_400
 USUAL_DAY = 1_440
 """Rows of a day where the step is unknown: a day of minutes."""
+ORDER, ROWS_PER_INPUT, MOST_INPUTS = 5, 3, 4096
+"""Rows that the autoregressive ridge looks back, least training rows for each value of a feature in them, and most values."""
 ROWS_PER_NORMALIZATION = 17
 """Least number of rows per row of a normalization, so that a third of the validation rows is longer than one."""
 
@@ -35,12 +37,30 @@ class Lengths:
         smoothing: Number of scores that are averaged.
         normalization: Number of earlier scores that a score is compared with; None where the rows are too few for one.
         features: Number of features.
+        rows: Number of training rows.
     """
 
     window: int
     smoothing: int
     normalization: int | None
     features: int
+    rows: int
+
+    @property
+    def order(self) -> int:
+        """Rows that the autoregressive ridge looks back: 5, fewer with many features and few rows."""
+        fewest = max(1, self.rows // (ROWS_PER_INPUT * self.features))
+        return max(1, min(ORDER, fewest, MOST_INPUTS // self.features))
+
+    @property
+    def penalty(self) -> float:
+        """Penalty of the autoregressive ridge: 1, or the number of its inputs where rows are few for them.
+
+        As many inputs as that explain a unit of variance together have coefficients of variance 1 / inputs, and the noise has
+        a variance of up to 1: their ratio is the penalty of the most probable coefficients.
+        """
+        inputs = self.order * self.features
+        return 1.0 if self.order == ORDER and ROWS_PER_INPUT * inputs <= self.rows else float(inputs)
 
     def __str__(self) -> str:
         compared = "no normalization, for which the rows are too few"
@@ -66,7 +86,9 @@ def lengths(data: DataSet) -> Lengths:
     longest = min(trained, len(data.test), segment) // ROWS_PER_NORMALIZATION
     normalization = min(max(day, 4 * window), longest)
     fits = normalization >= 4 * window
-    return Lengths(window, SMOOTHING[window], normalization if fits else None, len(data.train.features))
+    return Lengths(
+        window, SMOOTHING[window], normalization if fits else None, len(data.train.features), len(data.train)
+    )
 
 
 def _usual_segment(series: Series) -> int:
@@ -80,7 +102,7 @@ def _usual_segment(series: Series) -> int:
     return 0
 
 
-PLACEHOLDER = Lengths(window=64, smoothing=10, normalization=USUAL_DAY, features=8)
+PLACEHOLDER = Lengths(window=64, smoothing=10, normalization=USUAL_DAY, features=8, rows=100_000)
 """Lengths with which a config is checked before its rows are read."""
 
 
@@ -95,7 +117,8 @@ def filled(values: Mapping[str, Any], size: Lengths) -> dict[str, Any]:
     """Returns the plain values of an experiment or of a search space with numbers in place of `auto`.
 
     `auto` may stand for `window.length`, `smooth.length` and `normalization.length`; for `components`, `row_components` and
-    `halvings` of the linear models, which must not explain all that a window holds; and for `split.gap`, the rows that the
+    `halvings` of the linear models, which must not explain all that a window holds; for `order` and `penalty` of the
+    autoregressive ridge, which must not learn the noise of many features by heart; and for `split.gap`, the rows that the
     longest score of all looks at. A rolling normalization that the rows are too few for becomes none; members that are
     equal then count once.
 
@@ -130,12 +153,14 @@ def _filled(node: Any, size: Lengths, path: tuple[str, ...]) -> Any:
 def _number(size: Lengths, path: tuple[str, ...]) -> Any:
     """Returns the number that `auto` stands for at a path; `auto` itself where it stands for none, or not yet."""
     values = size.window * size.features
-    numbers: dict[tuple[str, ...], int | None] = {
+    numbers: dict[tuple[str, ...], float | None] = {
         ("window", "length"): size.window,
         ("smooth", "length"): size.smoothing,
         ("normalization", "length"): size.normalization,
         ("model", "components"): max(1, min(16, values // 4)),
         ("model", "row_components"): max(1, min(2, size.features // 2)),
+        ("model", "order"): size.order,
+        ("model", "penalty"): size.penalty,
         ("model", "halvings"): max(0, size.window.bit_length() - 4),  # eight rows are the shortest window
     }
     return numbers.get(path[-2:], AUTO)

@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from tsad.arrays import Floats
 from tsad.config import DetectorSpec
+from tsad.data.precision import narrowed
 from tsad.fitting import fit_detector
 from tsad.series import Series
 from tsad.spec import parse
@@ -91,7 +93,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """
         spec = parse(DetectorSpec, self._sections(), type(self).__name__)
         rows = self._series(X, reset=True)
-        self.detector_ = fit_detector(spec, *_cut(rows, self.validation, spec.lookback))
+        fit, validation = narrowed(*_cut(rows, self.validation, spec.lookback))
+        self.detector_ = fit_detector(spec, fit, validation)
         self.offset_ = -float(self.detector_.threshold.per_row(np.array([np.nan]))[0])
         return self
 
@@ -121,9 +124,19 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return {"seed": index(self.seed)} | default | sections  # a grid of numpy's has integers of numpy's
 
     def _series(self, X: ArrayLike, *, reset: bool) -> Series:  # noqa: N803
-        values = validate_data(self, X, reset=reset, dtype=np.float32)
+        values = validate_data(self, X, reset=reset, dtype=np.float64)
+        _check_size(values)
         unnamed = [f"x{column}" for column in range(self.n_features_in_)]
         return Series(values, tuple(getattr(self, "feature_names_in_", unnamed)))
+
+
+def _check_size(values: Floats) -> None:
+    """Raises ValueError, as scikit-learn words it, if a value is beyond float32, which scaled values are in."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest > np.finfo(np.float32).max:
+        raise ValueError(
+            f"Input X contains infinity or a value too large for dtype('float32'), but got {largest:g}; scale it"
+        )
 
 
 def _cut(rows: Series, validation: float, before: int) -> tuple[Series, Series]:

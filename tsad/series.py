@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Values
 from tsad.errors import DataError
 
 
@@ -17,14 +18,14 @@ class Series:
     A segment is a stretch of rows without a gap in time. Use `tsad.Detector.score` to score a series or a DataFrame.
 
     Attributes:
-        values: (T, F) float32 array of finite numbers.
+        values: (T, F) array of finite numbers, float32, or float64 where float32 would round variation away.
         features: Names of the F features, all different.
         labels: (T,) bool array, True where a row is anomalous; None if the rows are not labeled.
         boundaries: Ascending indices of the rows at which a new segment begins, without row 0; no window spans one.
         times: (T,) datetime64 array of time stamps; None if the rows have none.
     """
 
-    values: NDArray[np.float32]
+    values: Values
     features: tuple[str, ...]
     labels: NDArray[np.bool_] | None = field(default=None)
     boundaries: tuple[int, ...] = ()
@@ -32,8 +33,10 @@ class Series:
 
     def __post_init__(self) -> None:
         rows, features = self.values.shape if self.values.ndim == 2 else (-1, -1)
-        if rows < 0 or self.values.dtype != np.float32:
-            raise DataError(f"values must be (rows, features) float32, but got {self.values.shape} {self.values.dtype}")
+        if rows < 0 or self.values.dtype not in (np.float32, np.float64):
+            raise DataError(
+                f"values must be (rows, features) float32 or float64, but got {self.values.shape} {self.values.dtype}"
+            )
         if len(self.features) != features or len(set(self.features)) != features:
             raise DataError(f"each of {features} features needs one name of its own, but got {list(self.features)}")
         for name, column in (("labels", self.labels), ("times", self.times)):

@@ -1,9 +1,10 @@
 """Settings of the place: where things are and how they run, never what comes out."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, ByteSize, Field
+from pydantic import AliasChoices, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -32,8 +33,23 @@ class Settings(BaseSettings):
     cache_size: ByteSize = ByteSize(4 * 10**9)
     """Largest size of the cache, such as `500MB`; 0 turns it off."""
 
+    token: SecretStr | None = None
+    """Token of the role `admin` for `tsad serve`; a blank one is an error."""
+
+    token_file: Path | None = None
+    """File of the tokens that `tsad token create` makes; without one, `tokens.json` in the output folder."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of models; `auto` takes CUDA if there is one."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe message that reaches the console; the file gets everything from DEBUG on."""
+
+
+def without_password(uri: str) -> str:
+    """Returns a URI with stars for its password.
+
+    >>> without_password("http://ada:secret@tracking:5000")
+    'http://ada:***@tracking:5000'
+    """
+    return re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", uri)

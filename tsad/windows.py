@@ -10,6 +10,9 @@ from torch import Tensor
 from tsad.series import Series
 from tsad.spec import Spec
 
+CELLS = 2**25
+"""Values of windows that a closed form holds at once, at most, unless a single window has more."""
+
 
 class WindowSpec(Spec):
     """Windows of a series: their length and stride.
@@ -55,6 +58,15 @@ class Windows:
         indices = torch.arange(len(self), device=self.starts.device) if order is None else order
         for first in range(0, len(indices), size):
             yield self.take(indices[first : first + size])
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        """Yields (B, L, F) batches in time order, of at most `size` windows and `CELLS` values: for sums over all windows."""
+        yield from self.batches(max(1, min(size, CELLS // (self.length * self.rows.shape[1]))))
+
+    def spread(self, count: int) -> "Windows":
+        """Returns at most `count` of the windows, evenly spread in time."""
+        indices = torch.linspace(0, len(self) - 1, min(count, len(self))).round().long()
+        return Windows(self.rows, self.starts[indices.to(self.starts.device)], self.length)
 
 
 def cut(series: Series, length: int, stride: int = 1) -> Windows:

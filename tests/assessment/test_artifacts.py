@@ -192,6 +192,7 @@ def test_the_assessment_has_baselines_chance_gain_and_causes(folder, assessment)
     assert found["title"] == "a detector on rows"
     assert found["labels_used"] == assessment.provenance.parts()
     assert list(found["baselines"]) == list(BASELINES)
+    assert found["baselines_left_out"] == {}
     certainty = found["certainty"]
     assert certainty["chance"]["ranking/roc_auc"].keys() == {"mean", "low", "high"}
     assert certainty["intervals"]["detector"] == pytest.approx(assessment.certainty.intervals["detector"]._asdict())

@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score
 import tsad.assessment.assessment
 from tsad.assessment.assessment import Gain, assess, assessment_from_scores
 from tsad.assessment.baselines import BASELINES, UNTRAINED, run_baselines
+from tsad.assessment.summary import conclusion
 from tsad.config import ExperimentConfig
 from tsad.evaluation.anomaly_types import by_anomaly_type
 from tsad.evaluation.intervals import Interval
@@ -56,6 +57,23 @@ def case():
 @pytest.fixture(scope="module")
 def assessed(case):
     return case.assessed(case.data.test.labels)
+
+
+def test_baselines_that_would_not_fit_are_named_with_their_size(assessed):
+    assert assessed.left_out is None
+    assert "left out" not in conclusion(assessed)
+    large = replace(assessed, too_large={"k-means": 4 * 2**30, "autoregressive ridge": 5 * 2**29})
+    assert conclusion(large).splitlines() == [
+        assessed.conclusion,
+        "Baselines that would take more than 2 GiB on rows this wide were left out: k-means (4.0 GiB), autoregressive ridge "
+        "(2.5 GiB).",
+        assessed.provenance.sentence,
+    ]
+
+
+def test_an_assessment_names_what_is_too_large(case, monkeypatch):
+    monkeypatch.setattr(tsad.assessment.assessment, "too_large", lambda experiment, data: {"k-means": 2**33})
+    assert case.assessed(case.data.test.labels, ("l2",)).too_large == {"k-means": 2**33}
 
 
 def test_an_assessment_is_of_the_reported_rows(case, assessed):

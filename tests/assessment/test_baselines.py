@@ -4,10 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsad.assessment.baselines import BASELINES, UNTRAINED, baseline, run_baselines, untrained
+import tsad.assessment.baselines as module
+from tsad.assessment.baselines import BASELINES, UNTRAINED, baseline, run_baselines, too_large, untrained
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.experiment import run
+from tsad.series import Series
 from tsad.spec import parse
 
 VALUES = {
@@ -132,3 +134,44 @@ def test_an_untrained_copy_differs_in_nothing_but_its_training(experiment, outco
 def test_pca_error_is_left_out_where_nothing_would_remain_to_explain(experiment, data, features, left_out):
     closed = experiment.model_copy(update={"model": baseline(experiment, "constant").model})
     assert BASELINES.keys() - run_baselines(closed, narrow(data, features)).keys() == left_out
+
+
+def empty(rows: int, features: int) -> DataSet:
+    """Returns rows that take no memory, for what is decided by their number."""
+    values = np.broadcast_to(np.float32(0), (rows, features))
+    names = tuple(f"s{number}" for number in range(features))
+    return DataSet("empty", "memory", Series(values, names), Series(values[:1], names))
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "left_out"),
+    [
+        (28_479, 38, {}),
+        (1_341, 2_284, {}),
+        (28_479, 500, {}),
+        (28_479, 2_284, {"autoregressive ridge": 3.9, "k-means": 4.1}),
+        (500, 20_000, {"autoregressive ridge": 30.4}),
+    ],
+)
+def test_baselines_that_would_not_fit_are_left_out_by_rows_and_features(experiment, rows, features, left_out):
+    sizes = too_large(experiment, empty(rows, features))
+    assert {name: round(size / 2**30, 1) for name, size in sizes.items()} == left_out
+
+
+def test_no_baseline_is_too_large_on_narrow_rows(experiment, monkeypatch):
+    narrow_rows = empty(200_000, module._NARROW)
+    monkeypatch.setattr(module, "_NARROW", 0)
+    assert too_large(experiment, narrow_rows) == {}
+
+
+def test_what_is_too_large_is_not_run(experiment, data, monkeypatch):
+    monkeypatch.setattr(module, "_NARROW", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "MEMORY", -1)
+        sizes = too_large(experiment, data)
+    assert list(sizes) == list(BASELINES)
+    limit = sorted(sizes.values())[-2]
+    monkeypatch.setattr(module, "MEMORY", limit)
+    (largest,) = too_large(experiment, data)
+    closed = experiment.model_copy(update={"model": baseline(experiment, "constant").model})
+    assert BASELINES.keys() - run_baselines(closed, data).keys() == {largest}

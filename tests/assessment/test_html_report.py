@@ -276,6 +276,12 @@ def test_without_a_baselines_nothing_is_said_to_be_beaten(known):
     assert "the detector and the baselines share no scored rows of both classes" in apart.text
 
 
+def test_baselines_that_would_not_fit_are_named(known):
+    assert "left out" not in Page(page(known, {})).text
+    wide = Page(page(replace(known, too_large={"k-means": 2**32}), {}))
+    assert "Baselines that would take more than 2 GiB on rows this wide were left out: k-means (4.0 GiB)." in wide.text
+
+
 def test_adjusted_f1_never_stands_without_that_of_a_random_score(known):
     assert "PA-F1" in Page(page(replace(known, certainty=None), {})).table("Metrics")["random"]
     baselines = {"l2": known.baselines["l2"]}

@@ -249,3 +249,11 @@ def test_rows_of_sensors_are_found_where_they_were_copied_to():
     card = data_card(DataSet("copied", "made here", train, dataclasses.replace(test, values=values)))
     assert card.rows_in_train == Overlap(1, 200, 50, ((100, 20),))
     assert card.windows_in_train == Overlap(COPIED_ROWS, 200 - COPIED_ROWS + 1, 50 - COPIED_ROWS + 1, ((100, 20),))
+
+
+def test_values_in_float64_are_hashed_and_judged_as_they_are():
+    rows = Series(1.7e9 + np.arange(4.0)[:, None], ("x",))
+    card = data_card(DataSet("offset", "memory", rows, rows))
+    assert card.constant == ()
+    assert card.rows_in_train.repeated == 4
+    assert card.train.values_sha256 == sha256(rows.values[:, 0], "<d")

@@ -89,9 +89,9 @@ def typed(*texts, **options):
 
 
 def outcome(read):
-    """Returns the values that a reader returns, or that it refuses the cells."""
+    """Returns the values that a reader returns, in float32, or that it refuses the cells."""
     try:
-        return read().tolist()
+        return read().astype(np.float32).tolist()
     except (DataError, RequestError):
         return "refused"
 

@@ -48,3 +48,12 @@ def test_causes_move_with_their_rows(rows, stretch):
 def test_every_row_is_the_data_as_it_is():
     data = data_of(4)
     assert average_rows(data, 1) is data
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_means_have_the_precision_of_the_rows(dtype):
+    values = (1e9 if dtype == np.float64 else 0) + np.arange(8.0)[:, None]
+    series = Series(values.astype(dtype), ("a",))
+    averaged = average_rows(DataSet("rows", "memory", series, series), 2).train.values
+    assert averaged.dtype == dtype
+    np.testing.assert_array_equal(np.diff(averaged[:, 0]), [2, 2, 2])

@@ -15,6 +15,7 @@ from tsad.data.split import SplitSpec, split
 from tsad.errors import DataError, SpecError
 from tsad.series import Series
 from tsad.spec import parse, parse_overrides
+from tsad.workflows.inputs import read_experiment
 
 ROWS = 200
 TIMES = pd.date_range("2024-03-13", periods=ROWS, freq="min")
@@ -163,7 +164,7 @@ def test_a_span_includes_both_ends():
 def test_the_cut_is_at_a_row_or_a_moment(load, tmp_path, at, edge):
     load("e.csv", FORMS["rows"][1])
     values = {"data": {"kind": "csv", "path": "rows.csv", "time": "at"}, "split": {"at": at}, "model": {"kind": "l2"}}
-    config = parse(ExperimentConfig, values, "test")
+    config = read_experiment(values)
     assert len(config.data.load(tmp_path).train) == edge
     assert "at" not in config.model_dump(mode="json")["split"]
 

@@ -272,3 +272,12 @@ def test_a_flat_line_that_would_change_nothing_is_not_made():
     values[5] = 1  # in the margin
     with pytest.raises(DataError, match=r"none of \['flat_line'\] has room in 400 rows, or changes anything there"):
         injected(["flat_line"], series=Series(values, ("a",)))
+
+
+def test_changes_have_the_precision_of_the_rows():
+    series = sensors(400)
+    wide = Series(1e12 + series.values.astype(np.float64), series.features)
+    injected = [inject(rows, ANOMALY_TYPES, 0.1, np.random.default_rng(0)) for rows in (series, wide)]
+    assert injected[1].series.values.dtype == np.float64
+    assert injected[1].events == injected[0].events
+    np.testing.assert_allclose(injected[1].series.values - 1e12, injected[0].series.values, atol=1e-3)

@@ -7,6 +7,7 @@ from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Member
+from tsad.detector.scorer import Scorer
 from tsad.errors import DataError, SpecError
 from tsad.experiment import run
 from tsad.series import Series
@@ -68,6 +69,44 @@ def test_members_that_differ_in_scoring_share_a_model(data):
     members = run(config(RIDGE, scaled, L2), data).detector.scorer.members
     assert members[0].scorer.model is members[1].scorer.model
     assert members[0].scorer.model is not members[2].scorer.model
+
+
+def test_a_saved_average_computes_the_errors_of_a_shared_model_once(data, tmp_path, monkeypatch):
+    other = {**RIDGE, "model": {"kind": "autoregressive_ridge", "order": 2}}
+    outcome = run(config(RIDGE, {**RIDGE, "scoring": {"compress": "root"}}, other, L2), data)
+    outcome.detector.save(tmp_path)
+    loaded = Detector.load(tmp_path)
+    models = [member.scorer.model for member in loaded.scorer.members]
+    assert models[0] is models[1]
+    assert len({id(model) for model in models}) == 3
+    counted = []
+    original = Scorer.errors
+    monkeypatch.setattr(Scorer, "errors", lambda scorer, series: counted.append(1) or original(scorer, series))
+    scores = loaded.score(data.test).values
+    assert len(counted) == 3
+    np.testing.assert_array_equal(scores, outcome.test.values)
+    alone = [member.score(data.test).values for member in loaded.scorer.members]
+    np.testing.assert_allclose(np.mean(alone, axis=0), scores, rtol=1e-12)
+
+
+def test_members_of_equal_models_with_other_errors_share_no_errors(data):
+    absolute = {**RIDGE, "scoring": {"error": "absolute"}}
+    outcome = run(config(RIDGE, absolute), data)
+    first, second = (member.scorer for member in outcome.detector.scorer.members)
+    assert first.model is second.model
+    assert first.error_key != second.error_key
+    whole = Stream(outcome.detector).push(data.test.values).scores
+    np.testing.assert_allclose(whole, outcome.detector.score(data.test).values, rtol=1e-9)
+
+
+def test_members_that_look_ahead_share_errors_in_a_stream_too(data):
+    linear = {"model": {"kind": "window_linear", "components": 2}, "window": {"length": 4}}
+    plain, rooted = ({**linear, "scoring": {"over": "mean", "compress": how}} for how in ("none", "root"))
+    detector = run(config(plain, rooted), data).detector
+    stream = Stream(detector)
+    pushed = [stream.push(data.test.values[first : first + 7]).scores for first in range(0, 300, 7)]
+    scores = np.concatenate([*pushed, stream.finish().scores])
+    np.testing.assert_allclose(scores, detector.score(data.test).values, rtol=1e-9)
 
 
 def test_a_trained_member_trains_with_a_seed_of_its_own(data, tmp_path):

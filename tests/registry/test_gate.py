@@ -1,9 +1,12 @@
 """From a detector to a version, through the gate, and by hand: what the registry, the run and the terminal say of it."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -14,8 +17,10 @@ from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
 from tsad.experiment import run
+from tsad.registry import register as registering
 from tsad.registry.aliases import champion, promote, set_challenger
 from tsad.registry.gate import Decision, GateInputs
+from tsad.registry.load import load_detector
 from tsad.selection.champion_files import ChampionFiles
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
@@ -98,7 +103,7 @@ def entry(client, store, trained, tmp_path, monkeypatch):
     def logged(run_id, folder, series, tags):
         return folder.as_uri()  # a version of a folder needs no model of MLflow's, which would take seconds
 
-    monkeypatch.setattr(crown, "log_detector", logged)
+    monkeypatch.setattr(registering, "log_detector", logged)
 
     def won(detector, data=trained.data, **gate):
         writer = RunWriter.create(store, store.experiment(), "a search", {})
@@ -158,8 +163,10 @@ def test_the_default_is_registered_once_though_the_gate_was_interrupted(client, 
         broken.setattr(crown, "apply", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             search.enter(default)
-    assert search.enter(default).version == "1"
-    assert aliases(client)["champion"] == "2"
+    found = search.enter(default)
+    assert found.version == "1"
+    assert "version 2, the default detector fitted on the same rows, is champion" in found.decision.text
+    assert aliases(client) == {"challenger": "1", "champion": "2"}
     assert len(client.search_model_versions(f"name = '{NAME}'")) == 2
 
 
@@ -171,7 +178,8 @@ def test_the_first_becomes_champion_and_it_is_said_that_it_beats_nobody(client, 
     version = client.get_model_version(NAME, "1")
     text = f"models:/{NAME} had no champion; version 1 is the first. It does not beat the best baseline."
     assert version.description == found.decision.text == text
-    assert version.tags == {"tsad.run": search.writer.run_id, "tsad.gate": "first", **TAGS}
+    of_run = {"tsad.run": search.writer.run_id, "tsad.digest": trained.bad.digest}
+    assert version.tags == {**of_run, "tsad.gate": "first", **TAGS}
     assert store.client.get_run(search.writer.run_id).data.tags["tsad.gate"] == "first"
 
 
@@ -356,6 +364,39 @@ def test_promote_makes_a_version_champion_that_beats_it_and_undo_takes_it_back(c
     assert champion(NAME) == "1"
 
 
+def test_a_candidate_of_another_name_is_copied_once_and_must_beat_the_champion(
+    client, store, three, trained, tmp_path, tsad
+):
+    client.create_registered_model(f"{NAME}-candidates")
+    for number, detector in (("5", trained.good), ("6", trained.bad)):
+        detector.save(tmp_path / number)
+        client.create_model_version(f"{NAME}-candidates", (tmp_path / number).as_uri(), tags={"tsad.gate": "first"})
+    good, bad = (f"models:/{NAME}-candidates/{number}" for number in (1, 2))
+    for _ in range(2):  # the second time it is there already
+        assert tsad("promote", bad, "--data", "experiment.yaml", "--into", NAME)[0] == 0
+        assert champion(NAME) == "1"
+    assert client.get_model_version(NAME, "4").tags["tsad.gate"] == "rejected"
+    assert client.get_model_version(NAME, "4").tags["tsad.candidate"] == f"{NAME}-candidates/2"
+    assert tsad("promote", good, "--data", "experiment.yaml", "--into", NAME)[0] == 0
+    assert champion(NAME) == "5"
+    assert tsad("promote", good, "--data", "experiment.yaml", "--into", NAME)[1].startswith(
+        "version 5 is champion already"
+    )
+    assert len(client.search_model_versions(f"name = '{NAME}'")) == 5
+    assert Detector.load(tmp_path / "5").digest == load_detector(f"models:/{NAME}@champion").digest
+
+
+def test_nothing_is_copied_where_the_gate_cannot_decide(client, three, tsad):
+    client.create_registered_model("nobody")
+    model = f"models:/{NAME}/2"
+    code, _, errors = tsad("promote", model, "--data", "experiment.yaml", "--into", "nobody")
+    assert (code, len(errors)) == (1, 1)
+    assert "models:/nobody must have a champion to compare with, but has none" in errors[0]
+    assert tsad("promote", model, "--data", "experiment.yaml", "--into", "no such model")[0] == 1
+    assert tsad("promote", model, "--data", "missing.yaml", "--into", NAME)[0] == 1
+    assert client.search_model_versions("name = 'nobody'") == []
+
+
 def test_promote_asks_for_the_margin_and_the_metric_that_are_given(three, tsad):
     code, out, _ = tsad(
         "promote", f"models:/{NAME}/2", "--data", "experiment.yaml", "--metric", "ranking/roc_auc", "--margin", "0.9"
@@ -374,6 +415,68 @@ def test_promote_forces_a_version_that_would_not_beat_the_champion(client, three
     assert aliases(client) == {"champion": "3"}
 
 
+@pytest.fixture
+def of_run(client, store, trained, tmp_path, monkeypatch):
+    """Returns the URI of a detector in a finished run, as `tsad train` and the trials of a search leave it."""
+    monkeypatch.setattr(registering, "log_detector", lambda run_id, folder, series, tags: folder.as_uri())
+
+    def saved(detector, **tags):
+        writer = RunWriter.create(store, store.experiment(), "a training", tags)
+        detector.save(tmp_path / writer.run_id / DETECTOR)
+        writer.files(tmp_path / writer.run_id / DETECTOR, DETECTOR)
+        writer.end()
+        return f"runs:/{writer.run_id}/{DETECTOR}"
+
+    return saved
+
+
+def test_the_detector_of_a_run_is_registered_once_and_goes_through_the_gate(client, trained, of_run, tsad):
+    bad, good = of_run(trained.bad), of_run(trained.good)
+    code, out, _ = tsad("promote", bad, "--data", "experiment.yaml", "--name", NAME)
+    assert code == 0
+    assert f"models:/{NAME} had no champion; version 1 is the first. It is unknown whether it beats" in out
+    code, out, _ = tsad("promote", good, "--data", "experiment.yaml", "--name", NAME, "--margin", "0.99")
+    assert (code, aliases(client)) == (0, {"champion": "1", "challenger": "2"})
+    code, out, _ = tsad("promote", good, "--data", "experiment.yaml", "--name", NAME)
+    assert (code, aliases(client)) == (0, {"champion": "2"})
+    assert "version 2 replaces version 1" in out
+    code, out, _ = tsad("promote", good, "--force", "--name", NAME)
+    assert (code, out.splitlines()[0]) == (0, "version 2 is champion already")
+    assert len(client.search_model_versions(f"name = '{NAME}'")) == 2
+
+
+def test_a_version_of_a_run_says_what_the_run_knows_of_labels_and_baselines(client, trained, of_run, tsad):
+    known = {"tsad.labels_used.selection": "selection", "tsad.beats_baselines": "yes", "tsad.kind": "train"}
+    uri = of_run(trained.good, **known)
+    assert tsad("promote", uri, "--force", "--name", NAME)[1].startswith("Version 1 becomes champion without")
+    tags = client.get_model_version(NAME, "1").tags
+    assert tags.items() >= {**known, "tsad.labels_used.training": "nothing", "tsad.gate": "forced"}.items() - {
+        ("tsad.kind", "train")
+    }
+    assert "tsad.kind" not in tags
+    assert (tags["tsad.run"], tags["tsad.digest"]) == (uri.split("/")[1], trained.good.digest)
+
+
+# MLflow's look at the input example, under pandas 3.1
+@pytest.mark.filterwarnings("ignore:Operation with range is deprecated:pandas.errors.Pandas4Warning")
+@pytest.mark.slow
+def test_a_training_is_promoted_and_served_without_a_second_model(client, store, tsad):
+    code, out, _ = tsad("train", "experiment.yaml")
+    assert code == 0
+    uri = re.search(r"detector: (runs:/\S+)\)", out)[1]
+    code, out, _ = tsad("promote", uri, "--data", "experiment.yaml", "--name", NAME)
+    assert (code, aliases(client)) == (0, {"champion": "1"})
+    run_id = uri.split("/")[1]
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+    (model,) = store.client.search_logged_models([store.experiment()], f"source_run_id = '{run_id}'")
+    version = client.get_model_version(NAME, "1")
+    assert (version.source, version.run_id) == (model.model_uri, run_id)
+    assert version.tags["tsad.beats_baselines"] in {"yes", "perhaps", "no"}
+    features = load_detector(f"models:/{NAME}@champion").scorer.features
+    rows = pd.DataFrame(1, range(50), features)
+    assert mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(rows)["score"].notna().any()
+
+
 def test_the_champion_is_not_promoted_once_more(three, tsad):
     code, out, _ = tsad("promote", f"models:/{NAME}@champion", "--force")
     assert code == 0
@@ -385,9 +488,10 @@ def test_the_champion_is_not_promoted_once_more(three, tsad):
     ("words", "message"),
     [
         (
-            ["runs:/abc/detector", "--force"],
-            "a registered version is models:/NAME/VERSION or models:/NAME@ALIAS, but got runs",
+            ["outputs/champion", "--force"],
+            "a registered version is models:/NAME/VERSION or models:/NAME@ALIAS, but got outputs",
         ),
+        (["runs:/abc/detector", "--force"], "runs:/abc/detector: cannot be fetched ("),
         ([f"models:/{NAME}/9", "--force"], f"models:/{NAME}/9: cannot be found ("),
         (["models:/absent@champion", "--force"], "models:/absent@champion: cannot be found ("),
         (["--undo", "--name", NAME], "needs a champion before it to go back to"),

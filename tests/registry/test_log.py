@@ -5,11 +5,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from mlflow import MlflowClient
 
 from tests.examples import sensors
 from tests.registry.logged import BEFORE, NAME, table
@@ -18,8 +21,9 @@ from tsad.detector.detector import DESCRIPTION, WEIGHTS
 from tsad.errors import DetectorError
 from tsad.registry.aliases import champion, promote
 from tsad.registry.load import load_detector, model_folder
-from tsad.registry.log import requirements, sample_of
+from tsad.registry.log import log_detector, requirements, sample_of
 from tsad.registry.register import list_versions, register, resolve
+from tsad.tracking.runs import RunWriter
 
 # MLflow's look at the input example, under pandas 3.1
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated:pandas.errors.Pandas4Warning")
@@ -71,10 +75,11 @@ def test_rows_to_show_are_those_around_the_first_anomaly_with_their_times():
         assert shown["s0"].tolist() == series.values[first : first + 1000, 0].tolist()
 
 
-def test_the_signature_names_the_features_in_their_order_and_what_comes_out(logged, loaded):
+def test_the_model_names_its_features_and_what_comes_out_and_declares_no_types_of_inputs(logged, loaded):
     signature = loaded.metadata.signature
-    assert tuple(signature.inputs.input_names()) == logged.data.test.features
-    assert {kind.name for kind in signature.inputs.input_types()} == {"double"}
+    assert signature.inputs is None  # MLflow would refuse whole numbers where it says double
+    assert tuple(loaded.metadata.metadata["features"]) == logged.data.test.features
+    assert tuple(loaded.input_example.columns) == logged.data.test.features
     assert signature.outputs.input_names() == ["score", "flag"]
     assert {param.name: (param.dtype.name, param.default) for param in signature.params} == {
         "threshold": ("double", None),
@@ -149,6 +154,40 @@ def test_the_registry_lists_its_versions_the_newest_first(logged):
 
 def test_a_version_is_found_by_number_and_by_alias(logged):
     assert resolve(f"models:/{NAME}/{logged.version}") == resolve(f"models:/{NAME}@champion") == (NAME, logged.version)
+
+
+def test_an_upload_that_was_killed_goes_on_under_the_same_id_and_no_run_is_ended(logged, tmp_path, monkeypatch):
+    store = logged.store
+    writer = RunWriter.create(store, store.experiment(), "is killed", {})
+    writer.metrics({"ranking/pr_auc": 0.5})
+
+    def log():
+        return log_detector(writer.run_id, logged.folder, logged.data.test, {})
+
+    for call in ("create_logged_model", "log_model_artifacts", "log_outputs", "log_batch", "finalize_logged_model"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, call, Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                log()
+    uri = log()
+    assert log() == uri
+    (model,) = store.client.search_logged_models([store.experiment()], f"source_run_id = '{writer.run_id}'")
+    run = store.client.get_run(writer.run_id)
+    assert run.info.status == "RUNNING"
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+    assert [(metric.key, metric.value) for metric in model.metrics] == [("ranking/pr_auc", 0.5)]
+    assert len(store.client.get_metric_history(writer.run_id, "ranking/pr_auc")) == 1
+    assert mlflow.pyfunc.load_model(uri).metadata.model_id == model.model_id
+
+
+def test_a_model_is_logged_to_its_run_although_another_run_is_active(logged):
+    store = logged.store
+    writer = RunWriter.create(store, store.experiment(), "its run", {})
+    with mlflow.start_run() as other:
+        uri = log_detector(writer.run_id, logged.folder, logged.data.test, {})
+    model = store.client.get_logged_model(uri.removeprefix("models:/"))
+    assert (model.source_run_id, model.experiment_id) == (writer.run_id, store.experiment())
+    assert not store.client.get_run(other.info.run_id).outputs.model_outputs
 
 
 @pytest.mark.parametrize(

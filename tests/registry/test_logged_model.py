@@ -40,6 +40,62 @@ def test_order_and_number_of_columns_do_not_matter(logged, loaded):
     pd.testing.assert_frame_equal(loaded.predict(turned), loaded.predict(logged.rows))
 
 
+WHOLE = {
+    "int64": lambda rows: rows.astype("int64"),
+    "uint8": lambda rows: rows.astype("int64").clip(lower=0).astype("uint8"),
+    "Int64": lambda rows: rows.astype("int64").astype("Int64"),
+    "bool": lambda rows: rows > 0,
+    "boolean": lambda rows: (rows > 0).astype("boolean"),
+    "float32": lambda rows: rows.astype("float32"),
+    "Float64": lambda rows: rows.astype("Float64"),
+    "int64[pyarrow]": lambda rows: rows.astype("int64").astype("int64[pyarrow]"),
+    "mixed": lambda rows: rows.assign(sensor_00=rows["sensor_00"].astype("int64"), sensor_01=rows["sensor_01"] > 0),
+    "convert_dtypes": lambda rows: rows.astype("int64").convert_dtypes(),
+}
+
+
+@pytest.mark.parametrize("change", WHOLE.values(), ids=WHOLE)
+def test_columns_of_every_type_of_number_are_scored_as_the_same_numbers(logged, loaded, change):
+    rows = change(logged.rows * 10)
+    pd.testing.assert_frame_equal(loaded.predict(rows), loaded.predict(rows.astype("float64")))
+
+
+@pytest.mark.parametrize("kind", ["Int64", "boolean", "Float64", "double[pyarrow]"])
+def test_an_empty_cell_of_a_nullable_column_is_named(logged, loaded, kind):
+    cells = (logged.rows["sensor_01"] > 0).astype("boolean" if kind == "boolean" else "int64").astype(kind)
+    cells[17] = pd.NA
+    with pytest.raises(MlflowException, match="'sensor_01' has 1 empty cells, first at row 17") as caught:
+        loaded.predict(logged.rows.assign(sensor_01=cells))
+    assert caught.value.get_http_status_code() == 400
+
+
+SHAPES = {
+    "array": lambda rows: rows.to_numpy(),
+    "mapping": lambda rows: rows.to_dict("list"),
+    "records": lambda rows: rows.to_dict("records"),
+}
+
+
+@pytest.mark.parametrize("change", SHAPES.values(), ids=SHAPES)
+def test_rows_may_come_in_any_shape_that_mlflow_passes_on(logged, loaded, change):
+    pd.testing.assert_frame_equal(loaded.predict(change(logged.rows)), loaded.predict(logged.rows))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.zeros((40, 3)), r"an array must be \(n, 4\), in the order of \['sensor_00'.*but is \(40, 3\)"),
+        ([1.0, 2.0], r"but is \(2,\)"),
+        ({"sensor_00": [1.0], "sensor_01": [1.0, 2.0]}, "columns of one length"),
+    ],
+    ids=["narrow", "flat", "ragged"],
+)
+def test_what_is_no_table_is_answered_with_400(loaded, rows, message):
+    with pytest.raises(MlflowException, match=message) as caught:
+        loaded.predict(rows)
+    assert caught.value.get_http_status_code() == 400
+
+
 def test_a_request_may_set_the_threshold_and_ask_for_an_explanation(logged, loaded):
     threshold = float(np.nanmedian(logged.detector.score(logged.data.test).values))
     found = loaded.predict(logged.rows, params={"threshold": threshold, "explain": 2})

@@ -10,6 +10,7 @@ from tests.examples import detector_of, from_defaults, members, sensors
 from tsad.detector.scoring import MeanSmoothing, ScoringSpec
 from tsad.models import ModelSpec
 from tsad.registry.pyfunc import ServedDetector
+from tsad.series import Series
 
 LENGTH, SMOOTHED = 8, 3
 BEFORE = LENGTH - 1 + SMOOTHED - 1
@@ -81,6 +82,13 @@ def test_whole_numbers_and_numbers_written_as_text_are_numbers(answer, series):
     pd.testing.assert_frame_equal(answer(written), answer(rows))
     whole = rows.assign(s1=1)
     pd.testing.assert_frame_equal(answer(whole), answer(rows.assign(s1=1.0)))
+
+
+def test_columns_with_whole_numbers_as_labels_are_features_named_by_their_text(series):
+    numbered = Series(series.values, tuple("012345"))
+    detector = detector_of(MODELS[0], numbered, LENGTH, SCORINGS["last"])
+    rows = pd.DataFrame(series.values.astype(np.float64))
+    pd.testing.assert_frame_equal(served(detector).predict(None, rows), served(detector).predict(None, table(numbered)))
 
 
 def empty_at(rows, row, column, value=np.nan):

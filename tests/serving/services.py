@@ -19,9 +19,11 @@ from tsad.drift import Profile
 from tsad.models.baselines.principal import PcaErrorSpec
 from tsad.series import Series
 from tsad.serving.app import Dependencies, Limits, create_app
+from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import JobRunner
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.served_model import open_model
+from tsad.serving.server import server_config
 
 LENGTH = 4
 NO_SEARCH = JobRunner(("false",), {}, lambda folder: [])
@@ -98,12 +100,15 @@ def service(
     rules: SecurityPolicy | None = None,
     limits: Limits | None = None,
     runner: JobRunner = NO_SEARCH,
+    connections: ConnectionLimits | None = None,
 ) -> Iterator[Client]:
     """Runs the service of a saved detector until the block ends."""
     state.mkdir(parents=True, exist_ok=True)
     dependencies = Dependencies(state, runner, lambda done: None)
     app = create_app(open_model(str(detector), state), dependencies, rules or SecurityPolicy(), limits or Limits())
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_config=None, server_header=False, access_log=False))
+    config = server_config(app, connections or ConnectionLimits())
+    config.host, config.port = "127.0.0.1", 0
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

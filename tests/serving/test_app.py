@@ -1,6 +1,7 @@
 """What the service answers to those who ask as they should."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -310,3 +311,18 @@ def test_recalibration_changes_the_threshold_that_flags_and_is_written_down(clie
     undone = client.ask("DELETE", "/api/recalibrate").json
     assert (bare(undone["before"]), bare(undone["after"]), undone["rows"]) == (bare(done["after"]), before, 0)
     assert client.get("/api/model").json["threshold"] == before
+
+
+def test_silence_is_shown_and_measured_and_needs_the_step(client):
+    answer = client.post("/api/streams", {"policy": {"silence": 3}})
+    assert answer.status == 400
+    assert "silence=3 counts steps, but step_seconds is unknown" in answer.json["message"]
+    answer = client.post("/api/streams", {"policy": {"step_seconds": 1e-3, "silence": 3}})
+    assert answer.json["silence"] is None
+    time.sleep(0.01)
+    found = client.get(f"/api/streams/{answer.json['id']}").json["silence"]
+    assert found["steps"] >= 3
+    assert found.keys() == {"since", "seconds", "steps"}
+    measured = client.get("/metrics").content.decode()
+    assert "tsad_silent_streams 1.0" in measured
+    assert "tsad_stream_silences_total" in measured

@@ -3,6 +3,7 @@
 import json
 
 import mlflow
+import pandas as pd
 import pytest
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
@@ -55,17 +56,29 @@ BODIES = {
     "records": lambda rows: {
         "dataframe_records": [dict(zip(rows.features, row, strict=True)) for row in rows.values.tolist()]
     },
+    "columns": lambda rows: {"inputs": dict(zip(rows.features, rows.values.T.tolist(), strict=True))},
     "CSV": csv,
+    "whole numbers as CSV": lambda rows: pd.DataFrame(1, range(20), rows.features).to_csv(index=False),
+    "Parquet of nullable columns": lambda rows: nullable(rows).to_parquet(),
 }
+
+
+def nullable(rows):
+    """Returns the rows as a table whose columns are of every nullable type."""
+    table = pd.DataFrame(rows.values * 10, columns=list(rows.features)).round()
+    kinds = dict(zip(table, ("Int64", "Float64", "int64", "Int8", "Float32"), strict=False))
+    return table.astype(kinds).assign(**{rows.features[-1]: (table.iloc[:, -1] > 0).astype("boolean")})
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_they_are_answered_as_mlflow_answers_them(client, rows, model, body):
     content = body(rows)
-    content, media = (content, "text/csv") if isinstance(content, str) else (json.dumps(content), "application/json")
+    media = {str: "text/csv", bytes: "application/vnd.apache.parquet"}.get(type(content), "application/json")
+    content = json.dumps(content) if isinstance(content, dict) else content
     ours = client.post("/invocations", content, Content_Type=media)
     schema = model.metadata.get_input_schema()
-    theirs = mlflow.pyfunc.scoring_server.invocations(content.encode(), media, model, schema)
+    sent = content if isinstance(content, bytes) else content.encode()
+    theirs = mlflow.pyfunc.scoring_server.invocations(sent, media, model, schema)
     assert ours.status == theirs.status == 200
     assert ours.content.decode() == theirs.response
 

@@ -33,8 +33,8 @@ async def talk(rules, parts, path="/x", method="POST", patience=None, **headers)
     waiting, sent = list(parts), []
 
     async def receive():
-        if not waiting:
-            return {"type": "http.disconnect"}
+        if not waiting:  # a client that waits for its answer
+            await asyncio.sleep(60)
         part = waiting.pop(0)
         if part is None:
             await asyncio.sleep(60)
@@ -210,3 +210,86 @@ def test_whatever_is_no_request_of_http_passes():
         return sent
 
     assert asyncio.run(run()) == ["lifespan"]
+
+
+# --- who has gone, and how much there is at once ---
+
+
+def test_work_of_a_client_that_hangs_up_is_canceled():
+    canceled = []
+
+    async def works(scope, receive, send):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            canceled.append(scope["path"])
+            raise
+
+    messages = [{"type": "http.request", "body": b"x", "more_body": False}, {"type": "http.disconnect"}]
+
+    async def receive():
+        return messages.pop(0)
+
+    sent = []
+    scope = {"type": "http", "method": "POST", "path": "/x", "headers": [(b"host", b"localhost")]}
+    asyncio.run(SecurityMiddleware(works, SecurityPolicy(), {})(scope, receive, sent.append))
+    assert (sent, canceled) == ([], ["/x"])
+
+
+def test_an_application_learns_that_its_client_has_gone():
+    async def waits(scope, receive, send):
+        assert (await receive())["body"] == b"x"
+        assert (await receive())["type"] == "http.disconnect"
+
+    messages = [{"type": "http.request", "body": b"x", "more_body": False}, {"type": "http.disconnect"}]
+
+    async def receive():
+        await asyncio.sleep(0)
+        return messages.pop(0)
+
+    scope = {"type": "http", "method": "POST", "path": "/x", "headers": [(b"host", b"localhost")]}
+    asyncio.run(SecurityMiddleware(waits, SecurityPolicy(), {})(scope, receive, None))
+
+
+def test_large_bodies_have_a_room_of_their_own_and_give_it_back():
+    rules = SecurityPolicy(max_bytes=100, bodies_bytes=150, small_bytes=10)
+    entered, leave = [], asyncio.Event
+
+    async def run():
+        leaving = leave()
+
+        async def holds(scope, receive, send):
+            entered.append(len((await receive())["body"]))
+            await leaving.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        guard = SecurityMiddleware(holds, rules, {})
+
+        async def post(size):
+            sent, messages = [], [{"type": "http.request", "body": b"x" * size, "more_body": False}]
+
+            async def receive():
+                return messages.pop(0) if messages else await asyncio.sleep(60)
+
+            async def send(message):
+                sent.append(message)
+
+            scope = {"type": "http", "method": "POST", "path": "/x", "headers": [(b"host", b"localhost")]}
+            await guard(scope, receive, send)
+            return sent[0]["status"]
+
+        first = asyncio.ensure_future(post(100))
+        await asyncio.sleep(0.01)
+        refused = await post(60)
+        small = [asyncio.ensure_future(post(10)) for _ in range(15)]
+        await asyncio.sleep(0.01)
+        too_many = await post(10)
+        leaving.set()
+        statuses = [await first, *[await one for one in small]]
+        return refused, too_many, statuses, await post(100)
+
+    refused, too_many, statuses, after = asyncio.run(run())
+    assert (refused, too_many, after) == (503, 503, 200)
+    assert statuses == [200] * 16
+    assert sorted(entered) == [10] * 15 + [100, 100]

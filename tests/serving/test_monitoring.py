@@ -52,6 +52,14 @@ def test_what_came_last_is_kept_and_no_more(served, rows, tmp_path):
     assert not any(each.any() for each in recent._now())
 
 
+def test_rows_are_compared_as_the_detector_sees_them(served, rows, tmp_path):
+    recent = recent_of(served, tmp_path)
+    recent.take(rows.values.astype(np.float64) * (1 + 1e-9), np.zeros(100), np.zeros(100, bool))
+    seen = recent._now()[0]
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen, rows.values)
+
+
 def test_rows_without_a_score_count_for_drift_and_not_for_the_threshold(served, rows, tmp_path):
     recent = recent_of(served, tmp_path)
     recent.take(rows.values, np.full(100, np.nan), np.zeros(100, bool))

@@ -7,24 +7,29 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
-from tests.examples import detector_of
+from tests.examples import detector_of, sensors
 from tests.processes import PYTHON, REPOSITORY, environment, free_port, ran, running, wait_for
-from tests.serving.services import Client, saved_detector, service
+from tests.serving.services import Client, csv, saved_detector, service
+from tests.stores import opened
 from tsad.assessment.artifacts import write_results
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import run
 from tsad.models.lstm_ae import LstmAutoencoderSpec
+from tsad.registry.aliases import champion
 from tsad.serving.app import Limits
+from tsad.serving.tokens import create_token
 from tsad.workflows.inputs import read_experiment
 
 pytestmark = pytest.mark.slow
@@ -123,6 +128,17 @@ def test_a_token_is_read_from_the_environment(folder):
 # --- searches ---
 
 
+@dataclass(frozen=True)
+class Bearing:
+    """Asks a service with a token."""
+
+    client: Client
+    headers: dict[str, str]
+
+    def get(self, path):
+        return self.client.get(path, **self.headers)
+
+
 def waited(client, url, seconds=300):
     deadline = time.monotonic() + seconds
     while (job := client.get(url).json)["state"] in {"queued", "running"}:
@@ -155,16 +171,61 @@ def test_a_small_search_answers_registers_and_is_seen_in_the_store(tmp_path, fol
     assert job["state"] == "finished", job
     assert job["progress"]["done"] == job["progress"]["total"] == 2
     client = MlflowClient(uri := f"sqlite:///{tmp_path / 'mlflow.db'}", uri)
-    assert client.get_model_version_by_alias("tsad", "champion").tags["tsad.run"] == job["result"]["run_id"]
+    assert client.get_model_version_by_alias("tsad-candidates", "champion").tags["tsad.run"] == job["result"]["run_id"]
     run = found["report_path"].removeprefix("runs:/").split("/")[0]
     assert "nas_report.txt" in {artifact.path for artifact in client.list_artifacts(run)}
-    with started(tmp_path) as (served, _):
-        assert served.get("/api/model").json["name"] == "tsad"
+    assert [model.name for model in client.search_registered_models()] == ["tsad-candidates"]
+    with started(tmp_path, "models:/tsad-candidates@champion") as (served, _):
+        assert served.get("/api/model").json["name"] == "tsad-candidates"
         assert [version["aliases"] for version in served.get("/api/versions").json] == [["champion"]]
         assert {series["name"] for series in served.get("/api/series").json} == {"sample", "synthetic"}
         assert served.get("/api/drift").json["state"] == "unknown"
         sample = served.get("/api/series/sample").json
         assert served.post("/api/score", {"columns": sample["columns"], "rows": sample["rows"]}).json["events"]
+
+
+def test_no_request_makes_a_champion_but_an_admins_on_the_rows_of_the_operator(tmp_path, folder):
+    store = opened(tmp_path)
+    detector = Detector.load(folder / "detector")
+    client = MlflowClient(store.uri, store.uri)
+    client.create_registered_model("tsad")
+    client.create_model_version("tsad", (folder / "detector").as_uri())
+    client.set_registered_model_alias("tsad", "champion", "1")
+    gate = {
+        "data": {"kind": "csv", "path": "gate.csv"},
+        "split": {"gap": 64},
+        "window": {"length": 4},
+        "model": {"kind": "pca_error"},
+    }
+    (tmp_path / "gate.yaml").write_text(yaml.safe_dump(gate))
+    (tmp_path / "gate.csv").write_text(csv(sensors(2000)))
+    stolen = csv(sensors(1200))  # rows of the attacker's choice, with the columns of the champion
+    tokens = {role: create_token(tmp_path / "outputs/tokens.json", role, role) for role in ("score", "admin")}
+    bearer = {role: {"Authorization": f"Bearer {token}"} for role, token in tokens.items()}
+    with started(tmp_path, "models:/tsad@champion", "--gate", "gate.yaml") as (service_, _):
+        accepted = service_.post("/api/searches?trials=2", stolen, Content_Type="text/csv", **bearer["score"])
+        assert accepted.status == 202, accepted.content
+        job = waited(Bearing(service_, bearer["score"]), accepted.json["url"])
+        assert (job["state"], job["result"]["registered"], job["result"]["version"]) == (
+            "finished",
+            "tsad-candidates",
+            "1",
+        )
+        assert [str(version.version) for version in client.search_model_versions("name = 'tsad'")] == ["1"]
+        aliases = client.get_registered_model("tsad").aliases
+        assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1"}
+        assert service_.post("/api/promotions", {"version": 1}, **bearer["score"]).status == 403
+        accepted = service_.post("/api/promotions", {"version": 1}, **bearer["admin"])
+        assert accepted.status == 202, accepted.content
+        job = waited(Bearing(service_, bearer["admin"]), accepted.json["url"])
+        assert job["state"] == "finished", job["error"]
+        decision = client.get_model_version("tsad", "2").tags["tsad.gate"]
+        assert decision in {"promoted", "rejected"}
+        assert champion("tsad") == ("2" if decision == "promoted" else "1")
+        assert job["result"]["decision"] == client.get_model_version("tsad", "2").description
+        accepted = service_.post("/api/promotions", {"version": 99}, **bearer["admin"])
+        assert waited(Bearing(service_, bearer["admin"]), accepted.json["url"])["state"] == "failed"
+    assert detector.digest == Detector.load(folder / "detector").digest
 
 
 def searching(client):
@@ -204,6 +265,84 @@ def test_a_search_dies_with_a_service_that_is_killed(tmp_path, folder):
         while processes_in(tmp_path / "outputs"):
             assert time.monotonic() < deadline, processes_in(tmp_path / "outputs")
             time.sleep(0.2)
+
+
+def processes_of(folder, first):
+    """Returns the ids of a process and of all whose working folder is below a folder."""
+    found = {first}
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cwd").readlink().is_relative_to(folder):
+                found.add(int(place.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "whom"), [(signal.SIGTERM, "the service"), (signal.SIGTERM, "all"), (signal.SIGKILL, "all")]
+)
+def test_a_search_that_ends_with_its_service_leaves_nothing_running_and_registers_nothing(
+    tmp_path, folder, number, whom
+):
+    with started(tmp_path, folder / "detector") as (client, process):
+        searching(client)
+        for one in processes_of(tmp_path, process.pid) if whom == "all" else {process.pid}:
+            with suppress(ProcessLookupError):
+                os.kill(one, number)
+        process.wait(60)
+        deadline = time.monotonic() + 40
+        while processes_in(tmp_path / "outputs"):
+            assert time.monotonic() < deadline, processes_in(tmp_path / "outputs")
+            time.sleep(0.2)
+    if (
+        whom == "all"
+    ):  # Ray ends a search whose raylet is gone at once, so nothing is left to end its runs; the next service does
+        with started(tmp_path, folder / "detector"):
+            pass
+    assert left_running(tmp_path) == []
+    client = MlflowClient(uri := f"sqlite:///{tmp_path / 'mlflow.db'}", uri)
+    assert list(client.search_registered_models()) == []
+
+
+def test_versions_and_scores_are_answered_while_the_tracking_server_is_away(tmp_path, folder):
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    words = [PYTHON, "-m", "mlflow", "server", "--port", port, "--workers", 1]
+    words += [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path / 'mlflow.db'}",
+        "--artifacts-destination",
+        tmp_path / "artifacts",
+    ]
+    (tmp_path / "server").mkdir()
+    with ExitStack() as stack:
+        server = stack.enter_context(ExitStack())
+        server.enter_context(running(words, tmp_path / "server", f"{uri}/health"))
+        client = MlflowClient(uri, uri)
+        run_id = client.create_run("0").info.run_id
+        client.log_artifacts(run_id, str(folder / "detector"), "detector")
+        client.create_registered_model("tsad")
+        client.create_model_version("tsad", f"{client.get_run(run_id).info.artifact_uri}/detector", run_id)
+        client.set_registered_model_alias("tsad", "champion", "1")
+        service_, _ = stack.enter_context(started(tmp_path, "models:/tsad@champion", MLFLOW_TRACKING_URI=uri))
+        rows = saved_detector(tmp_path / "again")[1]
+        body = csv(rows).splitlines()
+        body = "\n".join([body[0], *(body[1:] * 3)])
+        assert service_.post("/api/score", body, Content_Type="text/csv").status == 200
+        before = service_.get("/api/versions")
+        assert ([version["version"] for version in before.json], before.headers["Age"]) == (["1"], None)
+        threshold = service_.get("/api/model").json["threshold"]
+        server.close()
+        for _ in range(3):
+            start = time.monotonic()
+            answer = service_.get("/api/versions")
+            assert time.monotonic() - start < 1
+            assert answer.json == before.json
+        assert int(answer.headers["Age"]) > 0
+        assert service_.post("/api/recalibrate").status == 503
+        assert service_.get("/api/model").json["threshold"] == threshold
+        assert service_.post("/api/score", body, Content_Type="text/csv").status == 200
+        health = service_.get("/health")
+        assert (health.status, health.json["status"]) == (200, "degraded")
 
 
 # --- one machine, every way to score ---

@@ -13,6 +13,7 @@ from tsad.serving import stream_sessions as live
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
 from tsad.serving.stream_sessions import NewStream, StreamLimits, Streams
+from tsad.streaming import StreamPolicy
 from tsad.thresholds.threshold import GivenThreshold
 
 
@@ -200,3 +201,79 @@ def test_only_so_many_requests_are_worked_on_and_wait():
     assert [refusal.status for refusal in refusals] == [503, 503]
     assert "3 requests wait already" in refusals[0].message
     assert refusals[0].headers["Retry-After"]
+
+
+# --- silence ---
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self):
+        self.now = 1_900_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def watched(folder, detector, clock):
+    return Streams(folder / "streams", lambda: detector, StreamLimits(), clock)
+
+
+def silence_of(streams, number):
+    return in_turn(streams, number, streams.describe)["silence"]
+
+
+def test_a_stream_that_gets_no_rows_is_silent_by_the_clock_of_the_service_also_after_a_restart(
+    tmp_path, detector, rows
+):
+    clock = Clock()
+    streams = watched(tmp_path, detector, clock)
+    number = streams.begin(NewStream(policy=StreamPolicy(step_seconds=10, silence=3)))["id"]
+    other = begun(streams)
+    times = np.datetime64("1999-01-01") + np.arange(5).astype("timedelta64[s]") * 10  # rows of long ago are rows
+
+    def push(count):
+        return in_turn(streams, number, lambda session: streams.push(session, rows[:count], times[:count], None))
+
+    clock.now += 29
+    assert silence_of(streams, number) is None
+    clock.now += 1
+    assert silence_of(streams, number) == {"since": "2030-03-17T17:46:40.000Z", "seconds": 30.0, "steps": 3}
+    push(0)
+    assert silence_of(streams, number)["steps"] == 3  # no rows are no rows
+    push(5)
+    assert silence_of(streams, number) is None
+    assert streams.silent() == {}
+    clock.now += 45
+    again = watched(tmp_path, detector, clock)
+    assert {key: silence.steps for key, silence in again.silent().items()} == {number: 4}
+    assert silence_of(again, number)["steps"] == 4
+    assert silence_of(again, other) is None
+
+
+def test_each_silence_is_reported_once(tmp_path, detector, rows, caplog):
+    clock = Clock()
+    streams = watched(tmp_path, detector, clock)
+    number = streams.begin(NewStream(policy=StreamPolicy(step_seconds=10, silence=3)))["id"]
+    counted = []
+
+    async def look():
+        task = asyncio.create_task(live.watch(streams, counted.append, seconds=0.01))
+        await asyncio.sleep(0.2)
+        task.cancel()
+
+    asyncio.run(look())
+    assert counted == []
+    clock.now += 35
+    asyncio.run(look())
+    assert counted == [1]
+    assert [record.getMessage() for record in caplog.records if "silent" in record.message] == [
+        f"stream {number} is silent: no row for 35 s (3 steps)"
+    ]
+    moment = np.array(["2030-01-01"], "datetime64[s]")
+    in_turn(streams, number, lambda session: streams.push(session, rows[:1], moment, None))
+    asyncio.run(look())
+    clock.now += 31
+    asyncio.run(look())
+    assert counted == [1, 1]

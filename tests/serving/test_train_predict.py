@@ -235,7 +235,7 @@ def table(rows, wrong=""):
 
 def test_a_search_on_rows_fits_them_down_to_the_fewest(served, tmp_path, monkeypatch):
     search = prepared(task_of_search(table(LEAST_ROWS), served, 3, 10_000), tmp_path)
-    assert (search.trials, search.spec.registered) == (3, "tsad")
+    assert (search.trials, search.spec.registered) == (3, "tsad-candidates")
     monkeypatch.chdir(tmp_path)
     longest = {"window.length": 16, "scoring.smooth": {"kind": "mean", "length": 5}, "scoring.compress": "none"}
     linear = {"model": {"kind": "window_linear", "components": 2}, "scoring.over": "window", "training": {}}

@@ -243,6 +243,27 @@ def test_a_gap_longer_than_may_be_held_is_a_restart():
     assert_batch(pushed(stream, at(SERIES, gaps(70)), [70]), detector, dataclasses.replace(SERIES, boundaries=(70,)))
 
 
+def test_no_push_fills_or_has_more_gaps_than_the_policy_allows():
+    detector = l2_detector()
+    policy = StreamPolicy(step_seconds=60, gap="ffill", longest_fill=1000, most_filled=20, most_gaps=3)
+    stream = Stream(detector, policy)
+    rows, times = SERIES.values[:12], np.datetime64("2026-01-01", "ns") + np.arange(12) * np.timedelta64(60, "s")
+    flood = np.datetime64("2026-01-01", "ns") + np.arange(12) * np.timedelta64(
+        60_000, "s"
+    )  # 999 rows are missing each time
+    with pytest.raises(DataError, match="may be filled with 20 rows, but these need 10989; push fewer rows at once"):
+        stream.push(rows, flood)
+    assert stream.rows == 0
+    for cut in (Stream(detector, policy.model_copy(update={"gap": "restart"})), Stream(detector, policy)):
+        four = times + np.cumsum(np.isin(np.arange(12), (2, 4, 6, 8))) * np.timedelta64(120, "s")
+        with pytest.raises(DataError, match=r"one push may have 3 gaps, but has 4; .* step_seconds .now 60."):
+            cut.push(rows, four)
+        assert cut.rows == 0
+        three = times + np.cumsum(np.isin(np.arange(12), (2, 4, 6))) * np.timedelta64(120, "s")
+        cut.push(rows, three)
+        assert cut.rows == 12
+
+
 def test_a_push_is_held_together_in_bounded_chunks(monkeypatch):
     detector = l2_detector()
     policy = StreamPolicy(step_seconds=60, gap="ffill", fill_to=BATCH)
@@ -349,8 +370,8 @@ def spoilt(value):
     ("values", "times", "message"),
     [
         (SERIES.values[:3, :5], None, r"the 6 features \['s0', .*\], in this order, but got 5 columns"),
-        (SERIES.values[:3].astype(float), None, r"must be \(rows, features\) float32, but got \(3, 6\) float64"),
-        (SERIES.values[0], None, r"must be \(rows, features\) float32, but got \(6,\) float32"),
+        (SERIES.values[:3].astype(int), None, r"must be \(rows, features\) float32 or float64, but got \(3, 6\) int64"),
+        (SERIES.values[0], None, r"must be \(rows, features\) float32 or float64, but got \(6,\) float32"),
         (spoilt(np.nan), None, r"feature 's2' has 1 values that are not finite numbers, first at row 1 \(nan\)"),
         (spoilt(-np.inf), None, r"feature 's2' has 1 values that are not finite numbers, first at row 1 \(-inf\)"),
         (SERIES.values[:3], MINUTES[100:102], r"times must have one entry for each of 3 rows, but got shape \(2,\)"),
@@ -542,3 +563,53 @@ def test_whatever_changes_a_detector_changes_its_digest():
     all_of_them = [first, other, weights, threshold, chosen, ensemble, dataclasses.replace(ensemble, scorer=members_)]
     assert len({detector.digest for detector in all_of_them}) == len(all_of_them)
     assert l2_detector().digest == first.digest
+
+
+# --- silence ---
+
+
+def silent_stream(**policy):
+    return Stream(fitted(L2, SCORING), StreamPolicy(**{"step_seconds": 60, "silence": 5} | policy))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4.99, 5, 5.5, 1000])
+def test_a_stream_without_rows_for_as_many_steps_is_silent_until_rows_come(steps):
+    stream = silent_stream()
+    assert stream.silence(START) is None  # none ever came
+    stream.push(SERIES.values[:10], MINUTES[:10])
+    last = MINUTES[9]
+    silence = stream.silence(last + np.timedelta64(round(steps * 60_000), "ms"))
+    assert (silence is not None) == (steps >= 5)
+    if silence is not None:
+        assert silence == (last, steps * 60, int(steps))
+    stream.push(SERIES.values[10:11], MINUTES[10:11])
+    assert stream.silence(MINUTES[14]) is None
+    assert stream.silence(MINUTES[15]).steps == 5
+
+
+def test_a_simulated_clock_sees_each_outage_once_it_is_long_enough():
+    stream, present, alerts = silent_stream(silence=3), 0, []
+    arrivals = {*range(10), *range(12, 20), *range(30, 40)}  # two rows are late, then ten are missing
+    for present in range(60):
+        if present in arrivals:
+            stream.push(SERIES.values[present : present + 1], MINUTES[present : present + 1])
+        silence = stream.silence(MINUTES[present])
+        alerts += [present] if silence is not None else []
+    assert alerts == [*range(22, 30), *range(42, 60)]
+
+
+def test_a_stream_that_was_saved_goes_on_being_silent(tmp_path):
+    stream = silent_stream()
+    stream.push(SERIES.values[:10], MINUTES[:10])
+    stream.save(tmp_path)
+    assert Stream.load(tmp_path, stream.detector).silence(MINUTES[20]) == stream.silence(MINUTES[20])
+
+
+def test_silence_needs_the_step_and_a_limit():
+    with pytest.raises(ValueError, match="silence=3 counts steps, but step_seconds is unknown; set it, or leave"):
+        StreamPolicy(silence=3)
+    with pytest.raises(DataError, match="silence is not set; set it, and step_seconds"):
+        Stream(fitted(L2, SCORING)).silence(START)
+    for time in (np.datetime64("NaT"), 5, None):
+        with pytest.raises(DataError, match=r"the present time must be a numpy.datetime64, but got "):
+            silent_stream().silence(time)

@@ -203,17 +203,26 @@ def test_a_leading_run_that_is_cut_off_says_so_and_lets_the_error_through(store,
     assert run.data.tags.get("tsad.error") == reason
 
 
-def test_the_run_that_mlflow_run_made_is_the_leading_one(store, there, monkeypatch):
-    given = store.client.create_run(store.experiment(), run_name="made by mlflow run").info.run_id
+@pytest.mark.parametrize(
+    ("name", "shown"), [(None, "synthetic_quick-synthetic-0"), ("nightly", "nightly"), ("load-finch-1", "load-finch-1")]
+)
+def test_the_run_that_mlflow_run_made_is_the_leading_one_under_the_name_that_was_given(
+    store, there, monkeypatch, name, shown
+):
+    given = store.client.create_run(store.experiment(), run_name=name).info.run_id
     store.client.log_param(given, "trials", "6")
     monkeypatch.setenv("MLFLOW_RUN_ID", given)
     with leading_run(store, "synthetic_quick-synthetic-0", {"tsad.kind": "search"}) as writer:
         assert writer.run_id == given
     run = there(given)
-    assert run.info.run_name == "synthetic_quick-synthetic-0"
+    assert run.info.run_name == shown
     assert run.info.status == "FINISHED"
     assert run.data.params == {"trials": "6"}
     assert run.data.tags["tsad.kind"] == "search"
+    with leading_run(store, "second", {}) as second:
+        assert second.run_id != given
+    assert there(second.run_id).data.tags[MLFLOW_PARENT_RUN_ID] == given
+    assert there(given).info.run_name == shown
 
 
 def test_without_mlflow_run_every_leading_run_is_a_new_one(store):
@@ -222,3 +231,21 @@ def test_without_mlflow_run_every_leading_run_is_a_new_one(store):
         with leading_run(store, "new", {}) as writer:
             ids.add(writer.run_id)
     assert len(ids) == 2
+
+
+def test_a_run_that_is_resumed_has_no_error_any_more(store, there):
+    with pytest.raises(ValueError, match="broken"), leading_run(store, "breaks", {}) as writer:
+        raise ValueError("broken")
+    assert there(writer.run_id).data.tags["tsad.error"] == "ValueError: broken"
+    with leading_run(store, "breaks", {}, resumed=writer.run_id):
+        assert there(writer.run_id).info.status == "RUNNING"
+    run = there(writer.run_id)
+    assert (run.info.status, "tsad.error" in run.data.tags) == ("FINISHED", False)
+
+
+def test_final_metrics_have_one_point_although_they_are_logged_again(store, writer, there):
+    writer.final_metrics({"a": 0.1, "b": 2})
+    writer.final_metrics({"a": 0.1, "b": 3, "c": 1})
+    points = {name: len(store.client.get_metric_history(writer.run_id, name)) for name in "abc"}
+    assert points == {"a": 1, "b": 2, "c": 1}
+    assert there(writer.run_id).data.metrics == {"a": 0.1, "b": 3.0, "c": 1.0}

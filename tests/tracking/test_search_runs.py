@@ -232,6 +232,14 @@ def test_searches_that_did_not_come_to_their_end_are_found_newest_first(store):
     assert unfinished(store, "one") == [newest, older]
 
 
+def test_a_search_that_logged_to_another_experiment_is_found(store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "of-another-team")
+    elsewhere = a_search(store, "elsewhere", "KILLED")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    assert store.experiment_of(elsewhere) != store.experiment()
+    assert unfinished(store, "elsewhere") == [elsewhere]
+
+
 def test_searches_whose_process_is_gone_are_ended_with_their_trials_and_others_are_not(store):
     dead, alive = a_search(store, "a", "RUNNING"), a_search(store, "b", "RUNNING")
     trials = {

@@ -9,6 +9,7 @@ from tsad.detector.ensemble import Ensemble
 from tsad.detector.scorer import Scorer
 from tsad.errors import TsadError
 from tsad.experiment import run
+from tsad.registry import register
 from tsad.registry.register import list_versions
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import parse, put, read_yaml
@@ -105,7 +106,7 @@ def crowned(chosen, small_data, tmp_path_factory, monkeypatch):
     clear_environment(monkeypatch)
     store = opened(tmp_path_factory.getbasetemp() / "store")
     # what takes seconds and is proved elsewhere: the model that MLflow serves, plots, most of the baselines
-    monkeypatch.setattr(crowning, "log_detector", lambda run_id, folder, series, tags: folder.as_uri())
+    monkeypatch.setattr(register, "log_detector", lambda run_id, folder, series, tags: folder.as_uri())
     monkeypatch.setattr(crowning, "write_assessment", lambda assessment, folder: None)
     monkeypatch.setattr(baselines, "BASELINES", {name: baselines.BASELINES[name] for name in ("random", "l2")})
 

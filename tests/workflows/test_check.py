@@ -40,7 +40,7 @@ def good(tmp_path):
 def bad(good, tmp_path):
     """The same with five problems, one of which shows only when others are gone."""
     lines = (tmp_path / good).read_text().splitlines()
-    lines = [f"{line},{'host' if row == 0 else f'h{row % 3}'}" for row, line in enumerate(lines)]
+    lines = [f"{line},{'remark' if row == 0 else f'h{row % 3}'}" for row, line in enumerate(lines)]
     cells = lines[8].split(",")
     lines[8] = ",".join([cells[0], "", *cells[2:]])
     cells = lines[11].split(",")
@@ -80,7 +80,7 @@ def test_a_bad_file_exits_1_with_every_problem_its_row_and_its_setting(check, ba
             "'disk' must hold numbers, but has 1 other cells, first at row 10",
             "--set 'data.empty=[n/k]' --set data.missing=ffill",
         ),
-        ("'host' must hold numbers, but has 400 other cells, first at row 0", "--set 'data.ignore=[host]'"),
+        ("'remark' must hold numbers, but has 400 other cells, first at row 0", "--set 'data.ignore=[remark]'"),
         ("the time of the row above, first row 12", "--set data.duplicates=mean"),
         ("'cpu' has 1 empty cells, first at row 7", "--set data.missing=ffill"),
     ):

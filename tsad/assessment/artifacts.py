@@ -243,6 +243,7 @@ def _described(assessment: Assessment) -> dict[str, object]:
         "title": assessment.title,
         "labels_used": assessment.provenance.parts(),
         "baselines": {name: dict(report.metrics) for name, report in assessment.baselines.items()},
+        "baselines_left_out": dict(assessment.too_large),
         "certainty": None if assessment.certainty is None else _certainty(assessment.certainty),
         "root_cause": None if causes is None else causes[0].named() | causes[1].named("root_cause/chance"),
     }

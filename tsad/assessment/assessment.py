@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsad.arrays import Flags, Floats
-from tsad.assessment.baselines import run_baselines
+from tsad.assessment.baselines import MEMORY, run_baselines, too_large
 from tsad.assessment.leakage import PermutedLabels, permuted_labels
 from tsad.config import ExperimentConfig
 from tsad.data.card import DataCard, data_card
@@ -117,6 +117,7 @@ class Assessment:
         provenance: Rows whose labels were used to make the detector.
         baselines: Reports of the baselines on the same rows, by name.
         baseline_scores: (T,) scores of each baseline, by name.
+        too_large: Bytes that each baseline would take that was left out for them, by name.
         certainty: Chance level, intervals and gain; None unless rows of both classes are labeled.
         causes: Scores of the ranking of features as root causes, then those of a random ranking; None without root causes.
         anomaly_types: Metrics by anomaly type, of the detector (named "detector") and of each baseline; empty where types are
@@ -137,6 +138,7 @@ class Assessment:
     predictions: Floats | None = None
     baselines: Mapping[str, Report] = field(default_factory=dict)
     baseline_scores: Mapping[str, Floats] = field(default_factory=dict)
+    too_large: Mapping[str, int] = field(default_factory=dict)
     certainty: Certainty | None = None
     causes: tuple[RootCauseScores, RootCauseScores] | None = None
     anomaly_types: Mapping[str, tuple[AnomalyTypeScores, ...]] = field(default_factory=dict)
@@ -151,6 +153,14 @@ class Assessment:
     def beats_baselines(self) -> BeatsBaselines:
         """Whether the detector beats the best baseline."""
         return "unknown" if self.gain is None else self.gain.beats
+
+    @property
+    def left_out(self) -> str | None:
+        """Sentence that names the baselines that would not fit into memory; None if all were run."""
+        if not self.too_large:
+            return None
+        names = ", ".join(f"{name} ({size / 2**30:.1f} GiB)" for name, size in self.too_large.items())
+        return f"Baselines that would take more than {MEMORY / 2**30:g} GiB on rows this wide were left out: {names}."
 
     @property
     def conclusion(self) -> str:
@@ -203,6 +213,7 @@ def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, titl
         predictions=None if predictions is None else predictions[rows],
         baselines={name: _reported(side, parts, rows) for name, side in outcomes.items()},
         baseline_scores=baselines,
+        too_large=too_large(experiment, data),
         certainty=_certainty(scores.values[rows], labels, reported, baselines),
         causes=_causes(scores, rows, data),
         anomaly_types=_anomaly_types(judged, labels, rows.start, data),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.split import split
@@ -39,6 +41,11 @@ window is of one row unless they say otherwise."""
 
 UNTRAINED = "untrained copy"
 
+MEMORY = 2 * 2**30
+"""Bytes that fitting and scoring a baseline may take, about; one that would take more is left out."""
+_NARROW = 256
+"""Number of features up to which no baseline takes that many, whatever the number of rows."""
+
 
 def baseline(experiment: ExperimentConfig, name: str) -> ExperimentConfig:
     """Returns the experiment of a baseline, by its name in `BASELINES`, on the same rows and with the same threshold.
@@ -62,12 +69,13 @@ def untrained(experiment: ExperimentConfig) -> ExperimentConfig:
 def run_baselines(experiment: ExperimentConfig, data: DataSet) -> dict[str, Outcome]:
     """Returns the outcome by name of each baseline; its `test` scores all test rows, whatever it reports itself.
 
-    Left out are baselines whose scores look at more rows than a part of the data has, and PCA error where it has as many
-    axes as there are features, since it would explain everything. A model that is trained by gradient is also compared with
-    an untrained copy of itself.
+    Left out are baselines whose scores look at more rows than a part of the data has, PCA error where it has as many
+    axes as there are features, since it would explain everything, and those that `too_large` names. A model that is
+    trained by gradient is also compared with an untrained copy of itself.
     """
     features = len(data.train.features)
-    configs = {name: baseline(experiment, name) for name in BASELINES}
+    large = too_large(experiment, data)
+    configs = {name: baseline(experiment, name) for name in BASELINES if name not in large}
     configs = {
         name: config
         for name, config in configs.items()
@@ -77,6 +85,27 @@ def run_baselines(experiment: ExperimentConfig, data: DataSet) -> dict[str, Outc
     if not all(isinstance(model, ClosedFormModel) for model in models):
         configs[UNTRAINED] = untrained(experiment)
     return {name: run(config, data) for name, config in configs.items()}
+
+
+def too_large(experiment: ExperimentConfig, data: DataSet) -> dict[str, int]:
+    """Returns the baselines that would take more than `MEMORY` on wide data, by name, with the bytes that they would take."""
+    if len(data.train.features) <= _NARROW:
+        return {}  # the first model without memory costs a second
+    sizes = {name: _bytes(baseline(experiment, name), data) for name in BASELINES}
+    return {name: size for name, size in sizes.items() if size > MEMORY}
+
+
+def _bytes(experiment: ExperimentConfig, data: DataSet) -> int:
+    member = experiment.scorers[0]
+    with torch.device("meta"):  # shapes without memory
+        model = member.model.build(max(len(data.train.features), _axes(member.model)), member.window.length)
+    windows = round(len(data.train) * (1 - experiment.split.validation))
+    return model.fit_bytes(windows) if isinstance(model, ClosedFormModel) else 0
+
+
+def _axes(model: ModelSpec) -> int:
+    """Returns how many features a model needs to be built at all."""
+    return model.components if isinstance(model, PcaErrorSpec) else 1
 
 
 def _has_enough_rows(experiment: ExperimentConfig, data: DataSet) -> bool:

@@ -28,8 +28,8 @@ def show_comparison(name: str, assessment: Assessment) -> str:
 
 
 def conclusion(assessment: Assessment) -> str:
-    """Returns two sentences: whether the detector beats the best baseline, and which labels were used."""
-    return f"{assessment.conclusion}\n{assessment.provenance.sentence}"
+    """Returns sentences: whether the detector beats the best baseline, which were left out, and which labels were used."""
+    return "\n".join(filter(None, [assessment.conclusion, assessment.left_out, assessment.provenance.sentence]))
 
 
 def _flagged(name: str, assessment: Assessment) -> str:

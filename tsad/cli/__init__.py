@@ -3,11 +3,14 @@
 import atexit
 import gc
 import logging
+import signal
 import sys
+import threading
+from types import FrameType
 
 import click
 
-from tsad.cli import data, detectors, production
+from tsad.cli import data, detectors, production, tokens
 from tsad.cli.options import PLAIN
 from tsad.errors import DataError, SpecError, UsageError
 
@@ -25,6 +28,7 @@ for _command in (
     detectors.score,
     detectors.plot,
     production.serve,
+    tokens.token,
     production.promote,
     production.drift,
     production.recalibrate,
@@ -36,18 +40,39 @@ for _command in (
     cli.add_command(_command)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ends a command as Ctrl-C does, so that it ends its runs; supervisors and containers send SIGTERM.
+
+    Further signals would interrupt just that: SIGTERM is ignored from then on, and Ctrl-C too unless it came first.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise _TerminatedError
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """An interruption by SIGTERM, which has an exit status of its own."""
+
+
 def main() -> None:
     """Runs a command; exits with 0 when done, with 1 and one line after an error, with 2 on wrong usage.
 
     The collector looks less often: imports make hundreds of thousands of objects and no garbage, which costs each command a
     second at its start; and not at the end of the process, which costs another.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us ignores it
+            signal.signal(signal.SIGINT, _interrupt)
     gc.set_threshold(20_000)
     atexit.register(gc.freeze)
     try:
         cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
+    except click.exceptions.Abort as abort:
+        sys.exit(143 if isinstance(abort.__context__, _TerminatedError) else 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

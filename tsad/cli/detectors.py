@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from tsad.cli.interrupts import resumable
 from tsad.cli.options import (
     FILE,
     FOLDER,
@@ -36,6 +37,7 @@ from tsad.cli.options import (
 @click.option(
     "--backup-every", type=click.IntRange(1), default=5, show_default=True, help="Epochs between two backups."
 )
+@click.option("--run-name", help="Name of the MLflow run.")
 @extra_words
 @click.pass_context
 def train(
@@ -48,6 +50,7 @@ def train(
     each_entity: bool,
     backup: Path | None,
     backup_every: int,
+    run_name: str | None,
     parallel: int | None,
     gpus: float,
     **fleet_options: Any,
@@ -61,15 +64,17 @@ def train(
     changes, state = overrides_of(assignments, extra), None if backup is None else Backup(backup, backup_every)
     if each_entity:
         configure()
-        _train_each_entity(experiment, changes, TaskLimits(parallel, gpus), {**fleet_options, "backup": state})
+        _train_each_entity(
+            experiment, changes, TaskLimits(parallel, gpus), {**fleet_options, "backup": state, "run_name": run_name}
+        )
         return
     refuse(context, "of --each-entity", ("shared", "reports", "parallel", "gpus", "resume"))
     import tsad.workflows.train as workflow
     from tsad.cli.progress import TrainProgress
 
     configure()
-    with TrainProgress() as progress:
-        text = str(workflow.train(experiment, changes, backup=state, on_event=progress))
+    with resumable(None if backup is None else ""), TrainProgress() as progress:
+        text = str(workflow.train(experiment, changes, backup=state, run_name=run_name, on_event=progress))
     click.echo(text)
 
 
@@ -89,7 +94,7 @@ def _train_each_entity(
     from tsad.parallel import TaskOptions
 
     options = workflow.FleetOptions(tasks=TaskOptions(limits.parallel, gpus=limits.gpus), **fleet_options)
-    with FleetProgress("entity") as progress:
+    with resumable(""), FleetProgress("entity") as progress:
         result = workflow.train_each_entity(experiment, changes, options=options, on_event=progress)
     click.echo(str(result))
     if result.failures:
@@ -106,9 +111,16 @@ def _train_each_entity(
 @click.option("--cpus", type=Auto(float), default="auto", help="Cores of a trial.")
 @click.option("--gpus", type=Auto(float), default="auto", help="GPUs of a trial; fractions too.")
 @click.option("--resume", is_flag=True, help="Resume the newest such search that was interrupted.")
+@click.option("--run-name", help="Name of the MLflow run of the search.")
 @extra_words
 def search(
-    space: Path, assignments: Sequence[str], extra: Sequence[str], *, resume: bool, **options: float | None
+    space: Path,
+    assignments: Sequence[str],
+    extra: Sequence[str],
+    *,
+    resume: bool,
+    run_name: str | None,
+    **options: float | None,
 ) -> None:
     """Search SPACE.yaml; the winner becomes models:/tsad@champion if it passes the gate."""
     import tsad.workflows.search as workflow
@@ -116,8 +128,9 @@ def search(
 
     configure()
     limits = {f"search.{name}": value for name, value in options.items() if value is not None}
-    with SearchProgress() as progress:
-        result = workflow.search(space, overrides_of(assignments, extra) | limits, resume=resume, on_event=progress)
+    with resumable("--resume"), SearchProgress() as progress:
+        changes = overrides_of(assignments, extra) | limits
+        result = workflow.search(space, changes, resume=resume, run_name=run_name, on_event=progress)
     click.echo(f"\n{result}")
 
 
@@ -131,6 +144,8 @@ def search(
 @click.option("--scores", type=ROWS, help="T scores (.npy, or a table with the column score); NaN = no score.")
 @click.option("--labels", type=ROWS, help="T labels, 0 or 1 (.npy, or a table with the column label).")
 @click.option("--output", type=FOLDER, required=True, help="Folder for the results.")
+@click.option("--run-name", help="Name of the MLflow run of the evaluation of a MODEL.")
+@click.option("--no-run", is_flag=True, help="Log no MLflow run.")
 @overrides
 @extra_words
 def evaluate(
@@ -141,6 +156,9 @@ def evaluate(
     output: Path,
     assignments: Sequence[str],
     extra: Sequence[str],
+    *,
+    run_name: str | None,
+    no_run: bool,
 ) -> None:
     """Evaluate a MODEL on an experiment's test rows, or saved SCORES against LABELS."""
     import tsad.workflows.evaluate as workflow
@@ -150,8 +168,10 @@ def evaluate(
     changes = overrides_of(assignments, extra)
     if data and not scores and not labels:
         with TrainProgress() as progress:
-            result = workflow.evaluate(model, data, changes, output=output, on_event=progress)
-    elif scores and labels and not model and not data and not changes:
+            result = workflow.evaluate(
+                model, data, changes, output=output, run_name=run_name, log_run=not no_run, on_event=progress
+            )
+    elif scores and labels and not (model or data or changes or run_name):
         result = workflow.evaluate_scores(scores, labels, output=output)
     else:
         raise click.UsageError("give --data and optionally --model, or --scores and --labels")
@@ -236,7 +256,7 @@ def _score_files(
     from tsad.errors import DataError
 
     data, options = files[0] if len(files) == 1 else files, workflow.FilesOptions(**values)
-    with FleetProgress("file") as progress:
+    with resumable("--resume"), FleetProgress("file") as progress:
         result = workflow.score_files(
             model, data, output=output, options=options, tasks=tasks, resume=resume, on_event=progress
         )

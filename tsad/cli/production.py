@@ -17,7 +17,13 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
 @click.option(
     "--allow-host", "hosts", multiple=True, metavar="NAME", help="A host name of the service, in addition to localhost."
 )
-@click.option("--token", envvar="TSAD_TOKEN", help="Token that each request must carry; better set as TSAD_TOKEN.")
+@click.option(
+    "--token", help="Token of the role admin; better set as TSAD_TOKEN, which others on the machine cannot see."
+)
+@click.option("--tokens", type=FILE, help="File of tokens with roles; by default that of tsad token.")
+@click.option("--insecure", is_flag=True, help="Let other machines in without a token.")
+@click.option("--trust", is_flag=True, help="Run the code that is stored in MODEL in place of the installed one.")
+@click.option("--gate", type=FILE, help="The EXPERIMENT.yaml whose rows decide about promotions.")
 @click.option("--state", type=FOLDER, help="Folder for what survives a restart.")
 @click.option("--wait", type=click.FloatRange(0), default=240, show_default=True, help="Seconds /train_predict waits.")
 @click.option(
@@ -29,6 +35,20 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     default=100_000,
     show_default=True,
     help="Largest number of rows of a request.",
+)
+@click.option(
+    "--max-cells",
+    type=click.IntRange(1),
+    default=2_000_000,
+    show_default=True,
+    help="Largest number of cells of a request.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Largest number of open connections.",
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Requests scored side by side.")
 @click.option(
@@ -47,6 +67,7 @@ def serve(model: str, **options: Any) -> None:
         model,
         workflow.Options(**options),
         on_start=lambda address: click.echo(f"{model} is served on {address}"),
+        on_protection=click.echo,
     )
 
 
@@ -56,8 +77,11 @@ def serve(model: str, **options: Any) -> None:
 @click.option("--metric", help="Metric of the comparison on labeled rows; the default is ranking/pr_auc.")
 @click.option("--margin", type=float, help="Difference by which MODEL must exceed the champion; the default is 0.02.")
 @click.option("--force", is_flag=True, help="Promote without a comparison.")
+@click.option("--into", metavar="NAME", help="Registered model whose champion MODEL must beat; MODEL is copied there.")
 @click.option("--undo", is_flag=True, help="Make the champion before this one champion again.")
-@click.option("--name", default="tsad", show_default=True, help="Registered model, for --undo.")
+@click.option(
+    "--name", default="tsad", show_default=True, help="Registered model, for --undo and runs:/RUN_ID/detector."
+)
 @overrides
 @extra_words
 def promote(
@@ -67,20 +91,21 @@ def promote(
     extra: Sequence[str],
     *,
     force: bool,
+    into: str | None,
     undo: bool,
     name: str,
     metric: str | None,
     margin: float | None,
 ) -> None:
-    """Make MODEL (models:/NAME/VERSION) champion if it beats the present one."""
+    """Make MODEL (models:/NAME/VERSION or runs:/RUN_ID/detector) champion if it beats the present one."""
     import tsad.workflows.promote as workflow
 
     configure()
     changes, has_rules = overrides_of(assignments, extra), metric is not None or margin is not None
-    if undo and not (model or data or force or has_rules or changes):
+    if undo and not (model or data or force or into or has_rules or changes):
         result = workflow.undo_promotion(name)
     elif model and not undo and force != bool(data) and not (force and (has_rules or changes)):
-        result = workflow.promote(model, data, changes, metric=metric, margin=margin, force=force)
+        result = workflow.promote(model, data, changes, metric=metric, margin=margin, force=force, name=name, into=into)
     else:
         raise click.UsageError("give MODEL and --data, MODEL and --force, or --undo")
     click.echo(str(result))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Values
 from tsad.data.dataset import DataSet, TypedEvent
 from tsad.data.overlap import Overlap, overlap
 from tsad.errors import DataError
@@ -56,7 +57,7 @@ class PartCard(Spec):
     Attributes:
         rows: Number of rows, T.
         segments: Number of stretches of rows without a boundary.
-        values_sha256: SHA-256 of the (T, F) values as little-endian float32, row by row.
+        values_sha256: SHA-256 of the (T, F) values row by row, little-endian, float32 or float64 as they are in the data set.
         labels_sha256: SHA-256 of the (T,) labels as one byte each, 0 or 1; None without labels.
         first_time: Time of the first row, ISO 8601 to the second; None without times.
         last_time: Time of the last row, likewise.
@@ -195,7 +196,7 @@ def _part(series: Series) -> PartCard:
     return PartCard(
         rows=len(series),
         segments=len(series.boundaries) + 1,
-        values_sha256=hashlib.sha256(series.values.astype("<f4").tobytes()).hexdigest(),
+        values_sha256=hashlib.sha256(series.values.astype(series.values.dtype.newbyteorder("<")).tobytes()).hexdigest(),
         labels_sha256=None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
         first_time=None if times is None else str(times[0].astype("datetime64[s]")),
         last_time=None if times is None else str(times[-1].astype("datetime64[s]")),
@@ -215,7 +216,7 @@ def _events(labels: NDArray[np.bool_]) -> EventsCard:
     )
 
 
-def _joint_scaling(train: NDArray[np.float32], test: NDArray[np.float32]) -> list[str]:
+def _joint_scaling(train: Values, test: Values) -> list[str]:
     """Returns a sentence if all features with more than two values reach exactly 0 and 1, some with the test rows only."""
     both = np.concatenate([train, test])
     low, high = both.min(axis=0), both.max(axis=0)

@@ -102,7 +102,7 @@ def _averaged(series: Series, every: int) -> Series:
     values = series.values[rows].reshape(-1, every, len(series.features)).mean(axis=1, dtype=np.float64)
     ends = np.cumsum([count for count in counts if count])
     return Series(
-        values=values.astype(np.float32),
+        values=values.astype(series.values.dtype),
         features=series.features,
         labels=None if series.labels is None else series.labels[rows].reshape(-1, every).any(axis=1),
         boundaries=tuple(int(end) for end in ends[:-1]),

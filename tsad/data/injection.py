@@ -8,9 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from tsad.arrays import Flags, Floats, Integers
+from tsad.arrays import Flags, Floats, Integers, Values
 from tsad.errors import DataError
 from tsad.series import Series
 
@@ -227,7 +226,7 @@ def inject(
     return Injected(changed, tuple(sorted(canvas.events, key=lambda event: event.start)), inner)
 
 
-def deviations(values: NDArray[np.float32]) -> Floats:
+def deviations(values: Values) -> Floats:
     """Returns the (F,) deviation of each feature by the rule of `inject`, 0 for one that never varies."""
     wide = values.astype(np.float64)
     robust = 1.4826 * np.median(np.abs(wide - np.median(wide, axis=0)), axis=0)
@@ -278,9 +277,9 @@ class _Canvas:
         size = _log_uniform(AMPLITUDES, generator) * generator.choice([-1.0, 1.0], len(features))
         segment = self._series.values[first:after, features].astype(np.float64)
         context = ContextWindow(segment, start - first, length, size * self._deviation[features])
-        self._apply(anomaly_type, start, features, CHANGES[anomaly_type](context, generator).astype(np.float32))
+        self._apply(anomaly_type, start, features, CHANGES[anomaly_type](context, generator).astype(self.values.dtype))
 
-    def _apply(self, anomaly_type: AnomalyType, start: int, features: Integers, rows: NDArray[np.float32]) -> None:
+    def _apply(self, anomaly_type: AnomalyType, start: int, features: Integers, rows: Values) -> None:
         stop = start + len(rows)
         changed = features[(rows != self.values[start:stop, features]).any(axis=0)]
         if not len(changed):

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tsad.arrays import Integers
+from tsad.arrays import Integers, Values
 from tsad.series import Series, runs
 
 
@@ -68,7 +67,7 @@ def overlap(train: Series, test: Series, length: int = 1) -> Overlap:
     )
 
 
-def _window_numbers(values: NDArray[np.float32], length: int) -> Integers:
+def _window_numbers(values: Values, length: int) -> Integers:
     """Returns a number for the window that starts at each row; equal windows have equal numbers, and others differ.
 
     A window is numbered by its first and its last part, which may share rows, and parts double until they are long enough:

@@ -1,14 +1,26 @@
 """Scalers: each feature is shifted and divided by statistics of its training rows."""
 
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from tsad.arrays import Floats
+from tsad.arrays import Flags, Floats, Values
+from tsad.data.precision import ROUNDING, loses_variation, named
 from tsad.series import Series
 from tsad.spec import Spec
+
+_logger = logging.getLogger(__name__)
+
+Precision = Literal["float32", "float64"]
+"""Type of the values that a scaler takes; scaled values are float32 always."""
+
+_ROUNDING_64 = 2.0**-50
+"""Relative deviation up to which a float64 feature counts as constant: a few steps of its numbers."""
+_BLIND = 0.1
+"""Distance between neighboring float32 numbers, in deviations of a feature, from which its variation is hardly seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,15 +31,27 @@ class Scaler:
         center: (F,) what is subtracted from each feature.
         scale: (F,) what each feature is divided by, above 0.
         clip: Largest absolute value of a scaled cell; None leaves them unlimited.
+        precision: Type of the values that it was fitted on; others are converted to it first.
     """
 
     center: Floats
     scale: Floats
     clip: float | None
+    precision: Precision = "float32"
+
+    def rounded(self, values: Values) -> Values:
+        """Returns values as the scaler takes them: rounded to float32 if it was fitted on such values."""
+        return values.astype(self.precision, copy=False)
+
+    @property
+    def blind(self) -> Flags:
+        """(F,) True where the scaler takes float32 values whose steps are too coarse for the deviation of the feature."""
+        steps = 2 * ROUNDING * np.abs(self.center)
+        return np.asarray((steps > _BLIND * self.scale) & (self.precision == "float32"))
 
     def apply(self, series: Series) -> Series:
-        """Returns the series with scaled values, a copy in float32."""
-        values = (series.values - self.center) / self.scale
+        """Returns the series with scaled values, a copy in float32; the center is subtracted in float64."""
+        values = (self.rounded(series.values) - self.center) / self.scale
         if self.clip is not None:
             np.clip(values, -self.clip, self.clip, out=values)
         return Series(values.astype(np.float32), series.features, series.labels, series.boundaries, series.times)
@@ -54,10 +78,16 @@ class StandardScalerSpec(Spec):
 
     def fit(self, series: Series) -> Scaler:
         """Returns the scaler with mean and standard deviation of these rows."""
+        precision = _precision(series)
         values = series.values.astype(np.float64)
-        center, scale = values.mean(axis=0), values.std(axis=0)
-        constant = scale <= 1e-7 * np.maximum(np.abs(center), 1e-30)
-        return Scaler(center=center, scale=np.where(constant, 1.0, scale), clip=self.clip)
+        if precision == "float32":
+            center, scale = values.mean(axis=0), values.std(axis=0)
+            constant = scale <= 1e-7 * np.maximum(np.abs(center), 1e-30)
+        else:  # a sum of large values would round the variation away
+            differences = values - values[:1]
+            center, scale = values[0] + differences.mean(axis=0), differences.std(axis=0)
+            constant = scale <= _ROUNDING_64 * np.abs(center)
+        return Scaler(center, np.where(constant, 1.0, scale), self.clip, precision)
 
 
 class NoScalerSpec(Spec):
@@ -67,8 +97,17 @@ class NoScalerSpec(Spec):
 
     def fit(self, series: Series) -> Scaler:
         """Returns the scaler that changes nothing."""
-        features = len(series.features)
-        return Scaler(center=np.zeros(features), scale=np.ones(features), clip=None)
+        features, precision = len(series.features), _precision(series)
+        if precision == "float64":
+            _logger.warning(
+                "scaler none passes float32 values to the model, which round the variation of %s away; set scaler.kind=standard",
+                named(series.features, loses_variation(series.values)),
+            )
+        return Scaler(np.zeros(features), np.ones(features), None, precision)
+
+
+def _precision(series: Series) -> Precision:
+    return "float64" if series.values.dtype == np.float64 else "float32"
 
 
 ScalerSpec = Annotated[StandardScalerSpec | NoScalerSpec, Field(discriminator="kind")]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsad.data.io.values import to_values
+from tsad.data.precision import named
 from tsad.detector.ensemble import AnyScorer, Ensemble, EnsembleDescription
 from tsad.detector.score_table import score_table
 from tsad.detector.scorer import WEIGHTS, Scorer, ScorerDescription
@@ -22,9 +24,13 @@ from tsad.series import Series
 from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
 
+_logger = logging.getLogger(__name__)
+
 __all__ = ["DESCRIPTION", "WEIGHTS", "Detector", "Scorer"]
 
 DESCRIPTION = "detector.json"
+_LARGEST = 50_000_000
+"""Largest size of `detector.json` in bytes."""
 SINGLE, SEVERAL = "tsad-detector-1", "tsad-ensemble-1"
 """Values of `format`: one scorer, or an ensemble of them."""
 
@@ -171,12 +177,27 @@ class Detector:
                 scorer = Scorer.restore(saved, folder, source, device)
         except SpecError as error:
             raise DetectorError(str(error)) from None
+        if (blind := scorer.scaler.blind).any():
+            _logger.warning(
+                "%s: the detector was trained on float32 values, in which %s hardly vary, so that it sees large changes of "
+                "them only; train it again",
+                source,
+                named(scorer.features, blind),
+            )
         return cls(scorer, saved.threshold, saved.training_labels, saved.selection_labels)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > _LARGEST:
+            raise DetectorError(
+                f"{path}: must have at most {_LARGEST} bytes, but has {path.stat().st_size}; save it again"
+            )
         values = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise DetectorError(
+            f"{path}: must not nest lists and mappings as deeply as it does; save the detector again"
+        ) from None
     except OSError as error:
         raise DetectorError(
             f"{path}: a saved detector needs this file, but it cannot be read ({error.strerror})"

@@ -191,7 +191,16 @@ class Ensemble:
             return score_after(past, series, self.lookback, self.score)
         needed = self.lookback + self.lookahead + 1
         check_rows(series, self.features, needed, f"{len(self.members)} members with a window and smoothing each")
-        return self.mean_of([member.score(series) for member in self.members])
+        errors: dict[tuple[object, ...], NDArray[np.float64]] = {}
+        for scorer in (member.scorer for member in self.members):
+            if scorer.error_key not in errors:
+                errors[scorer.error_key] = scorer.errors(series)
+        return self.mean_of(
+            [
+                member.measured(member.scorer.score_errors(series, errors[member.scorer.error_key]))
+                for member in self.members
+            ]
+        )
 
     def mean_of(self, scores: Sequence[Scores]) -> Scores:
         """Returns the weighted mean of the members' surprisals of the same rows, NaN where one has none."""
@@ -227,10 +236,11 @@ class Ensemble:
     @classmethod
     def restore(cls, description: EnsembleDescription, folder: Path, source: str, device: str) -> "Ensemble":
         """Returns the ensemble that `describe` described and `save` wrote; raises `DetectorError` naming the file at fault."""
-        members = []
+        members: list[Member] = []
         for index, member in enumerate(description.members):
             inside = _folder(folder, index)
             scorer = Scorer.restore(member, inside, f"{source}: members.{index}", device)
+            scorer = scorer.sharing([earlier.scorer for earlier in members])
             members.append(Member(scorer, _load_reference(inside / REFERENCE), member.weight))
         return cls(tuple(members))
 

@@ -1,16 +1,16 @@
 """Scorers: a fitted model with its scaler and scoring, from rows to scores."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from tsad.data.scale import Scaler
+from tsad.data.scale import Precision, Scaler
 from tsad.detector.scoring import (
     Scores,
     ScoringSpec,
@@ -21,33 +21,48 @@ from tsad.detector.scoring import (
     row_errors,
     scores,
 )
-from tsad.errors import DataError, DetectorError
+from tsad.errors import DataError, DetectorError, shown
 from tsad.models import ModelSpec
 from tsad.models.contract import Model
 from tsad.series import Series
 from tsad.spec import Spec
-from tsad.training.checkpoints import load_weights, save_weights
+from tsad.training.checkpoints import check_weights, load_weights, save_weights
 
 WEIGHTS = "weights.safetensors"
 
 
-class ScorerDescription(Spec):
-    """Description of a scorer: everything except its weights."""
+Divisor = Annotated[float, Field(gt=0)]
+"""A number that rows or errors are divided by."""
 
-    features: tuple[str, ...]
+
+class ScorerDescription(Spec):
+    """Description of a scorer: everything except its weights.
+
+    `precision` is saved only where it is float64, so that other detectors have the form and the digest that they always had.
+    """
+
+    features: tuple[str, ...] = Field(min_length=1)
     center: tuple[float, ...]
-    scale: tuple[float, ...]
-    clip: float | None
-    window_length: int = Field(ge=1)
+    scale: tuple[Divisor, ...]
+    clip: float | None = Field(gt=0)
+    precision: Precision = "float32"
+    window_length: int = Field(ge=1, le=1_000_000)
     model: ModelSpec
     scoring: ScoringSpec
-    error_scale: tuple[float, ...]
+    error_scale: tuple[Divisor, ...]
 
     @model_validator(mode="after")
     def _equally_many(self) -> Self:
         if len({len(column) for column in (self.features, self.center, self.scale, self.error_scale)}) != 1:
             raise ValueError("features, center, scale and error_scale must be equally many")
+        if len(set(self.features)) < len(self.features):
+            raise ValueError("features must have names of their own")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if (name, value) != ("precision", "float32")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +141,35 @@ class Scorer:
             return score_after(past, series, self.lookback, self.score)
         needed = self.lookback + self.lookahead + 1
         check_rows(series, self.features, needed, f"window of {self.window_length}, then smoothing")
-        error = row_errors(self.model, self.scaler.apply(series), self.window_length, self.scoring)
-        return scores(self.scoring, series, error, self.scale)
+        return self.score_errors(series, self.errors(series))
+
+    @property
+    def error_key(self) -> tuple[object, ...]:
+        """Key that scorers share if they give the same rows the same errors: members of an average of the same model."""
+        return id(self.model), id(self.scaler), self.window_length, self.scoring.error, self.scoring.over
+
+    def errors(self, series: Series) -> NDArray[np.float64]:
+        """Returns the (T, F) errors of rows that are not yet scaled, NaN where no window gives one."""
+        return row_errors(self.model, self.scaler.apply(series), self.window_length, self.scoring)
+
+    def score_errors(self, series: Series, errors: NDArray[np.float64]) -> Scores:
+        """Returns the scores of rows from their errors."""
+        return scores(self.scoring, series, errors, self.scale)
+
+    def sharing(self, others: Sequence["Scorer"]) -> "Scorer":
+        """Returns this scorer with the model of one of the others, if one has an equal model and an equal scaler.
+
+        Use it for scorers that were saved one by one, so that equal models are in memory once and compute errors once.
+        """
+        for other in others:
+            if self._has_model_of(other):
+                return replace(self, model=other.model, scaler=other.scaler)
+        return self
+
+    def _has_model_of(self, other: "Scorer") -> bool:
+        own, others = (scorer.describe().model_dump(exclude={"scoring", "error_scale"}) for scorer in (self, other))
+        tensors = other.tensors
+        return own == others and all(torch.equal(tensor, tensors[name]) for name, tensor in self.tensors.items())
 
     def predictions(self, series: Series) -> NDArray[np.float64] | None:
         """Returns the (T, F) prediction of each row in the units of the series: the last step of the window that ends there.
@@ -148,6 +190,7 @@ class Scorer:
             center=tuple(self.scaler.center.tolist()),
             scale=tuple(self.scaler.scale.tolist()),
             clip=self.scaler.clip,
+            precision=self.scaler.precision,
             window_length=self.window_length,
             model=self.model_spec,
             scoring=self.scoring,
@@ -171,20 +214,40 @@ class Scorer:
         Raises:
             DetectorError: if the weights are damaged or another model's, or the description contradicts itself.
         """
-        try:
-            model = description.model.build(len(description.features), description.window_length)
-        except ValueError as error:
-            raise DetectorError(f"{source}: model, window and features must fit each other, but {error}") from None
-        load_weights(model, folder / WEIGHTS)
+        model = _restored(description, folder / WEIGHTS, source)
         return cls(
             features=description.features,
-            scaler=Scaler(np.array(description.center), np.array(description.scale), description.clip),
+            scaler=Scaler(
+                np.array(description.center), np.array(description.scale), description.clip, description.precision
+            ),
             window_length=description.window_length,
             model_spec=description.model,
             model=model.to(torch.device(device)).eval(),
             scoring=description.scoring,
             scale=np.array(description.error_scale),
         )
+
+
+def _restored(description: ScorerDescription, weights: Path, source: str) -> Model:
+    """Returns the model with its weights; raises `DetectorError` if they do not fit, before memory is taken for a huge one."""
+
+    def build() -> Model:
+        return description.model.build(len(description.features), description.window_length)
+
+    try:
+        with torch.device("meta"):  # shapes without values
+            check_weights(build(), weights)
+        model = build()
+    except (ValueError, RuntimeError, OverflowError, MemoryError, TypeError) as error:
+        raise DetectorError(
+            f"{source}: model, window and features must fit each other, but {shown(str(error), 300)}"
+        ) from None
+    load_weights(model, weights)
+    try:
+        model.check_values()
+    except ValueError as error:
+        raise DetectorError(f"{weights}: weights must be finite, but {error}; train the detector again") from None
+    return model
 
 
 def score_after(past: Series, series: Series, lookback: int, score: Callable[[Series], Scores]) -> Scores:

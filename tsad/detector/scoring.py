@@ -12,6 +12,7 @@ from pandas import Series as Column
 from pydantic import Field
 from torch import Tensor
 
+from tsad.errors import stop_if_asked
 from tsad.models.contract import Model, Prediction
 from tsad.series import Series
 from tsad.spec import Spec
@@ -180,6 +181,7 @@ def _predicted(model: Model, windows: Windows, fill_to: int = BATCH) -> Iterator
     """Yields the last row of each of B windows, (B,), the `fill_to` or more that they are the first of, and their prediction."""
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     for first in range(0, len(windows), BATCH):
+        stop_if_asked()
         indices = torch.arange(first, min(first + BATCH, len(windows)))
         missing = max(0, fill_to - len(indices))
         batch = windows.take(torch.nn.functional.pad(indices, (0, missing), value=int(indices[-1]))).to(device)

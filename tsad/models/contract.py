@@ -53,6 +53,12 @@ class Model(nn.Module):
         prediction: Prediction = super().__call__(windows)
         return prediction
 
+    def check_values(self) -> None:
+        """Raises `ValueError` naming a tensor of the state that holds NaN or infinity where a model that was fitted has none."""
+        for name, tensor in self.state_dict().items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise ValueError(f"{name} has NaN or infinity")
+
 
 class ClosedFormModel(Model):
     """A model that is fitted in one call instead of by gradient; it holds buffers and no parameters."""
@@ -60,3 +66,11 @@ class ClosedFormModel(Model):
     @abstractmethod
     def fit(self, windows: Windows) -> None:
         """Sets the buffers from training windows."""
+
+    def fit_bytes(self, windows: int) -> int:
+        """Returns about how many bytes fitting and scoring hold at once, besides rows and batches; on the meta device too.
+
+        Args:
+            windows: Number of training windows.
+        """
+        return 8 * sum(buffer.numel() for buffer in self.buffers())

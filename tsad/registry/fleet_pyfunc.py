@@ -11,6 +11,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from tsad.errors import DataError, TsadError
 from tsad.fleet import Fleet, flag_rows
+from tsad.registry.request_table import table_of
 
 PARAMETERS = ("threshold", "explain")
 """Names of the parameters that a request may set."""
@@ -53,7 +54,8 @@ class ServedFleet(PythonModel):
                     f"params must be among {' and '.join(PARAMETERS)}, but got {unknown}; leave the others out"
                 )
             fleet = self.fleet.with_threshold(values.get("threshold"), "threshold")
-            return flag_rows(fleet, model_input, "input", top=values.get("explain") or 0)
+            rows = table_of(model_input, (fleet.manifest.column, *fleet.features))
+            return flag_rows(fleet, rows, "input", top=values.get("explain") or 0)
         except TsadError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
 

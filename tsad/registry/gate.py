@@ -99,7 +99,7 @@ def apply(name: str, version: str, decision: Decision, writer: RunWriter, folder
     """
     (folder / "gate.txt").write_text(f"{decision.text}\n", encoding="utf-8")
     writer.file(folder / "gate.txt")
-    writer.metrics(decision.metrics)
+    writer.final_metrics(decision.metrics)
     writer.tags({Tag.GATE: decision.outcome, **decision.tags})
     if decision.outcome != "rejected":
         promote(name, version)

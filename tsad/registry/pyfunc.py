@@ -12,6 +12,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import flag_table, with_threshold
 from tsad.errors import DataError, TsadError
+from tsad.registry.request_table import table_of
 
 PARAMETERS = ("threshold", "explain")
 """Names of the parameters that a request may set."""
@@ -40,7 +41,8 @@ class ServedDetector(PythonModel):
 
         Args:
             context: Unused.
-            model_input: Rows with the features of the detector as columns.
+            model_input: Rows in time order: a DataFrame with the features of the detector as columns of numbers of any type,
+                a mapping of column names to columns, a list of mappings, or an (n, F) array in the order of the features.
             params: Parameters by name. `threshold` replaces the threshold value of the detector. `explain` is the number of
                 features that contributed most to each score; they are added in columns `feature_1`, `share_1`, and so on.
 
@@ -55,7 +57,8 @@ class ServedDetector(PythonModel):
                     f"params must be among {' and '.join(PARAMETERS)}, but got {unknown}; leave the others out"
                 )
             detector = with_threshold(self.detector, values.get("threshold"), "threshold")
-            return flag_table(detector, model_input, "input", top=values.get("explain") or 0)
+            rows = table_of(model_input, detector.scorer.features)
+            return flag_table(detector, rows, "input", top=values.get("explain") or 0)
         except TsadError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
 

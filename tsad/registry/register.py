@@ -4,17 +4,29 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from tsad.detector.detector import Detector
 from tsad.errors import DetectorError
-from tsad.tracking.tags import Tag
+from tsad.registry.aliases import champion, set_challenger
+from tsad.registry.load import model_folder
+from tsad.registry.log import log_detector
+from tsad.series import Series
+from tsad.tracking.store import Store
+from tsad.tracking.tags import Tag, provenance_tags
 
 MODEL = "tsad"
 """Name of the registered model of champions, unless a search names another."""
+
+CANDIDATES = "-candidates"
+"""End of the name under which searches of the service register what they found, beside the model that it serves."""
+_OF_RUN = (Tag.LABELS_USED, Tag.SUPERVISED, Tag.ORACLE, Tag.BEATS_BASELINES, Tag.CHAMPION_TRIALS)
+"""Beginnings of the names of the tags that a version takes over from the run of its detector."""
 
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<number>\d+)|@(?P<alias>.+))")
 
@@ -43,14 +55,124 @@ class Version:
 
 
 def register(model_uri: str, name: str, tags: dict[str, str]) -> str:
-    """Registers a logged model as the next version of the registered model `name`, and returns the version."""
-    return str(mlflow.register_model(model_uri, name, tags=tags).version)
+    """Registers a logged model as the next version of the registered model `name`, and returns the version.
+
+    Raises:
+        DetectorError: if the registry refuses it, because of the name for example.
+    """
+    try:
+        return str(mlflow.register_model(model_uri, name, tags=tags).version)
+    except MlflowException as error:
+        raise DetectorError(f"models:/{name}: cannot be registered ({error.message}); choose another name") from None
 
 
-def version_of(run_id: str, name: str) -> str | None:
-    """Returns the version of `name` whose tag `tsad.run` is the id of a run, None if there is none."""
-    registered = MlflowClient().search_model_versions(f"name = '{name}'")
-    return next((str(version.version) for version in registered if version.tags.get(Tag.RUN) == run_id), None)
+def register_detector(run_id: str, folder: Path, series: Series | None, name: str, tags: dict[str, str]) -> str:
+    """Logs the saved detector of a run as a model, registers that, and returns the version.
+
+    Both are done once: after an interruption, and for a detector that was registered before, the version is found again by
+    the run and by the digest of the detector.
+
+    Args:
+        run_id: Id of the run that the detector belongs to.
+        folder: Folder that `Detector.save` wrote.
+        series: Test rows for the input example of the model; None for none.
+        name: Name of the registered model.
+        tags: Tags of the logged model and of the version by name; `tsad.run` and `tsad.digest` are added.
+    """
+    tags = {Tag.RUN: run_id, Tag.DIGEST: Detector.load(folder).digest} | tags
+    return version_of(run_id, name, tags[Tag.DIGEST]) or register(
+        log_detector(run_id, folder, series, tags), name, tags
+    )
+
+
+def is_of_run(model: str) -> bool:
+    """Returns whether a URI is that of a run's detector, `runs:/RUN_ID/PATH`."""
+    return model.startswith("runs:/")
+
+
+def register_run(model: str, name: str, series: Series | None = None) -> str:
+    """Registers the detector of a run, as challenger unless it is champion, and returns its version; once for each detector.
+
+    The version says which labels were used as the run does, which knows whether labels chose the detector.
+
+    Args:
+        model: `runs:/RUN_ID/detector`, or another path of a detector in a run.
+        name: Name of the registered model.
+        series: Test rows for the input example; not used if the run has the detector as a model or has other features.
+
+    Raises:
+        DetectorError: if there is no such run, or no detector at that path.
+    """
+    folder = model_folder(model).detector
+    run_id = model.removeprefix("runs:/").strip("/").partition("/")[0]
+    detector, run_tags = Detector.load(folder), MlflowClient().get_run(run_id).data.tags
+    tags = {Tag.BEATS_BASELINES: "unknown"} | provenance_tags(detector.provenance)
+    tags |= {key: value for key, value in run_tags.items() if key.startswith(_OF_RUN)}
+    example = series if series is not None and series.features == detector.scorer.features else None
+    version = register_detector(run_id, folder, example, name, tags)
+    if champion(name) != version:
+        set_challenger(name, version)
+    return version
+
+
+def logged_model(store: Store, model: str, digest: str) -> str | None:
+    """Returns the id of the logged model of a detector: the source of a version, else the newest with the digest, None if none.
+
+    Args:
+        store: Tracking store of the logged models.
+        model: URI or folder that the detector came from; empty if it is unknown.
+        digest: Digest of the detector.
+    """
+    if model.startswith("models:/"):
+        source = str(MlflowClient().get_model_version(*resolve(model)).source)
+        if source.startswith("models:/m-"):
+            return source.removeprefix("models:/")
+    experiments = [experiment.experiment_id for experiment in store.experiments()]
+    same = f"tags.`{Tag.DIGEST}` = '{digest}'"
+    models = store.client.search_logged_models(experiments, filter_string=same, max_results=1)
+    return str(models[0].model_id) if models else None
+
+
+def beats_baselines(name: str, version: str) -> str:
+    """Returns whether a version beats the best baseline, as its tag says: `yes`, `perhaps`, `no` or `unknown`."""
+    return str(MlflowClient().get_model_version(name, version).tags.get(Tag.BEATS_BASELINES, "unknown"))
+
+
+def version_of(run_id: str, name: str, digest: str | None = None) -> str | None:
+    """Returns the version of `name` that is the detector of a run, and has the digest if one is given; None without one."""
+    marks = {Tag.RUN: run_id} | ({} if digest is None else {Tag.DIGEST: digest})
+    for version in MlflowClient().search_model_versions(f"name = '{name}'"):
+        if marks.items() <= version.tags.items():
+            return str(version.version)
+    return None
+
+
+def candidates_of(name: str | None) -> str:
+    """Returns the registered name for candidates that shall not touch the model `name`; None for a model without a name.
+
+    >>> candidates_of("pump 7")
+    'pump_7-candidates'
+    """
+    return re.sub(r"[^\w.-]", "_", name or MODEL) + CANDIDATES
+
+
+def copy_version(name: str, version: str, target: str) -> str:
+    """Registers a version of one model as the next version of another, once, and returns its number there.
+
+    Args:
+        name: Name of the model to copy from.
+        version: Number of its version.
+        target: Name of the model to copy to; it must exist.
+    """
+    client, origin = MlflowClient(), f"{name}/{version}"
+    for copy in client.search_model_versions(f"name = '{target}'"):
+        if copy.tags.get(Tag.CANDIDATE) == origin:
+            return str(copy.version)
+    source = client.get_model_version(name, version)
+    own_tags = {key: value for key, value in source.tags.items() if not key.startswith(Tag.GATE)}
+    tags = {**own_tags, Tag.RUN: origin, Tag.CANDIDATE: origin}
+    copied = client.create_model_version(target, source.source or "", source.run_id, tags, model_id=source.model_id)
+    return str(copied.version)
 
 
 def resolve(model: str) -> tuple[str, str]:
@@ -62,7 +184,8 @@ def resolve(model: str) -> tuple[str, str]:
     match = _VERSION.fullmatch(model)
     if match is None:
         raise DetectorError(
-            f"a registered version is models:/NAME/VERSION or models:/NAME@ALIAS, but got {model}; add the version or the alias"
+            f"a registered version is models:/NAME/VERSION or models:/NAME@ALIAS, but got {model}; add the version or the alias, "
+            f"or name the detector of a run, runs:/RUN_ID/detector"
         )
     name, number, alias = match["name"], match["number"], match["alias"]
     try:

@@ -71,8 +71,11 @@ class ValidationErrorSpec(Spec):
                 f"label_free or labeled, or search without an ensemble"
             )
         scaled = row_errors(scorer.model, scorer.scaler.apply(parts.validation), scorer.window_length, ScoringSpec())
-        deviation = parts.fit.values.std(axis=0, dtype=np.float64)
-        varying = deviation > 0
+        values, least = parts.fit.values, 0.0
+        if values.dtype == np.float64:  # where sums of large values, and values themselves, vary by rounding
+            values, least = values - values[:1], 2.0**-50 * np.abs(values).max(axis=0)
+        deviation = values.std(axis=0, dtype=np.float64)
+        varying = deviation > least
         if not varying.any():
             raise DataError(
                 f"maximize: validation_error needs a feature that varies in the fit rows, but all {len(deviation)} are constant; "

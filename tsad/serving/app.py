@@ -1,8 +1,10 @@
 """The HTTP service: MLflow's scoring server, scores that are explained, streams, searches and a page, behind one guard."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +12,30 @@ import torch
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
+from safetensors import SafetensorError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
 from tsad.errors import TsadError, shown
+from tsad.serving.access_log import AccessLog, AccessLogMiddleware
+from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import CODES, DESCRIBED, RequestError
 from tsad.serving.executor import ScoringExecutor
-from tsad.serving.jobs import JobLimits, JobRunner, Jobs
+from tsad.serving.health import Health
+from tsad.serving.jobs import JOBS, JobLimits, JobRunner, Jobs
 from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
 from tsad.serving.monitoring import OnRecalibration, RecentRows
+from tsad.serving.requests import MOST_COLUMNS
 from tsad.serving.routes.invocations import mlflow_routes
-from tsad.serving.routes.jobs import job_routes, search_routes
+from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes
 from tsad.serving.routes.scoring import model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
 from tsad.serving.served_model import ServedModel
-from tsad.serving.stream_sessions import StreamLimits, Streams
+from tsad.serving.stream_sessions import StreamLimits, Streams, watch
+from tsad.serving.tokens import Tokens
+
+_log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).with_name("page")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -39,11 +49,13 @@ class Dependencies:
         state: Folder of everything that outlives the service.
         runner: Runner of searches.
         on_recalibration: Callback that gets the record of each recalibration.
+        gate: Experiment whose rows decide about promotions; None if nothing can be promoted.
     """
 
     state: Path
     runner: JobRunner
     on_recalibration: OnRecalibration
+    gate: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,7 @@ class Limits:
         wait: Seconds that `/train_predict` waits for its search before it answers with a job.
         jobs: Limits of searches.
         streams: Limits of streams.
+        cells: Largest number of cells of a request.
     """
 
     rows: int = 100_000
@@ -63,29 +76,35 @@ class Limits:
     wait: float = 240.0
     jobs: JobLimits = field(default_factory=JobLimits)
     streams: StreamLimits = field(default_factory=StreamLimits)
+    cells: int = 2_000_000
 
 
 def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityPolicy, limits: Limits) -> FastAPI:
     """Returns the ASGI application that serves a model; it must run in one process, which alone uses `dependencies.state`."""
     torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
-    counts, workers = ServiceMetrics(), ScoringExecutor(limits.workers)
+    counts, workers, log = ServiceMetrics(), ScoringExecutor(limits.workers), AccessLog(dependencies.state)
     recent = RecentRows(served, dependencies.state, dependencies.on_recalibration)
     streams = Streams(dependencies.state / "streams", lambda: served.detector, limits.streams)
-    jobs = Jobs(dependencies.state / "jobs", dependencies.runner, limits.jobs)
+    jobs = Jobs(dependencies.state / JOBS, dependencies.runner, limits.jobs)
+    bodies = BodyLimits(limits.rows, max(MOST_COLUMNS, 2 * len(served.detector.scorer.features)), limits.cells)
+    health = Health(dependencies.state, Tokens(path=rules.token_file), served.registry, log, lambda: streams.unreadable)
     _measure(counts, served, workers, streams, jobs)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(watch(streams, counts.silences.inc))
         yield
+        watching.cancel()
         await jobs.close()
+        served.registry.close()
+        log.close()
 
     routers = (
-        mlflow_routes(served, workers),
+        mlflow_routes(served, workers, bodies, health),
         model_routes(served),
         score_routes(served, workers, counts, recent, limits.rows),
         stream_routes(streams, workers, counts, recent, limits.rows),
-        search_routes(jobs, dependencies.runner.read_progress, served, limits.wait, limits.rows),
-        job_routes(jobs),
+        *_job_routes(jobs, served, dependencies, limits),
         _other_routes(counts),
     )
     app = FastAPI(
@@ -100,10 +119,25 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
     )
     for router in routers:
         app.include_router(router)
+    _guard(app, replace(rules, bodies=bodies), limits, counts, log)
+    return app
+
+
+def _job_routes(jobs: Jobs, served: ServedModel, dependencies: Dependencies, limits: Limits) -> tuple[APIRouter, ...]:
+    """Returns what starts jobs, and tells of them."""
+    return (
+        search_routes(jobs, dependencies.runner.read_progress, served, limits.wait, limits.rows),
+        promotion_routes(jobs, served, dependencies.gate),
+        job_routes(jobs),
+    )
+
+
+def _guard(app: FastAPI, rules: SecurityPolicy, limits: Limits, counts: ServiceMetrics, log: AccessLog) -> None:
+    """Puts before the endpoints what every request passes, the last one first."""
     app.add_middleware(HeadMiddleware)
     app.add_middleware(SecurityMiddleware, rules=rules, patience={"/train_predict": limits.wait})
     app.add_middleware(MetricsMiddleware, counts=counts)
-    return app
+    app.add_middleware(AccessLogMiddleware, log=log)
 
 
 async def _known_query(request: Request) -> None:
@@ -123,6 +157,7 @@ def _measure(
     counts.model.labels(source.name or "", source.version or "", served.detector.scorer.kind).set(1)
     counts.measure("tsad_waiting_requests", "Requests that wait for their turn to be scored.", lambda: workers.waiting)
     counts.measure("tsad_open_streams", "Streams that are open.", lambda: streams.open_streams)
+    counts.measure("tsad_silent_streams", "Streams that get no rows.", lambda: len(streams.silent()))
     counts.measure("tsad_queued_jobs", "Searches that wait for the one that runs.", lambda: jobs.queued)
 
 
@@ -154,7 +189,20 @@ def _handlers(ours: Sequence[BaseRoute]) -> dict[int | type[Exception], Handler]
             return await refused(request, RequestError(status, message, {"Allow": allowed}))
         return await refused(request, RequestError(status, str(error.detail), error.headers))
 
-    return {RequestError: refused, TsadError: mistaken, RequestValidationError: invalid, HTTPException: unknown}
+    async def unwritten(request: Request, error: Exception) -> Response:
+        _log.error("%s: %s", shown(request.url.path, 200), shown(str(error), 300))
+        reason = getattr(error, "strerror", None) or "damaged, or the disk is full"
+        message = f"the state of the service cannot be read or written ({reason}); nothing was changed, try again later"
+        return await refused(request, RequestError(503, message, {"Retry-After": "60"}))
+
+    return {
+        RequestError: refused,
+        TsadError: mistaken,
+        RequestValidationError: invalid,
+        HTTPException: unknown,
+        OSError: unwritten,
+        SafetensorError: unwritten,
+    }
 
 
 def _methods(routes: Iterable[BaseRoute], path: str) -> list[str]:

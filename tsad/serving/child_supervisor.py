@@ -19,16 +19,29 @@ GRACE = 20.0
 def main() -> None:
     """Runs the command of the command line; this process must lead a process group of its own."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a script starts with `&` ignores it, and hands that down
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 (whoever starts us chose it)
+    # who ends all processes at once, as systemd does, also ends the command, which takes its time; so does this one
+    signal.signal(signal.SIGTERM, lambda number, frame: _interrupt(command))
     threading.Thread(target=_watch, args=(command,), daemon=True).start()
     status = command.wait()
     sys.exit(status if status >= 0 else 128 - status)
 
 
+_interrupted = threading.Event()
+
+
+def _interrupt(command: "subprocess.Popen[bytes]") -> None:
+    """Interrupts the command once: a second time would interrupt what it does about the first."""
+    if not _interrupted.is_set():
+        _interrupted.set()
+        command.send_signal(signal.SIGINT)
+
+
 def _watch(command: "subprocess.Popen[bytes]") -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    command.send_signal(signal.SIGINT)
+    _interrupt(command)
     time.sleep(GRACE)
     os.killpg(0, signal.SIGKILL)
 

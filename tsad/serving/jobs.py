@@ -24,6 +24,8 @@ State = Literal["queued", "running", "finished", "failed", "cancelled"]
 ProgressReader = Callable[[Path], Sequence[tuple[Candidate, Trial | None]]]
 """Returns the candidates that a search in the folder has proposed so far, each with its trial if that has ended."""
 
+JOBS = "jobs"
+"""Name of the folder of all jobs in the state folder."""
 SPACE, LOG, OUTPUTS = "space.yaml", "search.log", "outputs"
 _KEPT = 50
 """Jobs that have ended and can still be asked for."""
@@ -49,21 +51,28 @@ class JobSpec:
     """Task of a job.
 
     Attributes:
-        kind: For people: `search` or `train_predict`.
-        space: The search space, as plain values; files that it names lie beside it.
+        kind: For people: `search`, `train_predict` or `promotion`.
+        space: The search space, as plain values; files that it names lie beside it. Empty for what is no search.
         prepare: Writes those files into the folder.
-        conclude: Makes the result out of the folder of a search that came to its end.
+        conclude: Makes the result out of the folder of a job that came to its end.
+        command: Words that are run instead of the runner's, in the working folder of the service; None for a search.
     """
 
     kind: str
     space: Mapping[str, Any]
     prepare: Callable[[Path], None]
     conclude: Callable[[Path], Mapping[str, Any]]
+    command: Sequence[str] | None = None
 
     @property
     def trials(self) -> int:
-        """Number of candidates that it tries."""
-        return int(self.space["search"]["trials"])
+        """Number of candidates that it tries; 0 for what is no search."""
+        return int(self.space["search"]["trials"]) if self.space else 0
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether it runs before the searches that wait, and has a queue of its own length."""
+        return self.command is not None
 
     @cached_property
     def search_space(self) -> Space:
@@ -124,10 +133,9 @@ class Jobs:
 
     def submit(self, task: JobSpec) -> Job:
         """Returns the job of a task, which begins when those before it have ended; raises `RequestError` if too many wait."""
-        if self.queued >= self._limits.queued:
-            raise RequestError(
-                429, f"{self.queued} jobs wait already, no more may; ask again later", {"Retry-After": "60"}
-            )
+        ahead = sum(job.task.goes_first == task.goes_first for job in self._waiting())
+        if ahead >= self._limits.queued:
+            raise RequestError(429, f"{ahead} jobs wait already, no more may; ask again later", {"Retry-After": "60"})
         number = uuid.uuid4().hex
         job = self._jobs[number] = Job(number, task, self._folder / number)
         self._forget()
@@ -180,7 +188,8 @@ class Jobs:
         return [self.described(job) for job in reversed(list(self._jobs.values()))]
 
     def _waiting(self) -> list[Job]:
-        return [job for job in list(self._jobs.values()) if job.state == "queued"]
+        waiting = [job for job in list(self._jobs.values()) if job.state == "queued"]
+        return sorted(waiting, key=lambda job: not job.task.goes_first)
 
     def _forget(self) -> None:
         ended = [job for job in self._jobs.values() if job.ended.is_set() and job.supervisor is None]
@@ -199,11 +208,12 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         await asyncio.to_thread(_prepare, job)
-        words = (sys.executable, "-m", "tsad.serving.child_supervisor", *self._runner.words)
+        command = job.task.command
+        words = (sys.executable, "-m", "tsad.serving.child_supervisor", *(command or self._runner.words))
         with (job.folder / LOG).open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *words,
-                cwd=job.folder,
+                cwd=None if command else job.folder,
                 env={**self._runner.environment, "TSAD_OUTPUT_DIR": str(job.folder / OUTPUTS)},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,

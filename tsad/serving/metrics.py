@@ -23,6 +23,11 @@ class ServiceMetrics:
         )
         self.rows = Counter("tsad_rows_scored", "Rows that got a score.", ["endpoint"], registry=self.registry)
         self.flags = Counter("tsad_rows_flagged", "Rows that were flagged.", ["endpoint"], registry=self.registry)
+        self.silences = Counter(
+            "tsad_stream_silences",
+            "Streams that got no rows for as long as their policy allows.",
+            registry=self.registry,
+        )
         self.model = Gauge(
             "tsad_model_info", "The model in service.", ["name", "version", "kind"], registry=self.registry
         )

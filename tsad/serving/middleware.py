@@ -1,24 +1,33 @@
 """Middleware before every endpoint: authentication, limits, timeouts, and the headers of every answer."""
 
 import asyncio
-import hmac
 import ipaddress
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tsad.serving.access import Access
+from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
+from tsad.serving.memory import trim_memory
+from tsad.serving.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
-_OPEN = ("/", "/ping", "/health")
+BEARER = "bearer"
+"""Key of a request's scope under which its `Bearer` is."""
 _DRAINED = 4
 """A body that is too large is still read, and forgotten, up to this many times the limit: who is cut off in the middle of
 sending does not read the answer that says why."""
+
+_TRIMMED_AFTER = 0.2
+"""Seconds after a large body until its memory is given back to the system."""
 
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -36,15 +45,25 @@ class SecurityPolicy:
 
     Attributes:
         hosts: Names the service may be called by, beside the loopback's; without ports, in any case.
-        token: Token that each request must carry, except for the page's own files, `/ping` and `/health`; None for no token.
+        token: Token of the role `admin`. With tokens, each request must carry one, except for the page's own files, `/ping` and
+            `/health`; None for no such token.
+        token_file: File of further tokens with roles; None for none.
         max_bytes: Largest size of a body in bytes.
+        bodies_bytes: Largest size in bytes of all bodies that are at work or on their way. Small ones and large ones are
+            counted apart, so that who sends large ones does not keep out who sends small ones.
+        small_bytes: Largest size of a small body.
+        bodies: Limits of the tables in them.
         read_seconds: In which a body must have come.
         answer_seconds: In which, after that, the answer must have begun.
     """
 
     hosts: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
     max_bytes: int = 16_000_000
+    bodies_bytes: int = 64_000_000
+    small_bytes: int = 250_000
+    bodies: BodyLimits = field(default_factory=BodyLimits)
     read_seconds: float = 30.0
     answer_seconds: float = 60.0
 
@@ -67,6 +86,8 @@ class SecurityMiddleware:
         self._app = app
         self._rules = rules
         self._patience = patience
+        self._space = _Space(rules)
+        self._access = Access(Tokens(rules.token, rules.token_file))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; passes on whatever is no request of HTTP."""
@@ -77,9 +98,11 @@ class SecurityMiddleware:
         seconds = self._rules.answer_seconds + self._patience.get(scope["path"], 0.0)
         try:
             self._admit(scope)
-            body = await self._body(scope, receive)
-            async with asyncio.timeout(seconds) as limit:
-                await self._app(scope, _once(body, receive), answer.within(limit))
+            with self._space.taken() as taken:
+                body = await self._body(scope, receive, taken)
+                await self._check_body(scope, body)
+                async with asyncio.timeout(seconds) as limit:
+                    await _while_wanted(self._app, scope, body, receive, answer.within(limit))
         except _GoneError:
             return
         except RequestError as refusal:
@@ -87,7 +110,7 @@ class SecurityMiddleware:
         except TimeoutError:
             await answer.refuse(RequestError(504, f"an answer must begin within {seconds:g} s; send fewer rows"))
         except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"])
+            _log.exception("%s failed", ascii(f"{scope['method'][:20]} {scope['path'][:200]}")[1:-1])
             await answer.refuse(RequestError(500, "the service failed; its log says why"))
 
     def _admit(self, scope: Scope) -> None:
@@ -98,10 +121,9 @@ class SecurityMiddleware:
             raise RequestError(403, f"Host must be localhost or a name of --allow-host, but is {', '.join(hosts)!r}")
         if scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
             for origin in headers.getlist("origin"):
-                if urlsplit(origin).netloc.lower() != hosts[0].lower():
+                if _location(origin) != hosts[0].lower():
                     raise RequestError(403, f"Origin must be the service itself ({hosts[0]}), but is {origin!r}")
-        if self._rules.token is not None and not _is_open(scope["path"]):
-            _check_token(headers.get("authorization", ""), self._rules.token)
+        scope[BEARER] = self._access.bearer(scope["method"], scope["path"], headers.getlist("authorization"))
         encoding = headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
             raise RequestError(
@@ -121,7 +143,16 @@ class SecurityMiddleware:
         except ValueError:
             return False
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _check_body(self, scope: Scope, body: bytes) -> None:
+        """Raises `RequestError` if the body holds too large a table; a large one is counted away from the event loop."""
+        media = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+        check = self._rules.bodies.check_text
+        if len(body) <= self._rules.small_bytes:
+            check(body, media)
+        else:
+            await asyncio.to_thread(check, body, media)
+
+    async def _body(self, scope: Scope, receive: Receive, taken: "_Taken") -> bytes:
         """Returns the whole body; raises `RequestError` if it is too large or too slow."""
         most, seconds = self._rules.max_bytes, self._rules.read_seconds
         declared = int(Headers(scope=scope).get("content-length", "0"))
@@ -137,6 +168,7 @@ class SecurityMiddleware:
                     part = message.get("body", b"")
                     size += len(part)
                     if size <= most:
+                        taken.grow(len(part))
                         parts.append(part)
                     if not message.get("more_body", False):
                         break
@@ -148,6 +180,14 @@ class SecurityMiddleware:
             got = declared or f"{size} or more"
             raise RequestError(413, f"a body must not exceed {most} bytes, but has {got}; send the rows in parts")
         return b"".join(parts)
+
+
+def _location(origin: str) -> str | None:
+    """Returns host and port of an origin in lower case, None if it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 class _GoneError(Exception):
@@ -190,30 +230,88 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": body})
 
 
-def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith("/page/")
+class _Space:
+    """Room for the bodies of all requests, from their first byte to the end of their answers."""
+
+    def __init__(self, rules: SecurityPolicy) -> None:
+        self.rules = rules
+        self.small = self.large = 0
+
+    @contextmanager
+    def taken(self) -> Iterator["_Taken"]:
+        """Gives room to one body until the block ends."""
+        taken = _Taken(self)
+        try:
+            yield taken
+        finally:
+            taken.release()
 
 
-def _check_token(header: str, token: str) -> None:
-    scheme, _, value = header.partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(value.strip().encode("latin-1"), token.encode()):
-        raise RequestError(
-            401, "a token is needed: send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
-        )
+class _Taken:
+    """Room that one body takes: that of the small ones until it is large."""
+
+    def __init__(self, space: _Space) -> None:
+        self._space = space
+        self._size = 0
+        self._is_large = False
+
+    def grow(self, size: int) -> None:
+        """Takes more room; raises `RequestError` if there is no more."""
+        space, rules, before = self._space, self._space.rules, self._size
+        self._size += size
+        if self._is_large:
+            space.large += size
+        elif self._size > rules.small_bytes:
+            self._is_large = True
+            space.small -= before
+            space.large += self._size
+        else:
+            space.small += size
+        most = max(rules.bodies_bytes, rules.max_bytes)
+        if (space.large if self._is_large else space.small) > most:
+            raise RequestError(
+                503, f"the bodies at work may have {most} bytes together; send again later", {"Retry-After": "1"}
+            )
+
+    def release(self) -> None:
+        """Gives the room back."""
+        if self._is_large:
+            self._space.large -= self._size
+            with suppress(RuntimeError):  # the service ends
+                asyncio.get_running_loop().call_later(_TRIMMED_AFTER, trim_memory)
+        else:
+            self._space.small -= self._size
+        self._size = 0
 
 
-def _once(body: bytes, receive: Receive) -> Receive:
-    """Returns what gives the whole body first, then whatever else comes."""
-
-    def messages() -> Iterator[Message]:
-        yield {"type": "http.request", "body": body, "more_body": False}
-
-    waiting = messages()
+async def _while_wanted(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    """Runs an application on a whole body, and cancels it if whoever asked has gone."""
+    gone, is_read = asyncio.Event(), False
 
     async def replay() -> Message:
-        return next(waiting, None) or await receive()
+        nonlocal is_read
+        if not is_read:
+            is_read = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        await gone.wait()
+        return {"type": "http.disconnect"}
 
-    return replay
+    async def listen() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    work, listening = asyncio.ensure_future(app(scope, replay, send)), asyncio.ensure_future(listen())
+    try:
+        await asyncio.wait((work, listening), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise _GoneError
+        work.result()
+    finally:
+        for task in (work, listening):
+            if not task.done():
+                task.cancel()
+        await asyncio.gather(work, listening, return_exceptions=True)
 
 
 class HeadMiddleware:

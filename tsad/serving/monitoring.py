@@ -1,21 +1,26 @@
 """The rows that were scored lately: whether they have drifted, and a threshold fitted to their scores."""
 
 import json
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Values
 from tsad.drift import Profile, Recalibration, drift, recalibrated
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.serving.errors import RequestError
 from tsad.serving.served_model import ServedModel
 from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
+
+_log = logging.getLogger(__name__)
 
 MOST, LEAST = 20_000, 100
 """Rows that are kept at most, and scores that a threshold is fitted to at least."""
@@ -57,17 +62,17 @@ class RecentRows:
         self._profile = Profile.load(served.source.folder.detector)
         self._digest = served.detector.digest
         self._lock = threading.Lock()
-        self._rows: deque[NDArray[np.float32]] = deque()
+        self._rows: deque[Values] = deque()
         self._scores: deque[NDArray[np.float64]] = deque()
         self._flags: deque[NDArray[np.bool_]] = deque()
         self._before: FittedThreshold | None = None
         self._restore()
 
-    def take(self, rows: NDArray[np.float32], scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> None:
+    def take(self, rows: Values, scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> None:
         """Takes (n, F) rows and the (m,) scores that became known with them, NaN where there is none, with their flags."""
-        is_known = ~np.isnan(scores)
+        is_known, scaler = ~np.isnan(scores), self._served.detector.scorer.scaler
         with self._lock:
-            _append(self._rows, rows)
+            _append(self._rows, scaler.rounded(rows))
             _append(self._scores, scores[is_known])
             _append(self._flags, flags[is_known])
 
@@ -101,9 +106,7 @@ class RecentRows:
                     f"a threshold needs at least {LEAST} recent scores, but there are {len(scores)}; score rows first"
                 )
             after = recalibrated(self._served.detector, scores).threshold
-            record = self._put(after, self._served.detector.threshold, scores)
-        self._on_recalibration(record)
-        return record.model_dump(mode="json")
+            return self._put(after, self._served.detector.threshold, scores).model_dump(mode="json")
 
     def undo(self) -> dict[str, Any]:
         """Brings back the threshold before the last recalibration, and logs and returns that as one fitted to 0 rows.
@@ -116,29 +119,42 @@ class RecentRows:
                 raise RequestError(
                     409, "only the last recalibration can be undone, once, but there is none; recalibrate first"
                 )
-            record = self._put(self._before, None, np.empty(0))
-        self._on_recalibration(record)
-        return record.model_dump(mode="json")
+            return self._put(self._before, None, np.empty(0)).model_dump(mode="json")
 
     def _put(
         self, after: FittedThreshold, before: FittedThreshold | None, scores: NDArray[np.float64]
     ) -> Recalibration:
-        """Flags by another threshold from now on, stores both thresholds, and logs and returns the record of the change."""
-        whole = self._folder / f".{THRESHOLD}"
-        saved = _StoredThreshold(digest=self._digest, threshold=after, before=before)
-        whole.write_text(saved.model_dump_json(), encoding="utf-8")
-        whole.replace(self._folder / THRESHOLD)
+        """Flags by another threshold from now on, stores both thresholds, and logs and returns the record of the change.
+
+        Raises:
+            RequestError: if the change cannot be stored or tracked; all is then as it was.
+        """
+        path = self._folder / THRESHOLD
+        stored = path.read_bytes() if path.is_file() else None
         thresholds = (self._served.detector.threshold, after)
         record = Recalibration.of(self._served.source.uri, "service", thresholds, scores)
+        saved = _StoredThreshold(digest=self._digest, threshold=after, before=before)
+        try:
+            _replace(path, saved.model_dump_json().encode())
+            self._on_recalibration(record)
+            record.write(self._folder)
+        except Exception as error:  # whatever MLflow raises for a server that is away, or the disk
+            _log.exception("a recalibration was taken back")
+            _put_back(path, stored)
+            reason = "the state folder" if isinstance(error, OSError) else "the tracking server"
+            raise RequestError(
+                503,
+                f"a recalibration must be stored and tracked, but {reason} cannot be written; the threshold is as it was",
+                {"Retry-After": "60"},
+            ) from None
         self._served.recalibrate(after)
         self._before = before
-        record.write(self._folder)
         return record
 
-    def _now(self) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
+    def _now(self) -> tuple[Values, NDArray[np.float64], NDArray[np.bool_]]:
         features = len(self._served.detector.scorer.features)
         with self._lock:
-            rows = np.concatenate([np.empty((0, features), np.float32), *self._rows])
+            rows = np.concatenate([*self._rows]) if self._rows else np.empty((0, features))
             scores = np.concatenate([np.empty(0), *self._scores])
             return rows, scores, np.concatenate([np.empty(0, bool), *self._flags])
 
@@ -155,6 +171,19 @@ class RecentRows:
             if saved.digest == self._digest:
                 self._served.recalibrate(saved.threshold)
                 self._before = saved.before
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file completely or not at all."""
+    whole = path.with_name(f".{path.name}")
+    whole.write_bytes(content)
+    whole.replace(path)
+
+
+def _put_back(path: Path, content: bytes | None) -> None:
+    """Makes a file what it was, None for none."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True) if content is None else _replace(path, content)
 
 
 def _append(saved: deque[NDArray[Any]], new: NDArray[Any]) -> None:

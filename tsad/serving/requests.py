@@ -19,6 +19,8 @@ from tsad.serving.errors import RequestError
 from tsad.spec import SpecT, parse
 
 JSON, CSV = "application/json", "text/csv"
+MOST_COLUMNS = 10_000
+"""Largest number of columns of a JSON body."""
 TIME_COLUMNS = ("time", "timestamp")
 """A CSV column of this name, in any case, that is no feature holds the times."""
 
@@ -169,7 +171,12 @@ def read_split(content: bytes) -> Rows | None:
 
     None if one is none, if all are whole, or if the body is any other JSON; raises `RequestError` if it is no JSON or no table.
     """
-    match read_json(content):
+    return split_rows(read_json(content))
+
+
+def split_rows(value: Any) -> Rows | None:
+    """Returns the rows of a parsed body, as `read_split` does."""
+    match value:
         case {"dataframe_split": {"columns": columns, "data": data, **other}, **more} if not (other or more):
             rows = _json_rows({"columns": columns, "rows": data})
             return rows if rows.table.to_numpy().dtype == np.float64 else None
@@ -225,6 +232,10 @@ def _json_rows(values: Mapping[str, Any]) -> Rows:
     columns = values["columns"]
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise RequestError(400, f"columns must be a list of names, but is {shown(columns)}")
+    if len(columns) > MOST_COLUMNS:
+        raise RequestError(
+            413, f"a body may have at most {MOST_COLUMNS} columns, but has {len(columns)}; leave some out"
+        )
     _check_unique(columns)
     return _table(columns, values["rows"], values.get("times"))
 

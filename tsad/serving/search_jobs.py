@@ -1,6 +1,7 @@
-"""Small searches on rows that somebody sent, or that the service has; the winner goes to the registry's gate."""
+"""Small searches on rows that somebody sent, or that the service has; what wins is a candidate and never the served model."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from tsad.data.io.values import to_values
 from tsad.errors import DataError
+from tsad.registry.register import candidates_of, version_of
 from tsad.serving.errors import RequestError
 from tsad.serving.jobs import OUTPUTS, JobSpec
 from tsad.serving.requests import CSV, Body, read_rows, read_spec
@@ -44,14 +46,15 @@ def task_of_search(body: Body, served: ServedModel, trials: int, most_rows: int)
         DataError: if the rows are too few, or a cell is no finite number.
         RequestError: if there is no such series, or the body is no table.
     """
+    name = candidates_of(served.source.name)
     if body.media == CSV:
-        return _on_table(read_rows(body, (), most_rows).table, trials)
+        return _on_table(read_rows(body, (), most_rows).table, trials, name)
     new = read_spec(NewSearch, body.content)
     if new.series == SYNTHETIC:
-        return _task({"kind": "synthetic", "rows": 2000, "events": 15}, new.trials, lambda folder: None)
+        return _task({"kind": "synthetic", "rows": 2000, "events": 15}, new.trials, name, lambda folder: None)
     if new.series not in served.series_names():
         raise RequestError(404, f"the model has no series {new.series!r}; search on {SYNTHETIC!r}, or send rows as CSV")
-    return _on_table(served.series(new.series)[list(served.detector.scorer.features)], new.trials)
+    return _on_table(served.series(new.series)[list(served.detector.scorer.features)], new.trials, name)
 
 
 def run_of(folder: Path) -> Path:
@@ -60,18 +63,23 @@ def run_of(folder: Path) -> Path:
     return folder_of_run
 
 
-def _on_table(table: pd.DataFrame, trials: int) -> JobSpec:
+def _on_table(table: pd.DataFrame, trials: int, name: str) -> JobSpec:
     if len(table) < LEAST_ROWS:
         raise DataError(f"a search needs at least {LEAST_ROWS} rows, but got {len(table)}; send more")
     to_values(table, [str(name) for name in table.columns], "body")
     data = {"kind": "csv", "path": ROWS, "test_ratio": 0.3}
-    return _task(data, trials, lambda folder: table.to_csv(folder / ROWS, index=False))
+    return _task(data, trials, name, lambda folder: table.to_csv(folder / ROWS, index=False))
 
 
-def _task(data: Mapping[str, Any], trials: int, prepare: Callable[[Path], None]) -> JobSpec:
-    return JobSpec("search", quickstart_space(data, trials), prepare, _conclude)
+def _task(data: Mapping[str, Any], trials: int, name: str, prepare: Callable[[Path], None]) -> JobSpec:
+    return JobSpec("search", quickstart_space(data, trials, name), prepare, partial(_conclude, name))
 
 
-def _conclude(folder: Path) -> dict[str, Any]:
+def _conclude(name: str, folder: Path) -> dict[str, Any]:
     run = run_of(folder)
-    return {"run_id": run.name, "report_path": f"runs:/{run.name}/nas_report.txt"}
+    return {
+        "run_id": run.name,
+        "report_path": f"runs:/{run.name}/nas_report.txt",
+        "registered": name,
+        "version": version_of(run.name, name),
+    }

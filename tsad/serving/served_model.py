@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
 from tsad.detector.scorer import Scorer
+from tsad.errors import DetectorError, TsadError, shown
 from tsad.evaluation.registry import HEADLINES
 from tsad.registry.load import ModelFolder, model_folder
 from tsad.registry.log import PYFUNC, requirements, signature
-from tsad.registry.register import list_versions, resolve
+from tsad.registry.register import Version, list_versions, resolve
+from tsad.serving.foreign_code import check_code
+from tsad.serving.version_cache import VersionCache
 from tsad.thresholds import FittedThreshold
 from tsad.thresholds.threshold import Threshold
 from tsad.tracking.tags import provenance_tags
@@ -54,11 +57,14 @@ class ServedModel:
     Attributes:
         source: Where it came from.
         pyfunc: What MLflow's scoring server asks; it scores with `detector`.
+        registry: Versions of the registered model, as they were when the model was opened until somebody asks.
     """
 
-    def __init__(self, source: ModelSource, pyfunc: PyFuncModel) -> None:
+    def __init__(self, source: ModelSource, pyfunc: PyFuncModel, registered: Sequence[Version] = ()) -> None:
         self.source = source
         self.pyfunc = pyfunc
+        name = source.name
+        self.registry = VersionCache((lambda: list_versions(name)) if name else tuple, registered)
         self._model = pyfunc.unwrap_python_model()  # type: ignore[no-untyped-call]
 
     @property
@@ -89,9 +95,12 @@ class ServedModel:
             "headlines": list(HEADLINES),
         }
 
-    def versions(self) -> list[dict[str, Any]]:
-        """Returns what `/api/versions` answers: those of the registered model, newest first, without `baseline/`."""
-        registered = [] if self.source.name is None else list_versions(self.source.name)
+    def versions(self) -> tuple[list[dict[str, Any]], int]:
+        """Returns what `/api/versions` answers, and its age in seconds; 0 for what the registry has just said.
+
+        They are those of the registered model, newest first, without the metrics of baselines.
+        """
+        registered, age = self.registry.read()
         return [
             {
                 "version": version_info.version,
@@ -104,7 +113,7 @@ class ServedModel:
                 "tags": dict(version_info.tags),
             }
             for version_info in registered
-        ]
+        ], age
 
     def series_names(self) -> tuple[str, ...]:
         """Returns the names that `series` knows."""
@@ -132,25 +141,45 @@ def described(threshold: Threshold) -> dict[str, Any]:
     return {"method": threshold.method, "value": float(threshold.per_row(np.array([np.nan]))[0])}
 
 
-def open_model(model: str, folder_beside: Path) -> ServedModel:
+def open_model(model: str, folder_beside: Path, *, trust: bool = False) -> ServedModel:
     """Returns the model behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder.
+
+    Its detector is read by the installed code. No code of the model runs, unless it is trusted.
 
     Args:
         model: URI or folder of the model.
-        folder_beside: Folder for the files that a detector outside the registry needs to be served.
+        folder_beside: Folder for the files that a detector needs to be served by MLflow's scoring server.
+        trust: Run the code that is stored in the model in place of the installed one, as `mlflow models serve` does.
 
     Raises:
-        DetectorError: if there is no such thing, or it is not a detector of ours.
+        DetectorError: if there is no such thing, it is not a detector of ours, or its code would have to be trusted.
     """
     name, version = resolve(model) if model.startswith("models:/") else (None, None)
     folder = model_folder(model if name is None else f"models:/{name}/{version}")
-    path = folder.path if folder.served else _packed(folder.detector, folder_beside / "model")
-    metrics = (
-        next((version_info.metrics for version_info in list_versions(name) if version_info.version == version), {})
-        if name
-        else {}
-    )
-    return ServedModel(ModelSource(model, name, version, folder, metrics), mlflow.pyfunc.load_model(str(path)))
+    if folder.served:
+        check_code(folder.path, model, trust=trust)
+    is_own_code = not (trust and folder.served)
+    path = _packed(folder.detector, folder_beside / "model") if is_own_code else folder.path
+    registered = list_versions(name) if name else []
+    metrics = next((version_info.metrics for version_info in registered if version_info.version == version), {})
+    return ServedModel(ModelSource(model, name, version, folder, metrics), _loaded(path, model), registered)
+
+
+def _loaded(path: Path, uri: str) -> PyFuncModel:
+    """Returns MLflow's view of a model; raises `DetectorError` if its code fails, or has no detector for the service."""
+    try:
+        pyfunc: PyFuncModel = mlflow.pyfunc.load_model(str(path))
+        python_model = pyfunc.unwrap_python_model()  # type: ignore[no-untyped-call]
+    except TsadError:
+        raise
+    except Exception as error:  # whatever foreign code raises
+        raise DetectorError(
+            f"{uri}: its code must load a detector, but failed with {shown(str(error), 200)}"
+        ) from error
+    detector = getattr(python_model, "detector", None)
+    if not isinstance(detector, Detector):
+        raise DetectorError(f"{uri}: its code must have a tsad Detector as `detector`, but has {shown(detector)}")
+    return pyfunc
 
 
 def _packed(detector: Path, target: Path) -> Path:
@@ -162,7 +191,7 @@ def _packed(detector: Path, target: Path) -> Path:
             path=target,
             python_model=str(PYFUNC),
             artifacts={"detector": str(detector)},
-            signature=signature(Detector.load(detector).scorer.features),
+            signature=signature(),
             pip_requirements=requirements(),
         )
     return target
@@ -176,4 +205,13 @@ def _synthetic(scorer: Scorer | Ensemble) -> pd.DataFrame:
     if generated.features[: len(features)] != features:
         scaler = (scorer.members[0].scorer if isinstance(scorer, Ensemble) else scorer).scaler
         rows = rows * scaler.scale + scaler.center
+        rows = np.stack(
+            [column.round(_decimals(unit)) for column, unit in zip(rows.T, scaler.scale, strict=True)], axis=1
+        )
+        return pd.DataFrame(rows, columns=list(features))
     return pd.DataFrame(rows.round(6), columns=list(features))
+
+
+def _decimals(unit: float) -> int:
+    """Returns the decimals that values are shown with: six, or more for features that vary by less than a thousandth."""
+    return max(6, 3 - int(np.floor(np.log10(unit))))

@@ -1,12 +1,14 @@
 """Streams that clients push rows to; each outlives the service in a folder of its own."""
 
 import asyncio
+import logging
+import os
 import re
 import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from tsad.arrays import Values
 from tsad.detector.detector import Detector
-from tsad.errors import DetectorError
+from tsad.errors import TsadError
 from tsad.serving.errors import RequestError
 from tsad.serving.responses import numbers
 from tsad.spec import Spec
-from tsad.streaming import ScoredRows, Stream, StreamPolicy
+from tsad.streaming import ScoredRows, Silence, Stream, StreamPolicy
+from tsad.streaming.storage import STATE
 from tsad.thresholds import FittedThreshold
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _THRESHOLD = "threshold.json"
+_POLICY = "silence.json"
+"""Name of the file with the policy of a stream that has a limit of silence."""
+_logger = logging.getLogger(__name__)
 _FITTED: TypeAdapter[FittedThreshold] = TypeAdapter(FittedThreshold)
 
 
@@ -75,19 +82,34 @@ class Streams:
         folder: Folder of the states of all streams.
         detector: Returns that of a new stream.
         limits: How many, how long.
+        clock: Returns the present time, in seconds since 1970.
     """
 
-    def __init__(self, folder: Path, detector: Callable[[], Detector], limits: StreamLimits) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        detector: Callable[[], Detector],
+        limits: StreamLimits,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._detector = detector
         self._limits = limits
+        self._clock = clock
+        self._reported: set[str] = set()
         self._sessions: dict[str, StreamSession] = {}
+        self._unreadable: set[str] = set()
 
     @property
     def open_streams(self) -> int:
         """Returns the number of open streams."""
-        return sum(1 for _ in self._folder.iterdir())
+        return len(self._folders())
+
+    @property
+    def unreadable(self) -> int:
+        """Number of streams that somebody asked for and that could not go on."""
+        return len(self._unreadable)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -103,9 +125,16 @@ class Streams:
             )
         number, detector = uuid.uuid4().hex, self._detector()
         folder, stream = self._folder / number, Stream(detector, new.policy)
-        stream.save(folder)
-        (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
-        return {"id": number, **_described(stream)}
+        try:
+            stream.save(folder)
+            (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
+            self._arrive(folder)
+            if new.policy.silence is not None:
+                (folder / _POLICY).write_text(new.policy.model_dump_json(), encoding="utf-8")
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # what cannot be saved has not begun
+            raise
+        return {"id": number, **_described(stream), "silence": None}
 
     @asynccontextmanager
     async def filled(self, number: str) -> AsyncIterator[StreamSession]:
@@ -122,12 +151,45 @@ class Streams:
 
     def describe(self, session: StreamSession) -> dict[str, Any]:
         """Returns what `/api/streams/ID` answers."""
-        return {"id": session.folder.name, **_described(self._loaded(session))}
+        stream = self._loaded(session)
+        silence = self._silence(session.folder, stream.policy)
+        return {
+            "id": session.folder.name,
+            **_described(stream),
+            "silence": None if silence is None else _alert(silence),
+        }
+
+    def silent(self) -> dict[str, Silence]:
+        """Returns the alert of each stream that has got no rows for as many steps as its policy allows, by the id of the stream.
+
+        The moments are those at which rows arrived here, or the stream was opened, not the times of the rows.
+        """
+        result = {}
+        for path in self._folder.glob(f"*/{_POLICY}"):
+            with suppress(OSError, ValueError):  # removed just now
+                silence = self._silence(path.parent, StreamPolicy.model_validate_json(path.read_bytes()))
+                if silence is not None:
+                    result[path.parent.name] = silence
+        return result
+
+    def new_silences(self) -> dict[str, Silence]:
+        """Returns the alerts of `silent` that were not returned before; one that ended and began again is new."""
+        silent = self.silent()
+        fresh = {number: silence for number, silence in silent.items() if number not in self._reported}
+        self._reported = set(silent)
+        return fresh
+
+    def _silence(self, folder: Path, policy: StreamPolicy) -> Silence | None:
+        return policy.silence_at((folder / STATE).stat().st_mtime_ns, round(self._clock() * 1e9))
+
+    def _arrive(self, folder: Path) -> None:
+        """Stores that rows have arrived now, as the time of the file of the state, which outlives the service."""
+        os.utime(folder / STATE, (self._clock(), self._clock()))
 
     def push(
         self,
         session: StreamSession,
-        values: NDArray[np.float32],
+        values: Values,
         times: NDArray[np.datetime64] | None,
         after: int | None,
     ) -> tuple[dict[str, Any], ScoredRows]:
@@ -149,7 +211,12 @@ class Streams:
             raise RequestError(409, message, details={"rows_total": stream.rows})
         scored = stream.push(values, times)
         session.stream = None  # what cannot be saved has not happened
+        arrived = (session.folder / STATE).stat().st_mtime
         stream.save(session.folder)
+        if len(values):
+            self._arrive(session.folder)
+        else:
+            os.utime(session.folder / STATE, (arrived, arrived))
         session.stream = stream
         return {
             "rows_total": stream.rows,
@@ -162,6 +229,7 @@ class Streams:
     def remove(self, session: StreamSession) -> None:
         """Ends a stream and forgets its state."""
         shutil.rmtree(session.folder)
+        self._unreadable.discard(session.folder.name)
         self._sessions.pop(session.folder.name, None)
 
     def _check(self, number: str) -> None:
@@ -170,20 +238,50 @@ class Streams:
 
     def _loaded(self, session: StreamSession) -> Stream:
         if session.stream is None:
-            threshold = _FITTED.validate_json((session.folder / _THRESHOLD).read_bytes())
             try:
+                threshold = _FITTED.validate_json((session.folder / _THRESHOLD).read_bytes())
                 session.stream = Stream.load(session.folder, replace(self._detector(), threshold=threshold))
-            except DetectorError as error:
-                raise RequestError(409, f"the stream cannot go on ({error}); delete it and open another") from None
+            except (OSError, ValueError, LookupError, TypeError, RuntimeError, TsadError) as error:
+                self._unreadable.add(session.folder.name)
+                reason = str(error).replace(f"{session.folder}/", "").partition("\n")[0]
+                raise RequestError(409, f"the stream cannot go on ({reason}); delete it and open another") from None
         return session.stream
+
+    def _folders(self) -> list[Path]:
+        """Returns the folders of streams; whatever else lies beside them is none of ours."""
+        return [path for path in self._folder.iterdir() if _ID.fullmatch(path.name) and path.is_dir()]
 
     def _sweep(self) -> None:
         """Removes what nobody has used for long."""
-        for folder in self._folder.iterdir():
-            state = max((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
+        for folder in self._folders():
+            try:
+                state = max((path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
+            except OSError:
+                continue  # of another owner, or just removed; the others go on
             session = self._sessions.get(folder.name)
-            if time.time() - state > self._limits.idle_seconds and not (session and session.lock.locked()):
+            if self._clock() - state > self._limits.idle_seconds and not (session and session.lock.locked()):
                 self.remove(session or StreamSession(folder))
+
+
+async def watch(streams: Streams, on_silence: Callable[[int], None], seconds: float = 1.0) -> None:
+    """Looks for streams that have become silent, for ever: logs each as a warning, and passes on how many there are.
+
+    Args:
+        streams: Streams to watch.
+        on_silence: Callback that gets the number of new silences.
+        seconds: Seconds between two looks.
+    """
+    while True:
+        silences = await asyncio.to_thread(streams.new_silences)
+        for number, silence in silences.items():
+            _logger.warning("stream %s is silent: no row for %.0f s (%d steps)", number, silence.seconds, silence.steps)
+        if silences:
+            on_silence(len(silences))
+        await asyncio.sleep(seconds)
+
+
+def _alert(silence: Silence) -> dict[str, Any]:
+    return {"since": f"{silence.since.astype('datetime64[ms]')}Z", "seconds": silence.seconds, "steps": silence.steps}
 
 
 def _described(stream: Stream) -> dict[str, Any]:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from tsad.arrays import Floats, Values
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
+from tsad.data.precision import narrowed
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.data.split import Parts, SplitSpec, split
 from tsad.detector.detector import Detector
@@ -69,7 +71,7 @@ class _Case:
         sigma: Standard deviations above the mean residual.
     """
 
-    values: NDArray[np.float32]
+    values: Values
     labels: NDArray[np.bool_] | None
     test_ratio: float
     sigma: float
@@ -130,7 +132,8 @@ def _case(prediction_request: TrainPredictRequest) -> _Case:
                 f"y_true must hold numbers up to {_LARGEST:.2g}, but number {wild[0]} is {prediction_request.y_true[wild[0]]}"
             )
         test_ratio = 0.25 if len(prediction_request.y_true) >= SHORT else 0.2
-        return _Case(np.array(prediction_request.y_true, np.float32), None, test_ratio, prediction_request.sigma)
+        values = _narrowed(np.array(prediction_request.y_true, np.float64), test_ratio)
+        return _Case(values, None, test_ratio, prediction_request.sigma)
     generated = SyntheticSpec(kind="synthetic", rows=500, features=2, events=10).load(Path())
     labels = np.zeros(2 * len(generated.test), bool)
     for cause in generated.root_causes:
@@ -140,8 +143,17 @@ def _case(prediction_request: TrainPredictRequest) -> _Case:
     return _Case(values, labels, 0.5, prediction_request.sigma)
 
 
+def _narrowed(values: Floats, test_ratio: float) -> Values:
+    """Returns the values in the precision that they will be read from the file in."""
+    series = Series(values[:, None], ("value",))
+    edge = len(series) - round(len(series) * test_ratio)
+    parts = narrowed(series.part(0, edge), series.part(edge, len(series)))
+    return np.concatenate([part.values[:, 0] for part in parts])
+
+
 def _write(case: _Case, folder: Path) -> None:
-    np.savetxt(folder / ROWS, case.values, fmt="%.9g", header="value", comments="")
+    digits = "%.9g" if case.values.dtype == np.float32 else "%.17g"
+    np.savetxt(folder / ROWS, case.values, fmt=digits, header="value", comments="")
 
 
 def _conclude(case: _Case, read_progress: ProgressReader, folder: Path) -> Mapping[str, Any]:

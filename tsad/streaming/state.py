@@ -48,10 +48,20 @@ class SegmentState:
             series: Rows of the segment, at least one.
             fill_to: Windows that a batch is filled up to.
         """
+        return self.advance_by(series, *self.error_sums(series, fill_to))
+
+    def error_sums(self, series: Series, fill_to: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Returns the scaled rows, those before the new ones first, and the (T, F) sums of errors of their windows."""
         scorer, length = self.scorer, self.scorer.window_length
         rows = np.concatenate([self.rows, scorer.scaler.apply(series).values])
         windows = Windows(torch.from_numpy(rows), torch.arange(max(0, len(rows) - length + 1)), length)
-        totals = error_sums(scorer.model, windows, scorer.scoring, fill_to)[0].numpy()
+        return rows, error_sums(scorer.model, windows, scorer.scoring, fill_to)[0].numpy()
+
+    def advance_by(
+        self, series: Series, rows: NDArray[np.float32], sums: NDArray[np.float64]
+    ) -> tuple[Scores, "SegmentState"]:
+        """Returns what `advance` returns, from what `error_sums` returned to this state or to one with the same errors."""
+        scorer, length, totals = self.scorer, self.scorer.window_length, sums.copy()
         first = len(self.rows) - len(self.sums)
         totals[first : len(self.rows)] += self.sums
         seen = self.seen + len(series)
@@ -101,7 +111,13 @@ class EnsembleSegmentState:
 
     def advance(self, series: Series, fill_to: int) -> tuple[Scores, "EnsembleSegmentState"]:
         """Returns the scores of the rows that all members know now, and where they stand then, as `SegmentState.advance`."""
-        advanced = [segment_state.advance(series, fill_to) for segment_state in self.members]
+        sums: dict[tuple[object, ...], tuple[NDArray[np.float32], NDArray[np.float64]]] = {}
+        for segment_state in self.members:
+            if (key := segment_state.scorer.error_key) not in sums:
+                sums[key] = segment_state.error_sums(series, fill_to)
+        advanced = [
+            segment_state.advance_by(series, *sums[segment_state.scorer.error_key]) for segment_state in self.members
+        ]
         scored = [
             _joined(earlier, member.measured(result))
             for earlier, member, (result, _) in zip(self.pending, self.ensemble.members, advanced, strict=True)

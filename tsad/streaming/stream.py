@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.arrays import Times
+from tsad.arrays import Times, Values
 from tsad.data.io.values import Frame, to_values
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
-from tsad.errors import DataError, DetectorError
+from tsad.errors import DataError, DetectorError, stop_if_asked
 from tsad.series import Series
 from tsad.spec import parse
 from tsad.streaming import storage
-from tsad.streaming.policy import RowPlan, StreamPolicy
+from tsad.streaming.policy import RowPlan, Silence, StreamPolicy, moment
 from tsad.streaming.state import AnySegmentState, no_scores, start
 from tsad.thresholds import FittedThreshold
 
@@ -86,11 +86,11 @@ class _StreamState:
     rows: int
     dropped: int
     latest: int | None
-    newest: NDArray[np.float32]
+    newest: Values
 
     @classmethod
     def first(cls, detector: Detector) -> "_StreamState":
-        nothing = np.empty((0, len(detector.scorer.features)), np.float32)
+        nothing = np.empty((0, len(detector.scorer.features)))
         return cls(start(detector.scorer), detector.threshold, np.empty(0, np.int64), 0, 0, None, nothing)
 
     def advance(self, series: Series, numbers: NDArray[np.int64], fill_to: int) -> tuple[ScoredRows, "_StreamState"]:
@@ -158,12 +158,12 @@ class Stream:
         """Late rows that were dropped."""
         return self._stream_state.dropped
 
-    def push(self, values: NDArray[np.float32] | Frame, times: Times | None = None) -> ScoredRows:
+    def push(self, values: Values | Frame, times: Times | None = None) -> ScoredRows:
         """Takes rows in and returns the scores that are final now: of the rows up to `lookahead` before the last one.
 
         Args:
-            values: (n, F) finite float32 values, columns in the order of the detector's features, or a DataFrame that has
-                these columns; n may be 0.
+            values: (n, F) finite values, float32 or float64, columns in the order of the detector's features, or a DataFrame
+                that has these columns; n may be 0.
             times: (n,) times of the rows; required if the policy has `step_seconds`.
 
         Raises:
@@ -185,6 +185,7 @@ class Stream:
             series = Series(values[plan.accepted], features)
         stream_state, parts = before, [ScoredRows.none(len(features))]
         for restarts, numbers, rows in _chunks(series, plan, before):
+            stop_if_asked()
             if restarts:
                 scored, stream_state = stream_state.end(self.detector)
                 parts.append(scored)
@@ -198,6 +199,29 @@ class Stream:
             newest=series.values[-1:].copy() if len(series) else before.newest,
         )
         return parts[0].then(*parts[1:])
+
+    def silence(self, now: np.datetime64) -> Silence | None:
+        """Returns the alert that no row has come for `policy.silence` steps; None if the last row is newer, or none ever came.
+
+        Ask it from time to time: a stream that gets no rows has nothing to answer to. Rows end the silence.
+
+        Args:
+            now: Present time by the clock of the rows' times.
+
+        Raises:
+            DataError: if the policy does not say after how many steps a stream is silent, or `now` is no time.
+
+        Example:
+            >>> stream = Stream(detector, StreamPolicy(step_seconds=60, silence=5))  # doctest: +SKIP
+            >>> stream.silence(np.datetime64("now"))  # doctest: +SKIP
+            Silence(since=numpy.datetime64('2026-03-01T12:00:00.000000000'), seconds=312.0, steps=5)
+        """
+        if self.policy.silence is None:
+            raise DataError(
+                "a stream is silent after policy.silence steps without a row, but silence is not set; set it, and step_seconds"
+            )
+        present, latest = moment(now), self._stream_state.latest
+        return None if latest is None else self.policy.silence_at(latest, present)
 
     def finish(self) -> ScoredRows:
         """Returns the scores of the last `lookahead` rows, which get no score; a row pushed later begins a new segment."""

@@ -10,8 +10,9 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.numpy_dataset import from_numpy
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 
 from tsad.data.dataset import DataSet
 from tsad.series import Series
@@ -19,6 +20,8 @@ from tsad.spec import flatten
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag
 
+INTERRUPTED = "interrupted"
+"""Value of the tag `tsad.reason` of a run whose command was interrupted."""
 _NOTE = "mlflow.note.content"
 _BATCH = 1000
 """Largest number of metrics in one request to MLflow."""
@@ -56,8 +59,10 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, store: Store, run_id: str) -> "RunWriter":
-        """Returns the writer of an interrupted run, whose status becomes RUNNING again."""
+        """Returns the writer of an interrupted run, whose status becomes RUNNING again, without error and reason."""
         store.client.update_run(run_id, status="RUNNING")
+        for name in {Tag.ERROR, Tag.REASON} & store.client.get_run(run_id).data.tags.keys():
+            store.client.delete_tag(run_id, name)
         return cls(store.client, run_id)
 
     def parameters(self, values: Mapping[str, Any]) -> None:
@@ -75,6 +80,11 @@ class RunWriter:
         logged = [Metric(name, float(value), now, step) for name, value in values.items()]
         for first in range(0, len(logged), _BATCH):
             self._client.log_batch(self.run_id, metrics=logged[first : first + _BATCH])
+
+    def final_metrics(self, values: Mapping[str, float]) -> None:
+        """Logs metrics without a step, those that the run has from before an interruption not once more."""
+        logged = self._client.get_run(self.run_id).data.metrics
+        self.metrics({name: value for name, value in values.items() if logged.get(name) != float(value)})
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Sets tags by name (`tsad.tracking.tags.Tag`)."""
@@ -95,6 +105,21 @@ class RunWriter:
     def inputs(self, data: DataSet) -> None:
         """Links the run to its training and test rows by name, digest, schema and counts; the rows are not uploaded."""
         self._client.log_inputs(self.run_id, [_input(data, "train", data.train), _input(data, "test", data.test)])
+
+    def evaluation(self, values: Mapping[str, float], data: DataSet, model_id: str | None) -> None:
+        """Logs metrics of a model on test rows, and links the run to both, so that the page of the model shows them by data set.
+
+        Args:
+            values: Metrics by name.
+            data: Data set; its test rows are the input.
+            model_id: Id of the logged model, None if the model was logged nowhere.
+        """
+        rows = _input(data, "test", data.test)
+        models = None if model_id is None else [LoggedModelInput(model_id)]
+        self._client.log_inputs(self.run_id, [rows], models)
+        where, now = (model_id, rows.dataset.name, rows.dataset.digest), int(time.time() * 1000)
+        metrics = [Metric(name, float(value), now, 0, *where, self.run_id) for name, value in values.items()]
+        self._client.log_batch(self.run_id, metrics=metrics)
 
     def end(self, status: str = "FINISHED") -> None:
         """Ends the run with the status FINISHED, FAILED or KILLED."""
@@ -127,30 +152,33 @@ def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str |
         tags: Tags of the run by name.
         resumed: Id of an interrupted run that is resumed. If None, the run is the one that `mlflow run` created for the
             command, else a new one. A run of `mlflow run` that resumes another one gets a tag with the id of the other.
+            A second run of one command of `mlflow run` is a child of the first.
     """
     own = os.environ.get("MLFLOW_RUN_ID")
     if resumed is not None:
         writer = RunWriter.reopen(store, resumed)
         if own and own != resumed:
             RunWriter(store.client, own).tags({Tag.RESUMED: resumed})
-    elif own:
+    elif own and (info := store.client.get_run(own).info).status == "RUNNING":
         writer = RunWriter(store.client, own)
-        writer.tags({MLFLOW_RUN_NAME: name, **tags})
+        writer.tags({MLFLOW_RUN_NAME: name if _is_generated(info.run_name) else info.run_name, **tags})
     else:
-        writer = RunWriter.create(store, store.experiment(), name, tags)
+        writer = RunWriter.create(store, store.experiment(), name, tags, own or "")
     yield from _ended(writer)
 
 
-@contextmanager
-def child_run(parent: RunWriter, store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
-    """Opens a child of a run, and ends it as `leading_run` does."""
-    yield from _ended(RunWriter.create(store, store.experiment(), name, tags, parent.run_id))
+def _is_generated(run_name: str | None) -> bool:
+    """Returns whether MLflow made up the name of a run, such as `bold-finch-12`; `mlflow run --run-name` gives others."""
+    first, _, rest = (run_name or "").partition("-")
+    second, _, number = rest.partition("-")
+    return not run_name or (first in _GENERATOR_PREDICATES and second in _GENERATOR_NOUNS and number.isdigit())
 
 
 def _ended(writer: RunWriter) -> Iterator[RunWriter]:
     try:
         yield writer
     except KeyboardInterrupt:
+        writer.tags({Tag.REASON: INTERRUPTED})  # `mlflow run` makes the status of each command that fails FAILED
         writer.end("KILLED")
         raise
     except BaseException as error:

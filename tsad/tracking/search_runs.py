@@ -82,7 +82,11 @@ class TrialRecorder:
     def on_result(self, trial: Trial, folder: Path | None) -> None:
         """Logs metrics and files of a trial, and ends its run."""
         writer = self._open.pop(trial.candidate.number)
-        writer.metrics(dict(trial.metrics) | ({} if trial.value is None else {"value": trial.value}))
+        values = dict(trial.metrics) | ({} if trial.value is None else {"value": trial.value})
+        if trial.candidate.number in self._logged:
+            writer.final_metrics(values)  # its run was there before an interruption, perhaps with metrics
+        else:
+            writer.metrics(values)
         writer.tags({Tag.STATE: trial.state, Tag.REASON: trial.reason, Tag.EPOCHS: str(trial.epochs)})
         origin = {Tag.REUSED: trial.reused, Tag.NODE: trial.node}
         writer.tags({name: value for name, value in origin.items() if value})
@@ -127,13 +131,17 @@ class TrialRecorder:
 
 
 def unfinished(store: Store, search_fingerprint: str) -> list[str]:
-    """Returns the ids of the runs of searches with a search fingerprint that have not finished, newest first."""
-    runs = store.search(store.experiment(), f"{_SEARCH} and tags.`{Tag.SEARCH_FINGERPRINT}` = '{search_fingerprint}'")
+    """Returns the ids of the runs of searches with a search fingerprint that have not finished, newest first.
+
+    All experiments of the store are searched, because the interrupted search may have logged to another one.
+    """
+    experiments = [experiment.experiment_id for experiment in store.experiments()]
+    runs = store.search(experiments, f"{_SEARCH} and tags.`{Tag.SEARCH_FINGERPRINT}` = '{search_fingerprint}'")
     return [str(run.info.run_id) for run in reversed(runs) if run.info.status != "FINISHED"]
 
 
 def end_orphans(store: Store, is_dead: Callable[[str], bool]) -> None:
-    """Ends runs as KILLED that are RUNNING although the process of their search is gone: trials first, then searches.
+    """Ends runs of any experiment that are RUNNING though the process of their search is gone, as KILLED: trials, then searches.
 
     The run of a search may have ended without those of its trials: `mlflow run` ends the run of a killed command itself, and
     knows no others.
@@ -144,7 +152,9 @@ def end_orphans(store: Store, is_dead: Callable[[str], bool]) -> None:
     """
     owners = {
         run.info.run_id: run.data.tags.get(MLFLOW_PARENT_RUN_ID, run.info.run_id)
-        for run in store.search(store.experiment(), "attributes.status = 'RUNNING'")
+        for run in store.search(
+            [experiment.experiment_id for experiment in store.experiments()], "attributes.status = 'RUNNING'"
+        )
     }
     dead = {owner for owner in owners.values() if is_dead(owner)}
     for run_id in sorted(owners, key=lambda run_id: owners[run_id] == run_id):

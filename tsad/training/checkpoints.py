@@ -96,15 +96,28 @@ def load_weights(model: nn.Module, path: Path) -> None:
         weights = load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise DetectorError(f"{path}: must be a safetensors file, but {error}; save the detector again") from None
+    _check_shapes(model, {name: tuple(tensor.shape) for name, tensor in weights.items()}, path)
+    model.load_state_dict(weights)
+
+
+def check_weights(model: nn.Module, path: Path) -> None:
+    """Raises `DetectorError` unless the tensors of a file have the shapes of a model's; none of them is read."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DetectorError(f"{path}: must be a safetensors file, but {error}; save the detector again") from None
+    _check_shapes(model, shapes, path)
+
+
+def _check_shapes(model: nn.Module, shapes: dict[str, tuple[int, ...]], path: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if shapes != expected:
         odd = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))[0]
         raise DetectorError(
             f"{path}: weights must fit {type(model).__name__}, but {odd} should be {expected.get(odd, 'absent')} and is "
             f"{shapes.get(odd, 'absent')}; description and weights are of different detectors"
         )
-    model.load_state_dict(weights)
 
 
 def load_noted(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

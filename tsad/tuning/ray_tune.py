@@ -8,7 +8,9 @@ import logging
 import math
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,10 +74,12 @@ def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, fold
         KeyboardInterrupt: if the search was interrupted; trials that were running have no result then.
         TsadError: if the machine has fewer GPUs than a trial needs.
     """
+    if session.is_complete:
+        return  # all had ended before the search was interrupted
     spec, callback = search.spec, RayCallback(session)
     population = [] if spec.pbt is None else callback.propose_all()
     if spec.pbt is not None and not population:
-        return  # all had ended before the search was interrupted
+        return
     _start_ray(spec)
     settings = _WorkerSettings(
         spec.maximize, spec.asha or spec.pbt, _threads(spec), device="cuda" if spec.gpus else "cpu"
@@ -122,14 +126,24 @@ def _tune_config(search: SearchConfig, callback: RayCallback, elapsed: float) ->
 
 
 def _start_ray(spec: SearchSpec) -> None:
+    """Starts Ray, and leaves to this process what SIGTERM does; Ray would end it at once, with its runs RUNNING."""
+    handler = signal.getsignal(signal.SIGTERM)
+    _init_ray(spec)
+    if callable(handler) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _init_ray(spec: SearchSpec) -> None:
     """Starts Ray on this machine with the cores that the trials need, or joins the cluster of `RAY_ADDRESS`."""
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # between rungs there is no value to report
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the session records; no CSV, JSON and TensorBoard files
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is a KeyboardInterrupt also before the first trial
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Ray Tune prints nothing
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial has its trace in its folder
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     environment = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(_threads(spec))}}
     gpus = torch.cuda.device_count() if spec.gpus else 0
+    on_termination = signal.getsignal(signal.SIGTERM)
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=environment, log_to_driver=False)
     elif spec.gpus > gpus:
@@ -147,6 +161,8 @@ def _start_ray(spec: SearchSpec) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_termination)  # Ray puts its own in place, which ends the process on the spot
 
 
 def _threads(spec: SearchSpec) -> int:

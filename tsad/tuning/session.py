@@ -77,6 +77,11 @@ class SearchSession:
         """Seconds of searching until the last trial ended, summed over all sessions of the search."""
         return max((trial.elapsed for trial, _ in self.ended), default=0.0)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all trials have ended, so that nothing is left to run."""
+        return self._proposed >= self._trials and len(self.ended) == self._proposed
+
     def propose(self) -> Candidate | None:
         """Returns the candidate to run next, None if the algorithm waits for results.
 

@@ -17,8 +17,7 @@ from tsad.errors import DataError, DetectorError, TsadError
 from tsad.experiment import Outcome
 from tsad.registry.aliases import CHALLENGER, CHAMPION, promote, read_decision, set_challenger
 from tsad.registry.gate import Decision, GateInputs, apply, decide
-from tsad.registry.log import log_detector
-from tsad.registry.register import register, version_of
+from tsad.registry.register import register_detector, version_of
 from tsad.selection.champion_files import ChampionFiles
 from tsad.selection.comparison import compare
 from tsad.selection.ensemble import EnsembleMember, build_ensemble, choose_members, ensemble_config
@@ -209,7 +208,7 @@ def register_champion(
     detector, files = champion.load(), champion.files
     assessment = assess(detector, champion.experiment, data, f"{champion.name} on {data.name}")
     write_assessment(assessment, files.folder)
-    writer.metrics(headline_metrics(assessment) | champion.metrics)
+    writer.final_metrics(headline_metrics(assessment) | champion.metrics)
     writer.files(files.folder, "champion")
     writer.file(files.config)
     tags = {Tag.CHAMPION_TRIALS: " ".join(champion.trials), Tag.BEATS_BASELINES: assessment.beats_baselines}
@@ -245,16 +244,17 @@ def pass_gate(
 ) -> tuple[str, Decision]:
     """Registers the champion of a search and sends it to the gate; steps done before an interruption are not repeated.
 
+    The steps, each of which finds its own result again: the logged model and the version, by the tags `tsad.run` and
+    `tsad.digest`; the alias challenger; the decision, which counts only with the version's tag `tsad.gate`, its last write.
+    The run of the search is ended by nobody here: it is FINISHED after everything else.
+
     A first version has no champion to beat. If it is worse than the default detector by more than the margin, that becomes
     champion in its place.
 
     Returns:
         Its version, and the decision of the gate.
     """
-    version = version_of(writer.run_id, name)
-    if version is None:
-        model = log_detector(writer.run_id, files.detector, inputs.data.test, tags)
-        version = register(model, name, {Tag.RUN: writer.run_id} | tags)
+    version = register_detector(writer.run_id, files.detector, inputs.data.test, name, tags)
     earlier = read_decision(name, version)
     if earlier is not None:
         return version, Decision(*earlier)
@@ -263,12 +263,17 @@ def pass_gate(
         decision = decide(name, version, Detector.load(files.detector), inputs)
     except TsadError as error:
         decision = Decision("rejected", f"Version {version} stays challenger: {error}.")
-    if decision.outcome == "first" and default is not None:
+    if default is not None and (decision.outcome == "first" or _is_registered(default, writer.run_id, name)):
         decision = _first_or_default(name, version, Detector.load(files.detector), inputs, (writer.run_id, default))
     if decision.outcome == "first":
         decision = replace(decision, text=f"{decision.text} {beats_sentence(tags[Tag.BEATS_BASELINES])}")
     apply(name, version, decision, writer, files.search)
     return version, decision
+
+
+def _is_registered(default: Path, run_id: str, name: str) -> bool:
+    """Returns whether a search registered its default detector before it was interrupted, which a first version alone does."""
+    return version_of(run_id, name, Detector.load(default).digest) is not None
 
 
 def _first_or_default(
@@ -288,11 +293,8 @@ def _first_or_default(
     comparison = compare(detector, challenger, (inputs.data, inputs.split), inputs.gate, inputs.injection)
     if not comparison.passed:
         return Decision("first", f"models:/{name} had no champion; version {version} is the first.")
-    marker = f"{run_id}/default"
-    tags = {Tag.RUN: marker, Tag.CHAMPION_TRIALS: DEFAULT} | provenance_tags(detector.provenance)
-    registered = version_of(marker, name)
-    if registered is None:
-        registered = register(log_detector(run_id, folder, inputs.data.test, tags), name, tags)
+    tags = {Tag.CHAMPION_TRIALS: DEFAULT} | provenance_tags(detector.provenance)
+    registered = register_detector(run_id, folder, inputs.data.test, name, tags)
     promote(name, registered)
     return Decision(
         "rejected",

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,8 +127,14 @@ def open_context() -> Context:
     return Context(read_settings())
 
 
-class _LogFile(logging.FileHandler):
-    """Log file that is made, with its folder, by the first message: a command that fails at once leaves nothing behind."""
+_LOG_BYTES, _LOG_FILES = 10_000_000, 3
+
+
+class _LogFile(RotatingFileHandler):
+    """Log file that is made, with its folder, by the first message: a command that fails at once leaves nothing behind.
+
+    A service that runs for months does not fill the disk: of 10 MB each, the present file and the three before it stay.
+    """
 
     def _open(self) -> TextIOWrapper:
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +152,9 @@ def configure() -> Settings:
     settings = read_settings()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow down trials on neighboring cores
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    console, file = logging.StreamHandler(), _LogFile(settings.output_dir / "tsad.log", encoding="utf-8", delay=True)
+    log = settings.output_dir / "tsad.log"
+    file = _LogFile(log, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8", delay=True)
+    console = logging.StreamHandler()
     console.setLevel(settings.log_level)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("tsad")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from tsad.arrays import Values
 from tsad.data.io.containers.location import location
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import open_table
@@ -109,8 +109,8 @@ def compare(
 
 def scored_rows(
     detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent
-) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
-    """Yields the (n, F) rows of each chunk of a file with the scores that they made final; raises `DataError`."""
+) -> Iterator[tuple[Values, ScoredRows]]:
+    """Yields the (n, F) rows of each chunk of a file as the detector sees them, with the scores that they made final."""
     yield from scored_values(detector, open_table(path, read_options), read_options, _AT_ONCE, on_event)
 
 

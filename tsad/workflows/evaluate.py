@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tsad.assessment.artifacts import write_assessment, write_scores
+from tsad.assessment.artifacts import headline_metrics, write_assessment, write_scores
 from tsad.assessment.assessment import Assessment, assess, assessment_from_scores
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.io.containers.kinds import is_table
@@ -18,7 +19,9 @@ from tsad.detector.detector import Detector
 from tsad.errors import DataError, DetectorError
 from tsad.evaluation.registry import HEADLINES
 from tsad.registry.aliases import CHAMPION
-from tsad.registry.register import MODEL, resolve
+from tsad.registry.register import MODEL, logged_model, resolve
+from tsad.tracking.runs import RunWriter, leading_run
+from tsad.tracking.tags import Tag, provenance_tags
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.events import Message, OnEvent, ignore
 from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, read_values
@@ -34,11 +37,13 @@ class EvaluationResult:
         name: Kind of the detector; empty for saved scores.
         assessment: Report with baselines, chance level and intervals.
         output: Folder that holds the files; None if none were written.
+        run_id: MLflow run that holds metrics and files; None if none was logged.
     """
 
     name: str
     assessment: Assessment
     output: Path | None
+    run_id: str | None = None
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -58,7 +63,8 @@ class EvaluationResult:
                 f"chose (oracle)."
             )
         where = "" if self.output is None else f"\n\nfiles:  {self.output}\nreport: {self.output / 'report.html'}"
-        return f"{text}{where}"
+        run = "" if self.run_id is None else f"\nrun:    runs:/{self.run_id}"
+        return f"{text}{where}{run}"
 
     def _repr_html_(self) -> str:
         headlines = {name: self.metrics[name] for name in HEADLINES if name in self.metrics}
@@ -75,9 +81,14 @@ def evaluate(
     label: str | None = None,
     time: str | None = None,
     output: str | Path | None = None,
+    run_name: str | None = None,
+    log_run: bool = True,
     on_event: OnEvent = ignore,
 ) -> EvaluationResult:
     """Evaluates a detector on the reported test rows of an experiment's data, and compares it with the baselines.
+
+    The evaluation is an MLflow run with metrics, report and files, linked to the test rows and to the logged model, whose
+    page shows the metrics by data set.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, the folder of a saved detector, or a
@@ -89,6 +100,8 @@ def evaluate(
         label: Name of the column of labels, 0 or 1.
         time: Name of the column of times.
         output: Folder for `report.html`, `metrics.json`, `scores.npy`, plots and the other files; None writes none.
+        run_name: Name of the MLflow run; by default `evaluate-` and the name of the data.
+        log_run: Whether the evaluation is logged as an MLflow run.
         on_event: Callback for progress.
 
     Raises:
@@ -104,9 +117,24 @@ def evaluate(
     detector = model if isinstance(model, Detector) else Detector.load(context.detector_folder(model))
     rows = context.load_data(values.config().data)
     config = values.on(rows)
-    name = detector.scorer.kind if isinstance(model, Detector) else str(model)
-    assessment = assess(detector, config, rows, f"{name} on {rows.name}")
-    return EvaluationResult(detector.scorer.kind, assessment, _written(assessment, output))
+    kind = detector.scorer.kind
+    name = kind if isinstance(model, Detector) else str(model)
+    if not log_run:
+        assessment = assess(detector, config, rows, f"{name} on {rows.name}")
+        return EvaluationResult(kind, assessment, _written(assessment, output))
+    source = "" if isinstance(model, Detector) else str(model)
+    tags = {Tag.KIND: "evaluate", Tag.FAMILY: kind, Tag.DIGEST: detector.digest, **provenance_tags(detector.provenance)}
+    tags |= {Tag.MODEL: source} if source else {}
+    with leading_run(context.store, run_name or f"evaluate-{rows.name}", tags) as writer:
+        writer.parameters({"data": config.data.model_dump(mode="json"), "split": config.split.model_dump(mode="json")})
+        assessment = assess(detector, config, rows, f"{name} on {rows.name}")
+        model_id = logged_model(context.store, source, detector.digest)
+        writer.evaluation(headline_metrics(assessment), rows, model_id)
+        _log_files(assessment, writer)
+        writer.note(
+            f"{name} on {rows.name}:\n\n```\n{show_comparison(kind, assessment)}\n```\n\n{conclusion(assessment)}"
+        )
+        return EvaluationResult(kind, assessment, _written(assessment, output), writer.run_id)
 
 
 def evaluate_scores(
@@ -153,6 +181,12 @@ def _champion_or_trained(
         return train(config_source, changes, on_event=on_event).detector
     on_event(Message(f"no model is given: evaluating {champion}"))
     return champion
+
+
+def _log_files(assessment: Assessment, writer: RunWriter) -> None:
+    with TemporaryDirectory() as temporary:
+        _written(assessment, temporary)
+        writer.files(Path(temporary))
 
 
 def _written(assessment: Assessment, output: str | Path | None) -> Path | None:

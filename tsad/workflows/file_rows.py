@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from tsad.arrays import Flags, Times
+from tsad.arrays import Flags, Floats, Times
 from tsad.data.io.empty_cells import ForwardFill
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.read_options import ReadOptions
@@ -49,7 +48,7 @@ class RowChunk(NamedTuple):
 
     chunk: Chunk
     blank: Flags
-    values: NDArray[np.float32]
+    values: Floats
     times: Times | None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tsad.arrays import Values
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.reading import read_file, to_series
@@ -58,19 +59,19 @@ def scored_chunks(
 
 def scored_values(
     detector: Detector, table: TableFile, read_options: ReadOptions, rows_at_once: int, on_event: OnEvent
-) -> Iterator[tuple[NDArray[np.float32], ScoredRows]]:
-    """Yields the (n, F) rows of a detector that are read from a file, in the order of their times, and the scores made final.
+) -> Iterator[tuple[Values, ScoredRows]]:
+    """Yields the (n, F) rows of a file as a detector sees them, in the order of their times, and the scores made final.
 
     Raises:
         DataError: naming file, rows and column of whatever is no row of this detector.
     """
     if not read_options.is_streamable:
         whole = WholeFile.read(detector, table.path, read_options, on_event)
-        yield whole.series.values, whole.scored
+        yield detector.scorer.scaler.rounded(whole.series.values), whole.scored
         return
     stream = Stream(detector, _policy(read_options))
     for rows in read_rows(table, detector.scorer.features, read_options, rows_at_once, on_event):
-        yield rows.values, stream.push(rows.values, rows.times)
+        yield detector.scorer.scaler.rounded(rows.values), stream.push(rows.values, rows.times)
 
 
 def _policy(read_options: ReadOptions) -> StreamPolicy:

@@ -60,6 +60,7 @@ class FleetOptions:
         resume: Run of a fleet that is resumed; `auto` takes the newest one of the same experiment and files that did not
             finish, and `none` begins anew.
         backup: Folder that the states of the trainings are copied to, with a folder for each entity; None for none.
+        run_name: Name of the run of the fleet; by default the experiment's name and `-each-entity`.
     """
 
     tasks: TaskOptions = field(default_factory=TaskOptions)
@@ -67,6 +68,7 @@ class FleetOptions:
     reports: bool = False
     resume: str | Literal["auto", "none"] = "auto"
     backup: Backup | None = None
+    run_name: str | None = None
 
 
 DEFAULTS = FleetOptions()
@@ -181,7 +183,8 @@ def train_each_entity(
         if resumed is not None:
             stack.enter_context(locked(_folder(context, resumed)))
             on_event(Message(f"resuming the fleet of run {resumed}"))
-        run = leading_run(context.store, f"{name}-each-entity", {**tags, Tag.FLEET_FINGERPRINT: fingerprint}, resumed)
+        run_name, own_tags = options.run_name or f"{name}-each-entity", {**tags, Tag.FLEET_FINGERPRINT: fingerprint}
+        run = leading_run(context.store, run_name, own_tags, resumed)
         try:
             with run as parent:
                 if resumed is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsad.config import ExperimentConfig
+from tsad.config import ExperimentConfig, with_cut
 from tsad.data.dataset import DataSet
 from tsad.data.io.containers.kinds import is_table, table_name
 from tsad.data.io.containers.location import location
@@ -129,7 +129,7 @@ def read_values(
         values = _values_of(location(source)) if isinstance(source, str | Path) else source
     if section is not None:
         values = {**values, "data": dict(section)}
-    result = ExperimentValues(put(values, overrides), label)
+    result = ExperimentValues(with_cut(put(values, overrides)), label)
     result.config()
     return result
 

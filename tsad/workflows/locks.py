@@ -31,10 +31,15 @@ def locked(folder: Path) -> Iterator[None]:
 
 def is_stale(folder: Path) -> bool:
     """Returns whether a process of this machine held the lock of the folder and no process holds it now."""
+    return (folder / _LOCK).is_file() and not is_held(folder)
+
+
+def is_held(folder: Path) -> bool:
+    """Returns whether a process of this machine holds the lock of the folder now."""
     if not (folder / _LOCK).is_file():
         return False
     try:
         FileLock(folder / _LOCK).acquire(timeout=0).lock.release()
     except Timeout:
-        return False
-    return True
+        return True
+    return False

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tsad.settings import without_password
+
 
 def lines(values: Mapping[str, object]) -> str:
     """Returns a line `name:  value` for each value, the values aligned."""
@@ -23,8 +25,8 @@ def command(*words: str | Path) -> str:
 def tracking_ui(tracking_uri: str) -> str:
     """Returns the command that opens the MLflow UI, or the address of the server that has it already."""
     if tracking_uri.startswith(("http://", "https://")):
-        return tracking_uri
-    return command("mlflow", "ui", "--backend-store-uri", tracking_uri)
+        return without_password(tracking_uri)
+    return command("mlflow", "ui", "--backend-store-uri", without_password(tracking_uri))
 
 
 def html_table(title: str, figures: Mapping[str, float], text: str) -> str:

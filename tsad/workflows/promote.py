@@ -1,14 +1,15 @@
 """Promotion: a version becomes champion, or the champion before it becomes champion again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tsad.errors import SpecError
+from tsad.assessment.assessment import beats_sentence
+from tsad.errors import DetectorError, SpecError
 from tsad.registry.aliases import CHAMPION, champion, undo
 from tsad.registry.gate import Decision, GateInputs, apply, decide
 from tsad.registry.load import load_detector
-from tsad.registry.register import MODEL, resolve
+from tsad.registry.register import MODEL, beats_baselines, copy_version, is_of_run, register_run, resolve
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse
@@ -58,13 +59,16 @@ def promote(
     metric: str | None = None,
     margin: float | None = None,
     force: bool = False,
+    name: str = MODEL,
+    into: str | None = None,
 ) -> PromotionResult:
-    """Makes a registered version champion if it beats the current champion on the rows of an experiment.
+    """Makes a detector champion if it beats the current champion on the rows of an experiment.
 
     The decision is logged as an MLflow run, and to the version. `undo_promotion` reverts it.
 
     Args:
-        model: `models:/NAME/VERSION` or `models:/NAME@alias`.
+        model: `models:/NAME/VERSION`, `models:/NAME@alias`, or the detector of a run, such as `runs:/RUN_ID/detector` of
+            `tsad.train`, which is registered first as the next version of `name`, once.
         experiment: Experiment whose data and split the two are compared on: path, values or config; None only with `force`.
         overrides: Values by path in the experiment.
         data: Rows that replace the `data` section of the experiment.
@@ -74,9 +78,12 @@ def promote(
         metric: Metric of the comparison on labeled rows, by default `ranking/pr_auc`.
         margin: Difference by which the version must exceed the champion, by default 0.02.
         force: Promote without a comparison.
+        name: Name of the registered model that the detector of a run becomes a version of.
+        into: Name of another registered model, whose champion the version must beat. It is copied there first; the
+            candidates that searches of a service register become champions this way.
 
     Raises:
-        DetectorError: if there is no such version.
+        DetectorError: if there is no such version or run, or `into` has no champion.
         SpecError: if neither or both of `experiment` and `force` are given, or the experiment is not valid.
         TsadError: if the two cannot be compared on these rows.
     """
@@ -89,21 +96,46 @@ def promote(
     rules = {key: value for key, value in (("metric", metric), ("margin", margin)) if value is not None}
     gate = parse(GateSpec, rules, "gate")
     store = context.store
-    name, version = resolve(model)
-    current = champion(name)
-    if current == version:
-        return PromotionResult(name, current, f"version {version} is champion already")
-    detector = load_detector(f"models:/{name}/{version}")
     rows = None if values is None else context.load_data(values.config().data)
+    inputs = None
+    if values is not None and rows is not None:
+        inputs = GateInputs(rows, values.on(rows).split, gate, LabelFreeSpec(kind="label_free"))
+    if is_of_run(model):
+        version = register_run(model, name, None if rows is None else rows.test)
+    else:
+        name, version = resolve(model)
+    if into is not None and into != name:
+        name, version = into, _copied(name, version, into)
+    if champion(name) == version:
+        return PromotionResult(name, version, f"version {version} is champion already")
     with leading_run(store, f"promote-{name}-{version}", {Tag.KIND: "promote"}) as writer:
-        decision = Decision("forced", f"Version {version} replaces version {current} without a comparison.")
-        if values is not None and rows is not None:
-            inputs = GateInputs(rows, values.on(rows).split, gate, LabelFreeSpec(kind="label_free"))
-            decision = decide(name, version, detector, inputs)
+        decision = _decide(name, version, inputs)
         folder = context.settings.output_dir / "promote" / writer.run_id
         folder.mkdir(parents=True)
         apply(name, version, decision, writer, folder)
     return PromotionResult(name, champion(name), decision.text, decision, writer.run_id)
+
+
+def _copied(name: str, version: str, target: str) -> str:
+    """Returns the version of `target` that is a copy of a version of `name`, which may have been made before."""
+    if champion(target) is None:
+        raise DetectorError(
+            f"models:/{target} must have a champion to compare with, but has none; make one first: "
+            f"tsad promote models:/{target}/VERSION --force"
+        )
+    return copy_version(name, version, target)
+
+
+def _decide(name: str, version: str, inputs: GateInputs | None) -> Decision:
+    """Returns the decision about a version; without inputs it is promoted without a comparison."""
+    current = champion(name)
+    if inputs is None:
+        what = "becomes champion" if current is None else f"replaces version {current}"
+        return Decision("forced", f"Version {version} {what} without a comparison.")
+    decision = decide(name, version, load_detector(f"models:/{name}/{version}"), inputs)
+    if decision.outcome != "first":
+        return decision
+    return replace(decision, text=f"{decision.text} {beats_sentence(beats_baselines(name, version))}")
 
 
 def undo_promotion(name: str = MODEL) -> PromotionResult:

@@ -20,10 +20,11 @@ from tsad.provenance import Provenance
 from tsad.registry.gate import Decision
 from tsad.selection.evidence import METRIC, SiblingMetrics
 from tsad.selection.trial import DEFAULT, Candidate, EndedTrials, Trial
+from tsad.settings import without_password
 from tsad.spec import parse, put, read_yaml
 from tsad.tracking.memory import sibling_metrics
 from tsad.tracking.runs import RunWriter, leading_run
-from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
+from tsad.tracking.search_runs import TrialRecorder, end_orphans
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.tracking.trial_cache import MlflowTrialCache
@@ -39,6 +40,7 @@ from tsad.workflows.champion import NO_SIBLINGS, Champion, register_champion, re
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.events import Message, OnEvent, SearchStarted, TrialEnded, TrialEpochEnded, TrialStarted, ignore
 from tsad.workflows.inputs import NO_OVERRIDES, Rows, RowSource
+from tsad.workflows.interrupted import interrupted_search
 from tsad.workflows.locks import is_stale, locked
 from tsad.workflows.payoff import payoff
 from tsad.workflows.printing import command, html_table, lines, tracking_ui
@@ -124,7 +126,7 @@ class SearchResult:
             where["again"] = command("tsad", "train", files.config)
         where |= {"report": self.folder / "nas_report.txt", "look": tracking_ui(self.tracking_uri)}
         if champion.uri is not None:
-            uri = f"MLFLOW_TRACKING_URI={self.tracking_uri}"
+            uri = f"MLFLOW_TRACKING_URI={without_password(self.tracking_uri)}"
             server = command(
                 "mlflow", "models", "serve", "-m", champion.uri, "--env-manager", "local", "--port", "5001"
             )
@@ -144,6 +146,7 @@ def search(
     trials: int | None = None,
     seconds: float | None = None,
     resume: bool = False,
+    run_name: str | None = None,
     on_event: OnEvent = ignore,
 ) -> SearchResult:
     """Searches for the best detector, registers it, and promotes it to champion if it passes the gate.
@@ -164,6 +167,7 @@ def search(
         seconds: Time limit of the search.
         resume: Resume the newest search of the same space, data, algorithm and code that was interrupted on this machine;
             if there is none, a new search starts.
+        run_name: Name of the MLflow run of the search; by default the space's name and the data's.
         on_event: Callback for progress.
 
     Raises:
@@ -182,7 +186,8 @@ def search(
     config = _read_space(space, changes, Rows(data, test, label, time), context)
     dataset = context.load_data(config.data)
     with ExitStack() as stack:
-        return _search(config.on(dataset), dataset, context, stack, resume=resume, on_event=on_event)
+        name = run_name or f"{config.name}-{dataset.name}"
+        return _search(config.on(dataset), dataset, context, stack, name, resume=resume, on_event=on_event)
 
 
 def _read_space(space: SpaceSource | None, overrides: Mapping[str, Any], rows: Rows, context: Context) -> SearchConfig:
@@ -210,15 +215,22 @@ def _read_space(space: SpaceSource | None, overrides: Mapping[str, Any], rows: R
 
 
 def _search(
-    config: SearchConfig, data: DataSet, context: Context, stack: ExitStack, *, resume: bool, on_event: OnEvent
+    config: SearchConfig,
+    data: DataSet,
+    context: Context,
+    stack: ExitStack,
+    run_name: str,
+    *,
+    resume: bool,
+    on_event: OnEvent,
 ) -> SearchResult:
     """Runs a search in a run and a folder of its own, both of which the stack closes."""
     store, folders = context.store, context.settings.output_dir / "search"
-    earlier = _interrupted(store, folders, config.search_fingerprint(data), on_event) if resume else None
+    earlier = interrupted_search(store, folders, config.search_fingerprint(data), on_event) if resume else None
     if earlier is not None:
         stack.enter_context(locked(folders / earlier))
     end_orphans(store, lambda run_id: is_stale(folders / run_id))
-    writer = stack.enter_context(leading_run(store, f"{config.name}-{data.name}", _tags(config, data), earlier))
+    writer = stack.enter_context(leading_run(store, run_name, _tags(config, data), earlier))
     folder = folders / writer.run_id
     if earlier is None:
         stack.enter_context(locked(folder))
@@ -260,18 +272,6 @@ def _siblings(spec: SearchSpec, data: DataSet, store: Store) -> SiblingMetrics:
     if spec.memory == "none" or spec.champion != "evidence":
         return NO_SIBLINGS
     return sibling_metrics(store, data, METRIC, None if spec.memory == "auto" else spec.memory)
-
-
-def _interrupted(store: Store, folders: Path, search_fingerprint: str, on_event: OnEvent) -> str | None:
-    """Returns the run of the search to resume, None if there is none, and reports which."""
-    started = unfinished(store, search_fingerprint)
-    resumable = next((run_id for run_id in started if (folders / run_id / JOURNAL).is_file()), None)
-    if started and resumable is None:
-        on_event(Message(f"search {started[0]} cannot be resumed: its journal is not in {folders / started[0]}"))
-    on_event(
-        Message(f"resuming search {resumable}" if resumable else "there is no search to resume; this is a new one")
-    )
-    return resumable
 
 
 def _tags(config: SearchConfig, data: DataSet) -> dict[str, str]:

@@ -1,20 +1,29 @@
 """`tsad serve`: one detector behind HTTP."""
 
+import ipaddress
+import os
+import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tsad.drift import Recalibration
+from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.app import Dependencies, Limits, create_app
-from tsad.serving.jobs import OUTPUTS, JobLimits, search_runner
+from tsad.serving.connections import ConnectionLimits
+from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits, search_runner
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.served_model import open_model
 from tsad.serving.server import listen
+from tsad.serving.tokens import Tokens, check_token
+from tsad.settings import Settings
+from tsad.tracking.search_runs import end_orphans
 from tsad.tuning.journal import JOURNAL, EndedEvent, Journal, ProposedEvent
 from tsad.workflows.context import Context, open_context
-from tsad.workflows.locks import locked
+from tsad.workflows.locks import is_held, locked
 from tsad.workflows.recalibrate import track_recalibration
+from tsad.workflows.tokens import token_file
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,17 @@ class Options:
         host: Address to listen at.
         port: Port to listen at; 0 takes a free one.
         hosts: Names by which the service may be called, besides localhost.
-        token: Token that every request must carry; None for no token.
+        token: Token of the role `admin`; None takes `TSAD_TOKEN` of the environment or of `.env`, if it is set.
+        tokens: File of further tokens with roles; None takes that of `tsad token`.
+        insecure: Listen at an address that other machines reach although there is no token.
+        trust: Run the code that is stored in the model, as `mlflow models serve` does, in place of the installed one.
+        gate: Experiment whose rows decide about promotions of candidates; None allows none.
         state: Folder for what survives a restart; by default `service` in the output folder.
         wait: Seconds that `/train_predict` waits before it answers with a job.
         max_bytes: Largest body of a request, in bytes.
         max_rows: Largest number of rows of a request.
+        max_cells: Largest number of cells of a request.
+        max_connections: Largest number of open connections.
         workers: Number of requests that are scored side by side, on one thread each.
         job_seconds: Seconds after which a search is ended.
     """
@@ -37,40 +52,120 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 5001
     hosts: tuple[str, ...] = ()
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
+    tokens: Path | None = None
+    insecure: bool = False
+    trust: bool = False
+    gate: Path | None = None
     state: Path | None = None
     wait: float = 240
     max_bytes: int = 16_000_000
     max_rows: int = 100_000
+    max_cells: int = 2_000_000
+    max_connections: int = 500
     workers: int = 2
     job_seconds: float = 3600
 
 
 DEFAULTS = Options()
 
+_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""MLflow tries a server that is away for minutes; whoever waits for the service wants to know sooner."""
 
-def serve(model: str, options: Options = DEFAULTS, *, on_start: Callable[[str], None] = lambda address: None) -> None:
+
+def serve(
+    model: str,
+    options: Options = DEFAULTS,
+    *,
+    on_start: Callable[[str], None] = lambda address: None,
+    on_protection: Callable[[str], None] = lambda sentence: None,
+) -> None:
     """Serves a model over HTTP until the process is interrupted.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
         options: Options of the service.
         on_start: Callback that gets the address once the service listens.
+        on_protection: Callback that gets a sentence about who can use the service, before it listens.
 
     Raises:
         DetectorError: if there is no such model.
-        TsadError: if another service uses the state folder.
+        TsadError: if another service uses the state folder, a token is blank, or other machines would reach the service
+            without a token.
     """
+    for name, value in _RETRIES.items():
+        os.environ.setdefault(name, value)
     context = open_context()
+    rules = _policy(options, context.settings)
+    protection = _protection(options, Tokens(rules.token, rules.token_file))
     state = (options.state or context.settings.output_dir / "service").resolve()
-    rules = SecurityPolicy(options.hosts, options.token or None, options.max_bytes)
-    limits = Limits(options.max_rows, options.workers, options.wait, JobLimits(seconds=options.job_seconds))
+    jobs = JobLimits(seconds=options.job_seconds)
+    limits = Limits(options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells)
+    connections = ConnectionLimits(options.max_connections)
     runner = search_runner(context.store.uri, context.settings.data_dir.resolve(), _trials)
+    gate = None if options.gate is None else _existing(options.gate)
     with locked(state):
-        served = open_model(model, state)
-        dependencies = Dependencies(state, runner, lambda record: _track(context, record))
+        _end_orphans(context, state)
+        served = open_model(model, state, trust=options.trust)
+        dependencies = Dependencies(state, runner, lambda record: _track(context, record), gate)
         app = create_app(served, dependencies, rules, limits)
-        listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"))
+        on_protection(protection)
+        listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"), connections)
+
+
+def _end_orphans(context: Context, state: Path) -> None:
+    """Ends the runs of jobs that were killed with the service before this one, for which nothing else is left to end them."""
+    folders = {path.name: path for path in state.glob(f"{JOBS}/*/{OUTPUTS}/*/*") if path.is_dir()}
+    if folders:
+        end_orphans(context.store, lambda run_id: run_id in folders and not is_held(folders[run_id]))
+
+
+def _policy(options: Options, settings: Settings) -> SecurityPolicy:
+    """Returns who may ask for what; raises `TsadError` if a token is blank."""
+    configured = None if settings.token is None else settings.token.get_secret_value()
+    token = check_token(configured if options.token is None else options.token)
+    file = token_file(settings) if options.tokens is None else options.tokens.resolve()
+    return SecurityPolicy(options.hosts, token, file, options.max_bytes)
+
+
+def _protection(options: Options, tokens: Tokens) -> str:
+    """Returns a sentence about who can use the service.
+
+    Raises:
+        TsadError: if the file of tokens is damaged, or other machines would reach the service without a token.
+    """
+    if tokens.damage is not None:
+        raise TsadError(tokens.damage)
+    if tokens.needed:
+        return f"Requests need a token: {tokens.described()}."
+    if _is_loopback(options.host):
+        return "No token is needed: whoever reaches this machine's loopback can read and score; nobody can promote."
+    if options.insecure:
+        return f"INSECURE: no token is needed, and whoever reaches {options.host} can read and score."
+    raise TsadError(
+        f"a service that other machines reach needs a token, but --host is {options.host} and there is no token; "
+        "create one (tsad token create NAME --role score), set TSAD_TOKEN, or let everybody in with --insecure"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    """Returns whether every address of a host is one that other machines do not reach."""
+    try:
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host or None, None, flags=socket.AI_PASSIVE)}
+    except OSError:
+        return False  # listening there will fail and say why
+    return all(_is_own(ipaddress.ip_address(address.partition("%")[0])) for address in addresses)
+
+
+def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise TsadError(f"--gate must be the file of an experiment, but {path} is none")
+    return path.resolve()
 
 
 def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:

@@ -156,7 +156,9 @@ def _trained(
     figures = metrics(outcome)
     writer.metrics(figures | headline_metrics(assessment))
     writer.files(folder)
-    log_detector(writer.run_id, folder / DETECTOR, data.test, _tags(config))
+    tags = {Tag.BEATS_BASELINES: assessment.beats_baselines}
+    writer.tags(tags)
+    log_detector(writer.run_id, folder / DETECTOR, data.test, _tags(config) | tags)
     return TrainResult(
         writer.run_id, config.family, figures, assessment, outcome.detector, folder, context.settings.tracking_uri
     )

@@ -267,7 +267,7 @@ def to_series(rows: FileRows, features: tuple[str, ...], spec: ReadingSpec) -> S
     values, names = rows.cells, features
     if spec.univariate == "five_features" and len(features) == 1:
         values, names = five_features(values[:, 0], spec.period, rows.boundaries), FIVE
-    return Series(values.astype(np.float32), names, rows.labels, rows.boundaries, rows.times)
+    return Series(values, names, rows.labels, rows.boundaries, rows.times)
 
 
 def feature_sources(features: Sequence[str], spec: ReadingSpec) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tsad.arrays import Flags, Floats
 from tsad.data.io.cells import numbers
@@ -27,8 +26,8 @@ def to_values(
     source: str,
     empty: Sequence[str] = (),
     fill: Callable[[Floats], Floats] | None = None,
-) -> NDArray[np.float32]:
-    """Returns the (T, F) float32 values of the named columns, in that order.
+) -> Floats:
+    """Returns the (T, F) float64 values of the named columns, in that order.
 
     Use it for rows to score, where the first fault is an error; `read_values` collects the issues of a file to train on.
 
@@ -80,14 +79,14 @@ def to_values(
                 f"{source}: column {features[column]!r} has {int(bad[:, column].sum())} {what} cells, "
                 f"first at row {row}; {remedy}"
             )
-    return filled.astype(np.float32)
+    return filled
 
 
-def _plain(table: pd.DataFrame, features: Sequence[str]) -> NDArray[np.float32] | None:
+def _plain(table: pd.DataFrame, features: Sequence[str]) -> Floats | None:
     """Returns the values at once if all columns are float64 and every cell is a finite number; None otherwise."""
     values = (table if tuple(table.columns) == tuple(features) else table[list(features)]).to_numpy()
     plain = values.dtype == np.float64 and (np.abs(values) <= _LARGEST).all()
-    return values.astype(np.float32, order="C") if plain else None
+    return np.ascontiguousarray(values) if plain else None
 
 
 def read_values(table: pd.DataFrame, features: Sequence[str], empty: Sequence[str], issues: Issues) -> Floats:

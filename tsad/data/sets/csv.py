@@ -23,6 +23,7 @@ from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.reading import ReadingSpec, read_file, to_series
 from tsad.data.io.regular import FileRows, median_step, step_seconds
 from tsad.data.io.times import TimeOptions, to_times
+from tsad.data.precision import narrowed
 from tsad.errors import DataError, shown
 
 _UTC = TimeOptions()
@@ -194,8 +195,11 @@ class CsvSpec(ReadingSpec):
             for name, rows in entities.items()
         ]
         data = join(parts, self._name)
+        train, later = narrowed(data.train, data.test)
         return replace(
             data,
+            train=train,
+            test=later,
             defects=tuple(issues.repairs),
             read_options=ReadOptions.of(self, features, issues.inferred, step),
         )

@@ -33,11 +33,16 @@ class AutoregressiveRidgeSpec(Spec):
         return AutoregressiveRidge(self, features)
 
 
+_WIDE = 2048
+"""Inputs from which windows are multiplied with each other, if they are fewer than the inputs."""
+
+
 class AutoregressiveRidge(ClosedFormModel):
     """Predicts the last step of a window from the `order` steps before it.
 
     The normal equations are summed batch by batch in double precision: the coefficients are those of scikit-learn's
-    `Ridge`, which would need all windows in memory at once.
+    `Ridge`, which would need all windows in memory at once. With more inputs than `_WIDE` and than windows, they come from
+    the dual equations of the windows, which are fewer then.
     """
 
     coefficients: Tensor
@@ -49,11 +54,19 @@ class AutoregressiveRidge(ClosedFormModel):
         self.register_buffer("coefficients", torch.zeros(spec.order * features, features))
         self.register_buffer("intercept", torch.zeros(features))
 
+    @property
+    def inputs(self) -> int:
+        """Number of values that a row is predicted from."""
+        return len(self.coefficients)
+
     def fit(self, windows: Windows) -> None:
         """Sets coefficients and intercept."""
+        if self.inputs > max(_WIDE, len(windows)):
+            self._fit_wide(windows)
+            return
         inputs, outputs = self.coefficients.shape
         moments = torch.zeros(inputs + 1, inputs + outputs + 1, dtype=torch.float64)
-        for batch in windows.batches(4096):
+        for batch in windows.chunks(4096):
             past = self._past(batch).double()
             extended = torch.cat([past, torch.ones(len(past), 1, dtype=past.dtype, device=past.device)], dim=1)
             moments += (extended.T @ torch.cat([extended, batch[:, -1].double()], dim=1)).cpu()
@@ -63,6 +76,26 @@ class AutoregressiveRidge(ClosedFormModel):
         solution = torch.linalg.solve(scatter + torch.diag(penalty), cross)
         self.coefficients.copy_(solution[:-1])
         self.intercept.copy_(solution[-1])
+
+    def fit_bytes(self, windows: int) -> int:
+        """Returns the bytes of the equations, of their solution, and of the coefficients, in double precision."""
+        inputs, outputs = self.coefficients.shape
+        equations = (
+            windows * (2 * inputs + windows) if inputs > max(_WIDE, windows) else 3 * inputs * (inputs + outputs)
+        )
+        return 8 * (equations + 2 * inputs * outputs)
+
+    def _fit_wide(self, windows: Windows) -> None:
+        """Sets coefficients and intercept from the dual equations: (X X' + penalty) a = Y, coefficients X' a, both centered."""
+        past, last = zip(*((self._past(batch), batch[:, -1]) for batch in windows.chunks(4096)), strict=True)
+        inputs, outputs = torch.cat(past).double(), torch.cat(last).double()
+        input_means, output_means = inputs.mean(dim=0), outputs.mean(dim=0)
+        inputs -= input_means
+        products = inputs @ inputs.T
+        products.diagonal().add_(self.penalty)
+        solution = inputs.T @ torch.linalg.solve(products, outputs - output_means)
+        self.coefficients.copy_(solution)
+        self.intercept.copy_(output_means - input_means @ solution)
 
     def forward(self, windows: Tensor) -> Prediction:
         """Returns (B, 1, F), a product in double precision, rounded, as `PrincipalModel` does and for its reason."""

@@ -47,7 +47,7 @@ class Random(ClosedFormModel):
 
     def __init__(self, spec: RandomSpec, features: int, length: int) -> None:
         super().__init__(steps=1)
-        drawn = torch.randint(2**62, (length, features), generator=Generator().manual_seed(spec.seed))
+        drawn = torch.randint(2**62, (length, features), generator=Generator().manual_seed(spec.seed), device="cpu")
         self.register_buffer("factors", 2 * drawn + 1)
 
     def fit(self, windows: Windows) -> None:

@@ -65,7 +65,7 @@ class MultiscaleLinear(ClosedFormModel):
         for scale in self._scales():
             scale.fit(windows)
         total = torch.zeros_like(self.usual)
-        for batch in windows.batches(1024):
+        for batch in windows.chunks(1024):
             total += self._roots(batch).double().mean(dim=-1).sum(dim=1)
         self.usual.copy_((total / len(windows)).clamp(min=1e-6))
 

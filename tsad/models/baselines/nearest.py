@@ -62,6 +62,12 @@ class Nearest(ClosedFormModel):
         """Keeps the last rows of the training windows."""
         self.keep(_spread(windows, len(self.points))[:, -self.steps :].flatten(start_dim=1))
 
+    def check_values(self) -> None:
+        """Raises `ValueError` if a point is neither finite nor left over, or all of them are left over."""
+        is_left_over = (self.points == torch.inf).all(dim=1)
+        if not bool((self.points.isfinite().all(dim=1) | is_left_over).all()) or bool(is_left_over.all()):
+            raise ValueError("points has NaN or infinity")
+
     def keep(self, points: Tensor) -> None:
         """Sets the points, at most K of them."""
         self.points.fill_(torch.inf)[: len(points)] = points
@@ -82,6 +88,10 @@ class WindowMeans(Nearest):
         super().__init__(length, features, spec.clusters)
         self.windows, self.seed = spec.windows, spec.seed
 
+    def fit_bytes(self, windows: int) -> int:
+        """Returns the bytes of the windows that are clustered, of a sorted copy and of scikit-learn's, and of the centroids."""
+        return 12 * min(windows, self.windows) * self.points.shape[1] + super().fit_bytes(windows)
+
     def fit(self, windows: Windows) -> None:
         """Sets the centroids by scikit-learn's K-means; with fewer different windows than K, each is a centroid."""
         from sklearn.cluster import KMeans  # takes half a second to import
@@ -94,5 +104,5 @@ class WindowMeans(Nearest):
 
 def _spread(windows: Windows, count: int) -> Tensor:
     """Returns at most `count` windows, evenly spread in time."""
-    indices = torch.linspace(0, len(windows) - 1, min(count, len(windows))).round().long()
-    return windows.take(indices.to(windows.starts.device))
+    chosen = windows.spread(count)
+    return chosen.take(torch.arange(len(chosen), device=chosen.starts.device))

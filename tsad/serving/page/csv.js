@@ -46,10 +46,18 @@ export function columnsOf(columns, rows, features) {
   return found;
 }
 
+const FORMULA = /^[\s\uFEFF\u200B]*[=+\-@\t\r|%\uFF1D\uFF0B\uFF0D\uFF20]/, UNSEEN = /[\u0000-\u001F\u007F-\u009F\u061C\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]/g;
+
+/** Returns a text that a spreadsheet takes for no formula, and in which nothing turns the direction of writing. Numbers stay. */
+export function neutral(text) {
+  const plain = text.replace(UNSEEN, "\uFFFD");
+  return FORMULA.test(text) && !(text.trim() && Number.isFinite(Number(text))) ? `'${plain}` : plain;
+}
+
 /** Returns CSV text of columns ([name, how to get the value of a row]). */
 export function writeCsv(columns, rows) {
   const quote = (value) => {
-    const text = value === null || Number.isNaN(value) ? "" : String(value);
+    const text = value === null || Number.isNaN(value) ? "" : neutral(String(value));
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const lines = [columns.map(([name]) => quote(name)).join(",")];
@@ -61,7 +69,7 @@ export function writeCsv(columns, rows) {
 export function save(name, text) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  link.download = name;
+  link.download = name.replace(UNSEEN, "_");
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

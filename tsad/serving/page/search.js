@@ -59,7 +59,7 @@ function showJobs(jobs) {
   }
   const lines = [...jobs].map((job) => [
     element("button", { type: "button", className: "plain", "aria-pressed": String(job.id === watched), onclick: () => watch(job.id) }, job.id.slice(0, 8)),
-    job.kind, stateOf(job), `${job.progress.done} of ${job.progress.total}`, figure(job.progress.best), seconds(job.seconds),
+    job.kind, stateOf(job), job.progress.total ? `${job.progress.done} of ${job.progress.total}` : "–", figure(job.progress.best), seconds(job.seconds),
   ]);
   host.replaceChildren(table("Jobs", ["Job", "Kind", "State", "Trials", "Best value", "Time"], lines, [3, 4, 5]));
   host.querySelectorAll("button").forEach((each, place) => {
@@ -98,17 +98,29 @@ function frame(job) {
 
 function told(job) {
   const { done, total, best } = job.progress;
-  const says = { queued: "Waits for the jobs before it.", running: `${done} of ${several(total, "trial")} done after ${seconds(job.seconds)}.`,
-    finished: `Finished after ${seconds(job.seconds)} and ${several(done, "trial")}.`, cancelled: `Cancelled after ${several(done, "trial")}.`, failed: `Failed: ${job.error ?? "no reason is known"}` };
+  const trials = total ? ` and ${several(done, "trial")}` : "";
+  const says = { queued: "Waits for the jobs before it.", running: `${total ? `${done} of ${several(total, "trial")} done` : "At work"} after ${seconds(job.seconds)}.`,
+    finished: `Finished after ${seconds(job.seconds)}${trials}.`, cancelled: total ? `Cancelled after ${several(done, "trial")}.` : "Cancelled.", failed: `Failed: ${job.error ?? "no reason is known"}` };
   const value = best === null || best === undefined ? "" : ` Best value ${figure(best)}.`;
   return `${says[job.state] ?? job.state}${job.state === "queued" && job.position ? ` Place in the queue: ${job.position}.` : ""}${job.state === "failed" ? "" : value}`;
 }
 
 function outcome(job, host) {
+  if (job.kind === "search" && job.result.version) {
+    const line = element("p", { className: "status", role: "status" });
+    const button = element("button", { type: "button", className: "promote", onclick: () => output(button, line, "Sending …", async () => {
+      const promotion = await ask("/api/promotions", { body: { version: Number(job.result.version) } });
+      await watch(promotion.id);
+    }) }, "Promote to champion");
+    host.replaceChildren(outcomeFacts(job.result), element("p", { className: "actions" }, button), line);
+    return;
+  }
   if (job.result.y_pred && !isShown(job.result)) showPrediction(host, job.result, truths.get(job.id));
-  else if (!job.result.y_pred) host.replaceChildren(facts(Object.entries(job.result).filter(([, value]) => value !== null && typeof value !== "object")
-    .map(([name, value]) => [name.replaceAll("_", " "), typeof value === "number" ? figure(value) : String(value)])));
+  else if (!job.result.y_pred) host.replaceChildren(outcomeFacts(job.result));
 }
+
+const outcomeFacts = (result) => facts(Object.entries(result).filter(([, value]) => value !== null && typeof value !== "object")
+  .map(([name, value]) => [name.replaceAll("_", " "), typeof value === "number" ? figure(value) : String(value)]));
 
 function trialTable(trials, isOver) {
   const top = bestOf(trials);

@@ -1,6 +1,8 @@
 """MLflow's own scoring server as a part of ours; what it answers to a fault is said without its trace and the data."""
 
+import asyncio
 import json
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
@@ -9,9 +11,12 @@ from mlflow.pyfunc import scoring_server
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import flag_table
 from tsad.errors import TsadError, shown
+from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
-from tsad.serving.requests import CSV, JSON, media_type, read_split, request_body
+from tsad.serving.health import Health
+from tsad.serving.parquet_bodies import plain_parquet
+from tsad.serving.requests import CSV, JSON, media_type, read_json, request_body, split_rows
 from tsad.serving.served_model import ServedModel
 
 PARQUET = "application/vnd.apache.parquet"
@@ -28,22 +33,35 @@ _REPEATS = ("Failed to predict data ", "Failed to enforce schema of data ")
 """First words of messages that repeat the rows before they come to the point."""
 
 
-def mlflow_routes(served: ServedModel, workers: ScoringExecutor) -> APIRouter:
+def mlflow_routes(served: ServedModel, workers: ScoringExecutor, limits: BodyLimits, health: Health) -> APIRouter:
     """Returns `/ping`, `/health`, `/version` and `/invocations`."""
     router = APIRouter(tags=["MLflow"])
     app = scoring_server.init(served.pyfunc)
     endpoints = {route.path: route.endpoint for route in app.routes if isinstance(route, APIRoute)}
-    for path in ("/ping", "/health", "/version"):
+    for path in ("/ping", "/version"):
         router.add_api_route(path, endpoints[path])
+
+    @router.get("/health")
+    async def tell_health() -> Response:
+        """Whether the service is well: MLflow's answer if it is; the problems if not, with 503 if requests fail."""
+        problems = await asyncio.to_thread(health.problems)
+        if not problems.severe and not problems.other:
+            return Response("\n", media_type=JSON)
+        status = "failing" if problems.severe else "degraded"
+        body = json.dumps({"status": status, "problems": [*problems.severe, *problems.other]})
+        return Response(body, 503 if problems.severe else 200, media_type=JSON)
 
     @router.post("/invocations", openapi_extra=request_body({JSON: _SCHEMA, CSV: {"type": "string"}}))
     async def invocations(request: Request) -> Response:
         """Scores rows as MLflow's scoring server does: `{"predictions": [{"score": ..., "flag": ...}, ...]}`."""
-        media_type(media := request.headers.get("content-type"), (JSON, CSV, PARQUET))
+        media = media_type(request.headers.get("content-type"), (JSON, CSV, PARQUET))
         if media == JSON:
-            short = await workers.run(_short_answer, await request.body(), served.detector)
+            short = await workers.run(_short_answer, await request.body(), served.detector, limits)
             if short is not None:
                 return Response(short, media_type=JSON)
+        elif media == PARQUET:
+            features = served.detector.scorer.features
+            request._body = await workers.run(plain_parquet, await request.body(), features, limits)
         try:
             answer: Response = await workers.take(endpoints["/invocations"], request)
         except (RecursionError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -55,17 +73,34 @@ def mlflow_routes(served: ServedModel, workers: ScoringExecutor) -> APIRouter:
     return router
 
 
-def _short_answer(content: bytes, detector: Detector) -> bytes | None:
+def _short_answer(content: bytes, detector: Detector, limits: BodyLimits) -> bytes | None:
     """Returns MLflow's answer, byte for byte, to rows in which every cell is a number; None if MLflow has to give it.
 
     MLflow makes three tables of the rows, column by column, which takes longer than to score them.
+
+    Raises:
+        RequestError: if the rows are more than the limits allow.
     """
+    value = _parsed(content)
+    limits.check_values(value)
     try:
-        rows = read_split(content)
+        rows = split_rows(value)
         flagged = None if rows is None else flag_table(detector, rows.table, "input")
     except (RequestError, TsadError):
         return None
     return None if flagged is None else json.dumps({"predictions": flagged.to_dict("records")}).encode()
+
+
+def _parsed(content: bytes) -> Any:
+    """Returns what MLflow would parse the body to, which takes NaN and keys that come twice; None if it is no JSON."""
+    try:
+        return read_json(content)
+    except RequestError:
+        pass
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _message(body: bytes) -> str:

@@ -1,13 +1,16 @@
-"""`/train_predict`, `/api/searches`, `/api/jobs`: searches, one after another."""
+"""`/train_predict`, `/api/searches`, `/api/promotions`, `/api/jobs`: what takes long, one after another."""
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from tsad.serving.errors import RequestError
 from tsad.serving.jobs import Job, Jobs, ProgressReader
+from tsad.serving.middleware import BEARER
+from tsad.serving.promotion_jobs import NewPromotion, task_of_promotion
 from tsad.serving.requests import CSV, JSON, Body, media_type, read_spec, request_body
 from tsad.serving.search_jobs import NewSearch, task_of_search
 from tsad.serving.served_model import ServedModel
@@ -53,6 +56,22 @@ def search_routes(
     return router
 
 
+def promotion_routes(jobs: Jobs, served: ServedModel, gate: Path | None) -> APIRouter:
+    """Returns what sends candidates of searches to the gate."""
+    router = APIRouter(tags=["searches"])
+
+    @router.post(
+        "/api/promotions", status_code=202, openapi_extra=request_body({JSON: NewPromotion.model_json_schema()})
+    )
+    async def promote(request: Request) -> Response:
+        """Compares a candidate with the champion on the rows of the service's `--gate`; the better one becomes champion."""
+        media_type(request.headers.get("content-type"), (JSON,))
+        new = read_spec(NewPromotion, await request.body())
+        return _accepted(jobs.submit(task_of_promotion(new, served, gate)))
+
+    return router
+
+
 def job_routes(jobs: Jobs) -> APIRouter:
     """Returns what tells of searches, and ends them."""
     router = APIRouter(prefix="/api/jobs", tags=["searches"])
@@ -68,9 +87,11 @@ def job_routes(jobs: Jobs) -> APIRouter:
         return await asyncio.to_thread(jobs.described, jobs.find(number))
 
     @router.delete("/{number}")
-    async def cancel(number: str) -> Any:
-        """Cancels a job that has not ended."""
+    async def cancel(number: str, request: Request) -> Any:
+        """Cancels a job that has not ended; a promotion needs the role `admin`, as it did to begin."""
         job = jobs.find(number)
+        if job.task.goes_first:
+            request.scope[BEARER].check("admin", "to cancel a promotion")
         jobs.cancel(job)
         return await asyncio.to_thread(jobs.described, job)
 

@@ -28,9 +28,12 @@ def model_routes(served: ServedModel) -> APIRouter:
         return await asyncio.to_thread(served.card)
 
     @router.get("/versions")
-    async def versions() -> Any:
-        """The versions of the registered model, newest first."""
-        return await asyncio.to_thread(served.versions)
+    async def versions(response: Response) -> Any:
+        """The versions of the registered model, newest first; with the header Age if the tracking server is away."""
+        listed, age = await asyncio.to_thread(served.versions)
+        if age:
+            response.headers["Age"] = str(age)
+        return listed
 
     @router.get("/series")
     async def all_series() -> Any:

@@ -70,6 +70,6 @@ def stream_routes(
             return json.dumps(answer).encode()
 
         async with streams.filled(number) as session:
-            return Response(await workers.run(work, session), media_type=JSON)
+            return Response(await workers.run_to_its_end(work, session), media_type=JSON)
 
     return router

@@ -1,0 +1,109 @@
+"""Access control: the role that each endpoint needs, and the role that a request has."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tsad.errors import TsadError
+from tsad.serving.errors import RequestError
+from tsad.serving.tokens import ROLES, Role, Tokens
+
+OPEN = ("/", "/ping", "/health")
+_READING = ("GET", "HEAD", "OPTIONS")
+_RECALIBRATE, _PROMOTE = "/api/recalibrate", "/api/promotions"
+_SCORING = tuple(
+    re.compile(pattern)
+    for pattern in (
+        "/invocations",
+        "/train_predict",
+        "/api/(score|searches|streams)",
+        "/api/streams/[^/]*(/rows)?",
+        "/api/jobs/[^/]*",
+    )
+)
+"""Paths whose POST and DELETE need no more than the role `score`; every other needs `admin`, unknown ones too."""
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """Sender of a request.
+
+    Attributes:
+        role: Role of the token; None if the service needs no token.
+    """
+
+    role: Role | None
+
+    def may(self, role: Role) -> bool:
+        """Returns whether a token allows what needs this role; without tokens, everything but `admin` is allowed."""
+        return role != "admin" if self.role is None else ROLES.index(self.role) >= ROLES.index(role)
+
+    def check(self, role: Role, purpose: str) -> None:
+        """Raises `RequestError` unless the role suffices for a purpose."""
+        if not self.may(role):
+            shown_role = "no token" if self.role is None else f"the role {self.role}"
+            raise RequestError(
+                403,
+                f"{purpose} needs a token of the role {role}, but this request has {shown_role}; see tsad token create",
+            )
+
+
+def is_open(path: str) -> bool:
+    """Returns whether a path is answered without a token: the page's own files, and whether the service is well."""
+    return path in OPEN or path.startswith("/page/")
+
+
+def role_needed(method: str, path: str) -> Role:
+    """Returns the role that a request needs.
+
+    >>> role_needed("GET", "/api/model"), role_needed("POST", "/api/score"), role_needed("DELETE", "/api/recalibrate")
+    ('read', 'score', 'admin')
+    """
+    if method in _READING:
+        return "read"
+    return "score" if any(pattern.fullmatch(path) for pattern in _SCORING) else "admin"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Decides about requests.
+
+    Attributes:
+        tokens: Tokens that are taken.
+    """
+
+    tokens: Tokens = field(repr=False)
+
+    def bearer(self, method: str, path: str, authorization: Sequence[str]) -> Bearer:
+        """Returns who sends a request; raises `RequestError` if they may not.
+
+        Args:
+            method: Method of the request.
+            path: Path of the request, without query.
+            authorization: Values of its Authorization headers.
+        """
+        if is_open(path):
+            return Bearer("read") if self.tokens.needed else Bearer(None)
+        needed = role_needed(method, path)
+        if not self.tokens.needed:
+            bearer = Bearer(None)
+            if path == _PROMOTE:
+                bearer.check(needed, "a promotion")
+            return bearer
+        bearer = Bearer(self._role(authorization))
+        bearer.check(needed, f"{method} of this path")
+        return bearer
+
+    def _role(self, authorization: Sequence[str]) -> Role:
+        scheme, _, value = (authorization[0] if len(authorization) == 1 else "").partition(" ")
+        try:
+            role = self.tokens.role(value.strip(" \t").encode("latin-1")) if scheme.lower() == "bearer" else None
+        except TsadError:
+            raise RequestError(
+                503, "tokens cannot be checked, because their file is damaged; the log says how", {"Retry-After": "60"}
+            ) from None
+        if role is None:
+            raise RequestError(
+                401, "a token is needed: send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
+            )
+        return role
