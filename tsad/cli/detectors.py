@@ -79,7 +79,7 @@ def train(
 
 
 class TaskLimits(NamedTuple):
-    """How many tasks run side by side, and GPUs of each."""
+    """Number of tasks that run side by side, and GPUs of each."""
 
     parallel: int | None
     gpus: float

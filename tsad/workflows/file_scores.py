@@ -26,7 +26,7 @@ from tsad.workflows.events import Message, OnEvent
 from tsad.workflows.file_rows import read_chunks, read_rows
 
 Judge = Detector | Fleet
-"""What scores the rows of a file: one detector, or a fleet with a detector for each entity."""
+"""Scorer of the rows of a file: one detector, or a fleet with a detector for each entity."""
 
 
 def features_of(judge: Judge) -> tuple[str, ...]:

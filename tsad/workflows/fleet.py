@@ -102,7 +102,7 @@ class FleetResult:
     @property
     def headlines(self) -> pd.DataFrame:
         """Headline metrics and seconds, a row an entity and the mean in the last row."""
-        columns = [name for name in (*HEADLINES, "cost/seconds") if name in self.table]
+        columns = [name for name in (*HEADLINES, "ratio/predicted", "cost/seconds") if name in self.table]
         table = self.table[columns].copy()
         table.loc["mean"] = table.mean()
         return table

@@ -224,7 +224,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Scored:
-    """What became of a file: its row of the table, and what is to be said about it."""
+    """Result of a file: its row of the table, and messages about it."""
 
     row: dict[str, Any]
     messages: tuple[str, ...]
@@ -256,7 +256,7 @@ def _score_file(task: _Task) -> _Scored:
 
 @dataclass(frozen=True)
 class _Journal:
-    """What was written, a line a file; outputs are written whole or not at all, so a line stands for a complete one.
+    """Journal of the outputs, a line a file; outputs are written whole or not at all, so a line stands for a complete one.
 
     Attributes:
         path: File of the journal.
