@@ -218,10 +218,15 @@ def flag_rows(fleet: Fleet, table: pd.DataFrame, source: str, *, top: int = 0) -
         raise DataError(f"{source}: must have rows, but has none; give at least those of one score")
     entities = table[column].map(text_of)
     fleet.check(entities.unique(), source)
-    parts = [
-        flag_table(fleet.detector(str(name)), rows, f"{source}, {column} {name!r}", top=top)
-        for name, rows in table.reset_index(drop=True).groupby(entities.to_numpy(), sort=False)
-    ]
+    parts = []
+    for name, rows in table.reset_index(drop=True).groupby(entities.to_numpy(), sort=False):
+        scorer, where = fleet.detector(str(name)).scorer, f"{source}, {column} {name!r}"
+        needed = scorer.lookback + scorer.lookahead + 1
+        if len(rows) < needed:
+            raise DataError(
+                f"{where}: a score needs at least {needed} rows of one entity, but got {len(rows)}; send more rows"
+            )
+        parts.append(flag_table(fleet.detector(str(name)), rows, where, top=top))
     return pd.concat(parts).sort_index().set_axis(table.index)
 
 

@@ -286,7 +286,7 @@ class _Journal:
         """Adds a file that was scored."""
         entry = {"file": str(file), "version": self._version(file), "row": row}
         with self.path.open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(entry) + "\n")
+            journal.write(f"\n{json.dumps(entry)}")  # a line that was not finished ends here
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         if not self.path.is_file():
