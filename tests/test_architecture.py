@@ -14,13 +14,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROWS = (
     ("errors", "arrays"),  # row 0: what every other room may use
-    ("spec", "settings", "provenance"),
+    ("spec", "settings", "provenance", "parallel"),
     ("series",),
     ("windows", "masking", "sweep"),
     ("data", "models", "losses", "thresholds", "evaluation"),
     ("training",),
     ("detector",),
-    ("config", "lengths", "streaming"),
+    ("config", "lengths", "streaming", "fleet"),
     ("default_detector", "fitting", "drift"),
     ("experiment", "outlier_detector"),
     ("assessment",),
@@ -41,7 +41,7 @@ CLI_ONLY = ("click", "tqdm")
 HEAVY = {
     **dict.fromkeys(CLI_ONLY, ("cli/",)),
     "mlflow": ("tracking/", "registry/", "serving/"),
-    "ray": ("tuning/ray_tune.py", "tuning/ray_callback.py", "tuning/algorithms/optuna.py"),
+    "ray": ("tuning/ray_tune.py", "tuning/ray_callback.py", "tuning/algorithms/optuna.py", "parallel.py"),
 }
 """Where alone a package may be imported: a folder or a file below `tsad/`."""
 
@@ -126,7 +126,7 @@ def test_a_module_imports_only_from_rows_above_it():
             "tuning/odd.py",
             "import ray.tune",
             "tuning/odd.py:1 imports ray.tune, which lives in tuning/ray_tune.py and tuning/ray_callback.py and "
-            "tuning/algorithms/optuna.py alone",
+            "tuning/algorithms/optuna.py and parallel.py alone",
         ),
         (
             "detector.py",

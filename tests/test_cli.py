@@ -92,7 +92,7 @@ def test_the_package_runs_as_a_module():
         (["train"], "Missing argument 'EXPERIMENT'"),
         (["search"], "Missing argument 'SPACE'"),
         (["score"], "Missing argument 'MODEL'"),
-        (["score", "model"], "Missing argument 'FILE'"),
+        (["score", "model"], "Missing argument 'FILES...'"),
         (["score", "model", "file.csv", "--color", "red"], "No such option '--color'"),
         (["score", "model", "file.csv", "--threshold", "high"], "'high' is not a valid float"),
         (

@@ -13,24 +13,28 @@ if TYPE_CHECKING:
     from tsad.config import ExperimentConfig
     from tsad.detector.detector import Detector
     from tsad.errors import DataError, DetectorError, SpecError, TrainingError, TsadError
+    from tsad.fleet import Fleet
     from tsad.outlier_detector import OutlierDetector
+    from tsad.parallel import TaskOptions
     from tsad.series import Series
     from tsad.streaming import Stream
     from tsad.training.checkpoints import Backup
     from tsad.tuning.spec import SearchConfig
     from tsad.workflows.check import check
-    from tsad.workflows.context import load_detector
+    from tsad.workflows.context import load_detector, load_fleet
     from tsad.workflows.download import download
     from tsad.workflows.drift import measure_drift
     from tsad.workflows.evaluate import evaluate, evaluate_scores
+    from tsad.workflows.fleet import FleetOptions, train_each_entity
     from tsad.workflows.generate import generate_dataset
     from tsad.workflows.plot import plot
     from tsad.workflows.promote import promote, undo_promotion
     from tsad.workflows.recalibrate import recalibrate
     from tsad.workflows.score import score
+    from tsad.workflows.score_files import FilesOptions, score_files
     from tsad.workflows.search import search
     from tsad.workflows.serve import serve
-    from tsad.workflows.train import train, train_each_machine
+    from tsad.workflows.train import train
 
     __version__: str
 
@@ -40,11 +44,15 @@ _MODULES = {
     "Detector": "detector.detector",
     "DetectorError": "errors",
     "ExperimentConfig": "config",
+    "FilesOptions": "workflows.score_files",
+    "Fleet": "fleet",
+    "FleetOptions": "workflows.fleet",
     "OutlierDetector": "outlier_detector",
     "SearchConfig": "tuning.spec",
     "Series": "series",
     "SpecError": "errors",
     "Stream": "streaming",
+    "TaskOptions": "parallel",
     "TrainingError": "errors",
     "TsadError": "errors",
     "check": "workflows.check",
@@ -53,15 +61,17 @@ _MODULES = {
     "evaluate_scores": "workflows.evaluate",
     "generate_dataset": "workflows.generate",
     "load_detector": "workflows.context",
+    "load_fleet": "workflows.context",
     "measure_drift": "workflows.drift",
     "plot": "workflows.plot",
     "promote": "workflows.promote",
     "recalibrate": "workflows.recalibrate",
     "score": "workflows.score",
+    "score_files": "workflows.score_files",
     "search": "workflows.search",
     "serve": "workflows.serve",
     "train": "workflows.train",
-    "train_each_machine": "workflows.train",
+    "train_each_entity": "workflows.fleet",
     "undo_promotion": "workflows.promote",
 }
 """Module below `tsad` that defines each public name."""
@@ -75,11 +85,15 @@ __all__ = [
     "Detector",
     "DetectorError",
     "ExperimentConfig",
+    "FilesOptions",
+    "Fleet",
+    "FleetOptions",
     "OutlierDetector",
     "SearchConfig",
     "Series",
     "SpecError",
     "Stream",
+    "TaskOptions",
     "TrainingError",
     "TsadError",
     "__version__",
@@ -89,15 +103,17 @@ __all__ = [
     "evaluate_scores",
     "generate_dataset",
     "load_detector",
+    "load_fleet",
     "measure_drift",
     "plot",
     "promote",
     "recalibrate",
     "score",
+    "score_files",
     "search",
     "serve",
     "train",
-    "train_each_machine",
+    "train_each_entity",
     "undo_promotion",
 ]
 

@@ -1,4 +1,4 @@
-"""`tsad download`, `tsad cache`, `tsad train --each-machine`: what they take, say and leave behind."""
+"""`tsad download`, `tsad cache`, `tsad train --each-entity` of SMD: what they take, say and leave behind."""
 
 from pathlib import Path
 
@@ -82,26 +82,28 @@ EXPERIMENT = {
 
 
 @pytest.mark.slow
-def test_one_detector_for_each_machine_is_a_thing_of_smd(tsad, place):
+def test_one_detector_for_each_entity_needs_entities(tsad, place):
     Path("e.yaml").write_text(yaml.safe_dump(EXPERIMENT | {"data": {"kind": "synthetic"}}))
-    code, _, errors = tsad("train", "e.yaml", "--each-machine")
-    assert (code, errors) == (
-        1,
-        ["SpecError: --each-machine trains on machines of SMD, but data.kind is synthetic; leave it out"],
-    )
+    code, _, errors = tsad("train", "e.yaml", "--each-entity")
+    assert code == 1
+    assert errors == [
+        "SpecError: a detector for each entity needs rows of several entities, but the data of kind synthetic have none; name "
+        "their column with --set data.entity=COLUMN, give a pattern of files as data.path, or leave --each-entity out"
+    ]
 
 
 @pytest.mark.slow
 def test_one_detector_for_each_machine_is_a_run_below_one_run(place):
     lay_out(place / "data", machine("1-1") | machine("1-2", seed=5))
     Path("e.yaml").write_text(yaml.safe_dump(EXPERIMENT))
-    out = ran([PYTHON, "-m", "tsad", "train", "e.yaml", "--each-machine"], place)
+    out = ran([PYTHON, "-m", "tsad", "train", "e.yaml", "--each-entity"], place)
     # a whole path: MLflow keeps the engine of an address, and with it the file that a relative one named first
     client = mlflow.MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
     runs = client.search_runs(["1"], order_by=["attributes.start_time"])
     parent, *children = runs
     assert [run.info.status for run in runs] == ["FINISHED"] * 3
     assert [run.data.tags.get("mlflow.parentRunId") for run in children] == [parent.info.run_id] * 2
+    runs = [parent, *sorted(children, key=lambda run: run.data.tags["tsad.entity"])]
     assert [run.data.params["data.machine"] for run in runs] == ["all", "1-1", "1-2"]
     values = [run.data.metrics["ranking/pr_auc"] for run in runs]
     assert values[0] == pytest.approx((values[1] + values[2]) / 2)

@@ -89,11 +89,8 @@ def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_yaml(folder / "experiment.yaml", experiment, "tsad train experiment.yaml")
-    outcome.detector.save(folder / DETECTOR)
-    Profile.of(outcome.detector, outcome.parts.fit, outcome.validation).save(folder / DETECTOR)
+    write_detector(outcome, folder / DETECTOR)
     history = [losses.curves() | {"epoch": losses.epoch} for losses in outcome.history]
-    if outcome.parts.read_options is not None:
-        outcome.parts.read_options.save(folder / DETECTOR)
     _write_json(folder / "history.json", history)
     _write_report(outcome.report, outcome.detector.provenance.parts(), folder)
     parts = outcome.parts
@@ -107,6 +104,14 @@ def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, 
     if outcome.history:
         plots["losses"] = draw_losses([losses.curves() for losses in outcome.history], title)
     _write_plots(plots, folder)
+
+
+def write_detector(outcome: Outcome, folder: Path) -> None:
+    """Writes the detector of a run, `profile.json` and, if the data are a file of the user, `read_options.json`."""
+    outcome.detector.save(folder)
+    Profile.of(outcome.detector, outcome.parts.fit, outcome.validation).save(folder)
+    if outcome.parts.read_options is not None:
+        outcome.parts.read_options.save(folder)
 
 
 def write_assessment(assessment: Assessment, folder: Path) -> None:

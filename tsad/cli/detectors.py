@@ -1,49 +1,105 @@
 """Commands that find and evaluate detectors, and score files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
 from tsad.cli.interrupts import resumable
-from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, Auto, configure, extra_words, overrides, overrides_of
+from tsad.cli.options import (
+    FILE,
+    FOLDER,
+    PASS_ON,
+    PLAIN,
+    ROWS,
+    Auto,
+    configure,
+    extra_words,
+    overrides,
+    overrides_of,
+    refuse,
+)
 
 
 @click.command(context_settings=PASS_ON)
 @click.argument("experiment", type=ROWS)
 @overrides
-@click.option("--each-machine", is_flag=True, help="Train a detector for each of data.machine, in a run below one run.")
+@click.option("--each-entity", is_flag=True, help="Train a detector for each entity, in a run below one run.")
+@click.option("--shared", is_flag=True, help="Of --each-entity: train one for unknown entities too.")
+@click.option("--reports", is_flag=True, help="Of --each-entity: compare each detector with the baselines.")
+@click.option("--parallel", type=click.IntRange(1), help="Of --each-entity: entities side by side. Default: all cores.")
+@click.option("--gpus", type=click.FloatRange(0), default=0, help="Of --each-entity: GPUs of each; fractions too.")
+@click.option(
+    "--resume", metavar="RUN_ID|auto|none", default="auto", show_default=True, help="Of --each-entity: run to resume."
+)
 @click.option("--backup", type=FOLDER, help="Folder for the state of the training; the same command resumes from it.")
 @click.option(
     "--backup-every", type=click.IntRange(1), default=5, show_default=True, help="Epochs between two backups."
 )
 @click.option("--run-name", help="Name of the MLflow run.")
 @extra_words
+@click.pass_context
 def train(
+    context: click.Context,
+    /,
     experiment: Path,
     assignments: Sequence[str],
     extra: Sequence[str],
     *,
-    each_machine: bool,
+    each_entity: bool,
     backup: Path | None,
     backup_every: int,
     run_name: str | None,
+    parallel: int | None,
+    gpus: float,
+    **fleet_options: Any,
 ) -> None:
-    """Train one EXPERIMENT.yaml, or the default detector on a file of rows, as one MLflow run."""
-    import tsad.workflows.train as workflow
-    from tsad.cli.progress import TrainProgress
+    """Train one EXPERIMENT.yaml, or the default detector on a file of rows, as one MLflow run.
+
+    With --each-entity, a detector for each value of data.entity, file of a pattern, or machine of SMD.
+    """
     from tsad.training.checkpoints import Backup
 
+    changes, state = overrides_of(assignments, extra), None if backup is None else Backup(backup, backup_every)
+    if each_entity:
+        configure()
+        _train_each_entity(
+            experiment, changes, TaskLimits(parallel, gpus), {**fleet_options, "backup": state, "run_name": run_name}
+        )
+        return
+    refuse(context, "of --each-entity", ("shared", "reports", "parallel", "gpus", "resume"))
+    import tsad.workflows.train as workflow
+    from tsad.cli.progress import TrainProgress
+
     configure()
-    changes, store = overrides_of(assignments, extra), None if backup is None else Backup(backup, backup_every)
     with resumable(None if backup is None else ""), TrainProgress() as progress:
-        if each_machine:
-            text = str(
-                workflow.train_each_machine(experiment, changes, backup=store, run_name=run_name, on_event=progress)
-            )
-        else:
-            text = str(workflow.train(experiment, changes, backup=store, run_name=run_name, on_event=progress))
+        text = str(workflow.train(experiment, changes, backup=state, run_name=run_name, on_event=progress))
     click.echo(text)
+
+
+class TaskLimits(NamedTuple):
+    """Number of tasks that run side by side, and GPUs of each."""
+
+    parallel: int | None
+    gpus: float
+
+
+def _train_each_entity(
+    experiment: Path, changes: Mapping[str, Any], limits: TaskLimits, fleet_options: Mapping[str, Any]
+) -> None:
+    import tsad.workflows.fleet as workflow
+    from tsad.cli.progress import FleetProgress
+    from tsad.errors import TrainingError
+    from tsad.parallel import TaskOptions
+
+    options = workflow.FleetOptions(tasks=TaskOptions(limits.parallel, gpus=limits.gpus), **fleet_options)
+    with resumable(""), FleetProgress("entity") as progress:
+        result = workflow.train_each_entity(experiment, changes, options=options, on_event=progress)
+    click.echo(str(result))
+    if result.failures:
+        name, cause = next(iter(result.failures.items()))
+        raise TrainingError(f"{len(result.failures)} entities failed, first {name or 'the shared detector'}: {cause}")
 
 
 @click.command(context_settings=PASS_ON)
@@ -126,8 +182,10 @@ def evaluate(
 
 @click.command(context_settings=PLAIN)
 @click.argument("model")
-@click.argument("file", type=ROWS)
-@click.option("--output", type=FILE, help="Default: FILE with .scored before its ending.")
+@click.argument("files", type=ROWS, nargs=-1, required=True)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Default: FILE with .scored before its ending; a folder."
+)
 @click.option("--threshold", type=float, help="Flag scores above this instead of the detector's own threshold.")
 @click.option("--explain", type=click.IntRange(0), help="Number of features named with each score. Default: 3.")
 @click.option("--events", type=FILE, help="CSV file of the events. Default: OUTPUT ending in .events.csv.")
@@ -135,44 +193,77 @@ def evaluate(
 @click.option(
     "--step", type=click.FloatRange(0, min_open=True), help="Seconds between rows: a larger gap begins a new segment."
 )
+@click.option("--entity", help="Column that says which machine a row belongs to.")
+@click.option(
+    "--parallel", type=click.IntRange(1), help="Files, or entities of one file, that are scored side by side."
+)
+@click.option("--resume", is_flag=True, help="Of several files: leave out those that were scored before.")
 @overrides
 @click.option("--rows-at-once", type=click.IntRange(1), default=10_000, show_default=True, help="Rows in memory.")
+@click.pass_context
 def score(
+    context: click.Context,
+    /,
     model: str,
-    file: Path,
+    files: Sequence[Path],
     output: Path | None,
-    threshold: float | None,
-    explain: int | None,
     events: Path | None,
-    time: str | None,
-    step: float | None,
     assignments: Sequence[str],
-    rows_at_once: int,
+    parallel: int | None,
+    *,
+    resume: bool,
+    **values: Any,
 ) -> None:
-    """Add the columns score and flag to FILE, which may have any size, and which features explain them.
+    """Add the columns score and flag to FILES, which may have any size, and which features explain them.
 
-    FILE is read as the one that MODEL was trained on; --set data.separator=";" and other settings of data change that.
+    They are read as those that MODEL was trained on; --set data.separator=";" and other settings of data change that. Several
+    files, a pattern or a folder of files are scored side by side, into a folder.
     """
     import tsad.workflows.score as workflow
     from tsad.cli.progress import RowsProgress
+    from tsad.parallel import TaskOptions
+    from tsad.workflows.score_files import is_many
 
     configure()
+    named = {"time": values.pop("time"), "step_seconds": values.pop("step"), "entity": values.pop("entity")}
     changes = overrides_of(assignments, ()) | {
-        f"data.{name}": value for name, value in (("time", time), ("step_seconds", step)) if value is not None
+        f"data.{name}": value for name, value in named.items() if value is not None
     }
+    tasks = None if parallel is None else TaskOptions(parallel)
+    if is_many(files):
+        refuse(context, "of one file", ("events",))
+        _score_files(model, files, output, {**values, "overrides": changes}, tasks, resume=resume)
+        return
+    refuse(context, "of several files", ("resume",))
     with RowsProgress() as progress:
         result = workflow.score(
-            model,
-            file,
-            output=output,
-            threshold=threshold,
-            explain=explain,
-            events=events,
-            overrides=changes,
-            rows_at_once=rows_at_once,
-            on_event=progress,
+            model, files[0], output=output, events=events, overrides=changes, tasks=tasks, on_event=progress, **values
         )
     click.echo(str(result))
+
+
+def _score_files(
+    model: str,
+    files: Sequence[Path],
+    output: Path | None,
+    values: Mapping[str, Any],
+    tasks: Any,
+    *,
+    resume: bool,
+) -> None:
+    import tsad.workflows.score_files as workflow
+    from tsad.cli.progress import FleetProgress
+    from tsad.errors import DataError
+
+    data, options = files[0] if len(files) == 1 else files, workflow.FilesOptions(**values)
+    with resumable("--resume"), FleetProgress("file") as progress:
+        result = workflow.score_files(
+            model, data, output=output, options=options, tasks=tasks, resume=resume, on_event=progress
+        )
+    click.echo(str(result))
+    if result.failures:
+        name, cause = next(iter(result.failures.items()))
+        raise DataError(f"{len(result.failures)} files could not be scored, first {name}: {cause}")
 
 
 @click.command(context_settings=PLAIN)

@@ -61,6 +61,13 @@ overrides = click.option("--set", "assignments", multiple=True, metavar="A.B.C=V
 extra_words = click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[--A.B.C VALUE ...]")
 
 
+def refuse(context: click.Context, only: str, names: Iterable[str]) -> None:
+    """Ends the command with 2 if one of the options was given, which are options `only` of another form of the command."""
+    for name in names:
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} is an option {only}")
+
+
 def configure() -> None:
     """Sets up the process of a command; called by each command when it runs, so that `--help` writes nothing."""
     from tsad.workflows.context import configure as configure_process

@@ -9,8 +9,10 @@ from tqdm import tqdm
 
 from tsad.selection.trial import Trial
 from tsad.workflows.events import (
+    EntityEnded,
     EpochEnded,
     Event,
+    FleetStarted,
     Message,
     RowsRead,
     SearchStarted,
@@ -102,6 +104,32 @@ class SearchProgress(_Progress):
         left = (time.monotonic() - self._start) / count * (self._trials - count)
         value = "-" if trial.value is None else f"{trial.value:.4f}"
         return f"{line}  value {value}, best {best.value or 0:.4f} by {best.candidate.name}, about {left:.0f} s left"
+
+
+class FleetProgress(_Progress):
+    """Callback that draws a progress bar of entities or files, and names those that fail at once.
+
+    Args:
+        unit: Name of what is counted.
+    """
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def __call__(self, event: Event) -> None:
+        """Shows an event."""
+        match event:
+            case FleetStarted():
+                click.echo(f"{event.total - event.done} of {event.total} to do")
+                self._bar = _bar(event.total, self._unit, "fleet", leave=False)
+                self._bar.update(event.done)
+            case EntityEnded() if self._bar is not None:
+                if event.error:
+                    self._bar.write(f"{event.name}: {event.error}")
+                self._bar.update()
+            case Message():
+                tqdm.write(event.text, file=sys.stdout)
 
 
 class RowsProgress(_Progress):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tsad.detector.detector import DESCRIPTION, Detector
 from tsad.errors import DetectorError
+from tsad.fleet import MANIFEST, Fleet
 
 SAMPLE = "sample.csv"
 """Name of the table of test rows that is logged with a detector."""
@@ -45,17 +46,42 @@ def model_folder(model: str) -> ModelFolder:
     Raises:
         DetectorError: if there is no such model, or it holds no detector.
     """
-    is_uri = "://" in model or model.startswith(("models:/", "runs:/"))
-    path = _downloaded(model) if is_uri else Path(model)
+    path = _downloaded(model) if _is_uri(model) else Path(model)
     artifacts = path / "artifacts"
     sample = artifacts / SAMPLE
     for detector in (path, path / "detector", artifacts / "detector"):
         if (detector / DESCRIPTION).is_file():
             served = (path / "MLmodel").is_file()
             return ModelFolder(path, detector, sample if sample.is_file() else None, served)
+    if (fleet := _fleet_in(path)) is not None:
+        raise DetectorError(
+            f"{model}: one detector is needed here, but this is a fleet of {len(Fleet.load(fleet))}; give the folder of one of "
+            f"them below {fleet}"
+        )
     raise DetectorError(
         f"{model}: must hold {DESCRIPTION}, but does not; give a models:/ or runs:/ URI or a saved detector"
     )
+
+
+def fleet_folder(model: str) -> Path | None:
+    """Returns the folder that `Fleet.load` takes; None if the model is a single detector or none at all.
+
+    Args:
+        model: URI or path as for `model_folder`; models behind a URI are downloaded.
+
+    Raises:
+        DetectorError: if there is no such model.
+    """
+    return _fleet_in(_downloaded(model) if _is_uri(model) else Path(model))
+
+
+def _fleet_in(path: Path) -> Path | None:
+    folders = (path, path / "fleet", path / "artifacts" / "fleet")
+    return next((folder for folder in folders if (folder / MANIFEST).is_file()), None)
+
+
+def _is_uri(model: str) -> bool:
+    return "://" in model or model.startswith(("models:/", "runs:/"))
 
 
 def _downloaded(uri: str) -> Path:

@@ -1,10 +1,8 @@
 """The detector as a model of MLflow: code and safe files, nothing pickled. MLflow runs this file to load the model."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
@@ -14,6 +12,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import flag_table, with_threshold
 from tsad.errors import DataError, TsadError
+from tsad.registry.request_table import table_of
 
 PARAMETERS = ("threshold", "explain")
 """Names of the parameters that a request may set."""
@@ -58,35 +57,10 @@ class ServedDetector(PythonModel):
                     f"params must be among {' and '.join(PARAMETERS)}, but got {unknown}; leave the others out"
                 )
             detector = with_threshold(self.detector, values.get("threshold"), "threshold")
-            rows = _table(model_input, detector.scorer.features)
+            rows = table_of(model_input, detector.scorer.features)
             return flag_table(detector, rows, "input", top=values.get("explain") or 0)
         except TsadError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
-
-
-def _table(rows: Any, features: Sequence[str]) -> pd.DataFrame:
-    """Returns rows as a table; raises `DataError` if they are none."""
-    try:
-        if isinstance(rows, Mapping) or (isinstance(rows, list) and rows and isinstance(rows[0], Mapping)):
-            rows = pd.DataFrame(rows)
-        if isinstance(rows, pd.DataFrame):
-            return rows.apply(_without_truths) if "object" in map(str, rows.dtypes) else rows
-        values = np.asarray(rows)
-    except ValueError as error:
-        raise DataError(f"input: must be a table, but {error}; send columns of one length") from None
-    if values.ndim != 2 or values.shape[1] != len(features):
-        raise DataError(
-            f"input: an array must be (n, {len(features)}), in the order of {list(features)}, but is {values.shape}; send "
-            f"named columns"
-        )
-    return pd.DataFrame(values, columns=list(features))
-
-
-def _without_truths(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Returns a column in which truth values among other cells, as JSON has them, are 1 and 0."""
-    if column.dtype != object:
-        return column
-    return column.map(lambda cell: float(cell) if isinstance(cell, bool | np.bool_) else cell)
 
 
 set_model(ServedDetector())

@@ -174,12 +174,6 @@ def _is_generated(run_name: str | None) -> bool:
     return not run_name or (first in _GENERATOR_PREDICATES and second in _GENERATOR_NOUNS and number.isdigit())
 
 
-@contextmanager
-def child_run(parent: RunWriter, store: Store, name: str, tags: Mapping[str, str]) -> Iterator[RunWriter]:
-    """Opens a child of a run, and ends it as `leading_run` does."""
-    yield from _ended(RunWriter.create(store, store.experiment(), name, tags, parent.run_id))
-
-
 def _ended(writer: RunWriter) -> Iterator[RunWriter]:
     try:
         yield writer

@@ -20,6 +20,11 @@ class Tag:
     ERROR: Final = "tsad.error"
     """Type and message of the error that ended a run."""
 
+    ENTITY: Final = "tsad.entity"
+    """Name of the entity, such as a machine, whose detector a child run of a fleet trained."""
+    FLEET_FINGERPRINT: Final = "tsad.fleet_fingerprint"
+    """Hash of all that decides which detectors a fleet has: experiment, files, options."""
+
     RESUMED: Final = "tsad.resumed"
     """Id of the run that the command of this run resumed."""
     RESUMED_AFTER_EPOCH: Final = "tsad.resumed_after_epoch"

@@ -16,8 +16,9 @@ from tsad.data import DataSpec
 from tsad.data.cache import Cache
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector
-from tsad.errors import SpecError
-from tsad.registry.load import model_folder
+from tsad.errors import DetectorError, SpecError
+from tsad.fleet import Fleet
+from tsad.registry.load import fleet_folder, model_folder
 from tsad.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,6 +67,33 @@ class Context:
         if not Path(model).is_dir():
             self.store  # noqa: B018 (opens the store that MLflow's own functions then use)
         return model_folder(str(model)).detector
+
+    def fleet(self, model: str | Path) -> Fleet | None:
+        """Returns the fleet of a model, None if it is a single detector; raises `DetectorError` if there is no such model."""
+        if not Path(model).is_dir():
+            self.store  # noqa: B018 (opens the store that MLflow's own functions then use)
+        folder = fleet_folder(str(model))
+        return None if folder is None else Fleet.load(folder)
+
+
+def load_fleet(model: str | Path) -> Fleet:
+    """Returns the fleet of a model, whose `detector` is that of an entity.
+
+    Args:
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/fleet`, or the folder of a saved fleet.
+
+    Raises:
+        DetectorError: if there is no such model, it is no fleet, or it is damaged.
+
+    Example:
+        >>> import tsad
+        >>> tsad.load_fleet("models:/pumps@champion").detector("pump-7").scorer.features  # doctest: +SKIP
+        ('cpu', 'memory')
+    """
+    fleet = open_context().fleet(model)
+    if fleet is None:
+        raise DetectorError(f"{model}: must be a fleet, but is none; load it with tsad.load_detector")
+    return fleet
 
 
 def load_detector(model: str | Path) -> Detector:

@@ -46,6 +46,34 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
+class FleetStarted:
+    """The training of a fleet, or the scoring of many files, starts or resumes.
+
+    Attributes:
+        run_id: MLflow run that records it; empty for files.
+        total: Number of entities or files.
+        done: Number of those that were done before an interruption.
+    """
+
+    run_id: str
+    total: int
+    done: int
+
+
+@dataclass(frozen=True)
+class EntityEnded:
+    """The training of an entity, or the scoring of a file, has ended.
+
+    Attributes:
+        name: Name of the entity or file.
+        error: Cause of its failure; empty if there is none.
+    """
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True)
 class RowsRead:
     """Some rows of a file were read.
 
@@ -130,7 +158,10 @@ TrainEvent = Message | TrainingStarted | EpochEnded
 SearchEvent = Message | SearchStarted | TrialStarted | TrialEpochEnded | TrialEnded
 """Everything that a search reports."""
 
-Event = TrainEvent | SearchEvent | RowsRead
+FleetEvent = Message | FleetStarted | EntityEnded
+"""Everything that the training of a fleet, and the scoring of many files, reports."""
+
+Event = TrainEvent | SearchEvent | FleetEvent | RowsRead
 """Everything that a workflow reports."""
 
 OnEvent = Callable[[Event], None]

@@ -1,7 +1,8 @@
 """Scores of the rows of a file, chunk by chunk where its reading allows it, or of all rows at once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,10 +19,20 @@ from tsad.data.io.table_files import Chunk, TableFile
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import BATCH
 from tsad.errors import DataError
+from tsad.fleet import Fleet
+from tsad.parallel import TaskOptions, run_tasks
 from tsad.series import Series
 from tsad.streaming import ScoredRows, Stream, StreamPolicy
 from tsad.workflows.events import Message, OnEvent
 from tsad.workflows.file_rows import read_chunks
+
+Judge = Detector | Fleet
+"""Scorer of the rows of a file: one detector, or a fleet with a detector for each entity."""
+
+
+def features_of(judge: Judge) -> tuple[str, ...]:
+    """Returns the names of the features."""
+    return judge.features if isinstance(judge, Fleet) else judge.scorer.features
 
 
 def scored_chunks(
@@ -142,8 +153,27 @@ class WholeFile:
     scored: ScoredRows
 
     @classmethod
-    def read(cls, detector: Detector, path: Path, read_options: ReadOptions, on_event: OnEvent) -> "WholeFile":
-        """Returns the scores of a file; each repair of its rows is reported in a message."""
+    def read(
+        cls,
+        judge: Judge,
+        path: Path,
+        read_options: ReadOptions,
+        on_event: OnEvent,
+        tasks: TaskOptions | None = None,
+    ) -> "WholeFile":
+        """Returns the scores of a file; each repair of its rows is reported in a message.
+
+        Args:
+            judge: Detector of all rows, or fleet whose detectors score the rows of their entities.
+            path: Path of the file.
+            read_options: How its rows are read.
+            on_event: Callback for messages.
+            tasks: How entities are scored side by side; None scores them one after the other in this process.
+
+        Raises:
+            DataError: naming file, rows and column of whatever is no row of this detector; if an entity is unknown; if no row
+                gets a score.
+        """
         issues = Issues(str(path))
         spec = read_options.for_scoring()
         rows, features = read_file(path, spec, issues, read_options.step_seconds)
@@ -152,16 +182,21 @@ class WholeFile:
         for repair in issues.repairs:
             on_event(Message(repair))
         series = to_series(rows, features, spec)
-        if series.features != detector.scorer.features:
-            raise DataError(f"{path}: must have the features {detector.scorer.features}, but has {series.features}")
-        lookback = detector.scorer.lookback + detector.scorer.lookahead
-        if max(stop - start for start, stop in series.segments()) <= lookback:
-            raise _too_few(path, detector, len(series))
-        edges = [*(first for _, first in rows.entities), len(series)] if rows.entities else [0, len(series)]
-        parts = [
-            _scored(detector, series.part(start, stop), rows.numbers[start:stop]) for start, stop in pairwise(edges)
-        ]
-        return cls(rows, series, parts[0].then(*parts[1:]))
+        if series.features != features_of(judge):
+            raise DataError(f"{path}: must have the features {features_of(judge)}, but has {series.features}")
+        names = rows.entities or (("", 0),)
+        if isinstance(judge, Fleet):
+            judge.check((name for name, _ in names), str(path))
+        edges = [*(first for _, first in names), len(series)]
+        inputs = {
+            name: partial(_part_of, judge, name, series, rows, edge)
+            for (name, _), edge in zip(names, pairwise(edges), strict=True)
+        }
+        parts = _scored_parts(inputs, tasks, path)
+        scored = parts[0].then(*parts[1:])
+        if not (~np.isnan(scored.scores)).any():
+            raise _too_few(path, judge.detector(names[0][0]) if isinstance(judge, Fleet) else judge, len(series))
+        return cls(rows, series, scored)
 
     def chunks(
         self, table: TableFile, rows_at_once: int, on_event: OnEvent
@@ -183,8 +218,35 @@ class WholeFile:
             yield name, _gathered(self.scored, np.arange(start, stop), self.scored.rows[start:stop])
 
 
-def _scored(detector: Detector, series: Series, numbers: NDArray[np.int64]) -> ScoredRows:
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The rows of one entity, and the detector that scores them."""
+
+    detector: Detector
+    series: Series
+    numbers: NDArray[np.int64]
+
+
+def _part_of(judge: Judge, name: str, series: Series, rows: FileRows, edge: tuple[int, int]) -> _Part:
+    detector = judge.detector(name) if isinstance(judge, Fleet) else judge
+    return _Part(detector, series.part(*edge), rows.numbers[slice(*edge)])
+
+
+def _scored_parts(inputs: Mapping[str, Callable[[], _Part]], tasks: TaskOptions | None, path: Path) -> list[ScoredRows]:
+    """Returns the scores of each entity; the first that fails ends it, because a file is not scored in part."""
+    if tasks is None:
+        return [_scored(make()) for make in inputs.values()]
+    results: dict[str, ScoredRows] = {}
+    for ended in run_tasks(_scored, inputs.items(), tasks):
+        if ended.result is None:
+            raise DataError(f"{path}: {ended.key or 'its rows'} cannot be scored ({ended.error})")
+        results[ended.key] = ended.result
+    return [results[name] for name in inputs]
+
+
+def _scored(part: _Part) -> ScoredRows:
     """Returns the scores of the rows of one entity; its threshold starts from the saved state."""
+    detector, series, numbers = part.detector, part.series, part.numbers
     lookback = detector.scorer.lookback + detector.scorer.lookahead
     if max(stop - start for start, stop in series.segments()) <= lookback:
         nothing = np.full(len(series), np.nan)

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import numpy as np
 import pandas as pd
 
-from tsad.data.io.containers.kinds import scored_path
+from tsad.data.io.containers.kinds import scored_path, table_name
 from tsad.data.io.containers.location import location
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile
@@ -16,11 +16,13 @@ from tsad.data.io.writers import CsvWriter, ParquetWriter, TableWriter, atomic_w
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import Events, score_columns, score_table, with_threshold
 from tsad.errors import DataError
+from tsad.fleet import Fleet
+from tsad.parallel import TaskOptions
 from tsad.streaming import ScoredRows
 from tsad.workflows.context import open_context
 from tsad.workflows.events import Message, OnEvent, ignore
 from tsad.workflows.file_rows import open_rows
-from tsad.workflows.file_scores import WholeFile, scored_chunks
+from tsad.workflows.file_scores import Judge, WholeFile, features_of, scored_chunks
 from tsad.workflows.inputs import NO_OVERRIDES
 
 TOP = 3
@@ -78,13 +80,15 @@ def score(
     events: str | Path | None = None,
     overrides: Mapping[str, Any] = NO_OVERRIDES,
     rows_at_once: int = 10_000,
+    tasks: TaskOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ScoreResult:
     """Scores a file of rows of any size, or a DataFrame.
 
     A file is read chunk by chunk, by the options that the training rows were read by, and written with the columns `score`
     (empty where there is none), `flag`, `feature_1`, `share_1`, ..., which begin with `tsad_` if the file has a column of such a
-    name. A DataFrame is scored in memory; nothing is written.
+    name. A DataFrame is scored in memory; nothing is written. A fleet scores each row by the detector of its entity: that of the
+    column that its training rows had, or, without such a column, that of the name of the file. Many files: `tsad.score_files`.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, the folder of a saved detector, or,
@@ -98,11 +102,12 @@ def score(
         events: CSV file of the events; by default the output with the ending `.events.csv`.
         overrides: Read options by path, such as `{"data.time": "at"}`, in place of those of the training rows.
         rows_at_once: Number of rows of a file that are in memory.
+        tasks: How the entities of a file are scored side by side; None scores them one after the other.
         on_event: Callback for progress.
 
     Raises:
-        DataError: naming file, row and column of the first cell that is not as it should be; if no row gets a score; if a
-            file cannot be written.
+        DataError: naming file, row and column of the first cell that is not as it should be; if no row gets a score; if an
+            entity is unknown to a fleet; if a file cannot be written.
         DetectorError: if there is no such model.
         SpecError: if the threshold is not finite, or an override is no read option.
 
@@ -122,15 +127,27 @@ def score(
     target = scored_path(path) if output is None else Path(output)
     events_target = target.with_name(f"{target.stem}.events.csv") if events is None else Path(events)
     _check_targets(path, target, events_target)
-    folder = open_context().detector_folder(model)
-    detector = with_threshold(Detector.load(folder), threshold, "--threshold")
+    judge, folder = _judge(model, path, overrides, threshold)
     table, read_options = open_rows(path, folder, overrides, on_event)
     top = TOP if explain is None else explain
-    prefix = _prefix(table, detector, top, on_event)
+    prefix = _prefix(table, features_of(judge), top, on_event)
     with atomic_write(target, events_target) as (temporary_rows, temporary_events):
-        scored_file = _ScoredFile(detector, table, read_options, top, prefix)
+        scored_file = _ScoredFile(judge, table, read_options, top, prefix, tasks)
         totals = scored_file.write(temporary_rows, temporary_events, rows_at_once, on_event)
-    return totals.result(detector.threshold.method, target, events_target)
+    one = judge.detector(judge.names[0]) if isinstance(judge, Fleet) else judge
+    return totals.result(one.threshold.method, target, events_target)
+
+
+def _judge(model: str | Path, path: Path, overrides: Mapping[str, Any], threshold: float | None) -> tuple[Judge, Path]:
+    """Returns the detector or fleet that scores the rows of a file, and the folder that says how they are read."""
+    context = open_context()
+    fleet = context.fleet(model)
+    if fleet is not None:
+        if overrides.get("data.entity", fleet.read_options.entity) is not None:
+            return fleet.with_threshold(threshold, "--threshold"), fleet.folder
+        fleet.check([table_name(path)], str(path))
+    folder = context.detector_folder(model) if fleet is None else fleet.detector_folder(table_name(path))
+    return with_threshold(Detector.load(folder), threshold, "--threshold"), folder
 
 
 def _score_frame(detector: Detector, frame: pd.DataFrame, top: int) -> ScoreResult:
@@ -180,27 +197,30 @@ class _ScoredFile:
     """A file that is scored, and how its scores are written.
 
     Attributes:
-        detector: Detector that scores and flags.
+        judge: Detector or fleet that scores and flags.
         table: File of the rows.
         read_options: How its rows are read.
         top: Number of features that explain a row.
         prefix: Beginning of the names of the added columns.
+        tasks: How entities are scored side by side; None scores them one after the other.
     """
 
-    detector: Detector
+    judge: Judge
     table: TableFile
     read_options: ReadOptions
     top: int
     prefix: str
+    tasks: TaskOptions | None
 
     def write(self, rows_path: Path, events_path: Path, rows_at_once: int, on_event: OnEvent) -> _Totals:
         """Writes rows and events as they become final, events after the rows if those are not in the order of their times."""
-        read_options, table, features = self.read_options, self.table, self.detector.scorer.features
+        judge, read_options, table = self.judge, self.read_options, self.table
+        features = features_of(judge)
         whole = None
-        if read_options.is_streamable:
-            chunks = scored_chunks(self.detector, table, read_options, rows_at_once, on_event)
+        if read_options.is_streamable and isinstance(judge, Detector):
+            chunks = scored_chunks(judge, table, read_options, rows_at_once, on_event)
         else:
-            whole = WholeFile.read(self.detector, table.path, read_options, on_event)
+            whole = WholeFile.read(judge, table.path, read_options, on_event, self.tasks)
             chunks = whole.chunks(table, rows_at_once, on_event)
         totals, events, times = _Totals(), Events(features, self.top), list[str]()
         with (
@@ -233,7 +253,7 @@ class _ScoredFile:
         """Returns the events of each entity, in the order of their times."""
         tables = []
         for name, scored in whole.entity_parts():
-            events = Events(self.detector.scorer.features, self.top)
+            events = Events(features_of(self.judge), self.top)
             own = None if times is None else [times[row] for row in scored.rows]
             arrays = (scored.rows, own, scored.scores, scored.flags, scored.by_feature)
             table = pd.concat([events.take(*arrays), events.close()], ignore_index=True)
@@ -265,9 +285,9 @@ def _check_targets(path: Path, target: Path, events: Path) -> None:
         raise DataError(f"{events}: events must not be written over the rows; give --events another name")
 
 
-def _prefix(table: TableFile, detector: Detector, top: int, on_event: OnEvent) -> str:
+def _prefix(table: TableFile, features: Sequence[str], top: int, on_event: OnEvent) -> str:
     """Returns what the names of the added columns begin with, so that none of them is there already; usually nothing."""
-    added = score_columns(detector.scorer.features, top)
+    added = score_columns(features, top)
     if not set(added) & set(table.names):
         return ""
     prefix = "tsad_"

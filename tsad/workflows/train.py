@@ -1,24 +1,20 @@
-"""Training: one experiment as one MLflow run, or one run for each machine of SMD."""
+"""Training: one experiment as one MLflow run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from tsad.assessment.artifacts import DETECTOR, headline_metrics, metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
-from tsad.data.sets.smd import SmdSpec
 from tsad.detector.detector import Detector
-from tsad.errors import SpecError
 from tsad.evaluation.registry import HEADLINES
 from tsad.experiment import Outcome, Progress, run
 from tsad.registry.log import log_detector
-from tsad.tracking.runs import RunWriter, child_run, leading_run
+from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.tags import Tag, provenance_tags
 from tsad.training.checkpoints import Backup
 from tsad.workflows.context import Context, open_context
@@ -75,44 +71,6 @@ class TrainResult:
         return html_table(f"{self.name}, run {self.run_id}", headlines, conclusion(self.assessment))
 
 
-@dataclass(frozen=True, eq=False)
-class TrainEachResult:
-    """Result of trainings on several machines. `str()` is what the command line prints.
-
-    Attributes:
-        run_id: MLflow run above those of the machines; it holds the mean metrics.
-        results: Result of each machine.
-        tracking_uri: URI of the tracking store.
-    """
-
-    run_id: str
-    results: Mapping[str, TrainResult]
-    tracking_uri: str
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Headline metrics, a row a machine and the mean in the last row."""
-        rows = {machine: result.metrics for machine, result in self.results.items()}
-        table = pd.DataFrame.from_dict(rows, orient="index")
-        table.loc["mean"] = table.mean()
-        return table[[name for name in HEADLINES if name in table]]
-
-    def __repr__(self) -> str:
-        return f"TrainEachResult(run_id={self.run_id!r}, machines={list(self.results)})"
-
-    def __str__(self) -> str:
-        where = lines(
-            {
-                "run": f"runs:/{self.run_id}, with a run for each machine below it",
-                "look": tracking_ui(self.tracking_uri),
-            }
-        )
-        return f"{self.table.to_string(float_format='{:.3f}'.format)}\n\n{where}"
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html(float_format="{:.3f}".format)
-
-
 def train(
     experiment: ConfigSource,
     overrides: Mapping[str, Any] = NO_OVERRIDES,
@@ -158,51 +116,6 @@ def train(
     config = values.on(rows)
     with leading_run(context.store, run_name or f"{name}-{rows.name}", _tags(config)) as writer:
         return _trained(config, rows, context, writer, backup, on_event)
-
-
-def train_each_machine(
-    experiment: ConfigSource,
-    overrides: Mapping[str, Any] = NO_OVERRIDES,
-    *,
-    backup: Backup | None = None,
-    run_name: str | None = None,
-    on_event: OnEvent = ignore,
-) -> TrainEachResult:
-    """Trains a detector for each machine of `data.machine`, in a run of its own below one run with the mean metrics.
-
-    Args:
-        experiment: Path of an experiment's YAML file, its values, or an `ExperimentConfig`, on data of kind `smd`.
-        overrides: Values by path.
-        backup: Folder that the states of the trainings are copied to, with a folder for each machine.
-        run_name: Name of the MLflow run above those of the machines; by default the experiment's name and `-each-machine`.
-        on_event: Callback for progress.
-
-    Raises:
-        SpecError: if the experiment is not valid, or its data are not SMD.
-        DataError: if the data cannot be read.
-        TrainingError: if a loss is not finite.
-    """
-    context = open_context()
-    name, values = experiment_name(experiment), read_values(experiment, overrides)
-    config = values.config()
-    spec = config.data
-    if not isinstance(spec, SmdSpec):
-        raise SpecError(f"--each-machine trains on machines of SMD, but data.kind is {spec.kind}; leave it out")
-    results: dict[str, TrainResult] = {}
-    tags = _tags(config)
-    with leading_run(context.store, run_name or f"{name}-each-machine", {**tags, Tag.KIND: "train-each"}) as parent:
-        parent.parameters(config.model_dump(mode="json"))
-        for machine in spec.machines(context.settings.data_dir):
-            own_spec = spec.model_copy(update={"machine": machine})
-            rows = context.load_data(own_spec)
-            single = values.on(rows).model_copy(update={"data": own_spec})
-            own_backup = None if backup is None else replace(backup, folder=backup.folder / machine)
-            with child_run(parent, context.store, f"{name}-{rows.name}", tags) as writer:
-                results[machine] = _trained(single, rows, context, writer, own_backup, on_event)
-            on_event(Message(f"{machine:>6}  {results[machine].uri}"))
-        figures = [dict(result.metrics) | headline_metrics(result.assessment) for result in results.values()]
-        parent.metrics({str(key): value for key, value in pd.DataFrame(figures).mean().dropna().items()})
-    return TrainEachResult(parent.run_id, results, context.settings.tracking_uri)
 
 
 def _trained(

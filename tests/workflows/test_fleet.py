@@ -1,0 +1,233 @@
+"""`tsad train --each-entity`: a run for each entity below one run, resumed where it was, and one model that holds all."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+import tests.stores  # noqa: F401 (imports MLflow without its warnings)
+from tests.fleets import FEATURES, panel
+from tests.processes import PYTHON, environment, ran
+from tests.stores import clear_environment
+from tsad.errors import TrainingError, TsadError
+from tsad.parallel import TaskOptions
+from tsad.registry.register import register
+from tsad.workflows import fleet as workflow
+from tsad.workflows.context import load_fleet
+from tsad.workflows.fleet import FleetOptions, train_each_entity
+from tsad.workflows.score import score
+
+pytestmark = [pytest.mark.usefixtures("place"), pytest.mark.slow]
+
+MODEL = {"window": {"length": 8}, "split": {"gap": 8}, "model": {"kind": "window_linear", "components": 2}}
+DATA = {"kind": "csv", "path": "panel.csv", "entity": "machine", "time": "time"}
+EXPERIMENT = MODEL | {"data": DATA}
+ONE = FleetOptions(tasks=TaskOptions(1))
+NAMES = ["m0", "m1", "m2"]
+
+
+@pytest.fixture(autouse=True)
+def own_store(place, monkeypatch):
+    clear_environment(monkeypatch)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def write(names=NAMES, rows=120, **changes):
+    panel(names, rows).assign(**changes).to_csv("panel.csv", index=False)
+
+
+def runs():
+    return mlflow.MlflowClient().search_runs(["1"], order_by=["attributes.start_time"])
+
+
+def test_a_fleet_of_38_machines_from_check_to_predict(place):
+    names = [f"pump {number}" for number in range(38)]
+    panel(names, 400, mixed=True).to_csv("panel.csv", index=False)
+    checked = subprocess.run(
+        [PYTHON, "-m", "tsad", "data", "check", "panel.csv", "--set", "data.entity=machine", "--set", "data.time=time"],
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    settings = ["--set", "data.entity=machine", "--set", "data.time=time"]
+    words = ["train", "panel.csv", *settings, "--each-entity", "--shared", "--parallel", "2"]
+    out = ran([PYTHON, "-m", "tsad", *words], place)
+    assert "38 of 38 trained" in out
+    uri = next(word for word in out.split() if word.endswith("/fleet"))
+    parent, *children = runs()
+    assert {run.data.tags["tsad.entity"] for run in children} == {*names, ""}
+    assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    tomorrow = panel([*names, "new"], 100)
+    tomorrow.to_csv("tomorrow.csv", index=False)
+    ran([PYTHON, "-m", "tsad", "score", uri, "tomorrow.csv"], place)
+    scored = pd.read_csv("tomorrow.scored.csv")
+    fleet = load_fleet(uri)
+    for name in [*names[::9], "new"]:
+        own = tomorrow["machine"] == name
+        expected = fleet.detector(name).score(tomorrow.loc[own, list(FEATURES)])["score"]
+        assert np.allclose(scored.loc[own, "score"], expected, equal_nan=True, rtol=1e-5)
+    version = register(f"runs:/{parent.info.run_id}/fleet", "pumps", {})
+    predicted = mlflow.pyfunc.load_model(f"models:/pumps/{version}").predict(tomorrow)
+    assert np.allclose(predicted["score"].astype(float), scored["score"], equal_nan=True, rtol=1e-5)
+    assert (predicted["flag"].to_numpy() == scored["flag"].to_numpy()).all()
+    code = [path for path in (place / "mlartifacts").rglob("*.py") if path.name == "pyfunc.py"]
+    assert len(code) == 1  # one copy of the code for all entities
+
+
+def test_each_child_has_few_parameters_metrics_and_its_detector():
+    write()
+    result = train_each_entity(EXPERIMENT, options=ONE)
+    parent, *children = runs()
+    assert parent.data.params["window.length"] == "8"
+    assert all(run.data.params == {} for run in children)
+    assert result.table.index.tolist() == NAMES
+    by_name = {run.data.tags["tsad.entity"]: run for run in children}
+    for name, run in by_name.items():
+        assert run.info.run_id == result.table.loc[name, "run_id"]
+        assert run.data.metrics["ratio/predicted"] == result.table.loc[name, "ratio/predicted"]
+        assert score(f"runs:/{run.info.run_id}/detector", panel(["x"], 30)[list(FEATURES)]).rows == 30
+    assert parent.data.metrics["ratio/predicted"] == pytest.approx(result.table["ratio/predicted"].mean())
+    table = pd.read_csv(
+        mlflow.artifacts.download_artifacts(f"runs:/{parent.info.run_id}/entities.csv"), index_col="entity"
+    )
+    assert table.index.tolist() == NAMES
+    assert "mean" in str(result)
+
+
+def test_side_by_side_gives_what_one_after_the_other_gives():
+    write()
+    one = train_each_entity(EXPERIMENT, options=ONE)
+    two = train_each_entity(EXPERIMENT, options=FleetOptions(tasks=TaskOptions(2), resume="none"))
+    rows = panel(NAMES, 40)
+    pd.testing.assert_frame_equal(one.fleet.score(rows), two.fleet.score(rows))
+
+
+def test_labeled_entities_have_metrics_and_reports_on_request():
+    rows = panel(NAMES, 200)
+    hit = np.arange(len(rows)) % 200 >= 180
+    rows.loc[hit, "cpu"] += 5
+    rows.assign(label=hit.astype(int)).to_csv("panel.csv", index=False)
+    experiment = MODEL | {"data": DATA | {"label": "label"}}
+    result = train_each_entity(experiment, options=FleetOptions(tasks=TaskOptions(1), reports=True))
+    assert (result.table["ranking/pr_auc"] > 0.5).all()
+    assert any(name.startswith("baseline/") for name in result.table)
+    report = mlflow.artifacts.download_artifacts(f"runs:/{result.table['run_id']['m1']}/report.html")
+    assert "panel-m1" in Path(report).read_text()
+
+
+def test_an_entity_that_fails_is_named_and_tried_again_by_the_same_command(tsad):
+    rows = panel(NAMES, 120)
+    pd.concat([rows, panel(["short"], 12)]).to_csv("panel.csv", index=False)
+    words = ["panel.csv", "--set", "data.entity=machine", "--set", "data.time=time", "--each-entity", "--parallel", "1"]
+    code, out, errors = tsad("train", *words)
+    assert code == 1
+    assert errors[-1].startswith("TrainingError: 1 entities failed, first short: ")
+    assert "3 of 4 trained" in out
+    parent, *children = runs()
+    assert parent.info.status == "FAILED"
+    assert sorted((run.data.tags["tsad.entity"], run.info.status) for run in children) == [
+        *((name, "FINISHED") for name in NAMES),
+        ("short", "FAILED"),
+    ]
+    code, out, _ = tsad("train", *words)
+    assert code == 1
+    assert f"resuming the fleet of run {parent.info.run_id}" in out
+    assert "1 of 4 to do" in out
+    assert len(runs()) == 1 + 4 + 1
+    assert len(load_fleet(f"runs:/{parent.info.run_id}/fleet")) == 3
+
+
+def test_a_fleet_that_was_killed_is_resumed_also_without_its_folder(monkeypatch):
+    write()
+    trained, train = [], workflow.train_entity
+
+    def killed(task):
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        trained.append(task.rows.data.name)
+        return train(task)
+
+    monkeypatch.setattr(workflow, "train_entity", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_each_entity(EXPERIMENT, options=ONE)
+    parent = runs()[0]
+    assert parent.info.status == "KILLED"
+    Path("outputs").rename("elsewhere")
+    monkeypatch.setattr(workflow, "train_entity", lambda task: trained.append(task.rows.data.name) or train(task))
+    result = train_each_entity(EXPERIMENT, options=FleetOptions(tasks=TaskOptions(1), resume=parent.info.run_id))
+    assert trained == ["panel-m0", "panel-m1", "panel-m2"]
+    assert (result.run_id, result.fleet.names) == (parent.info.run_id, ("m0", "m1", "m2"))
+    assert runs()[0].info.status == "FINISHED"
+    assert train_each_entity(EXPERIMENT, options=ONE).run_id != result.run_id  # a finished one is not resumed
+
+
+def test_another_fleet_is_not_resumed():
+    write()
+    first = train_each_entity(EXPERIMENT, options=ONE)
+    with pytest.raises(TsadError, match="needs a run of tsad train --each-entity"):
+        train_each_entity(EXPERIMENT, options=FleetOptions(resume=first.table["run_id"]["m0"]))
+    with pytest.raises(TsadError, match="cannot be found"):
+        train_each_entity(EXPERIMENT, options=FleetOptions(resume="nothing"))
+    with pytest.raises(TsadError, match="they have changed"):
+        train_each_entity(EXPERIMENT, {"window.length": 6}, options=FleetOptions(resume=first.run_id))
+    write(rows=130)
+    with pytest.raises(TsadError, match="they have changed"):
+        train_each_entity(EXPERIMENT, options=FleetOptions(resume=first.run_id))
+
+
+def test_no_entity_at_all_is_an_error():
+    write(rows=10)
+    with pytest.raises(TrainingError, match="none of 3 entities could be trained; m0: "):
+        train_each_entity(EXPERIMENT, options=ONE)
+
+
+def test_files_of_one_machine_each_become_a_fleet_by_their_names(tsad):
+    Path("machines").mkdir()
+    for name, table in panel(NAMES, 120).groupby("machine"):
+        table.drop(columns="machine").to_csv(f"machines/{name}.csv", index=False)
+    code, out, errors = tsad("train", "machines/*.csv", "--set", "data.time=time", "--each-entity", "--parallel", "1")
+    assert (code, errors) == (0, [])
+    uri = next(word for word in out.split() if word.endswith("/fleet"))
+    code, out, errors = tsad("score", uri, "machines/*.csv", "--parallel", "1")
+    assert (code, errors) == (0, [])
+    assert "3 of 3 files scored" in out
+    request = panel(NAMES, 30).rename(columns={"machine": "entity"})
+    assert len(mlflow.pyfunc.load_model(uri).predict(request)) == 90
+    with pytest.raises(mlflow.exceptions.MlflowException, match="needs the column 'entity'"):
+        mlflow.pyfunc.load_model(uri).predict(request.drop(columns="entity"))
+
+
+def test_interrupting_the_command_names_the_way_back_and_the_same_command_goes_on(place):
+    names = [f"m{number}" for number in range(30)]
+    panel(names, 2000).to_csv("panel.csv", index=False)
+    settings = ["--set", "data.entity=machine", "--set", "data.time=time", "--each-entity", "--parallel", "2"]
+    words = [str(PYTHON), "-m", "tsad", "train", "panel.csv", *settings]
+    process = subprocess.Popen(
+        words, cwd=place, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 120
+    while not list(place.glob("outputs/train/*/results/entities/0000[0-9]")) and time.monotonic() < end:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "interrupted; resume with: " in errors
+    parent, *children = runs()
+    assert parent.info.status == "KILLED"
+    done = sum(run.info.status == "FINISHED" for run in children)
+    assert 0 < done < 30
+    out = ran(words, place)
+    assert f"{30 - done} of 30 to do" in out
+    assert "30 of 30 trained" in out
+    assert [run.info.status for run in runs()].count("FINISHED") == 31
