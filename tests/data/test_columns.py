@@ -41,8 +41,9 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("name", ["time", "t", "Time", "when"])
-@pytest.mark.parametrize("form", TEXTS)
+@pytest.mark.parametrize(
+    ("form", "name"), list(zip(TEXTS, ["time", "t", "Time", "when", "x", "Datum", "_time"], strict=True))
+)
 def test_times_that_are_read_as_they_are(fixes, name, form):
     found, data = fixes(**{name: TEXTS[form]})
     assert found == {"time": name}
@@ -106,8 +107,10 @@ def test_a_count_called_like_a_time_becomes_one_in_the_unit_of_its_name(fixes, n
     assert data.step_seconds == pytest.approx(step)
 
 
-@pytest.mark.parametrize("name", ["index", "Cycle", "_", "row_no", "x", "seq", "sampleCounter"])
-@pytest.mark.parametrize("step", [1, -1, 0.25, 10])
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("index", 1), ("Cycle", -1), ("_", 1), ("row_no", 10), ("x", 0.25), ("seq", -2), ("sampleCounter", 1)],
+)
 def test_a_count_is_no_feature(fixes, name, step):
     found, _ = fixes(**{name: step * np.arange(ROWS)})
     assert found == {"ignore": [name if name != "_" else "unnamed_0"]}

@@ -64,7 +64,7 @@ MENDED = [case for case in EVERY if case[5]]
 def test_the_named_settings_mend_it(tmp_path, suffix, content, options):
     spec, _ = read(tmp_path, content, options, suffix)
     values = {"kind": "csv", "path": str(spec.path), **options}
-    mended = parse(CsvSpec, values | _fixes({"data": values}), "data").load(tmp_path)
+    mended = parse(CsvSpec, values | _fixes({"data": values})[0], "data").load(tmp_path)
     assert len(mended.train) >= 10
     assert len(mended.test) >= 10
 

@@ -12,6 +12,7 @@ from tsad.data.io.read_options import ReadOptions
 from tsad.data.split import SplitSpec, split
 from tsad.fitting import fit_detector
 from tsad.series import Series
+from tsad.serving.csv_bodies import read_csv_body
 from tsad.spec import parse
 from tsad.streaming import Stream
 from tsad.workflows.check import check
@@ -190,6 +191,9 @@ def test_a_generated_file_is_read_the_same_everywhere(tmp_path, monkeypatch, see
         times = part["time"].to_numpy().astype("datetime64[ns]")
         pushed = [stream.push(values[row : row + 1], times[row : row + 1]).scores for row in range(len(part))]
         np.testing.assert_allclose(np.concatenate(pushed), wanted, rtol=1e-5, atol=1e-7)
+        body = read_csv_body(written.text.encode(), data.train.features, read_options, 10_000)
+        found = detector.score(body.series(data.train.features)).values
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
     else:
         whole = WholeFile.read(detector, tmp_path / "rows.csv", read_options, print)
         assert len(whole.series) == sum(map(len, parts))

@@ -57,10 +57,12 @@ def _first_signal() -> Iterator[None]:
         yield
         return
 
+    signals: list[int] = []
+
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for name in _SIGNALS:
-            signal.signal(name, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        signals.append(number)
+        if len(signals) == 1:
+            raise KeyboardInterrupt
 
     before = {name: signal.signal(name, interrupt) for name in _SIGNALS}
     try:

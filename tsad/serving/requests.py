@@ -64,10 +64,12 @@ class Rows:
     Attributes:
         table: Columns with names of their own, not checked otherwise.
         times: As they were written, one per row; None if there are none.
+        read: The rows as a series, if they were read by a saved reading, with boundaries at gaps.
     """
 
     table: pd.DataFrame
     times: list[str] | None = None
+    read: Series | None = None
 
     def series(self, features: Sequence[str]) -> Series:
         """Returns the rows of these features.
@@ -76,6 +78,8 @@ class Rows:
             DataError: naming column and row of a cell that is no finite number.
             RequestError: if a time is none.
         """
+        if self.read is not None:
+            return self.read
         times = None if self.times is None else _read_times(self.times)
         return Series(to_values(self.table, features, "body"), tuple(features), times=times)
 
@@ -163,7 +167,7 @@ def read_rows(body: Body, features: Sequence[str], most: int) -> Rows:
         most: Rows.
     """
     rows = _csv_rows(body.content, features) if body.media == CSV else _json_rows(read_mapping(body.content))
-    return _few(rows, most)
+    return few(rows, most)
 
 
 def read_split(content: bytes) -> Rows | None:
@@ -192,7 +196,7 @@ def read_push(content: bytes, features: Sequence[str], most: int) -> tuple[Serie
     after = values.get("after")
     if after is not None and (type(after) is not int or after < 0):
         raise RequestError(400, f"after must be a number of rows, 0 or more, but is {shown(after)}")
-    rows = _few(_table(features, values["rows"], values.get("times")), most)
+    rows = few(_table(features, values["rows"], values.get("times")), most)
     return rows.series(features), after
 
 
@@ -253,7 +257,8 @@ def _csv_rows(content: bytes, features: Sequence[str]) -> Rows:
     return Rows(table.drop(columns=named[0]), table[named[0]].tolist())
 
 
-def _few(rows: Rows, most: int) -> Rows:
+def few(rows: Rows, most: int) -> Rows:
+    """Returns the rows; raises `RequestError` if they are more than `most`."""
     if len(rows.table) > most:
         raise RequestError(
             413, f"a request may have at most {most} rows, but has {len(rows.table)}; send them in parts"

@@ -5,6 +5,7 @@ import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
+from tsad.data.io.read_options import READ_OPTIONS, ReadOptions
 from tsad.data.io.tables import read_table
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
@@ -72,6 +74,12 @@ class ServedModel:
         """Detector that scores and flags now."""
         detector: Detector = self._model.detector
         return detector
+
+    @cached_property
+    def read_options(self) -> ReadOptions | None:
+        """Reading of the training rows; None if they came from no file."""
+        folder = self.source.folder.detector
+        return ReadOptions.load(folder) if (folder / READ_OPTIONS).exists() else None
 
     def recalibrate(self, threshold: FittedThreshold) -> None:
         """Flags by another threshold from now on."""

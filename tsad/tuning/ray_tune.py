@@ -103,7 +103,7 @@ def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, fold
         tuner.fit()
         callback.close(spec.seconds)
     finally:
-        ray.shutdown()
+        _stop_ray()
 
 
 def _tune_config(search: SearchConfig, callback: RayCallback, elapsed: float) -> tune.TuneConfig:
@@ -163,6 +163,20 @@ def _init_ray(spec: SearchSpec) -> None:
         )
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)  # Ray puts its own in place, which ends the process on the spot
+
+
+def _stop_ray() -> None:
+    """Shuts Ray down. Ray takes the handler of SIGTERM away meanwhile; it is put back at once, to end runs in order."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or handler is None:
+        ray.shutdown()
+        return
+    stopping = threading.Thread(target=ray.shutdown)
+    stopping.start()
+    while stopping.is_alive():
+        signal.signal(signal.SIGTERM, handler)
+        stopping.join(0.005)
+    signal.signal(signal.SIGTERM, handler)
 
 
 def _threads(spec: SearchSpec) -> int:

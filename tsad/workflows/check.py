@@ -130,13 +130,13 @@ def check(path: str | Path, overrides: Mapping[str, Any] = NO_OVERRIDES) -> Chec
     """
     values = put({"data": {"kind": "csv", "path": str(path)}}, overrides)
     inspection = _inspected(values)
-    fixes = {} if inspection.data is not None else _fixes(values)
+    fixes, issues = ({}, ()) if inspection.data is not None else _fixes(values)
     fixed = _with(values, fixes)
     result = inspection if inspection.data is not None else _inspected(fixed)
     data = result.data
     return CheckResult(
         path=location(path),
-        issues=tuple(inspection.issues),
+        issues=issues,
         fixes=fixes,
         remaining=tuple(result.issues),
         account=result.account,
@@ -175,13 +175,39 @@ def _with(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
     return put(values, {f"data.{name}": value for name, value in settings.items()})
 
 
-def _fixes(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns settings that fix all that can be fixed, including issues that show only after others are fixed."""
+_FORM = (
+    *(
+        "header",
+        "separator",
+        "encoding",
+        "skip",
+        "skip_after_header",
+        "skip_footer",
+        "bad_lines",
+        "decimal",
+        "thousands",
+        "units",
+    ),
+    *("time", "time_format", "time_zone", "label", "normal", "entity", "pivot"),
+)
+"""Settings that say what a file holds; what they solve may look like something else before."""
+
+
+def _fixes(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Issue, ...]]:
+    """Returns settings that fix all that can be fixed without loss, and the issues that they fix or that are left.
+
+    Issues that settings of the form of the file solve come first; those of the cells are looked at when the form is known.
+    """
     settings: dict[str, Any] = {name: values["data"].get(name, []) for name in ("ignore", "empty")}
+    solved: list[Issue] = []
     for _ in range(len(CsvSpec.model_fields)):  # each round fixes something by a setting, or is the last
-        inspection = _inspected(_with(values, settings))
-        merged = merged_fixes([settings, *(issue.fix for issue in inspection.issues)])
+        issues = _inspected(_with(values, settings)).issues
+        formal = [issue for issue in issues if set(issue.fix) & set(_FORM)]
+        chosen = formal or list(issues)
+        merged = merged_fixes([settings, *(issue.fix for issue in chosen)])
         if merged == settings:
             break
         settings = merged
-    return {name: value for name, value in settings.items() if value != []}
+        solved += [issue for issue in chosen if issue.fix and issue not in solved]
+    fixes = {name: value for name, value in settings.items() if value != []}
+    return fixes, (*solved, *(issue for issue in issues if issue not in solved))

@@ -92,7 +92,7 @@ def load_fleet(model: str | Path) -> Fleet:
     """
     fleet = open_context().fleet(model)
     if fleet is None:
-        raise DetectorError(f"{model}: must be a fleet, but is none; load it with tsad.load_detector")
+        raise DetectorError(f"{model}: must be a fleet, but is none; load it with load_detector")
     return fleet
 
 

@@ -14,6 +14,7 @@ from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.reading import read_file, to_series
 from tsad.data.io.regular import FileRows, gap_seconds
+from tsad.data.io.row_chunks import row_chunks
 from tsad.data.io.table_files import Chunk, TableFile
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import BATCH
@@ -23,7 +24,7 @@ from tsad.parallel import TaskOptions, run_tasks
 from tsad.series import Series
 from tsad.streaming import ScoredRows, Stream, StreamPolicy
 from tsad.workflows.events import Message, OnEvent
-from tsad.workflows.file_rows import read_chunks, read_rows
+from tsad.workflows.file_rows import read_chunks
 
 Judge = Detector | Fleet
 """Scorer of the rows of a file: one detector, or a fleet with a detector for each entity."""
@@ -46,7 +47,8 @@ def scored_chunks(
         yield from WholeFile.read(detector, table.path, read_options, on_event).chunks(table, rows_at_once, on_event)
         return
     stream, count, blanks = Stream(detector, _policy(read_options)), 0, _Blanks()
-    for rows in read_rows(table, detector.scorer.features, read_options, rows_at_once, on_event):
+    chunks = read_chunks(table, rows_at_once, on_event)
+    for rows in row_chunks(table, chunks, detector.scorer.features, read_options):
         scored = stream.push(rows.values, rows.times)
         count += int((~np.isnan(scored.scores)).sum())
         yield rows.chunk, blanks.put_between(scored, rows.blank)
@@ -70,7 +72,8 @@ def scored_values(
         yield detector.scorer.scaler.rounded(whole.series.values), whole.scored
         return
     stream = Stream(detector, _policy(read_options))
-    for rows in read_rows(table, detector.scorer.features, read_options, rows_at_once, on_event):
+    chunks = read_chunks(table, rows_at_once, on_event)
+    for rows in row_chunks(table, chunks, detector.scorer.features, read_options):
         yield detector.scorer.scaler.rounded(rows.values), stream.push(rows.values, rows.times)
 
 

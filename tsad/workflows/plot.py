@@ -13,6 +13,7 @@ from tsad.data.io.cells import numbers
 from tsad.data.io.containers.kinds import beside
 from tsad.data.io.containers.location import location
 from tsad.data.io.read_options import ReadOptions
+from tsad.data.io.row_chunks import check_columns
 from tsad.data.io.table_files import Chunk, TableFile, open_table
 from tsad.data.io.writers import atomic_write
 from tsad.detector.detector import Detector
@@ -23,7 +24,7 @@ from tsad.evaluation.plots.detections import Detections
 from tsad.evaluation.plots.style import BUCKETS
 from tsad.workflows.context import open_context
 from tsad.workflows.events import OnEvent, ignore
-from tsad.workflows.file_rows import check_columns, open_rows, read_chunks
+from tsad.workflows.file_rows import open_rows, read_chunks
 from tsad.workflows.file_scores import scored_chunks
 from tsad.workflows.score import TOP
 

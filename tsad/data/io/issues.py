@@ -147,9 +147,24 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return " ".join(f"data.{name}={inline_yaml(value)}" for name, value in settings.items())
 
 
+def typed(value: Any) -> str:
+    """Returns a value as it is typed for a setting: a text as it is, unless it would be read as something else."""
+    if not isinstance(value, str):
+        return inline_yaml(value)
+    plain = value.strip() == value and value.isprintable() and value not in {"", "~", "null"} and value[0] not in "\"'["
+    return value if plain else _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    """Returns a text in double quotes as YAML reads it, with escapes for all but printable ASCII."""
+    escapes = {'"': '\\"', "\\": "\\\\", "\t": "\\t"}
+    plain = {chr(code): chr(code) for code in range(32, 127)} | escapes
+    return '"' + "".join(plain.get(char, f"\\U{ord(char):08x}") for char in text) + '"'
+
+
 def assignments(settings: Mapping[str, Any]) -> str:
     """Returns settings of the section `data` as words for a shell, such as `--set data.missing=ffill`."""
-    return " ".join(f"--set {shlex.quote(f'data.{name}={inline_yaml(value)}')}" for name, value in settings.items())
+    return " ".join(f"--set {shlex.quote(f'data.{name}={typed(value)}')}" for name, value in settings.items())
 
 
 def merged_fixes(fixes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Formats of times that people write: texts with words or two-digit years, dates as whole numbers, days of a spreadsheet."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -25,11 +27,28 @@ _DATES = (
     *("%a %d %b %Y", "%a, %d %b %Y", "%A, %d %B %Y", "%a %b %d %Y", "%A, %B %d, %Y"),
 )
 _CLOCKS = (
-    *("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M%p", "%I:%M:%S%p"),
+    *("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M%p", "%I:%M:%S%p"),
     *("%I %p", "%H.%M", "%H.%M.%S", "%H%M", "%H%M%S", "%Hh%M", "%Hh"),
 )
 _GLUE = (" ", "T", ":", ", ", "_", "-")
 _TAILS = ("", " %z", "%z")
+_SHAPES = {
+    "%Y": r"\d{4}",
+    "%y": r"\d{2}(?!\d)",
+    "%m": r"\d{1,2}",
+    "%d": r"\d{1,2}",
+    "%H": r"\d{1,2}",
+    "%I": r"\d{1,2}",
+    "%M": r"\d{2}",
+    "%S": r"\d{2}",
+    "%f": r"\d{1,6}",
+    "%p": r"[AaPp]\.?[Mm]\.?",
+    "%b": r"[A-Za-z]{3}",
+    "%B": r"[A-Za-z]{3,}",
+    "%a": r"[A-Za-z]{3}",
+    "%A": r"[A-Za-z]{3,}",
+}
+_TAIL_SHAPES = {"": "", " %z": r" [+-]\d{2}:?\d{2}", "%z": r"(?:Z|[+-]\d{2}:?\d{2})"}
 _SYSLOG = tuple(f"%a %b %d %H:%M:%S {zone}%Y" for zone in ("", "UTC "))
 _WHOLE = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _SAMPLE = 40
@@ -52,7 +71,7 @@ def matching_formats(texts: "pd.Series[str]") -> list[str]:
         return []
     sample = [*cells.iloc[:_SAMPLE], *cells.iloc[-_SAMPLE:]]
     readings: dict[str, pd.Series[Any]] = {}
-    for form in _formats():
+    for form in _formats(sample[0]):
         if all(_reads(form, cell) for cell in sample):
             times = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
             if times.notna().all() and not any(times.equals(other) for other in readings.values()):
@@ -65,12 +84,32 @@ def matching_formats(texts: "pd.Series[str]") -> list[str]:
     return list(readings)
 
 
-def _formats() -> Iterator[str]:
-    for date, clock, tail in product(_DATES, _CLOCKS, _TAILS):
-        joined = not clock or (date == "%Y%m%d" and clock in {"%H%M", "%H%M%S"})
-        for glue in (*_GLUE * bool(clock), *[""] * joined):
-            yield f"{date}{glue}{clock}{tail}"
-    yield from _SYSLOG
+def _formats(cell: str) -> Iterator[str]:
+    """Yields the formats that have the shape of a cell: as many digits and words, and the same marks between them."""
+    for date in _DATES:
+        match = re.match(_shape(date), cell)
+        if match is None:
+            continue
+        rest = cell[match.end() :]
+        if not rest:
+            yield date
+        for glue in (*_GLUE, *[""] * (date == "%Y%m%d")):
+            if rest.startswith(glue):
+                yield from (
+                    f"{date}{glue}{clock}{tail}"
+                    for clock, tail in product(_CLOCKS, _TAILS)
+                    if re.fullmatch(_shape(clock) + _TAIL_SHAPES[tail], rest[len(glue) :])
+                )
+    yield from (form for form in _SYSLOG if re.fullmatch(_shape(form), cell))
+
+
+@cache
+def _shape(form: str) -> str:
+    """Returns the pattern of the texts that a format can read."""
+    pattern, digits = re.escape(form), form in {"%Y%m%d", "%H%M", "%H%M%S"}  # without marks each has its two digits
+    for directive, shape in _SHAPES.items():
+        pattern = pattern.replace(directive, shape.replace("{1,2}", "{2}") if digits else shape)
+    return pattern
 
 
 def _reads(form: str, text: str) -> bool:

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from tsad.data.io.read_options import ReadOptions
 from tsad.errors import shown
+from tsad.serving.csv_bodies import read_csv_body
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
 from tsad.serving.metrics import ServiceMetrics
 from tsad.serving.monitoring import RecentRows
-from tsad.serving.requests import CSV, JSON, ROWS_SCHEMA, Body, media_type, read_rows, request_body
+from tsad.serving.requests import CSV, JSON, ROWS_SCHEMA, Body, Rows, media_type, read_rows, request_body
 from tsad.serving.responses import judge
 from tsad.serving.served_model import ServedModel
 
@@ -75,7 +77,7 @@ def score_routes(
 
         def work() -> bytes:
             detector = served.detector
-            rows = read_rows(body, detector.scorer.features, most_rows)
+            rows = _read(body, detector.scorer.features, served.read_options, most_rows)
             answer, series, scores, flags = judge(detector, rows, threshold, top)
             recent.take(series.values, scores.values, flags)
             counts.scored("/api/score", len(series) - answer["score"].count(None), sum(answer["flag"]))
@@ -99,3 +101,10 @@ def score_routes(
         return await workers.run(recent.undo)
 
     return router
+
+
+def _read(body: Body, features: tuple[str, ...], read_options: ReadOptions | None, most: int) -> Rows:
+    """Returns the rows of a body, those of a CSV as the training rows were read."""
+    if body.media == CSV and read_options is not None:
+        return read_csv_body(body.content, features, read_options, most)
+    return read_rows(body, features, most)
