@@ -23,6 +23,7 @@ from tsad.evaluation.registry import HEADLINES
 from tsad.fleet import ENTITIES, SHARED, Fleet
 from tsad.parallel import TaskEnded, TaskOptions, run_tasks
 from tsad.registry.fleet_log import FLEET_MODEL, log_fleet
+from tsad.tracking.deferred import deferred_signals
 from tsad.tracking.entity_runs import FLEET, EntityRecorder, check_fleet, unfinished_fleet
 from tsad.tracking.runs import RunWriter, leading_run
 from tsad.tracking.tags import Tag, provenance_tags
@@ -233,9 +234,11 @@ class _FleetTraining:
         for ended in run_tasks(train_entity, self._tasks(missing), self.options.tasks):
             if ended.result is None:
                 failures[ended.key] = ended.error
-                self.recorder.write_failure(ended.key, ended.error)
-            else:
-                rows[ended.key] = self._log(ended, ended.result)
+            with deferred_signals():
+                if ended.result is None:
+                    self.recorder.write_failure(ended.key, ended.error)
+                else:
+                    rows[ended.key] = self._log(ended, ended.result)
             self.on_event(EntityEnded(ended.key or SHARED, ended.error))
         own = {name: rows[name] for name in self.entities if name in rows}
         if not own:
