@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tsad.workflows.score import score
     from tsad.workflows.search import search
     from tsad.workflows.serve import serve
+    from tsad.workflows.tidy import tidy_runs
     from tsad.workflows.train import train, train_each_machine
 
     __version__: str
@@ -60,6 +61,7 @@ _MODULES = {
     "score": "workflows.score",
     "search": "workflows.search",
     "serve": "workflows.serve",
+    "tidy_runs": "workflows.tidy",
     "train": "workflows.train",
     "train_each_machine": "workflows.train",
     "undo_promotion": "workflows.promote",
@@ -96,6 +98,7 @@ __all__ = [
     "score",
     "search",
     "serve",
+    "tidy_runs",
     "train",
     "train_each_machine",
     "undo_promotion",

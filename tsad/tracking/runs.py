@@ -17,6 +17,7 @@ from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 from tsad.data.dataset import DataSet
 from tsad.series import Series
 from tsad.spec import flatten
+from tsad.tracking.heartbeat import beating
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag
 
@@ -102,6 +103,10 @@ class RunWriter:
         """Logs one file as an artifact."""
         self._client.log_artifact(self.run_id, str(path))
 
+    def text(self, text: str, path: str) -> None:
+        """Logs a text as an artifact."""
+        self._client.log_text(self.run_id, text, path)
+
     def inputs(self, data: DataSet) -> None:
         """Links the run to its training and test rows by name, digest, schema and counts; the rows are not uploaded."""
         self._client.log_inputs(self.run_id, [_input(data, "train", data.train), _input(data, "test", data.test)])
@@ -146,6 +151,8 @@ def _input(data: DataSet, context: str, series: Series) -> DatasetInput:
 def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str | None = None) -> Iterator[RunWriter]:
     """Opens the run of a command and ends it in any case: FINISHED, FAILED (with the reason as a tag), or KILLED (Ctrl-C).
 
+    Meanwhile the run has a heartbeat (`tsad.tracking.heartbeat`).
+
     Args:
         store: Tracking store of the run.
         name: Name of the run.
@@ -164,7 +171,8 @@ def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str |
         writer.tags({MLFLOW_RUN_NAME: name if _is_generated(info.run_name) else info.run_name, **tags})
     else:
         writer = RunWriter.create(store, store.experiment(), name, tags, own or "")
-    yield from _ended(writer)
+    with beating(store.client, writer.run_id):
+        yield from _ended(writer)
 
 
 def _is_generated(run_name: str | None) -> bool:

@@ -20,6 +20,11 @@ class Tag:
     ERROR: Final = "tsad.error"
     """Type and message of the error that ended a run."""
 
+    HEARTBEAT: Final = "tsad.heartbeat"
+    """Time of the last sign of life of the command that leads a run, in ISO 8601 and UTC."""
+    SESSION: Final = "tsad.session"
+    """Id of the last session of a search; the machine that it runs on has it in the folder of the search."""
+
     RESUMED: Final = "tsad.resumed"
     """Id of the run that the command of this run resumed."""
     RESUMED_AFTER_EPOCH: Final = "tsad.resumed_after_epoch"
