@@ -18,7 +18,7 @@ class FakeTrial:
     """Stands for a trial of Ray Tune, which left a checkpoint in some folder."""
 
     def __init__(self, name, path, checkpoint=None):
-        self.name, self.path = name, str(path)
+        self.name, self.path, self.error_file = name, str(path), None
         self.checkpoint = None if checkpoint is None else FakeTrial(name, checkpoint)
 
     def __str__(self):
@@ -127,3 +127,29 @@ def test_schedulers_compare_values_of_rungs_and_never_the_value_at_the_end():
     assert TrialReport(3, "n", LOSSES, evaluation).to_result()[RUNG_VALUE] == 0.5
     assert RUNG_VALUE not in TrialReport(3, "n", LOSSES, evaluation, finished=True).to_result()
     assert RUNG_VALUE not in TrialReport(3, "n", LOSSES).to_result()
+
+
+# --- a session that fails ---
+
+
+def test_the_first_error_of_a_session_is_the_one_that_ends_the_search(driver):
+    def fail(*values):
+        raise ConnectionError("the store is gone")
+
+    driver.session.on_result = fail
+    with pytest.raises(ConnectionError):
+        driver.complete()
+    driver.callback.on_trial_error(0, [], FakeTrial(driver.names[0], driver.folder))  # as Ray Tune does after an error
+    with pytest.raises(ConnectionError, match="the store is gone"):
+        driver.callback.on_step_end(0, [])
+    with pytest.raises(ConnectionError):
+        driver.callback.propose()
+    assert str(driver.callback.error) == "the store is gone"
+
+
+def test_a_trial_that_ray_tune_ends_twice_is_passed_on_once(driver):
+    driver.report(1, "node", finished=True)
+    driver.complete()
+    driver.callback.on_trial_error(0, [], FakeTrial(driver.names[0], driver.folder))
+    assert len(driver.session.ended) == 1
+    driver.callback.on_step_end(0, [])

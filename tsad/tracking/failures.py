@@ -1,5 +1,6 @@
 """Failures of a tracking store in the words of a user: the first cause, in one line."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tsad.errors import StoreError
 from tsad.settings import without_password
 
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_LINKS = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
 _CLIENTS = ("botocore", "boto3", "s3transfer", "google", "azure", "urllib3", "psycopg", "psycopg2", "pymysql")
 """Packages whose errors come from a store of runs or artifacts."""
 _PERMANENT = {
@@ -78,3 +81,29 @@ def store_error(uri: str, error: BaseException) -> StoreError:
     """Returns the error that tells a user about a failure of the tracking store at a URI."""
     rule = "cannot be reached" if is_outage(error) else "refused a request"
     return StoreError(f"tracking store {without_password(uri)} {rule} ({first_cause(error)})")
+
+
+@contextmanager
+def brief_requests() -> Iterator[None]:
+    """Lets MLflow's client give up after seconds instead of minutes, unless the environment says how often it retries."""
+    if _RETRIES in os.environ:
+        yield
+        return
+    os.environ[_RETRIES] = "2"
+    try:
+        yield
+    finally:
+        os.environ.pop(_RETRIES, None)
+
+
+@contextmanager
+def without_links() -> Iterator[None]:
+    """Keeps MLflow from printing two lines with addresses at the end of each run; a command says at its end where to look."""
+    if _LINKS in os.environ:
+        yield
+        return
+    os.environ[_LINKS] = "true"
+    try:
+        yield
+    finally:
+        os.environ.pop(_LINKS, None)

@@ -109,7 +109,7 @@ class TrialRecorder:
 
     def on_result(self, trial: Trial, folder: Path | None) -> None:
         """Logs metrics and files of a trial, and ends its run."""
-        writer = self._open.pop(trial.candidate.number)
+        writer = self._open[trial.candidate.number]  # it stays open until the last write, if one fails
         values = dict(trial.metrics) | ({} if trial.value is None else {"value": trial.value})
         if trial.candidate.number in self._logged:
             writer.final_metrics(values)  # its run was there before an interruption, perhaps with metrics
@@ -123,6 +123,14 @@ class TrialRecorder:
             if (folder / SCHEDULE).is_file():
                 writer.tags({Tag.SCHEDULE: (folder / SCHEDULE).read_text(encoding="utf-8")})
         writer.end(_STATUS[trial.state])
+        del self._open[trial.candidate.number]
+
+    def recover(self) -> None:
+        """Learns what the store has after a write that failed, of which a part may have arrived."""
+        self.runs = {number: run.info.run_id for number, run in self._trial_runs().items()}
+        for number in self._open:
+            self._open[number] = RunWriter(self._store.client, self.runs[number])
+            self._logged[number] = self._store.last_step(self.runs[number], _LOSS)
 
     def close(self) -> None:
         """Ends the runs of trials without a result, as KILLED."""

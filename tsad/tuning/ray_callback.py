@@ -1,7 +1,8 @@
 """The events of Ray Tune as events of a search session."""
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ class RayCallback(tune.Callback):
 
     Args:
         session: Search session that proposes the candidates and records the results.
+
+    Attributes:
+        error: First error of the session, None without one. Ray Tune takes an error of its callback for one of the trial, and
+            goes on; here the session learns nothing more, and the search ends at the next step.
     """
 
     def __init__(self, session: SearchSession) -> None:
@@ -37,6 +42,8 @@ class RayCallback(tune.Callback):
         self._reports: dict[str, TrialReport] = {}
         self._evaluations: dict[str, Evaluation] = {}
         self._running: dict[str, Any] = {}
+        self._ended: set[str] = set()
+        self.error: BaseException | None = None
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Makes pickling harmless: Ray Tune pickles its callbacks for a restore of its own, which is not used here."""
@@ -44,7 +51,8 @@ class RayCallback(tune.Callback):
 
     def propose(self) -> Candidate | None:
         """Returns the next candidate of the session, None if the session waits for results."""
-        candidate = self._session.propose()
+        with self._first_error():
+            candidate = self._session.propose()
         if candidate is not None:
             self._candidates[candidate.name] = candidate
         return candidate
@@ -57,9 +65,15 @@ class RayCallback(tune.Callback):
                 population.append(candidate)
         return population
 
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Ends the search if the session has failed."""
+        if self.error is not None:
+            raise self.error
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Passes on that a trial starts; not again when it resumes after a pause, possibly with the weights of another."""
-        self._start(str(trial), trial)
+        with self._first_error():
+            self._start(str(trial), trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -74,7 +88,8 @@ class RayCallback(tune.Callback):
             self._evaluations[name] = report.evaluation
         if report.losses and report.epoch > self._reported_epochs.get(name, 0):
             self._reported_epochs[name] = report.epoch
-            self._session.on_epoch(self._candidates[name], report.epoch, report.losses)
+            with self._first_error():
+                self._session.on_epoch(self._candidates[name], report.epoch, report.losses)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Passes on the result of a trial that trained to its end or was stopped at a rung."""
@@ -103,6 +118,13 @@ class RayCallback(tune.Callback):
 
     def _end(self, name: str, folder: Path | None, *, error: str | None = None, stopped: str = BEHIND) -> None:
         """Makes the trial of the last reports and passes it on; `stopped` is the reason if it neither finished nor failed."""
+        if self.error is not None or name in self._ended:
+            return
+        with self._first_error():
+            self._pass_on(name, folder, error, stopped)
+        self._ended.add(name)
+
+    def _pass_on(self, name: str, folder: Path | None, error: str | None, stopped: str) -> None:
         if name not in self._started:  # its worker died before it began
             self._start(name, None)
         self._running.pop(name)
@@ -123,6 +145,18 @@ class RayCallback(tune.Callback):
             node="" if report is None else report.node,
         )
         self._session.on_result(trial, folder)
+
+    @contextmanager
+    def _first_error(self) -> Iterator[None]:
+        if self.error is not None:
+            raise self.error
+        try:
+            yield
+        except SpaceExhaustedError:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
 
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._clock

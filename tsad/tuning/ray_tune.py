@@ -100,10 +100,21 @@ def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, fold
         ),
     )
     try:
-        tuner.fit()
+        _fit(tuner, callback)
         callback.close(spec.seconds)
     finally:
         _stop_ray()
+
+
+def _fit(tuner: tune.Tuner, callback: RayCallback) -> None:
+    """Runs the trials; raises the first error of the session, which Ray Tune would wrap in others or forget."""
+    try:
+        tuner.fit()
+    except Exception:
+        if callback.error is None:
+            raise
+    if callback.error is not None:
+        raise callback.error
 
 
 def _tune_config(search: SearchConfig, callback: RayCallback, elapsed: float) -> tune.TuneConfig:

@@ -231,7 +231,7 @@ def _search(
             Message("no anchor fits these rows: the gap or the validation part leaves too few; set split.gap=auto")
         )
     siblings = _siblings(config.spec, data, store)
-    ended = record_trials(config, data, store, writer, folder, on_event)
+    ended = record_trials(config, data, context, writer, folder, on_event)
     trials = tuple(sorted((trial for trial, _ in ended), key=lambda trial: trial.rank))
     _write_report(config, [trial for trial, _ in ended], writer, folder)
     champion = select_champion(config.spec, ended, data, folder, config.name, siblings)
