@@ -74,7 +74,9 @@ def test_writes_keep_their_order_over_an_outage_and_the_user_learns_of_both_ends
     outbox.finish(lambda: news.extend(outbox.news()))
     assert recorder.calls == ["recover", "recover", 1, 2, 3, "close"]
     away, back = news
-    assert away.startswith("tracking store http://ada:***@127.0.0.1:9 is away (Connection refused); the search goes on")
+    assert away.startswith(
+        "tracking store http://ada:***@127.0.0.1:9 is away (Connection refused); the search continues"
+    )
     assert "is back after 0 s" in back
 
 

@@ -79,8 +79,10 @@ def store_failures(uri: str) -> Iterator[None]:
 
 def store_error(uri: str, error: BaseException) -> StoreError:
     """Returns the error that tells a user about a failure of the tracking store at a URI."""
-    rule = "cannot be reached" if is_outage(error) else "refused a request"
-    return StoreError(f"tracking store {without_password(uri)} {rule} ({first_cause(error)})")
+    shown, cause = without_password(uri), first_cause(error)
+    if is_outage(error):
+        return StoreError(f"tracking store {shown} cannot be reached ({cause})")
+    return StoreError(f"tracking store {shown} refused a request ({cause})")
 
 
 @contextmanager

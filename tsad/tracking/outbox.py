@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Writes what happens to the trials of a search, in order, while the search goes on.
+    """Writes what happens to the trials of a search, in order, while the search continues.
 
     While the store is away, events wait: proposals and results in the journal on the disk, all of them in memory. What the
     store lacks after a kill is written when the search is resumed.
@@ -150,7 +150,7 @@ class Outbox:
                 if away_since is None:
                     away_since = now
                     self._tell(
-                        f"is away ({first_cause(error)}); the search goes on, and what happens waits in its journal"
+                        f"is away ({first_cause(error)}); the search continues, and what happens waits in its journal"
                     )
                 time.sleep(min(_PAUSE, self._outage))
             else:

@@ -1,5 +1,6 @@
 """The events of Ray Tune as events of a search session."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,10 @@ from tsad.selection.trial import Candidate, State, Trial
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.session import SearchSession
 from tsad.tuning.trial_report import Evaluation, TrialReport
+
+_logger = logging.getLogger(__name__)
+_PATIENCE = 60.0
+"""Seconds without a running trial after which the callback warns."""
 
 BEHIND, OUT_OF_TIME = "behind at a rung", "out of time"
 """Reasons why a trial was stopped."""
@@ -43,6 +48,7 @@ class RayCallback(tune.Callback):
         self._evaluations: dict[str, Evaluation] = {}
         self._running: dict[str, Any] = {}
         self._ended: set[str] = set()
+        self._waiting_since = self._clock
         self.error: BaseException | None = None
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -95,9 +101,28 @@ class RayCallback(tune.Callback):
         """Passes on the result of a trial that trained to its end or was stopped at a rung."""
         self._end(str(trial), evaluated_files(trial))
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Logs that a trial whose worker was lost is tried again."""
+        count, limit = trial.run_metadata.num_failures, trial.max_failures
+        self._waiting_since = time.monotonic()
+        _logger.warning("trial %s is tried again (%d of %d times): %s", trial, count, limit, _reason(trial))
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Warns once a minute while trials wait and none runs, because Ray has no room for one."""
+        now = time.monotonic()
+        if any(str(trial.status) == "RUNNING" for trial in trials) or all(trial.is_finished() for trial in trials):
+            self._waiting_since = now
+        elif now - self._waiting_since > _PATIENCE:
+            self._waiting_since = now
+            _logger.warning(
+                "no trial could be placed for %g s: Ray has no node with free cores and GPUs for one; see `ray status`, end what "
+                "takes them, or lower search.cpus and search.gpus",
+                _PATIENCE,
+            )
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Passes on the result of a trial that raised an error or whose worker died."""
-        self._end(str(trial), evaluated_files(trial), error=_reason(trial))
+        self._end(str(trial), evaluated_files(trial), error=_lost(trial))
 
     def close(self, seconds: float | None) -> None:
         """Ends the trials that Ray Tune cut off because the seconds were used up, of which it tells no callback.
@@ -130,6 +155,11 @@ class RayCallback(tune.Callback):
         self._running.pop(name)
         candidate, report, evaluation = self._candidates[name], self._reports.get(name), self._evaluations.get(name)
         finished = report is not None and report.finished
+        if report is not None and report.failure:
+            error = report.failure
+            _logger.debug("trial %s failed:\n%s", name, report.trace)
+        elif report is not None and report.stopped:
+            stopped = report.stopped
         state: State = "failed" if error is not None else "finished" if finished else "stopped"
         if evaluation is not None:  # a member of a population ends with other hyperparameters than the proposed ones
             candidate = replace(candidate, params=evaluation.params, experiment=evaluation.experiment)
@@ -171,6 +201,12 @@ def evaluated_files(trial: Any) -> Path | None:
         return None
     folder = Path(trial.checkpoint.path)
     return folder if folder.is_relative_to(trial.path) else None
+
+
+def _lost(trial: Any) -> str:
+    """Returns why a trial failed that was tried again as often as `search.retries` allows."""
+    limit = getattr(trial, "max_failures", 0)
+    return f"lost its worker more than search.retries={limit} times: {_reason(trial)}" if limit else _reason(trial)
 
 
 def _reason(trial: Any) -> str:

@@ -31,6 +31,12 @@ class InterruptedSearches:
     search_fingerprint: str
     on_event: OnEvent
 
+    def chosen(self, resume: bool | str) -> str | None:  # noqa: FBT001
+        """Returns the run of the search to resume: `checked` for the id of a run, `newest` for True, None for False."""
+        if isinstance(resume, str):
+            return self.checked(resume)
+        return self.newest() if resume else None
+
     def newest(self) -> str | None:
         """Returns the run of the newest search to resume, None if there is none, and reports which."""
         started = unfinished(self.store, self.search_fingerprint)

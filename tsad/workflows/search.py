@@ -199,10 +199,8 @@ def _search(
     """Runs a search in a run and a folder of its own, both of which the stack closes."""
     store, folders = context.store, context.settings.output_dir / "search"
     raw, config = config, config.on(data)
-    earlier = None
-    if resume:
-        interrupted = InterruptedSearches(store, folders, config.search_fingerprint(data), on_event)
-        earlier = interrupted.newest() if resume is True else interrupted.checked(resume)
+    interrupted = InterruptedSearches(store, folders, config.search_fingerprint(data), on_event)
+    earlier = interrupted.chosen(resume)
     if earlier is not None:
         stack.enter_context(locked(folders / earlier))
         fetch(store, earlier, folders / earlier, on_event)

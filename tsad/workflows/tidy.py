@@ -67,8 +67,8 @@ def tidy_runs(
     context = open_context()
     store, folders = context.store, context.settings.output_dir / "search"
     with store_failures(store.uri):
-        found = orphans(store, lambda leader: is_dead(folders, leader.info.run_id, session_of(leader)), seconds)
-        result = TidyResult(tuple(found), ended=False, store=store.shown)
+        dead = orphans(store, lambda leader: is_dead(folders, leader.info.run_id, session_of(leader)), seconds)
+        result = TidyResult(tuple(dead), ended=False, store=store.shown)
         if dry_run or not result.orphans or (agree is not None and not agree(result)):
             return result
         for orphan in result.orphans:
