@@ -41,7 +41,7 @@ CLI_ONLY = ("click", "tqdm")
 HEAVY = {
     **dict.fromkeys(CLI_ONLY, ("cli/",)),
     "mlflow": ("tracking/", "registry/", "serving/"),
-    "ray": ("tuning/ray_tune.py", "tuning/ray_callback.py", "tuning/algorithms/optuna.py", "parallel.py"),
+    "ray": ("tuning/ray_tune.py", "tuning/ray_start.py", "tuning/ray_callback.py", "tuning/algorithms/optuna.py", "parallel.py"),
 }
 """Where alone a package may be imported: a folder or a file below `tsad/`."""
 
@@ -125,8 +125,8 @@ def test_a_module_imports_only_from_rows_above_it():
         (
             "tuning/odd.py",
             "import ray.tune",
-            "tuning/odd.py:1 imports ray.tune, which lives in tuning/ray_tune.py and tuning/ray_callback.py and "
-            "tuning/algorithms/optuna.py and parallel.py alone",
+            "tuning/odd.py:1 imports ray.tune, which lives in tuning/ray_tune.py and tuning/ray_start.py and "
+            "tuning/ray_callback.py and tuning/algorithms/optuna.py and parallel.py alone",
         ),
         (
             "detector.py",

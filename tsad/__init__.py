@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tsad.workflows.score_files import FilesOptions, score_files
     from tsad.workflows.search import search
     from tsad.workflows.serve import serve
+    from tsad.workflows.tidy import tidy_runs
     from tsad.workflows.train import train
 
     __version__: str
@@ -70,6 +71,7 @@ _MODULES = {
     "score_files": "workflows.score_files",
     "search": "workflows.search",
     "serve": "workflows.serve",
+    "tidy_runs": "workflows.tidy",
     "train": "workflows.train",
     "train_each_entity": "workflows.fleet",
     "undo_promotion": "workflows.promote",
@@ -112,6 +114,7 @@ __all__ = [
     "score_files",
     "search",
     "serve",
+    "tidy_runs",
     "train",
     "train_each_entity",
     "undo_promotion",

@@ -29,6 +29,10 @@ class TrainingError(TsadError):
     """A training that cannot go on."""
 
 
+class StoreError(TsadError):
+    """A tracking store that failed while a command used it; what the command did so far is kept, and can be resumed."""
+
+
 class StoppedError(Exception):
     """Work that was asked to stop, because nobody waits for its result any more."""
 

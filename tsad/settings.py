@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     )
     """MLflow tracking and registry. `mlflow run` sets `MLFLOW_TRACKING_URI`, which therefore goes first."""
 
+    store_outage: float = Field(1800, ge=0)
+    """Longest time in seconds that a search continues while its tracking store is away; what happens waits meanwhile."""
+
     data_dir: Path = Path("data")
     """Folder that holds `ServerMachineDataset/`, `OmniAnomaly-master/` or `OmniAnomaly-master.zip`, and `cicddos2019/`."""
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -7,10 +8,11 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from tsad.config import ExperimentConfig
+from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.spec import flatten, parse, put
 from tsad.tracking.runs import RunWriter
-from tsad.tracking.search_runs import TrialRecorder, end_orphans, unfinished
+from tsad.tracking.search_runs import TrialRecorder, end_orphans, interrupted_run, unfinished
 from tsad.tracking.trial_cache import MlflowTrialCache
 
 
@@ -229,7 +231,7 @@ def test_searches_that_did_not_come_to_their_end_are_found_newest_first(store):
     newest = a_search(store, "one", "RUNNING")
     a_search(store, "one", "FINISHED")
     a_search(store, "other", "FAILED")
-    assert unfinished(store, "one") == [newest, older]
+    assert [run.run_id for run in unfinished(store, "one")] == [newest, older]
 
 
 def test_a_search_that_logged_to_another_experiment_is_found(store, monkeypatch):
@@ -237,7 +239,7 @@ def test_a_search_that_logged_to_another_experiment_is_found(store, monkeypatch)
     elsewhere = a_search(store, "elsewhere", "KILLED")
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
     assert store.experiment_of(elsewhere) != store.experiment()
-    assert unfinished(store, "elsewhere") == [elsewhere]
+    assert [run.run_id for run in unfinished(store, "elsewhere")] == [elsewhere]
 
 
 def test_searches_whose_process_is_gone_are_ended_with_their_trials_and_others_are_not(store):
@@ -308,3 +310,49 @@ def test_a_trial_whose_files_are_gone_is_not_found(store, again, candidate, file
     cache = MlflowTrialCache(store, "ours", tmp_path / "reused")
     assert [cache.find(candidate(number)) for number in (0, 1)] == [None, None]
     assert caplog.text.count("has no detector among its files, so it is trained again") == 2
+
+
+# --- a search that goes on with less than it knew ---
+
+
+def test_the_run_of_a_candidate_that_was_forgotten_gives_way_to_the_new_one(store, parent, recorder, again, candidate):
+    recorder.on_started(candidate(0))
+    forgotten = recorder.runs[0]
+    other = again()
+    other.on_started(replace(candidate(5), number=0))
+    (child,) = children(store, parent)
+    assert child.info.run_id == other.runs[0] != forgotten
+    assert child.data.params["model.hidden"] == "6"
+
+
+def test_losses_of_an_ended_trial_that_never_reached_the_store_come_from_its_files(
+    store, recorder, again, candidate, tmp_path
+):
+    tried = candidate(0)
+    recorder.on_started(tried)
+    recorder.on_epoch(tried, 1, {"train/loss": 0.5})
+    losses = [{"epoch": epoch, "train/loss": 0.5 / epoch} for epoch in (1, 2, 3)]
+    (tmp_path / "history.json").write_text(json.dumps(losses))
+    again().catch_up([(Trial(tried, "finished", 0.5, seconds=1.0), tmp_path)])
+    history = store.client.get_metric_history(recorder.runs[0], "train/loss")
+    assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.25), (3, 0.5 / 3)]
+
+
+@pytest.mark.parametrize(
+    ("tags", "status", "message"),
+    [
+        ({"tsad.kind": "train"}, "KILLED", "must be that of a search, but is one of kind train"),
+        ({"tsad.trial": "1"}, "KILLED", "of a trial"),
+        ({"tsad.kind": "search"}, "FINISHED", "has finished, so there is nothing to resume"),
+    ],
+)
+def test_what_cannot_be_resumed_says_why(store, tags, status, message):
+    writer = RunWriter.create(store, store.experiment(), "s", tags)
+    writer.end(status)
+    with pytest.raises(TsadError, match=message):
+        interrupted_run(store, writer.run_id)
+
+
+def test_a_run_that_is_not_there_says_so(store):
+    with pytest.raises(TsadError, match="has no run 'abc'"):
+        interrupted_run(store, "abc")

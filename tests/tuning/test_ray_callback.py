@@ -18,7 +18,7 @@ class FakeTrial:
     """Stands for a trial of Ray Tune, which left a checkpoint in some folder."""
 
     def __init__(self, name, path, checkpoint=None):
-        self.name, self.path = name, str(path)
+        self.name, self.path, self.error_file = name, str(path), None
         self.checkpoint = None if checkpoint is None else FakeTrial(name, checkpoint)
 
     def __str__(self):
@@ -127,3 +127,77 @@ def test_schedulers_compare_values_of_rungs_and_never_the_value_at_the_end():
     assert TrialReport(3, "n", LOSSES, evaluation).to_result()[RUNG_VALUE] == 0.5
     assert RUNG_VALUE not in TrialReport(3, "n", LOSSES, evaluation, finished=True).to_result()
     assert RUNG_VALUE not in TrialReport(3, "n", LOSSES).to_result()
+
+
+# --- a session that fails ---
+
+
+def test_the_first_error_of_a_session_is_the_one_that_ends_the_search(driver):
+    def fail(*values):
+        raise ConnectionError("the store is gone")
+
+    driver.session.on_result = fail
+    with pytest.raises(ConnectionError):
+        driver.complete()
+    driver.callback.on_trial_error(0, [], FakeTrial(driver.names[0], driver.folder))  # as Ray Tune does after an error
+    with pytest.raises(ConnectionError, match="the store is gone"):
+        driver.callback.on_step_end(0, [])
+    with pytest.raises(ConnectionError):
+        driver.callback.propose()
+    assert str(driver.callback.error) == "the store is gone"
+
+
+def test_a_trial_that_ray_tune_ends_twice_is_passed_on_once(driver):
+    driver.report(1, "node", finished=True)
+    driver.complete()
+    driver.callback.on_trial_error(0, [], FakeTrial(driver.names[0], driver.folder))
+    assert len(driver.session.ended) == 1
+    driver.callback.on_step_end(0, [])
+
+
+# --- workers that are lost, trials that wait ---
+
+
+class LostTrial(FakeTrial):
+    """A trial of Ray Tune whose worker was lost."""
+
+    max_failures = 2
+
+    class run_metadata:  # noqa: N801 (the name in Ray Tune)
+        num_failures = 1
+
+
+def test_a_trial_that_is_tried_again_is_no_result_and_is_told(driver, caplog):
+    driver.callback.on_trial_recover(0, [], LostTrial(driver.names[0], driver.folder))
+    assert "is tried again (1 of 2 times)" in caplog.text
+    assert driver.session.ended == []
+    driver.callback.on_trial_error(0, [], LostTrial(driver.names[0], driver.folder))
+    ((trial, _),) = driver.session.ended
+    assert trial.state == "failed"
+    assert trial.reason.startswith("lost its worker more than search.retries=2 times: ")
+
+
+def test_an_error_that_a_worker_reported_is_the_reason_of_its_trial(driver):
+    driver.report(2, "node", failure="ValueError: no", trace="a trace")
+    driver.complete()
+    ((trial, _),) = driver.session.ended
+    assert (trial.state, trial.reason, trial.epochs) == ("failed", "ValueError: no", 2)
+
+
+def test_trials_that_cannot_be_placed_are_told_once_a_minute_while_none_runs(driver, caplog, monkeypatch):
+    class Waiting:
+        status = "PENDING"
+
+        def is_finished(self):
+            return False
+
+    class Running(Waiting):
+        status = "RUNNING"
+
+    clock = [1000.0]
+    monkeypatch.setattr("tsad.tuning.ray_callback.time.monotonic", lambda: clock[0])
+    driver.callback.on_step_begin(0, [Running()])
+    for seconds, trials in ((59, [Waiting()]), (2, [Waiting()]), (50, [Waiting()]), (90, [Waiting(), Running()])):
+        clock[0] += seconds
+        driver.callback.on_step_begin(0, trials)
+    assert caplog.text.count("no trial could be placed for 60 s") == 1

@@ -243,3 +243,16 @@ def test_a_search_out_of_time_ends_every_trial_it_started(tmp_path):
     assert [kind for kind, *_ in searched.witness.events if kind != "advanced"] == ["started", "ended"]
     assert searched.trials[0].state == "stopped"
     assert "time" in searched.trials[0].reason
+
+
+def test_a_trial_that_takes_longer_than_its_limit_is_stopped_and_says_so(tmp_path):
+    spec = {"trials": 2, "parallel": 1, "maximize": ERROR, "asha": None, "trial_seconds": 0.01, "retries": 3}
+    searched = Searched(tmp_path, spec, [{"training.epochs": 500, "training.patience": 500}])
+    (trial,) = searched.ended
+    assert (trial.state, trial.reason) == ("stopped", "took longer than search.trial_seconds=0.01")
+    assert 1 <= trial.epochs < 500
+
+
+def test_an_error_of_a_trial_itself_is_not_tried_again(searched, caplog):
+    assert [kind for kind, *_ in searched.witness.of(TOO_MANY)] == ["started", "ended"]
+    assert "tried again" not in caplog.text

@@ -34,6 +34,7 @@ class Place:
 
     def __init__(self, folder):
         self.folder = folder
+        self.options = []
         uri = f"sqlite:///{folder / 'mlflow.db'}"
         self.client = MlflowClient(uri, uri)
         (folder / "space.yaml").write_text(SPACE.replace("TRIALS", f"trials: {TRIALS}"))
@@ -48,7 +49,7 @@ class Place:
 
     @property
     def command(self):
-        return [str(PYTHON), "-m", "tsad", "search", "space.yaml", "--resume"]
+        return [str(PYTHON), "-m", "tsad", "search", "space.yaml", *self.options, "--resume"]
 
     def searches(self):
         return self._runs("tags.`tsad.kind` = 'search'")
@@ -121,7 +122,9 @@ def test_a_search_killed_with_its_driver_goes_on_and_a_later_one_trains_nothing_
     ]
 
 
-def test_a_trial_whose_worker_is_killed_has_failed_and_the_search_goes_on(place):
+@pytest.mark.parametrize(("retries", "failed"), [(2, 0), (0, 1)])
+def test_a_trial_whose_worker_is_killed_is_tried_again_as_often_as_the_search_says(place, retries, failed):
+    place.options = ["--set", f"search.retries={retries}"]
     with place.started() as process:
         place.wait_for_trials(process, 1)
         victim = None
@@ -133,9 +136,15 @@ def test_a_trial_whose_worker_is_killed_has_failed_and_the_search_goes_on(place)
     (search,) = place.searches()
     trials = place.trials(search)
     assert sorted(trials) == list(range(TRIALS))
-    assert Counter(run.info.status for run in trials.values()) == {"FINISHED": TRIALS - 1, "FAILED": 1}
-    (failed,) = [run for run in trials.values() if run.info.status == "FAILED"]
-    assert "died" in failed.data.tags["tsad.reason"] or "killed" in failed.data.tags["tsad.reason"]
+    counts = {"FINISHED": TRIALS - failed} | ({"FAILED": failed} if failed else {})
+    assert Counter(run.info.status for run in trials.values()) == counts
+    for run in trials.values():
+        if run.info.status == "FAILED":
+            assert "died" in run.data.tags["tsad.reason"] or "killed" in run.data.tags["tsad.reason"]
+        else:
+            steps = [point.step for point in place.client.get_metric_history(run.info.run_id, "train/loss")]
+            assert steps == list(range(1, 13))
+    assert ("is tried again (1 of 2 times)" in (place.folder / "search.log").read_text()) == (not failed)
 
 
 def training(driver):

@@ -36,6 +36,8 @@ from tsad.thresholds.percentile import sweep_percentiles
 
 DETECTOR = "detector"
 
+HISTORY = "history.json"
+"""Name of the file of the losses per epoch."""
 SCHEDULE = "schedule.json"
 """Among a trial's files if it trained in a population: what was done to its weights, and by whom."""
 
@@ -91,7 +93,7 @@ def write_results(outcome: Outcome, experiment: ExperimentConfig, folder: Path, 
     write_yaml(folder / "experiment.yaml", experiment, "tsad train experiment.yaml")
     write_detector(outcome, folder / DETECTOR)
     history = [losses.curves() | {"epoch": losses.epoch} for losses in outcome.history]
-    _write_json(folder / "history.json", history)
+    _write_json(folder / HISTORY, history)
     _write_report(outcome.report, outcome.detector.provenance.parts(), folder)
     parts = outcome.parts
     rows = {"reported": [parts.reported.start, parts.reported.stop]}

@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from tsad.cli import data, detectors, production, tokens
+from tsad.cli import data, detectors, production, runs, tokens
 from tsad.cli.options import PLAIN
 from tsad.errors import DataError, SpecError, UsageError
 
@@ -32,6 +32,7 @@ for _command in (
     production.promote,
     production.drift,
     production.recalibrate,
+    runs.runs,
     data.data,
     data.generate,
     data.download,

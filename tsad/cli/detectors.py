@@ -21,6 +21,9 @@ from tsad.cli.options import (
     refuse,
 )
 
+NEWEST = "newest"
+"""Value of `--resume` without a run."""
+
 
 @click.command(context_settings=PASS_ON)
 @click.argument("experiment", type=ROWS)
@@ -103,22 +106,28 @@ def _train_each_entity(
 
 
 @click.command(context_settings=PASS_ON)
-@click.argument("space", type=FILE)
+@click.argument("space", type=FILE, required=False)
 @overrides
 @click.option("--trials", type=Auto(int), default="auto", help="Candidates to try.")
 @click.option("--seconds", type=Auto(float), default="auto", help="Time limit.")
 @click.option("--parallel", type=Auto(int), default="auto", help="Trials that run side by side.")
 @click.option("--cpus", type=Auto(float), default="auto", help="Cores of a trial.")
 @click.option("--gpus", type=Auto(float), default="auto", help="GPUs of a trial; fractions too.")
-@click.option("--resume", is_flag=True, help="Resume the newest such search that was interrupted.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=NEWEST,
+    metavar="[RUN_ID]",
+    help="Resume the interrupted search of this run, or the newest such search; with RUN_ID, SPACE may be left out.",
+)
 @click.option("--run-name", help="Name of the MLflow run of the search.")
 @extra_words
 def search(
-    space: Path,
+    space: Path | None,
     assignments: Sequence[str],
     extra: Sequence[str],
     *,
-    resume: bool,
+    resume: str | None,
     run_name: str | None,
     **options: float | None,
 ) -> None:
@@ -127,10 +136,16 @@ def search(
     from tsad.cli.progress import SearchProgress
 
     configure()
+    if space is None and resume not in {None, NEWEST} and Path(str(resume)).is_file():
+        space, resume = Path(str(resume)), NEWEST  # tsad search --resume SPACE.yaml
+    if space is None and resume in {None, NEWEST}:
+        raise click.UsageError("give SPACE, or --resume RUN_ID")
     limits = {f"search.{name}": value for name, value in options.items() if value is not None}
     with resumable("--resume"), SearchProgress() as progress:
         changes = overrides_of(assignments, extra) | limits
-        result = workflow.search(space, changes, resume=resume, run_name=run_name, on_event=progress)
+        result = workflow.search(
+            space, changes, resume=resume == NEWEST or resume or False, run_name=run_name, on_event=progress
+        )
     click.echo(f"\n{result}")
 
 

@@ -12,6 +12,8 @@ from types import FrameType
 
 import click
 
+from tsad.errors import StoreError
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -20,7 +22,8 @@ def resumable(option: str | None) -> Iterator[None]:
     """Ends a command in order at the first SIGINT or SIGTERM, and names the command that resumes it.
 
     The signal becomes a `KeyboardInterrupt`, at which runs are ended as KILLED; the process then exits with 130. Signals that
-    follow are ignored meanwhile, because they would leave runs RUNNING.
+    follow are ignored meanwhile, because they would leave runs RUNNING. If the tracking store fails, the error ends with the same
+    command.
 
     Args:
         option: Option with which the command resumes; empty if the same command does, None if it begins again.
@@ -32,6 +35,10 @@ def resumable(option: str | None) -> Iterator[None]:
             if option is not None:
                 click.echo(f"\ninterrupted; resume with: {resume_command(sys.argv[1:], option)}", err=True)
             raise
+        except StoreError as error:
+            if option is None:
+                raise
+            raise StoreError(f"{error}; resume with: {resume_command(sys.argv[1:], option)}") from error
 
 
 def resume_command(words: list[str], option: str) -> str:

@@ -1,5 +1,6 @@
 """Writes to MLflow runs: parameters, metrics, tags, files, and links to data."""
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -17,11 +18,14 @@ from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 from tsad.data.dataset import DataSet
 from tsad.series import Series
 from tsad.spec import flatten
+from tsad.tracking.failures import brief_requests, store_failures, without_links
+from tsad.tracking.heartbeat import beating
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag
 
 INTERRUPTED = "interrupted"
 """Value of the tag `tsad.reason` of a run whose command was interrupted."""
+_logger = logging.getLogger(__name__)
 _NOTE = "mlflow.note.content"
 _BATCH = 1000
 """Largest number of metrics in one request to MLflow."""
@@ -102,6 +106,10 @@ class RunWriter:
         """Logs one file as an artifact."""
         self._client.log_artifact(self.run_id, str(path))
 
+    def text(self, text: str, path: str) -> None:
+        """Logs a text as an artifact."""
+        self._client.log_text(self.run_id, text, path)
+
     def inputs(self, data: DataSet) -> None:
         """Links the run to its training and test rows by name, digest, schema and counts; the rows are not uploaded."""
         self._client.log_inputs(self.run_id, [_input(data, "train", data.train), _input(data, "test", data.test)])
@@ -146,6 +154,8 @@ def _input(data: DataSet, context: str, series: Series) -> DatasetInput:
 def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str | None = None) -> Iterator[RunWriter]:
     """Opens the run of a command and ends it in any case: FINISHED, FAILED (with the reason as a tag), or KILLED (Ctrl-C).
 
+    Meanwhile the run has a heartbeat (`tsad.tracking.heartbeat`).
+
     Args:
         store: Tracking store of the run.
         name: Name of the run.
@@ -164,7 +174,8 @@ def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str |
         writer.tags({MLFLOW_RUN_NAME: name if _is_generated(info.run_name) else info.run_name, **tags})
     else:
         writer = RunWriter.create(store, store.experiment(), name, tags, own or "")
-    yield from _ended(writer)
+    with without_links(), store_failures(store.uri), beating(store.client, writer.run_id):
+        yield from _ended(writer)
 
 
 def _is_generated(run_name: str | None) -> bool:
@@ -178,11 +189,19 @@ def _ended(writer: RunWriter) -> Iterator[RunWriter]:
     try:
         yield writer
     except KeyboardInterrupt:
-        writer.tags({Tag.REASON: INTERRUPTED})  # `mlflow run` makes the status of each command that fails FAILED
-        writer.end("KILLED")
+        _end_after(writer, "KILLED", {Tag.REASON: INTERRUPTED})  # `mlflow run` itself makes the status FAILED
         raise
     except BaseException as error:
-        writer.tags({Tag.ERROR: f"{type(error).__name__}: {error}"[:5000]})
-        writer.end("FAILED")
+        _end_after(writer, "FAILED", {Tag.ERROR: f"{type(error).__name__}: {error}"[:5000]})
         raise
     writer.end()
+
+
+def _end_after(writer: RunWriter, status: str, tags: Mapping[str, str]) -> None:
+    """Ends a run after an error; that the store fails does not hide the error, and nobody waits for it for minutes."""
+    try:
+        with brief_requests():
+            writer.tags(tags)
+            writer.end(status)
+    except Exception:
+        _logger.debug("run %s was not ended as %s", writer.run_id, status, exc_info=True)

@@ -18,6 +18,7 @@ from mlflow.utils.rest_utils import http_request
 
 from tsad.errors import TsadError
 from tsad.settings import without_password
+from tsad.tracking.steady import steady
 
 EXPERIMENT = "tsad"
 """Name of the MLflow experiment of all runs; `mlflow run`, `MLFLOW_EXPERIMENT_ID` and `MLFLOW_EXPERIMENT_NAME` choose another."""
@@ -124,7 +125,7 @@ def open_store(uri: str) -> Store:
         raise TsadError(
             f"tracking store {without_password(uri)} cannot be used ({error.message}); set TSAD_TRACKING_URI"
         ) from None
-    return Store(client, uri)
+    return Store(steady(client) if _is_database(uri) else client, uri)
 
 
 def _database_file(uri: str) -> Path | None:

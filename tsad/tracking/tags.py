@@ -24,6 +24,10 @@ class Tag:
     """Name of the entity, such as a machine, whose detector a child run of a fleet trained."""
     FLEET_FINGERPRINT: Final = "tsad.fleet_fingerprint"
     """Hash of all that decides which detectors a fleet has: experiment, files, options."""
+    HEARTBEAT: Final = "tsad.heartbeat"
+    """Time of the last sign of life of the command that leads a run, in ISO 8601 and UTC."""
+    SESSION: Final = "tsad.session"
+    """Id of the last session of a search; the machine that it runs on has it in the folder of the search."""
 
     RESUMED: Final = "tsad.resumed"
     """Id of the run that the command of this run resumed."""

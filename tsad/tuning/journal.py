@@ -71,6 +71,15 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
 
+    def replace(self, events: list[Event]) -> None:
+        """Writes the events in place of what the file holds; a kill leaves the one or the other."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        for event in events:
+            Journal(new).write(event)
+        new.replace(self.path)
+
     def read(self) -> list[Event]:
         """Returns the events in their order, none if there is no file; removes an incomplete last line from the file.
 

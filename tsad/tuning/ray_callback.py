@@ -1,7 +1,9 @@
 """The events of Ray Tune as events of a search session."""
 
+import logging
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,10 @@ from tsad.selection.trial import Candidate, State, Trial
 from tsad.tuning.algorithms.contract import SpaceExhaustedError
 from tsad.tuning.session import SearchSession
 from tsad.tuning.trial_report import Evaluation, TrialReport
+
+_logger = logging.getLogger(__name__)
+_PATIENCE = 60.0
+"""Seconds without a running trial after which the callback warns."""
 
 BEHIND, OUT_OF_TIME = "behind at a rung", "out of time"
 """Reasons why a trial was stopped."""
@@ -25,6 +31,10 @@ class RayCallback(tune.Callback):
 
     Args:
         session: Search session that proposes the candidates and records the results.
+
+    Attributes:
+        error: First error of the session, None without one. Ray Tune takes an error of its callback for one of the trial, and
+            goes on; here the session learns nothing more, and the search ends at the next step.
     """
 
     def __init__(self, session: SearchSession) -> None:
@@ -37,6 +47,9 @@ class RayCallback(tune.Callback):
         self._reports: dict[str, TrialReport] = {}
         self._evaluations: dict[str, Evaluation] = {}
         self._running: dict[str, Any] = {}
+        self._ended: set[str] = set()
+        self._waiting_since = self._clock
+        self.error: BaseException | None = None
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Makes pickling harmless: Ray Tune pickles its callbacks for a restore of its own, which is not used here."""
@@ -44,7 +57,8 @@ class RayCallback(tune.Callback):
 
     def propose(self) -> Candidate | None:
         """Returns the next candidate of the session, None if the session waits for results."""
-        candidate = self._session.propose()
+        with self._first_error():
+            candidate = self._session.propose()
         if candidate is not None:
             self._candidates[candidate.name] = candidate
         return candidate
@@ -57,9 +71,15 @@ class RayCallback(tune.Callback):
                 population.append(candidate)
         return population
 
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Ends the search if the session has failed."""
+        if self.error is not None:
+            raise self.error
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Passes on that a trial starts; not again when it resumes after a pause, possibly with the weights of another."""
-        self._start(str(trial), trial)
+        with self._first_error():
+            self._start(str(trial), trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -74,15 +94,35 @@ class RayCallback(tune.Callback):
             self._evaluations[name] = report.evaluation
         if report.losses and report.epoch > self._reported_epochs.get(name, 0):
             self._reported_epochs[name] = report.epoch
-            self._session.on_epoch(self._candidates[name], report.epoch, report.losses)
+            with self._first_error():
+                self._session.on_epoch(self._candidates[name], report.epoch, report.losses)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Passes on the result of a trial that trained to its end or was stopped at a rung."""
         self._end(str(trial), evaluated_files(trial))
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Logs that a trial whose worker was lost is tried again."""
+        count, limit = trial.run_metadata.num_failures, trial.max_failures
+        self._waiting_since = time.monotonic()
+        _logger.warning("trial %s is tried again (%d of %d times): %s", trial, count, limit, _reason(trial))
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Warns once a minute while trials wait and none runs, because Ray has no room for one."""
+        now = time.monotonic()
+        if any(str(trial.status) == "RUNNING" for trial in trials) or all(trial.is_finished() for trial in trials):
+            self._waiting_since = now
+        elif now - self._waiting_since > _PATIENCE:
+            self._waiting_since = now
+            _logger.warning(
+                "no trial could be placed for %g s: Ray has no node with free cores and GPUs for one; see `ray status`, end what "
+                "takes them, or lower search.cpus and search.gpus",
+                _PATIENCE,
+            )
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Passes on the result of a trial that raised an error or whose worker died."""
-        self._end(str(trial), evaluated_files(trial), error=_reason(trial))
+        self._end(str(trial), evaluated_files(trial), error=_lost(trial))
 
     def close(self, seconds: float | None) -> None:
         """Ends the trials that Ray Tune cut off because the seconds were used up, of which it tells no callback.
@@ -103,11 +143,23 @@ class RayCallback(tune.Callback):
 
     def _end(self, name: str, folder: Path | None, *, error: str | None = None, stopped: str = BEHIND) -> None:
         """Makes the trial of the last reports and passes it on; `stopped` is the reason if it neither finished nor failed."""
+        if self.error is not None or name in self._ended:
+            return
+        with self._first_error():
+            self._pass_on(name, folder, error, stopped)
+        self._ended.add(name)
+
+    def _pass_on(self, name: str, folder: Path | None, error: str | None, stopped: str) -> None:
         if name not in self._started:  # its worker died before it began
             self._start(name, None)
         self._running.pop(name)
         candidate, report, evaluation = self._candidates[name], self._reports.get(name), self._evaluations.get(name)
         finished = report is not None and report.finished
+        if report is not None and report.failure:
+            error = report.failure
+            _logger.debug("trial %s failed:\n%s", name, report.trace)
+        elif report is not None and report.stopped:
+            stopped = report.stopped
         state: State = "failed" if error is not None else "finished" if finished else "stopped"
         if evaluation is not None:  # a member of a population ends with other hyperparameters than the proposed ones
             candidate = replace(candidate, params=evaluation.params, experiment=evaluation.experiment)
@@ -124,6 +176,18 @@ class RayCallback(tune.Callback):
         )
         self._session.on_result(trial, folder)
 
+    @contextmanager
+    def _first_error(self) -> Iterator[None]:
+        if self.error is not None:
+            raise self.error
+        try:
+            yield
+        except SpaceExhaustedError:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._clock
 
@@ -137,6 +201,12 @@ def evaluated_files(trial: Any) -> Path | None:
         return None
     folder = Path(trial.checkpoint.path)
     return folder if folder.is_relative_to(trial.path) else None
+
+
+def _lost(trial: Any) -> str:
+    """Returns why a trial failed that was tried again as often as `search.retries` allows."""
+    limit = getattr(trial, "max_failures", 0)
+    return f"lost its worker more than search.retries={limit} times: {_reason(trial)}" if limit else _reason(trial)
 
 
 def _reason(trial: Any) -> str:

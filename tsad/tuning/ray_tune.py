@@ -4,13 +4,10 @@ Workers train and report. The driver alone asks the search session for candidate
 """
 
 import json
-import logging
-import math
-import os
 import shutil
-import signal
 import tempfile
-import threading
+import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +22,7 @@ from ray.tune.search import Searcher
 
 from tsad.assessment.artifacts import metrics, write_results
 from tsad.data.dataset import DataSet
-from tsad.errors import TsadError
+from tsad.errors import StoppedError, stop_if_asked, stoppable
 from tsad.experiment import Outcome, Progress, run
 from tsad.selection.objective import MaximizeSpec, other_values, value_and_components
 from tsad.selection.trial import Candidate
@@ -33,8 +30,9 @@ from tsad.spec import write_yaml
 from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError
 from tsad.tuning.pbt import ScheduleSegment, explore, extended, read_schedule, write_schedule
 from tsad.tuning.ray_callback import RayCallback
+from tsad.tuning.ray_start import start_ray, stop_ray, threads
 from tsad.tuning.session import SearchSession
-from tsad.tuning.spec import AshaSpec, PbtSpec, SearchConfig, SearchSpec
+from tsad.tuning.spec import AshaSpec, PbtSpec, SearchConfig
 from tsad.tuning.trial_report import EPOCH, RUNG_VALUE, Evaluation, TrialReport
 
 _TRIAL = "trial"
@@ -53,12 +51,14 @@ class _WorkerSettings:
         rungs: Spec that says at which epochs trials are evaluated; None evaluates at the end only.
         threads: Number of threads of a trial.
         device: Device that trials train on: `cpu` or `cuda`.
+        seconds: Time limit of a trial in seconds, None for none.
     """
 
     maximize: MaximizeSpec
     rungs: AshaSpec | PbtSpec | None
     threads: int
     device: str
+    seconds: float | None
 
 
 def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, folder: Path) -> None:
@@ -72,7 +72,7 @@ def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, fold
 
     Raises:
         KeyboardInterrupt: if the search was interrupted; trials that were running have no result then.
-        TsadError: if the machine has fewer GPUs than a trial needs.
+        TsadError: if the machine has fewer GPUs than a trial needs, or the session fails.
     """
     if session.is_complete:
         return  # all had ended before the search was interrupted
@@ -80,9 +80,13 @@ def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, fold
     population = [] if spec.pbt is None else callback.propose_all()
     if spec.pbt is not None and not population:
         return
-    _start_ray(spec)
+    start_ray(spec)
     settings = _WorkerSettings(
-        spec.maximize, spec.asha or spec.pbt, _threads(spec), device="cuda" if spec.gpus else "cpu"
+        spec.maximize,
+        spec.asha or spec.pbt,
+        threads(spec),
+        device="cuda" if spec.gpus else "cpu",
+        seconds=spec.trial_seconds,
     )
     trainable = tune.with_parameters(_train, data=data, settings=settings)
     tuner = tune.Tuner(
@@ -95,15 +99,26 @@ def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, fold
             callbacks=[callback],
             # A member of a population may resume from any checkpoint of its donor.
             checkpoint_config=tune.CheckpointConfig(num_to_keep=None if population else 1),
-            failure_config=tune.FailureConfig(max_failures=0),
+            failure_config=tune.FailureConfig(max_failures=spec.retries),  # errors of a trial itself are reports
             verbose=0,
         ),
     )
     try:
-        tuner.fit()
+        _fit(tuner, callback)
         callback.close(spec.seconds)
     finally:
-        _stop_ray()
+        stop_ray()
+
+
+def _fit(tuner: tune.Tuner, callback: RayCallback) -> None:
+    """Runs the trials; raises the first error of the session, which Ray Tune would wrap in others or forget."""
+    try:
+        tuner.fit()
+    except Exception:
+        if callback.error is None:
+            raise
+    if callback.error is not None:
+        raise callback.error
 
 
 def _tune_config(search: SearchConfig, callback: RayCallback, elapsed: float) -> tune.TuneConfig:
@@ -123,65 +138,6 @@ def _tune_config(search: SearchConfig, callback: RayCallback, elapsed: float) ->
         trial_name_creator=_name,
         trial_dirname_creator=_name,
     )
-
-
-def _start_ray(spec: SearchSpec) -> None:
-    """Starts Ray, and leaves to this process what SIGTERM does; Ray would end it at once, with its runs RUNNING."""
-    handler = signal.getsignal(signal.SIGTERM)
-    _init_ray(spec)
-    if callable(handler) and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
-
-
-def _init_ray(spec: SearchSpec) -> None:
-    """Starts Ray on this machine with the cores that the trials need, or joins the cluster of `RAY_ADDRESS`."""
-    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # between rungs there is no value to report
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the session records; no CSV, JSON and TensorBoard files
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is a KeyboardInterrupt also before the first trial
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Ray Tune prints nothing
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial has its trace in its folder
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    environment = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(_threads(spec))}}
-    gpus = torch.cuda.device_count() if spec.gpus else 0
-    on_termination = signal.getsignal(signal.SIGTERM)
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(runtime_env=environment, log_to_driver=False)
-    elif spec.gpus > gpus:
-        raise TsadError(
-            f"search.gpus must be at most the GPUs of this machine, but got {spec.gpus:g} and there are {gpus}; set "
-            f"search.gpus=0, or RAY_ADDRESS to a cluster that has them"
-        )
-    else:
-        ray.init(
-            address="local",  # never another that runs here, or that left its address behind when it was killed
-            num_cpus=math.ceil(spec.parallel * spec.cpus),
-            num_gpus=gpus,
-            include_dashboard=False,
-            runtime_env=environment,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_termination)  # Ray puts its own in place, which ends the process on the spot
-
-
-def _stop_ray() -> None:
-    """Shuts Ray down. Ray takes the handler of SIGTERM away meanwhile; it is put back at once, to end runs in order."""
-    handler = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or handler is None:
-        ray.shutdown()
-        return
-    stopping = threading.Thread(target=ray.shutdown)
-    stopping.start()
-    while stopping.is_alive():
-        signal.signal(signal.SIGTERM, handler)
-        stopping.join(0.005)
-    signal.signal(signal.SIGTERM, handler)
-
-
-def _threads(spec: SearchSpec) -> int:
-    """Returns the threads of a trial: its cores, since trials with more threads than cores starve each other."""
-    return max(1, int(spec.cpus))
 
 
 def _scheduler(search: SearchConfig) -> TrialScheduler:
@@ -236,10 +192,28 @@ class _Worker:
         self._trial = tune.get_context().get_trial_name()  # a copy's candidate still has the name of its donor
         self._node = ray.get_runtime_context().get_node_id()[:8]
         self._epochs_before, segments = _restored(tune.get_checkpoint(), folder)
+        self._reported = self._epochs_before
         self._schedule = extended(segments, self._epochs_before, self._trial, training)
 
     def run(self) -> None:
-        """Trains from the state that the folder holds, and reports."""
+        """Trains from the state that the folder holds, and reports, also an error and the end of the time.
+
+        A worker that raised would look to Ray Tune like one that was lost, and the trial would be tried again.
+        """
+        seconds, begin = self._settings.seconds, time.monotonic()
+        try:
+            with stoppable(lambda: seconds is not None and time.monotonic() - begin > seconds):
+                self._run()
+        except StoppedError:
+            self._report(
+                TrialReport(self._reported, self._node, stopped=f"took longer than search.trial_seconds={seconds:g}")
+            )
+        except Exception as error:
+            lines = traceback.format_exception_only(error)[-1].strip().splitlines()
+            reason = lines[-1] if lines else type(error).__name__
+            self._report(TrialReport(self._reported, self._node, failure=reason, trace=traceback.format_exc()))
+
+    def _run(self) -> None:
         checkpoints, device = self._folder / "checkpoints", self._settings.device
         experiment = self._candidate.experiment
         outcome = run(experiment, self._data, self._on_epoch, device=device, checkpoints=checkpoints, resume=True)
@@ -251,6 +225,7 @@ class _Worker:
             return  # reported before the checkpoint was written
         evaluation = self._evaluate(progress.outcome(), {}) if progress.epoch in self._rungs else None
         self._report(TrialReport(progress.epoch, self._node, dict(progress.losses), evaluation))
+        stop_if_asked()
 
     def _evaluate(self, outcome: Outcome, more_metrics: Mapping[str, float]) -> Evaluation:
         """Writes the files of a run, and returns its value and metrics."""
@@ -265,6 +240,7 @@ class _Worker:
         return Evaluation(candidate.params, candidate.experiment, value, all_metrics)
 
     def _report(self, report: TrialReport) -> None:
+        self._reported = report.epoch
         checkpoint = None if report.evaluation is None else Checkpoint.from_directory(self._folder)
         tune.report(report.to_result(), checkpoint=checkpoint)
 

@@ -94,6 +94,10 @@ class SearchSpec(Spec):
         parallel: Number of trials that run at the same time.
         cpus: Number of CPU cores, and of threads, of one trial.
         gpus: Number of GPUs of one trial; fractions are allowed.
+        retries: Number of times that a trial is tried again, from its last checkpoint, after its worker or node was lost or Ray's
+            memory monitor killed it. Only then does it count as failed. An error of the trial itself is not tried again.
+        trial_seconds: Time limit of one trial in seconds; a trial that takes longer is stopped at its next epoch or batch of
+            windows, with this as its reason, and has the value of its last rung. Null for no limit.
         seed: Seed of the search algorithm.
         pbt: Settings of population based training, which makes the trials one population that trains its schedules; null
             trains each candidate on its own.
@@ -128,6 +132,8 @@ class SearchSpec(Spec):
     parallel: int = Field(2, ge=1)
     cpus: float = Field(1, gt=0)
     gpus: float = Field(0, ge=0)
+    retries: int = Field(2, ge=0)
+    trial_seconds: float | None = Field(None, gt=0)
     seed: int = Field(0, ge=0)
     pbt: PbtSpec | None = None
     algorithm: AlgorithmSpec = Field(

@@ -43,6 +43,9 @@ class TrialReport:
         losses: Losses of the epoch by curve; empty at the end.
         evaluation: Result at a rung or at the end, None after other epochs.
         finished: Whether the trial has trained to its end.
+        failure: Error that ended the trial, in one line; empty without one.
+        trace: Trace of that error, for the log.
+        stopped: Reason why the worker stopped the trial; empty if it did not.
     """
 
     epoch: int
@@ -50,6 +53,9 @@ class TrialReport:
     losses: Mapping[str, float] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     finished: bool = False
+    failure: str = ""
+    trace: str = ""
+    stopped: str = ""
 
     def to_result(self) -> dict[str, Any]:
         """Returns the result that Ray Tune passes on; `from_result` is its inverse."""
@@ -58,6 +64,9 @@ class TrialReport:
             "node": self.node,
             "losses": dict(self.losses),
             "finished": self.finished,
+            "failure": self.failure,
+            "trace": self.trace,
+            "stopped": self.stopped,
         }
         if self.evaluation is not None:
             result["evaluation"] = dict(vars(self.evaluation))
@@ -75,4 +84,7 @@ class TrialReport:
             losses=result["losses"],
             evaluation=None if evaluation is None else Evaluation(**evaluation),
             finished=result["finished"],
+            failure=result["failure"],
+            trace=result["trace"],
+            stopped=result["stopped"],
         )

@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 from tsad.errors import TsadError
 
 _LOCK = "lock"
+_SESSION = "session"
 
 
 @contextmanager
@@ -43,3 +44,24 @@ def is_held(folder: Path) -> bool:
     except Timeout:
         return True
     return False
+
+
+def write_session(folder: Path, session: str) -> None:
+    """Notes which session of a search runs in a folder; it may go on later in a folder of another machine."""
+    (folder / _SESSION).write_text(session, encoding="utf-8")
+
+
+def is_dead(folders: Path, run_id: str, session: str | None) -> bool | None:
+    """Returns whether the process of a search is gone, None if it was not started on this machine.
+
+    Args:
+        folders: Folder of all searches of this machine.
+        run_id: Run of the search.
+        session: Id of its last session; None if it has none.
+    """
+    folder = folders / run_id
+    if is_held(folder):
+        return False
+    note = folder / _SESSION
+    is_last = session is None or (note.is_file() and note.read_text(encoding="utf-8") == session)
+    return True if is_stale(folder) and is_last else None

@@ -1,6 +1,8 @@
 """Search: many trials, one champion."""
 
+import math
 import shutil
+import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,41 +15,33 @@ from tsad.assessment.artifacts import DETECTOR
 from tsad.assessment.assessment import Assessment
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
-from tsad.data.sets.csv import CsvSpec
-from tsad.errors import SpecError, TsadError
 from tsad.evaluation.registry import HEADLINES
 from tsad.provenance import Provenance
 from tsad.registry.gate import Decision
 from tsad.selection.evidence import METRIC, SiblingMetrics
-from tsad.selection.trial import DEFAULT, Candidate, EndedTrials, Trial
+from tsad.selection.trial import DEFAULT, EndedTrials, Trial
 from tsad.settings import without_password
-from tsad.spec import parse, put, read_yaml
+from tsad.tracking.failures import store_failures
 from tsad.tracking.memory import sibling_metrics
+from tsad.tracking.orphans import end_orphan, orphans, session_of
 from tsad.tracking.runs import RunWriter, leading_run
-from tsad.tracking.search_runs import TrialRecorder, end_orphans
+from tsad.tracking.search_files import write_space
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag, provenance_tags
-from tsad.tracking.trial_cache import MlflowTrialCache
-from tsad.tuning.algorithms.anchored import Anchored
-from tsad.tuning.journal import JOURNAL, Journal
 from tsad.tuning.plots import search_plots
-from tsad.tuning.ray_tune import run_trials
 from tsad.tuning.report import nas_report
-from tsad.tuning.session import NoTrialCache, SearchSession
-from tsad.tuning.spec import SearchConfig, SearchSpec, parse_search
+from tsad.tuning.spec import SearchConfig, SearchSpec
 from tsad.tuning.trial_table import show_trials, trial_table
 from tsad.workflows.champion import NO_SIBLINGS, Champion, register_champion, reported_rows, select_champion
 from tsad.workflows.context import Context, open_context
-from tsad.workflows.events import Message, OnEvent, SearchStarted, TrialEnded, TrialEpochEnded, TrialStarted, ignore
+from tsad.workflows.events import Message, OnEvent, ignore
 from tsad.workflows.inputs import NO_OVERRIDES, Rows, RowSource
-from tsad.workflows.interrupted import interrupted_search
-from tsad.workflows.locks import is_stale, locked
+from tsad.workflows.interrupted import InterruptedSearches, fetch
+from tsad.workflows.locks import is_dead, locked, write_session
 from tsad.workflows.payoff import payoff
 from tsad.workflows.printing import command, html_table, lines, tracking_ui
-from tsad.workflows.templates import search_on
-
-SpaceSource = str | Path | Mapping[str, Any] | SearchConfig
-"""A search: path of a search space's YAML file, its plain values, or the parsed config."""
+from tsad.workflows.spaces import SpaceSource, read_space
+from tsad.workflows.trials import record_trials
 
 SERVICE = "http://127.0.0.1:5001"
 """Address of the page that `tsad serve` opens by default."""
@@ -145,7 +139,7 @@ def search(
     time: str | None = None,
     trials: int | None = None,
     seconds: float | None = None,
-    resume: bool = False,
+    resume: bool | str = False,
     run_name: str | None = None,
     on_event: OnEvent = ignore,
 ) -> SearchResult:
@@ -165,8 +159,9 @@ def search(
         time: Name of the column of times; a DatetimeIndex needs none.
         trials: Largest number of candidates to try.
         seconds: Time limit of the search.
-        resume: Resume the newest search of the same space, data, algorithm and code that was interrupted on this machine;
-            if there is none, a new search starts.
+        resume: Resume an interrupted search of the same space, data, algorithm and code: the one whose run has this id, or
+            with True the newest; if there is none, a new search starts. What this machine lacks of it is fetched from the
+            tracking store. With an id, `space` may be left out.
         run_name: Name of the MLflow run of the search; by default the space's name and the data's.
         on_event: Callback for progress.
 
@@ -183,35 +178,12 @@ def search(
     context = open_context()
     limits = {"search.trials": trials, "search.seconds": seconds}
     changes = {**overrides, **{path: value for path, value in limits.items() if value is not None}}
-    config = _read_space(space, changes, Rows(data, test, label, time), context)
+    run_id = resume if isinstance(resume, str) else None
+    config = read_space(space, changes, Rows(data, test, label, time), context, run_id)
     dataset = context.load_data(config.data)
-    with ExitStack() as stack:
+    with ExitStack() as stack, store_failures(context.store.uri):
         name = run_name or f"{config.name}-{dataset.name}"
-        return _search(config.on(dataset), dataset, context, stack, name, resume=resume, on_event=on_event)
-
-
-def _read_space(space: SpaceSource | None, overrides: Mapping[str, Any], rows: Rows, context: Context) -> SearchConfig:
-    section = rows.section(context.settings)
-    if isinstance(space, SearchConfig):
-        if overrides or section is not None:
-            raise SpecError(
-                "a parsed SearchConfig is complete, but overrides or data came with it; pass its values instead"
-            )
-        return space
-    if space is None:
-        if section is None:
-            raise SpecError(
-                "the quickstart space needs rows, but data is missing; pass data, or the path of a search space"
-            )
-        rows_of_section = context.load_data(parse(CsvSpec, section, "data"))
-        name, source, values = "quickstart", "quickstart", search_on({"data": section}, rows_of_section)
-    elif isinstance(space, str | Path):
-        name, source, values = Path(space).stem, str(space), read_yaml(Path(space))
-    else:
-        name, source, values = "search", "search space", dict(space)
-    if section is not None:
-        values = {**values, "data": section}
-    return parse_search(put(values, overrides), name, source)
+        return _search(config, dataset, context, stack, name, resume=resume, on_event=on_event)
 
 
 def _search(
@@ -221,41 +193,55 @@ def _search(
     stack: ExitStack,
     run_name: str,
     *,
-    resume: bool,
+    resume: bool | str,
     on_event: OnEvent,
 ) -> SearchResult:
     """Runs a search in a run and a folder of its own, both of which the stack closes."""
     store, folders = context.store, context.settings.output_dir / "search"
-    earlier = interrupted_search(store, folders, config.search_fingerprint(data), on_event) if resume else None
+    raw, config = config, config.on(data)
+    interrupted = InterruptedSearches(store, folders, config.search_fingerprint(data), on_event)
+    earlier = interrupted.chosen(resume)
     if earlier is not None:
         stack.enter_context(locked(folders / earlier))
-    end_orphans(store, lambda run_id: is_stale(folders / run_id))
-    writer = stack.enter_context(leading_run(store, run_name, _tags(config, data), earlier))
+        fetch(store, earlier, folders / earlier, on_event)
+    _end_orphans(store, folders)
+    session = uuid.uuid4().hex
+    tags = {**_tags(config, data), Tag.SESSION: session}
+    writer = stack.enter_context(leading_run(store, run_name, tags, earlier))
     folder = folders / writer.run_id
     if earlier is None:
         stack.enter_context(locked(folder))
         writer.inputs(data)
+        write_space(writer, raw.name, raw.values)
     else:  # parameters stay as they were logged first
         writer.tags(
             {
+                Tag.SESSION: session,
                 Tag.RESUMED_TRIALS: str(config.spec.trials),
                 Tag.RESUMED_SECONDS: str(config.spec.seconds),
                 Tag.RESUMED_PARALLEL: str(config.spec.parallel),
             }
         )
+    write_session(folder, session)
     writer.parameters({"search": config.spec.model_dump(mode="json"), "data": config.data.model_dump(mode="json")})
     if config.spec.anchors and not config.anchors:
         on_event(
             Message("no anchor fits these rows: the gap or the validation part leaves too few; set split.gap=auto")
         )
     siblings = _siblings(config.spec, data, store)
-    ended = _run_trials(config, data, store, folder, on_event)
+    ended = record_trials(config, data, context, writer, folder, on_event)
     trials = tuple(sorted((trial for trial, _ in ended), key=lambda trial: trial.rank))
     _write_report(config, [trial for trial, _ in ended], writer, folder)
     champion = select_champion(config.spec, ended, data, folder, config.name, siblings)
     default = _default_folder(ended, champion)
     champion, assessment, decision = register_champion(writer, data, champion, config.spec, default)
     return SearchResult(writer.run_id, trials, champion, assessment, decision, data.name, folder, store.uri)
+
+
+def _end_orphans(store: Store, folders: Path) -> None:
+    """Ends the runs of searches that were killed on this machine."""
+    for orphan in orphans(store, lambda run: is_dead(folders, run.info.run_id, session_of(run)), math.inf):
+        end_orphan(store, orphan)
 
 
 def _default_folder(ended: EndedTrials, champion: Champion) -> Path | None:
@@ -281,51 +267,6 @@ def _tags(config: SearchConfig, data: DataSet) -> dict[str, str]:
         Tag.SEARCH_FINGERPRINT: config.search_fingerprint(data),
         **provenance_tags(Provenance(selection=config.spec.maximize.labels_used)),
     }
-
-
-class _Listener:
-    """Passes what happens to the trials on to the recorder of their runs, and reports it as events."""
-
-    def __init__(self, recorder: TrialRecorder, on_event: OnEvent) -> None:
-        self._recorder = recorder
-        self._on_event = on_event
-
-    def on_started(self, candidate: Candidate) -> None:
-        """Passes on that a trial starts."""
-        self._recorder.on_started(candidate)
-        self._on_event(TrialStarted(candidate))
-
-    def on_epoch(self, candidate: Candidate, epoch: int, losses: Mapping[str, float]) -> None:
-        """Passes on the losses of an epoch."""
-        self._recorder.on_epoch(candidate, epoch, losses)
-        self._on_event(TrialEpochEnded(candidate, epoch, losses))
-
-    def on_result(self, trial: Trial, folder: Path | None) -> None:
-        """Passes on how a trial ended."""
-        self._recorder.on_result(trial, folder)
-        self._on_event(TrialEnded(trial))
-
-
-def _run_trials(config: SearchConfig, data: DataSet, store: Store, folder: Path, on_event: OnEvent) -> EndedTrials:
-    """Returns every trial, those of earlier sessions first, with the folder of its files."""
-    spec, result_fingerprint = config.spec, config.result_fingerprint(data)
-    recorder = TrialRecorder(store, folder.name, data, spec.maximize.labels_used, result_fingerprint)
-    cache = MlflowTrialCache(store, result_fingerprint, folder / "reused") if spec.reuse else NoTrialCache()
-    algorithm = Anchored(config.anchors, spec.algorithm.build(config.space, spec.seed, spec.minimize))
-    try:
-        listener = _Listener(recorder, on_event)
-        session = SearchSession(algorithm, config.trials, Journal(folder / JOURNAL), listener, cache)
-        recorder.catch_up(session.ended)
-        ended = tuple(trial for trial, _ in session.ended)
-        kinds = (spec.algorithm.kind, spec.maximize.kind)
-        on_event(SearchStarted(folder.name, data.name, config.trials, *kinds, spec.parallel, spec.cpus, ended))
-        storage = folder / "ray" / str(sum(1 for _ in (folder / "ray").glob("*")))
-        run_trials(config, session, data, storage)
-    finally:
-        recorder.close()
-    if not session.ended:
-        raise TsadError("a champion needs a finished trial, but no trial ended in time; give more seconds")
-    return session.ended
 
 
 def _write_report(config: SearchConfig, trials: list[Trial], writer: RunWriter, folder: Path) -> None:
