@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import os
 import re
 import shutil
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -22,9 +20,9 @@ from tsad.detector.detector import Detector
 from tsad.errors import TsadError
 from tsad.serving.errors import RequestError
 from tsad.serving.responses import numbers
+from tsad.serving.stream_ages import AGES, StreamAges
 from tsad.spec import Spec
 from tsad.streaming import ScoredRows, Silence, Stream, StreamPolicy
-from tsad.streaming.storage import STATE
 from tsad.thresholds import FittedThreshold
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -82,7 +80,7 @@ class Streams:
         folder: Folder of the states of all streams.
         detector: Returns that of a new stream.
         limits: How many, how long.
-        clock: Returns the present time, in seconds since 1970.
+        ages: Ages of streams; None for those in a file of the folder.
     """
 
     def __init__(
@@ -90,13 +88,13 @@ class Streams:
         folder: Path,
         detector: Callable[[], Detector],
         limits: StreamLimits,
-        clock: Callable[[], float] = time.time,
+        ages: StreamAges | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._detector = detector
         self._limits = limits
-        self._clock = clock
+        self.ages = ages or StreamAges(folder / AGES)
         self._reported: set[str] = set()
         self._sessions: dict[str, StreamSession] = {}
         self._unreadable: set[str] = set()
@@ -128,9 +126,9 @@ class Streams:
         try:
             stream.save(folder)
             (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
-            self._arrive(folder)
             if new.policy.silence is not None:
                 (folder / _POLICY).write_text(new.policy.model_dump_json(), encoding="utf-8")
+            self.ages.arrive(number)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)  # what cannot be saved has not begun
             raise
@@ -152,7 +150,7 @@ class Streams:
     def describe(self, session: StreamSession) -> dict[str, Any]:
         """Returns what `/api/streams/ID` answers."""
         stream = self._loaded(session)
-        silence = self._silence(session.folder, stream.policy)
+        silence = self._silence(session.folder.name, stream.policy)
         return {
             "id": session.folder.name,
             **_described(stream),
@@ -162,12 +160,13 @@ class Streams:
     def silent(self) -> dict[str, Silence]:
         """Returns the alert of each stream that has got no rows for as many steps as its policy allows, by the id of the stream.
 
-        The moments are those at which rows arrived here, or the stream was opened, not the times of the rows.
+        The time is counted from the moments at which rows arrived here, or the stream was opened, while the service runs; the
+        times of the rows say nothing about it.
         """
         result = {}
         for path in self._folder.glob(f"*/{_POLICY}"):
             with suppress(OSError, ValueError):  # removed just now
-                silence = self._silence(path.parent, StreamPolicy.model_validate_json(path.read_bytes()))
+                silence = self._silence(path.parent.name, StreamPolicy.model_validate_json(path.read_bytes()))
                 if silence is not None:
                     result[path.parent.name] = silence
         return result
@@ -179,12 +178,10 @@ class Streams:
         self._reported = set(silent)
         return fresh
 
-    def _silence(self, folder: Path, policy: StreamPolicy) -> Silence | None:
-        return policy.silence_at((folder / STATE).stat().st_mtime_ns, round(self._clock() * 1e9))
-
-    def _arrive(self, folder: Path) -> None:
-        """Stores that rows have arrived now, as the time of the file of the state, which outlives the service."""
-        os.utime(folder / STATE, (self._clock(), self._clock()))
+    def _silence(self, number: str, policy: StreamPolicy) -> Silence | None:
+        seconds = self.ages.seconds(number)
+        silence = policy.silence_at(0, round(seconds * 1e9))
+        return silence and silence._replace(since=np.datetime64(round(self.ages.moment(number) * 1e9), "ns"))
 
     def push(
         self,
@@ -211,12 +208,9 @@ class Streams:
             raise RequestError(409, message, details={"rows_total": stream.rows})
         scored = stream.push(values, times)
         session.stream = None  # what cannot be saved has not happened
-        arrived = (session.folder / STATE).stat().st_mtime
         stream.save(session.folder)
         if len(values):
-            self._arrive(session.folder)
-        else:
-            os.utime(session.folder / STATE, (arrived, arrived))
+            self.ages.arrive(session.folder.name)
         session.stream = stream
         return {
             "rows_total": stream.rows,
@@ -229,6 +223,7 @@ class Streams:
     def remove(self, session: StreamSession) -> None:
         """Ends a stream and forgets its state."""
         shutil.rmtree(session.folder)
+        self.ages.forget(session.folder.name)
         self._unreadable.discard(session.folder.name)
         self._sessions.pop(session.folder.name, None)
 
@@ -254,30 +249,35 @@ class Streams:
     def _sweep(self) -> None:
         """Removes what nobody has used for long."""
         for folder in self._folders():
-            try:
-                state = max((path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
-            except OSError:
-                continue  # of another owner, or just removed; the others go on
             session = self._sessions.get(folder.name)
-            if self._clock() - state > self._limits.idle_seconds and not (session and session.lock.locked()):
-                self.remove(session or StreamSession(folder))
+            is_idle = self.ages.seconds(folder.name) > self._limits.idle_seconds
+            if is_idle and not (session and session.lock.locked()):
+                with suppress(OSError):  # of another owner, or just removed; the others go on
+                    self.remove(session or StreamSession(folder))
 
 
 async def watch(streams: Streams, on_silence: Callable[[int], None], seconds: float = 1.0) -> None:
     """Looks for streams that have become silent, for ever: logs each as a warning, and passes on how many there are.
+
+    It also stores the ages of all streams.
 
     Args:
         streams: Streams to watch.
         on_silence: Callback that gets the number of new silences.
         seconds: Seconds between two looks.
     """
-    while True:
-        silences = await asyncio.to_thread(streams.new_silences)
-        for number, silence in silences.items():
-            _logger.warning("stream %s is silent: no row for %.0f s (%d steps)", number, silence.seconds, silence.steps)
-        if silences:
-            on_silence(len(silences))
-        await asyncio.sleep(seconds)
+    try:
+        while True:
+            silences = await asyncio.to_thread(streams.new_silences)
+            for number, silence in silences.items():
+                message = "stream %s is silent: no row for %.0f s (%d steps)"
+                _logger.warning(message, number, silence.seconds, silence.steps)
+            if silences:
+                on_silence(len(silences))
+            await asyncio.to_thread(streams.ages.save, due=True)
+            await asyncio.sleep(seconds)
+    finally:
+        streams.ages.save()
 
 
 def _alert(silence: Silence) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.app import Dependencies, Limits, create_app
 from tsad.serving.connections import ConnectionLimits
-from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits, search_runner
+from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.search_runner import search_runner
 from tsad.serving.served_model import open_model
 from tsad.serving.server import listen
 from tsad.serving.tokens import Tokens, check_token
