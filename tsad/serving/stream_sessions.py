@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from tsad.arrays import Values
 from tsad.detector.detector import Detector
 from tsad.errors import TsadError
 from tsad.serving.errors import RequestError
 from tsad.serving.responses import numbers
+from tsad.serving.row_sources import PRODUCTION
 from tsad.serving.stream_ages import AGES, StreamAges
 from tsad.spec import Spec
 from tsad.streaming import ScoredRows, Silence, Stream, StreamPolicy
@@ -29,6 +30,8 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _THRESHOLD = "threshold.json"
 _POLICY = "silence.json"
 """Name of the file with the policy of a stream that has a limit of silence."""
+_ORIGIN = "origin.json"
+"""Name of the file with the origin of a stream; older streams have none."""
 _logger = logging.getLogger(__name__)
 _FITTED: TypeAdapter[FittedThreshold] = TypeAdapter(FittedThreshold)
 
@@ -38,9 +41,21 @@ class NewStream(Spec):
 
     Attributes:
         policy: About late rows and gaps.
+        source: Source of the rows; None for production.
     """
 
     policy: StreamPolicy = StreamPolicy()
+    source: str | None = Field(None, max_length=64)
+
+
+class StreamOrigin(Spec):
+    """Origin of a stream, stored beside its state.
+
+    Attributes:
+        source: Source of its rows.
+    """
+
+    source: str = PRODUCTION
 
 
 @dataclass(frozen=True)
@@ -65,11 +80,13 @@ class StreamSession:
     Attributes:
         folder: Folder of its state.
         stream: None if it has to be read from there.
+        origin: Origin of the stream, read with it.
         lock: Lock that is held while the session is used.
     """
 
     folder: Path
     stream: Stream | None = None
+    origin: StreamOrigin = field(default_factory=StreamOrigin)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -114,8 +131,8 @@ class Streams:
         """Names of a row's values."""
         return self._detector().scorer.features
 
-    def begin(self, new: NewStream) -> dict[str, Any]:
-        """Opens a stream and returns what it is; raises `RequestError` if too many are open."""
+    def begin(self, new: NewStream, source: str = PRODUCTION) -> dict[str, Any]:
+        """Opens a stream, whose rows are of a source, and returns what it is; raises `RequestError` if too many are open."""
         self._sweep()
         if self.open_streams >= self._limits.streams:
             raise RequestError(
@@ -126,13 +143,15 @@ class Streams:
         try:
             stream.save(folder)
             (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
+            origin = StreamOrigin(source=source)
+            (folder / _ORIGIN).write_text(origin.model_dump_json(), encoding="utf-8")
             if new.policy.silence is not None:
                 (folder / _POLICY).write_text(new.policy.model_dump_json(), encoding="utf-8")
             self.ages.arrive(number)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)  # what cannot be saved has not begun
             raise
-        return {"id": number, **_described(stream), "silence": None}
+        return {"id": number, **_described(stream), "source": source, "silence": None}
 
     @asynccontextmanager
     async def filled(self, number: str) -> AsyncIterator[StreamSession]:
@@ -154,6 +173,7 @@ class Streams:
         return {
             "id": session.folder.name,
             **_described(stream),
+            "source": session.origin.source,
             "silence": None if silence is None else _alert(silence),
         }
 
@@ -182,6 +202,11 @@ class Streams:
         seconds = self.ages.seconds(number)
         silence = policy.silence_at(0, round(seconds * 1e9))
         return silence and silence._replace(since=np.datetime64(round(self.ages.moment(number) * 1e9), "ns"))
+
+    def source(self, session: StreamSession) -> str:
+        """Returns the source of the rows of a stream."""
+        self._loaded(session)
+        return session.origin.source
 
     def push(
         self,
@@ -235,6 +260,9 @@ class Streams:
         if session.stream is None:
             try:
                 threshold = _FITTED.validate_json((session.folder / _THRESHOLD).read_bytes())
+                path = session.folder / _ORIGIN
+                if path.exists():
+                    session.origin = StreamOrigin.model_validate_json(path.read_bytes())
                 session.stream = Stream.load(session.folder, replace(self._detector(), threshold=threshold))
             except (OSError, ValueError, LookupError, TypeError, RuntimeError, TsadError) as error:
                 self._unreadable.add(session.folder.name)
