@@ -22,6 +22,7 @@ from tsad.serving.app import Dependencies, Limits, create_app
 from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import JobRunner
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.row_sources import SourceRules
 from tsad.serving.served_model import open_model
 from tsad.serving.server import server_config
 
@@ -49,6 +50,11 @@ def csv(rows: Series) -> str:
     """Returns the rows as CSV with a header row."""
     lines = [",".join(rows.features), *(",".join(map(repr, row)) for row in rows.values.tolist())]
     return "\n".join(lines) + "\n"
+
+
+def table(rows: Series) -> dict[str, Any]:
+    """Returns the rows as `/api/score` takes them."""
+    return {"columns": list(rows.features), "rows": rows.values.tolist()}
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,11 @@ def service(
     limits: Limits | None = None,
     runner: JobRunner = NO_SEARCH,
     connections: ConnectionLimits | None = None,
+    sources: SourceRules | None = None,
 ) -> Iterator[Client]:
     """Runs the service of a saved detector until the block ends."""
     state.mkdir(parents=True, exist_ok=True)
-    dependencies = Dependencies(state, runner, lambda done: None)
+    dependencies = Dependencies(state, runner, lambda done: None, sources=sources or SourceRules())
     app = create_app(open_model(str(detector), state), dependencies, rules or SecurityPolicy(), limits or Limits())
     config = server_config(app, connections or ConnectionLimits())
     config.host, config.port = "127.0.0.1", 0

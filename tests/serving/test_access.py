@@ -269,8 +269,8 @@ def test_a_token_that_protects_nothing_or_that_no_header_carries_is_an_error(tok
 @pytest.mark.parametrize("token", ["open sesame", "s3cret-é", "x"])
 def test_any_other_token_is_taken(token):
     assert check_token(token) == token
-    assert Tokens(token).role(token.encode()) == "admin"
-    assert Tokens(token).role(token.encode()[:-1]) is None
+    assert Tokens(token).owner(token.encode()) == ("admin", "TSAD_TOKEN")
+    assert Tokens(token).owner(token.encode()[:-1]) is None
 
 
 def test_no_token_is_no_error():

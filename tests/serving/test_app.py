@@ -271,7 +271,7 @@ def test_paths_that_somebody_made_up_make_no_new_measures(client):
 
 def test_rows_like_those_of_the_training_have_not_moved_and_others_have(client, rows):
     for _ in range(3):
-        client.post("/api/score", table(rows))
+        client.post("/api/score?source=production", table(rows))
     found = client.get("/api/drift").json
     assert found["rows"] >= 300
     assert {each["name"] for each in found["features"]} == set(rows.features)
@@ -279,7 +279,7 @@ def test_rows_like_those_of_the_training_have_not_moved_and_others_have(client, 
     assert 0 < found["expected_alert_rate"] < 0.2
     far = {**table(rows), "rows": (rows.values + 50).tolist()}
     for _ in range(8):
-        client.post("/api/score", far)
+        client.post("/api/score?source=production", far)
     drifted = client.get("/api/drift").json
     assert drifted["state"] == "drifted"
     assert all(each["state"] == "drifted" for each in drifted["features"])
@@ -292,7 +292,11 @@ def test_drift_counts_the_alarms_of_the_models_threshold_whatever_threshold_was_
     scored = len(rows) - LENGTH + 1
     with service(folder / "detector", tmp_path) as client:
         assert sum(client.post("/api/score?threshold=-1", table(rows)).json["flag"]) == scored
-        assert client.get("/api/drift").json["alert_rate"] == detector.flag(detector.score(rows)).sum() / scored > 0
+        assert (
+            client.get("/api/drift?source=trial").json["alert_rate"]
+            == detector.flag(detector.score(rows)).sum() / scored
+            > 0
+        )
 
 
 def bare(effect):

@@ -232,8 +232,12 @@ def test_rows_that_cannot_be_scored_are_refused(client, bad):
         ("top=101", "top: .*less than or equal to 100, but got '101'"),
         ("top=2.5", "top: .*but got '2.5'"),
         ("top=" + "9" * 5000, "top: "),
-        ("treshold=1", "query parameters are threshold, top here, but got 'treshold'"),
-        ("__proto__[x]=1", "query parameters are threshold, top here"),
+        ("source=", "source must be a name .* but got ''"),
+        ("source=a/b", "source must be a name .* but got 'a/b'"),
+        ("source=" + "a" * 65, "source must be a name"),
+        ("source=%E2%80%AE", "source must be a name"),
+        ("treshold=1", "query parameters are threshold, top, source here, but got 'treshold'"),
+        ("__proto__[x]=1", "query parameters are threshold, top, source here"),
     ],
 )
 def test_a_query_that_says_nothing_of_use_is_refused(client, query, says):

@@ -15,7 +15,8 @@ from tests.processes import PYTHON, environment
 from tsad.selection.trial import Trial
 from tsad.serving import jobs as module
 from tsad.serving.errors import RequestError
-from tsad.serving.jobs import LOG, OUTPUTS, SPACE, JobLimits, JobRunner, Jobs, JobSpec, search_runner
+from tsad.serving.jobs import LOG, OUTPUTS, SPACE, JobLimits, JobRunner, Jobs, JobSpec
+from tsad.serving.search_runner import search_runner
 from tsad.tuning.algorithms.contract import CandidateFactory
 from tsad.tuning.quickstart import quickstart_space
 from tsad.tuning.space import Space
@@ -109,13 +110,78 @@ def test_no_more_jobs_wait_than_allowed(tmp_path):
         running = jobs.submit(task())
         await begun(jobs, running)
         jobs.submit(task())
-        with pytest.raises(RequestError, match="1 jobs wait already, no more may; ask again later") as caught:
+        with pytest.raises(
+            RequestError, match="1 jobs wait already, no more may of one client; ask again later"
+        ) as caught:
             jobs.submit(task())
         return caught.value
 
     refusal = with_jobs(tmp_path / "jobs", WAITS, work, JobLimits(queued=1))
     assert refusal.status == 429
     assert int(refusal.headers["Retry-After"]) > 0
+
+
+def test_clients_take_turns_however_many_jobs_one_of_them_has(tmp_path):
+    async def work(jobs):
+        running = jobs.submit(task(), "greedy")
+        await begun(jobs, running)
+        greedy = [jobs.submit(task(), "greedy") for _ in range(5)]
+        modest = [jobs.submit(task(), "modest") for _ in range(2)]
+        late = jobs.submit(task(), "late")
+        promotion = jobs.submit(replace(task("promotion"), command=("true",)), "greedy")
+        names = {job.id: name for job, name in zip([*greedy, *modest, late, promotion], "abcdemnlp", strict=True)}
+        return "".join(names[job.id] for job in jobs._waiting())
+
+    assert with_jobs(tmp_path / "jobs", WAITS, work) == "pmlanbcde"
+
+
+def test_turns_are_taken_when_jobs_run(tmp_path):
+    async def work(jobs):
+        submitted = [jobs.submit(task(), client) for client in ("a", "a", "a", "b", "b")]
+        for job in submitted:
+            await ended(job)
+        return [job.client for job in sorted(submitted, key=lambda job: job.began)]
+
+    assert with_jobs(tmp_path / "jobs", WRITES, work) == ["a", "b", "a", "b", "a"]
+
+
+def test_one_client_does_not_fill_the_queue_and_all_together_are_bounded(tmp_path):
+    async def work(jobs):
+        await begun(jobs, jobs.submit(task(), "a"))
+        for _ in range(2):
+            jobs.submit(task(), "a")
+        with pytest.raises(RequestError, match="2 jobs wait already, no more may of one client"):
+            jobs.submit(task(), "a")
+        jobs.submit(task(), "b")
+        with pytest.raises(RequestError, match="3 jobs of all clients wait already, no more may") as caught:
+            jobs.submit(task(), "c")
+        return caught.value
+
+    refusal = with_jobs(tmp_path / "jobs", WAITS, work, JobLimits(queued=2, queued_together=3))
+    assert (refusal.status, refusal.headers["Retry-After"]) == (429, "60")
+
+
+def test_the_list_of_jobs_repeats_no_trials_and_results_and_reads_what_is_over_once(tmp_path):
+    asked = []
+
+    def read_progress(folder):
+        asked.append(folder)
+        return []
+
+    async def work(jobs):
+        job = await ended(jobs.submit(task()))
+        while not job.is_over:
+            await asyncio.sleep(0.01)
+        listed = [jobs.all() for _ in range(5)]
+        return listed, jobs.described(job)
+
+    listed, described = with_jobs(tmp_path / "jobs", WRITES, work, read_progress=read_progress)
+    assert all(one == listed[0] for one in listed)
+    assert "result" not in listed[0][0]
+    assert listed[0][0]["progress"] == {"done": 0, "total": 3, "best": None}
+    assert described["result"]
+    assert "trials" in described["progress"]
+    assert len(asked) == 1
 
 
 def test_a_job_that_runs_too_long_is_ended(tmp_path):

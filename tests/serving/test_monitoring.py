@@ -9,8 +9,11 @@ from tests.serving.services import saved_detector
 from tsad.drift import PROFILE, RECALIBRATIONS, Drift, Profile
 from tsad.errors import DataError, DetectorError
 from tsad.serving.errors import RequestError
-from tsad.serving.monitoring import MOST, THRESHOLD, RecentRows
+from tsad.serving.monitoring import LEAST, MOST, THRESHOLD, RecentRows
+from tsad.serving.row_sources import rows_to_keep
 from tsad.serving.served_model import open_model
+
+EXTRA = {"source", "sources", "threshold", "previous_threshold"}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,29 @@ def test_what_came_last_is_kept_and_no_more(served, rows, tmp_path):
     assert not any(each.any() for each in recent._now())
 
 
+def test_no_source_feeds_another_and_production_is_never_crowded_out(served, rows, tmp_path):
+    recent = recent_of(served, tmp_path)
+    recent.take(rows.values, np.arange(100.0), np.zeros(100, bool))
+    for place in range(40):
+        recent.take(rows.values + 50, np.full(100, 1e6), np.ones(100, bool), f"click{place}")
+    assert recent._now()[1].max() == 99
+    assert len(recent._sources) == 8
+    assert recent.recalibrate()["after"]["value"] < 100
+    found = recent.drift("click39")
+    assert (found["alert_rate"], recent.drift()["alert_rate"]) == (1, 0)
+    assert {"name": "production", "rows": 100, "scored": 100, "alert_rate": 0.0} in found["sources"]
+    with pytest.raises(RequestError, match=r"no rows of a source 'click0'; there are click33, .*production"):
+        recent.recalibrate("click0")
+    done = recent.recalibrate("click39")
+    assert (done["after"]["value"], done["source"]) == (1e6, "service:click39")
+
+
+def test_a_wide_table_keeps_fewer_rows_but_enough_for_a_threshold():
+    assert [rows_to_keep(MOST, LEAST, features) for features in (1, 200, 400, 10_000, 100_000)] == [
+        MOST, MOST, MOST // 2, 400, LEAST,
+    ]  # fmt: skip
+
+
 def test_rows_are_compared_as_the_detector_sees_them(served, rows, tmp_path):
     recent = recent_of(served, tmp_path)
     recent.take(rows.values.astype(np.float64) * (1 + 1e-9), np.zeros(100), np.zeros(100, bool))
@@ -65,7 +91,10 @@ def test_rows_without_a_score_count_for_drift_and_not_for_the_threshold(served, 
     recent.take(rows.values, np.full(100, np.nan), np.zeros(100, bool))
     found = recent.drift()
     assert (found["rows"], found["scores"], found["alert_rate"]) == (100, None, None)
-    with pytest.raises(DataError, match="needs at least 100 recent scores, but there are 0; score rows first"):
+    with pytest.raises(
+        DataError,
+        match="100 recent scores, but there are 0 of the source 'production'; score rows of it",
+    ):
         recent.recalibrate()
     assert not (tmp_path / RECALIBRATIONS).exists()
 
@@ -84,7 +113,7 @@ def test_of_the_scored_rows_the_share_that_was_flagged_is_told_beside_that_of_th
 
 def test_nothing_is_said_of_no_rows_and_of_a_model_without_profile(served, folder, rows, tmp_path):
     found = recent_of(served, tmp_path).drift()
-    assert (found["state"], found["message"]) == ("unknown", "no rows were scored yet")
+    assert (found["state"], found["message"]) == ("unknown", "no rows of the source 'production' were scored yet")
     kept = (folder / "detector" / PROFILE).read_bytes()
     (folder / "detector" / PROFILE).unlink()
     try:
@@ -92,7 +121,7 @@ def test_nothing_is_said_of_no_rows_and_of_a_model_without_profile(served, folde
     finally:
         (folder / "detector" / PROFILE).write_bytes(kept)
     assert (found["state"], found["rows"], found["features"]) == ("unknown", 300, [])
-    assert found.keys() == Drift.model_fields.keys()
+    assert found.keys() == Drift.model_fields.keys() | EXTRA
     assert "profile.json" in found["message"]
 
 
@@ -102,7 +131,7 @@ def test_recalibration_is_told_logged_and_taken_up_again(served, folder, rows, t
     done = filled(recent_of(served, tmp_path, told.append), rows, served).recalibrate()
     assert done["rows"] == 3 * (100 - served.detector.scorer.lookback)
     assert [record.model_dump(mode="json") for record in told] == [done]
-    assert done["source"] == "service"
+    assert done["source"] == "service:production"
     assert served.detector.threshold != before
     (line,) = map(json.loads, (tmp_path / RECALIBRATIONS).read_text().splitlines())
     assert line == done

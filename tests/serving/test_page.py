@@ -273,7 +273,9 @@ def test_the_threshold_is_recalibrated_only_if_that_is_confirmed(open_page):
     page = open_page()
     score_sample(page)
     page.get_by_role("link", name="Drift").click()
-    expect(page.locator("#drift-status")).to_contain_text("rows")
+    expect(page.locator("#drift-status")).to_contain_text("no rows of the source 'production'", ignore_case=True)
+    page.get_by_label("Rows of the source").select_option("trial")
+    expect(page.locator("#drift-status")).not_to_contain_text("production")
     told = page.locator("#recalibrate-status")
     page.get_by_role("button", name="Recalibrate threshold").click()
     page.get_by_role("button", name="Cancel").last.click()
@@ -282,6 +284,12 @@ def test_the_threshold_is_recalibrated_only_if_that_is_confirmed(open_page):
     page.get_by_role("button", name="Recalibrate threshold").click()
     page.get_by_role("button", name="Recalibrate", exact=True).click()
     expect(told).to_contain_text(re.compile(r"before [\d.]+ .*, after [\d.]+ "))
+    before, after = re.findall(r"(?:before|after) ([\d.]+)", told.inner_text())
+    expect(page.locator("#drift-threshold")).to_contain_text(f"Threshold: {after} ")
+    page.get_by_role("button", name="Undo recalibration").click()
+    expect(told).to_contain_text(re.compile(f"undone: before {after} .*, after {before} "))
+    expect(page.locator("#drift-threshold")).to_contain_text(f"Threshold: {before} ")
+    expect(page.get_by_role("button", name="Undo recalibration")).to_be_disabled()
 
 
 # --- for everybody ---

@@ -12,6 +12,7 @@ from tsad.series import Series
 from tsad.serving import stream_sessions as live
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
+from tsad.serving.stream_ages import AGES, StreamAges
 from tsad.serving.stream_sessions import NewStream, StreamLimits, Streams
 from tsad.streaming import StreamPolicy
 from tsad.thresholds.threshold import GivenThreshold
@@ -103,10 +104,9 @@ def test_one_that_nobody_used_for_long_makes_room_and_others_do_not(tmp_path, de
     old, young = begun(streams), begun(streams)
     with pytest.raises(RequestError, match="2 streams are open, no more may be; delete one"):
         streams.begin(NewStream())
-    for path in (tmp_path / "streams" / old).iterdir():
-        os.utime(path, (1, 1))
+    streams.ages._arrivals[old] = streams.ages._arrivals[old].model_copy(update={"seconds": -1001.0})
     newest = begun(streams)
-    assert {path.name for path in (tmp_path / "streams").iterdir()} == {young, newest}
+    assert {path.name for path in (tmp_path / "streams").iterdir() if path.is_dir()} == {young, newest}
     with pytest.raises(RequestError, match="no stream"):
         in_turn(streams, old, streams.describe)
 
@@ -216,8 +216,10 @@ class Clock:
         return self.now
 
 
-def watched(folder, detector, clock):
-    return Streams(folder / "streams", lambda: detector, StreamLimits(), clock)
+def watched(folder, detector, clock, wall=None, **limits):
+    (folder / "streams").mkdir(exist_ok=True)
+    ages = StreamAges(folder / "streams" / AGES, clock, wall or clock)
+    return Streams(folder / "streams", lambda: detector, StreamLimits(**limits), ages)
 
 
 def silence_of(streams, number):
@@ -246,10 +248,78 @@ def test_a_stream_that_gets_no_rows_is_silent_by_the_clock_of_the_service_also_a
     assert silence_of(streams, number) is None
     assert streams.silent() == {}
     clock.now += 45
+    streams.ages.save()
+    clock.now += 1000  # for which no service ran
     again = watched(tmp_path, detector, clock)
     assert {key: silence.steps for key, silence in again.silent().items()} == {number: 4}
     assert silence_of(again, number)["steps"] == 4
     assert silence_of(again, other) is None
+
+
+def test_no_file_time_and_no_clock_that_is_set_makes_a_stream_old(tmp_path, detector, rows):
+    clock, wall = Clock(), Clock()
+    streams = watched(tmp_path, detector, clock, wall, idle_seconds=1000)
+    number = begun(streams)
+    for path in [tmp_path / "streams" / number, *(tmp_path / "streams" / number).iterdir()]:
+        os.utime(path, (1, 1))
+    wall.now += 1e9
+    clock.now += 999
+    streams.ages.save()
+    for jump in (1e9, -3e9):  # the machine starts again: with another date, and with a steady clock that begins anew
+        wall.now += jump
+        clock.now = 5.0
+        streams = watched(tmp_path, detector, clock, wall, idle_seconds=1000)
+        begun(streams)
+        assert in_turn(streams, number, streams.describe)["rows"] == 0
+    clock.now += 2
+    for path in [tmp_path / "streams" / number, *(tmp_path / "streams" / number).iterdir()]:
+        os.utime(path)
+    begun(streams)
+    with pytest.raises(RequestError, match="no stream"):
+        in_turn(streams, number, streams.describe)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"seconds": "x", "arrivals": {}}', "\x00", "[" * 100_000])
+def test_streams_whose_ages_are_lost_begin_anew_and_are_not_removed(tmp_path, detector, content):
+    clock = Clock()
+    streams = watched(tmp_path, detector, clock, idle_seconds=1000)
+    number = begun(streams)
+    clock.now += 2000
+    (tmp_path / "streams" / AGES).write_text(content)
+    again = watched(tmp_path, detector, clock, idle_seconds=1000)
+    begun(again)
+    assert in_turn(again, number, again.describe)["rows"] == 0
+    clock.now += 2000
+    begun(again)
+    with pytest.raises(RequestError, match="no stream"):
+        in_turn(again, number, again.describe)
+
+
+def test_ages_are_written_when_rows_came_and_else_every_ten_seconds(tmp_path):
+    clock = Clock()
+    ages = StreamAges(tmp_path / AGES, clock)
+    ages.save(due=True)
+    assert not (tmp_path / AGES).exists()
+    ages.arrive("a")
+    ages.save(due=True)
+    stored = (tmp_path / AGES).read_bytes()
+    clock.now += 9
+    ages.save(due=True)
+    assert (tmp_path / AGES).read_bytes() == stored
+    clock.now += 1
+    ages.save(due=True)
+    assert (tmp_path / AGES).read_bytes() != stored
+    assert StreamAges(tmp_path / AGES, clock).seconds("a") == 10
+
+
+def test_ages_that_cannot_be_written_stop_nothing(tmp_path, caplog):
+    ages = StreamAges(tmp_path / "nowhere" / AGES)
+    ages.arrive("a")
+    ages.save()
+    ages.save()
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "the ages of streams cannot be stored"
+    ]
 
 
 def test_each_silence_is_reported_once(tmp_path, detector, rows, caplog):

@@ -83,7 +83,7 @@ def test_the_file_of_tokens_is_where_the_settings_say(tmp_path, monkeypatch):
 def test_tokens_are_created_listed_and_revoked(tsad, tmp_path):
     code, token, _ = tsad("token", "create", "ops", "--role", "admin")
     assert code == 0
-    assert Tokens(path=tmp_path / "outputs/tokens.json").role(token.strip().encode()) == "admin"
+    assert Tokens(path=tmp_path / "outputs/tokens.json").owner(token.strip().encode()) == ("admin", "ops")
     assert tsad("token", "create", "ops", "--role", "read")[0] == 1
     assert tsad("token", "create", "ops2", "--role", "root")[0] == 2
     code, listed, _ = tsad("token", "list")

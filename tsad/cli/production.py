@@ -24,6 +24,9 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
 @click.option("--insecure", is_flag=True, help="Let other machines in without a token.")
 @click.option("--trust", is_flag=True, help="Run the code that is stored in MODEL in place of the installed one.")
 @click.option("--gate", type=FILE, help="The EXPERIMENT.yaml whose rows decide about promotions.")
+@click.option(
+    "--production", multiple=True, metavar="TOKEN", help="Name of a token whose rows count as production; default: all."
+)
 @click.option("--state", type=FOLDER, help="Folder for what survives a restart.")
 @click.option("--wait", type=click.FloatRange(0), default=240, show_default=True, help="Seconds /train_predict waits.")
 @click.option(

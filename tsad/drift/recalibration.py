@@ -45,7 +45,7 @@ class Recalibration(Spec):
     Attributes:
         at: Time of the recalibration, ISO 8601 in UTC.
         model: URI or folder of the model.
-        source: File that the rows came from, or `service`.
+        source: File that the rows came from; `service:NAME` for rows that the service got from a source, `service` for none.
         digest: SHA-256 of that file; None for rows of the service.
         rows: Number of rows with a score; 0 if an earlier threshold was restored.
         labels_used: Rows whose labels the new threshold used.
@@ -75,7 +75,7 @@ class Recalibration(Spec):
 
         Args:
             model: URI or folder of the model.
-            source: File that the rows came from, or `service`.
+            source: File that the rows came from; `service:NAME` for rows that the service got from a source, `service` for none.
             thresholds: Threshold before and after.
             scores: (T,) scores of the rows, NaN where a row has none.
             digest: SHA-256 of the file.

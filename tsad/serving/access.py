@@ -30,9 +30,18 @@ class Bearer:
 
     Attributes:
         role: Role of the token; None if the service needs no token.
+        token: Name of the token; None if the service needs none, or the path does not.
+        address: Address that the request came from.
     """
 
     role: Role | None
+    token: str | None = None
+    address: str = ""
+
+    @property
+    def client(self) -> str:
+        """Name by which clients take turns: the token or, without one, the address."""
+        return f"address {self.address}" if self.token is None else f"token {self.token}"
 
     def may(self, role: Role) -> bool:
         """Returns whether a token allows what needs this role; without tokens, everything but `admin` is allowed."""
@@ -74,36 +83,38 @@ class Access:
 
     tokens: Tokens = field(repr=False)
 
-    def bearer(self, method: str, path: str, authorization: Sequence[str]) -> Bearer:
+    def bearer(self, method: str, path: str, authorization: Sequence[str], address: str = "") -> Bearer:
         """Returns who sends a request; raises `RequestError` if they may not.
 
         Args:
             method: Method of the request.
             path: Path of the request, without query.
             authorization: Values of its Authorization headers.
+            address: Address that it came from.
         """
         if is_open(path):
-            return Bearer("read") if self.tokens.needed else Bearer(None)
+            return Bearer("read" if self.tokens.needed else None, address=address)
         needed = role_needed(method, path)
         if not self.tokens.needed:
-            bearer = Bearer(None)
+            bearer = Bearer(None, address=address)
             if path == _PROMOTE:
                 bearer.check(needed, "a promotion")
             return bearer
-        bearer = Bearer(self._role(authorization))
+        role, name = self._owner(authorization)
+        bearer = Bearer(role, name, address)
         bearer.check(needed, f"{method} of this path")
         return bearer
 
-    def _role(self, authorization: Sequence[str]) -> Role:
+    def _owner(self, authorization: Sequence[str]) -> tuple[Role, str]:
         scheme, _, value = (authorization[0] if len(authorization) == 1 else "").partition(" ")
         try:
-            role = self.tokens.role(value.strip(" \t").encode("latin-1")) if scheme.lower() == "bearer" else None
+            owner = self.tokens.owner(value.strip(" \t").encode("latin-1")) if scheme.lower() == "bearer" else None
         except TsadError:
             raise RequestError(
                 503, "tokens cannot be checked, because their file is damaged; the log says how", {"Retry-After": "60"}
             ) from None
-        if role is None:
+        if owner is None:
             raise RequestError(
                 401, "a token is needed: send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
             )
-        return role
+        return owner

@@ -31,6 +31,7 @@ from tsad.serving.routes.invocations import mlflow_routes
 from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes
 from tsad.serving.routes.scoring import model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
+from tsad.serving.row_sources import SourceRules
 from tsad.serving.served_model import ServedModel
 from tsad.serving.stream_sessions import StreamLimits, Streams, watch
 from tsad.serving.tokens import Tokens
@@ -50,12 +51,14 @@ class Dependencies:
         runner: Runner of searches.
         on_recalibration: Callback that gets the record of each recalibration.
         gate: Experiment whose rows decide about promotions; None if nothing can be promoted.
+        sources: Rules about who may feed which source of rows.
     """
 
     state: Path
     runner: JobRunner
     on_recalibration: OnRecalibration
     gate: Path | None = None
+    sources: SourceRules = field(default_factory=SourceRules)
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,8 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
     routers = (
         mlflow_routes(served, workers, bodies, health),
         model_routes(served),
-        score_routes(served, workers, counts, recent, limits.rows),
-        stream_routes(streams, workers, counts, recent, limits.rows),
+        score_routes(served, workers, counts, recent, dependencies.sources, limits.rows),
+        stream_routes(streams, workers, counts, recent, dependencies.sources, limits.rows),
         *_job_routes(jobs, served, dependencies, limits),
         _other_routes(counts),
     )

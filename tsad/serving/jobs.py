@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import sys
 import time
@@ -94,6 +93,19 @@ class Job:
     error: str | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: asyncio.StreamWriter | None = None
+    client: str = ""
+    turn: int = 0
+    last_progress: Mapping[str, Any] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and its process with it."""
+        return self.ended.is_set() and self.supervisor is None
+
+    @property
+    def left_queue(self) -> bool:
+        """Whether it ended before it began."""
+        return self.ended.is_set() and self.began is None
 
 
 @dataclass(frozen=True)
@@ -101,16 +113,20 @@ class JobLimits:
     """Limits of jobs.
 
     Attributes:
-        queued: Jobs that may wait; more are refused.
+        queued: Jobs of one client that may wait; more are refused.
         seconds: Largest duration of a job in seconds.
+        queued_together: Jobs of all clients that may wait.
     """
 
     queued: int = 8
     seconds: float = 3600.0
+    queued_together: int = 64
 
 
 class Jobs:
-    """Runs one job at a time. Jobs live as long as this process: their folders are emptied when it starts again.
+    """Runs one job at a time, of each client in turn.
+
+    Jobs live as long as this process: their folders are emptied when it starts again.
 
     Args:
         folder: Folder of the jobs; its content is removed.
@@ -131,13 +147,26 @@ class Jobs:
         """Jobs that wait."""
         return len(self._waiting())
 
-    def submit(self, task: JobSpec) -> Job:
-        """Returns the job of a task, which begins when those before it have ended; raises `RequestError` if too many wait."""
-        ahead = sum(job.task.goes_first == task.goes_first for job in self._waiting())
-        if ahead >= self._limits.queued:
-            raise RequestError(429, f"{ahead} jobs wait already, no more may; ask again later", {"Retry-After": "60"})
+    def submit(self, task: JobSpec, client: str = "") -> Job:
+        """Returns the job of a task, which begins in its turn.
+
+        Args:
+            task: Task of the job.
+            client: Whose job it is. Clients take turns: who has many jobs does not keep out who has one.
+
+        Raises:
+            RequestError: if too many wait, of this client or of all.
+        """
+        ahead = [job for job in self._waiting() if job.task.goes_first == task.goes_first]
+        own = sum(job.client == client for job in ahead)
+        if own >= self._limits.queued:
+            message = f"{own} jobs wait already, no more may of one client; ask again later"
+            raise RequestError(429, message, {"Retry-After": "60"})
+        if len(ahead) >= self._limits.queued_together:
+            message = f"{len(ahead)} jobs of all clients wait already, no more may; ask again later"
+            raise RequestError(429, message, {"Retry-After": "60"})
         number = uuid.uuid4().hex
-        job = self._jobs[number] = Job(number, task, self._folder / number)
+        job = self._jobs[number] = Job(number, task, self._folder / number, client=client, turn=self._turn(client))
         self._forget()
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run_all())
@@ -152,10 +181,10 @@ class Jobs:
             )
         return job
 
-    def cancel(self, job: Job) -> None:
-        """Ends a job that has not ended; one that runs is given a little time for it."""
+    def cancel(self, job: Job, reason: str = "somebody cancelled it") -> None:
+        """Ends a job that has not ended, for a reason; one that runs is given a little time for it."""
         if job.state in {"queued", "running"}:
-            self._end(job, "cancelled", error="somebody cancelled it")
+            self._end(job, "cancelled", error=reason)
         if job.supervisor is not None:
             job.supervisor.close()
 
@@ -178,21 +207,42 @@ class Jobs:
             "seconds": round(
                 job.seconds if job.ended.is_set() or job.began is None else time.monotonic() - job.began, 1
             ),
-            "progress": _progress(self._runner.read_progress(job.folder), job.task),
+            "progress": self._progress(job),
             "result": job.result,
             "error": job.error,
         }
 
     def all(self) -> list[dict[str, Any]]:
-        """Returns what `/api/jobs` answers, the newest first."""
-        return [self.described(job) for job in reversed(list(self._jobs.values()))]
+        """Returns what `/api/jobs` answers, the newest first: each job without its trials and its result."""
+        return [_summary(self.described(job)) for job in reversed(list(self._jobs.values()))]
+
+    def _progress(self, job: Job) -> Mapping[str, Any]:
+        """Returns how far a job is; what is over is read once."""
+        if job.last_progress is not None:
+            return job.last_progress
+        is_over = job.is_over
+        progress = _progress(self._runner.read_progress(job.folder), job.task)
+        if is_over:
+            job.last_progress = progress
+        return progress
 
     def _waiting(self) -> list[Job]:
+        """Returns the jobs that wait, in the order in which they would run."""
         waiting = [job for job in list(self._jobs.values()) if job.state == "queued"]
-        return sorted(waiting, key=lambda job: not job.task.goes_first)
+        return sorted(waiting, key=lambda job: (not job.task.goes_first, job.turn))
+
+    def _turn(self, client: str) -> int:
+        """Returns the turn of a client's next job: after their others, and not before the job that began last.
+
+        Jobs of one turn run in the order in which they came. So a client that comes anew waits for at most one job of each
+        other client, and none waits for ever.
+        """
+        jobs = self._jobs.values()
+        own = (job.turn + 1 for job in jobs if job.client == client and not job.left_queue)
+        return max([*own, *(job.turn for job in jobs if job.began is not None)], default=0)
 
     def _forget(self) -> None:
-        ended = [job for job in self._jobs.values() if job.ended.is_set() and job.supervisor is None]
+        ended = [job for job in self._jobs.values() if job.is_over]
         for job in ended[: max(0, len(ended) - _KEPT)]:
             del self._jobs[job.id]
             shutil.rmtree(job.folder, ignore_errors=True)
@@ -246,31 +296,6 @@ class Jobs:
         job.ended.set()
 
 
-def search_runner(tracking_uri: str, data_dir: Path, read_progress: ProgressReader) -> JobRunner:
-    """Returns what runs `tsad search`, tracked where the service is."""
-    return JobRunner((sys.executable, "-m", "tsad", "search", SPACE), _variables(tracking_uri, data_dir), read_progress)
-
-
-def _variables(tracking_uri: str, data_dir: Path) -> dict[str, str]:
-    """Returns the environment of this process without the service's own settings, its token among them."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("TSAD_", "MLFLOW_RUN", "MLFLOW_EXPERIMENT"))
-    }
-    return inherited | {
-        "MLFLOW_TRACKING_URI": _absolute(tracking_uri),
-        "TSAD_DATA_DIR": str(data_dir),
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
-
-
-def _absolute(tracking_uri: str) -> str:
-    """Returns the URI of a SQLite file by its absolute path, any other as it is."""
-    path = tracking_uri.removeprefix("sqlite:///")
-    return tracking_uri if path == tracking_uri else f"sqlite:///{Path(path).resolve()}"
-
-
 def _prepare(job: Job) -> None:
     job.folder.mkdir(parents=True)
     job.task.prepare(job.folder)
@@ -295,6 +320,12 @@ def _progress(seen: Sequence[tuple[Candidate, Trial | None]], task: JobSpec) -> 
             for candidate, trial in seen
         ],
     }
+
+
+def _summary(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a job without what may be long."""
+    progress = {name: value for name, value in described["progress"].items() if name != "trials"}
+    return {name: value for name, value in described.items() if name != "result"} | {"progress": progress}
 
 
 def _last_line(log: Path) -> str:

@@ -123,7 +123,8 @@ class SecurityMiddleware:
             for origin in headers.getlist("origin"):
                 if _location(origin) != hosts[0].lower():
                     raise RequestError(403, f"Origin must be the service itself ({hosts[0]}), but is {origin!r}")
-        scope[BEARER] = self._access.bearer(scope["method"], scope["path"], headers.getlist("authorization"))
+        address = (scope.get("client") or ("",))[0]
+        scope[BEARER] = self._access.bearer(scope["method"], scope["path"], headers.getlist("authorization"), address)
         encoding = headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
             raise RequestError(

@@ -3,7 +3,6 @@
 import json
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,16 +13,19 @@ from numpy.typing import NDArray
 
 from tsad.arrays import Values
 from tsad.drift import Profile, Recalibration, drift, recalibrated
-from tsad.errors import DataError, DetectorError, SpecError
+from tsad.errors import DataError, DetectorError, SpecError, shown
 from tsad.serving.errors import RequestError
-from tsad.serving.served_model import ServedModel
+from tsad.serving.row_sources import PRODUCTION, RowBuffer, rows_to_keep
+from tsad.serving.served_model import ServedModel, described
 from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
 
 _log = logging.getLogger(__name__)
 
 MOST, LEAST = 20_000, 100
-"""Rows that are kept at most, and scores that a threshold is fitted to at least."""
+"""Rows of a source that are kept at most, and scores that a threshold is fitted to at least."""
+_SOURCES = 8
+"""Sources whose rows are kept; the one that got no row for longest makes room, but never production."""
 
 THRESHOLD = "threshold.json"
 """Name of the file that holds a recalibrated threshold."""
@@ -47,7 +49,7 @@ class _StoredThreshold(Spec):
 
 
 class RecentRows:
-    """The rows that `/api/score` and streams scored lately, oldest first, whoever sent them.
+    """The rows that `/api/score` and streams scored lately, oldest first, each source for itself.
 
     Args:
         served: The model that scored them.
@@ -62,23 +64,38 @@ class RecentRows:
         self._profile = Profile.load(served.source.folder.detector)
         self._digest = served.detector.digest
         self._lock = threading.Lock()
-        self._rows: deque[Values] = deque()
-        self._scores: deque[NDArray[np.float64]] = deque()
-        self._flags: deque[NDArray[np.bool_]] = deque()
+        self._most = rows_to_keep(MOST, LEAST, len(served.detector.scorer.features))
+        self._sources = {PRODUCTION: RowBuffer(self._most)}
         self._before: FittedThreshold | None = None
         self._restore()
 
-    def take(self, rows: Values, scores: NDArray[np.float64], flags: NDArray[np.bool_]) -> None:
+    def take(
+        self, rows: Values, scores: NDArray[np.float64], flags: NDArray[np.bool_], source: str = PRODUCTION
+    ) -> None:
         """Takes (n, F) rows and the (m,) scores that became known with them, NaN where there is none, with their flags."""
         is_known, scaler = ~np.isnan(scores), self._served.detector.scorer.scaler
         with self._lock:
-            _append(self._rows, scaler.rounded(rows))
-            _append(self._scores, scores[is_known])
-            _append(self._flags, flags[is_known])
+            buffer = self._sources.pop(source, None) or RowBuffer(self._most)
+            buffer.take(scaler.rounded(rows), scores[is_known], flags[is_known])
+            self._sources[source] = buffer  # the last used comes last
+            if len(self._sources) > _SOURCES:
+                del self._sources[next(name for name in self._sources if name != PRODUCTION)]
 
-    def drift(self) -> dict[str, Any]:
-        """Returns what `/api/drift` answers."""
-        rows, scores, flags = self._now()
+    def drift(self, source: str = PRODUCTION) -> dict[str, Any]:
+        """Returns what `/api/drift` answers about a source; raises `RequestError` if no row of it came."""
+        with self._lock:
+            before = self._before
+            sources = [buffer.described(name) for name, buffer in sorted(self._sources.items())]
+        return self.compare(source) | {
+            "source": source,
+            "sources": sources,
+            "threshold": described(self._served.detector.threshold),
+            "previous_threshold": None if before is None else described(before),
+        }
+
+    def compare(self, source: str = PRODUCTION) -> dict[str, Any]:
+        """Returns the drift of a source; raises `RequestError` if no row of it came."""
+        rows, scores, flags = self._now(source)
         if self._profile is not None and len(rows):
             return drift(self._profile, rows, scores, flags).model_dump(mode="json")
         is_known = self._profile is not None
@@ -89,24 +106,30 @@ class RecentRows:
             "scores": None,
             "alert_rate": None,
             "expected_alert_rate": None,
-            "message": "no rows were scored yet" if is_known else "the model has no profile.json to compare with",
+            "message": f"no rows of the source {source!r} were scored yet"
+            if is_known
+            else "the model has no profile.json to compare with",
         }
 
-    def recalibrate(self) -> dict[str, Any]:
-        """Fits the threshold to the recent scores, logs that, and returns what `/api/recalibrate` answers.
+    def recalibrate(self, source: str = PRODUCTION) -> dict[str, Any]:
+        """Fits the threshold to the recent scores of a source, logs that, and returns what `/api/recalibrate` answers.
 
         Raises:
             DataError: if there are too few scores.
             DetectorError: if the threshold has no rule to be fitted by without labels.
+            RequestError: if no row of that source came.
         """
+        _, scores, _ = self._now(source)
         with self._lock:
-            scores = np.concatenate([*self._scores, np.empty(0)])
             if len(scores) < LEAST:
+                others = ", ".join(name for name in self._sources if name != source) or "none"
                 raise DataError(
-                    f"a threshold needs at least {LEAST} recent scores, but there are {len(scores)}; score rows first"
+                    f"a threshold needs at least {LEAST} recent scores, but there are {len(scores)} of the source "
+                    f"{source!r}; score rows of it first, or name another one with ?source= (others: {others})"
                 )
             after = recalibrated(self._served.detector, scores).threshold
-            return self._put(after, self._served.detector.threshold, scores).model_dump(mode="json")
+            thresholds = after, self._served.detector.threshold
+            return self._put(*thresholds, scores, f"service:{source}").model_dump(mode="json")
 
     def undo(self) -> dict[str, Any]:
         """Brings back the threshold before the last recalibration, and logs and returns that as one fitted to 0 rows.
@@ -119,10 +142,10 @@ class RecentRows:
                 raise RequestError(
                     409, "only the last recalibration can be undone, once, but there is none; recalibrate first"
                 )
-            return self._put(self._before, None, np.empty(0)).model_dump(mode="json")
+            return self._put(self._before, None, np.empty(0), "service").model_dump(mode="json")
 
     def _put(
-        self, after: FittedThreshold, before: FittedThreshold | None, scores: NDArray[np.float64]
+        self, after: FittedThreshold, before: FittedThreshold | None, scores: NDArray[np.float64], source: str
     ) -> Recalibration:
         """Flags by another threshold from now on, stores both thresholds, and logs and returns the record of the change.
 
@@ -132,7 +155,7 @@ class RecentRows:
         path = self._folder / THRESHOLD
         stored = path.read_bytes() if path.is_file() else None
         thresholds = (self._served.detector.threshold, after)
-        record = Recalibration.of(self._served.source.uri, "service", thresholds, scores)
+        record = Recalibration.of(self._served.source.uri, source, thresholds, scores)
         saved = _StoredThreshold(digest=self._digest, threshold=after, before=before)
         try:
             _replace(path, saved.model_dump_json().encode())
@@ -151,12 +174,13 @@ class RecentRows:
         self._before = before
         return record
 
-    def _now(self) -> tuple[Values, NDArray[np.float64], NDArray[np.bool_]]:
-        features = len(self._served.detector.scorer.features)
+    def _now(self, source: str = PRODUCTION) -> tuple[Values, NDArray[np.float64], NDArray[np.bool_]]:
         with self._lock:
-            rows = np.concatenate([*self._rows]) if self._rows else np.empty((0, features))
-            scores = np.concatenate([np.empty(0), *self._scores])
-            return rows, scores, np.concatenate([np.empty(0, bool), *self._flags])
+            buffer = self._sources.get(source)
+            if buffer is None:
+                names = ", ".join(sorted(self._sources))
+                raise RequestError(404, f"there are no rows of a source {shown(source)}; there are {names}")
+            return buffer.now(len(self._served.detector.scorer.features))
 
     def _restore(self) -> None:
         """Takes up the threshold of before the service ended, if it was of the same detector."""
@@ -184,10 +208,3 @@ def _put_back(path: Path, content: bytes | None) -> None:
     """Makes a file what it was, None for none."""
     with suppress(OSError):
         path.unlink(missing_ok=True) if content is None else _replace(path, content)
-
-
-def _append(saved: deque[NDArray[Any]], new: NDArray[Any]) -> None:
-    """Appends, and lets go of what is not needed for the last `MOST`."""
-    saved.append(new[-MOST:].copy())  # a view would keep the rest in memory
-    while sum(map(len, saved)) - len(saved[0]) >= MOST:
-        saved.popleft()

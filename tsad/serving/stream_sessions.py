@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import os
 import re
 import shutil
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -15,22 +13,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from tsad.arrays import Values
 from tsad.detector.detector import Detector
 from tsad.errors import TsadError
 from tsad.serving.errors import RequestError
 from tsad.serving.responses import numbers
+from tsad.serving.row_sources import PRODUCTION
+from tsad.serving.stream_ages import AGES, StreamAges
 from tsad.spec import Spec
 from tsad.streaming import ScoredRows, Silence, Stream, StreamPolicy
-from tsad.streaming.storage import STATE
 from tsad.thresholds import FittedThreshold
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _THRESHOLD = "threshold.json"
 _POLICY = "silence.json"
 """Name of the file with the policy of a stream that has a limit of silence."""
+_ORIGIN = "origin.json"
+"""Name of the file with the origin of a stream; older streams have none."""
 _logger = logging.getLogger(__name__)
 _FITTED: TypeAdapter[FittedThreshold] = TypeAdapter(FittedThreshold)
 
@@ -40,9 +41,21 @@ class NewStream(Spec):
 
     Attributes:
         policy: About late rows and gaps.
+        source: Source of the rows; None for production.
     """
 
     policy: StreamPolicy = StreamPolicy()
+    source: str | None = Field(None, max_length=64)
+
+
+class StreamOrigin(Spec):
+    """Origin of a stream, stored beside its state.
+
+    Attributes:
+        source: Source of its rows.
+    """
+
+    source: str = PRODUCTION
 
 
 @dataclass(frozen=True)
@@ -67,11 +80,13 @@ class StreamSession:
     Attributes:
         folder: Folder of its state.
         stream: None if it has to be read from there.
+        origin: Origin of the stream, read with it.
         lock: Lock that is held while the session is used.
     """
 
     folder: Path
     stream: Stream | None = None
+    origin: StreamOrigin = field(default_factory=StreamOrigin)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -82,7 +97,7 @@ class Streams:
         folder: Folder of the states of all streams.
         detector: Returns that of a new stream.
         limits: How many, how long.
-        clock: Returns the present time, in seconds since 1970.
+        ages: Ages of streams; None for those in a file of the folder.
     """
 
     def __init__(
@@ -90,13 +105,13 @@ class Streams:
         folder: Path,
         detector: Callable[[], Detector],
         limits: StreamLimits,
-        clock: Callable[[], float] = time.time,
+        ages: StreamAges | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._detector = detector
         self._limits = limits
-        self._clock = clock
+        self.ages = ages or StreamAges(folder / AGES)
         self._reported: set[str] = set()
         self._sessions: dict[str, StreamSession] = {}
         self._unreadable: set[str] = set()
@@ -116,8 +131,8 @@ class Streams:
         """Names of a row's values."""
         return self._detector().scorer.features
 
-    def begin(self, new: NewStream) -> dict[str, Any]:
-        """Opens a stream and returns what it is; raises `RequestError` if too many are open."""
+    def begin(self, new: NewStream, source: str = PRODUCTION) -> dict[str, Any]:
+        """Opens a stream, whose rows are of a source, and returns what it is; raises `RequestError` if too many are open."""
         self._sweep()
         if self.open_streams >= self._limits.streams:
             raise RequestError(
@@ -128,13 +143,15 @@ class Streams:
         try:
             stream.save(folder)
             (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
-            self._arrive(folder)
+            origin = StreamOrigin(source=source)
+            (folder / _ORIGIN).write_text(origin.model_dump_json(), encoding="utf-8")
             if new.policy.silence is not None:
                 (folder / _POLICY).write_text(new.policy.model_dump_json(), encoding="utf-8")
+            self.ages.arrive(number)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)  # what cannot be saved has not begun
             raise
-        return {"id": number, **_described(stream), "silence": None}
+        return {"id": number, **_described(stream), "source": source, "silence": None}
 
     @asynccontextmanager
     async def filled(self, number: str) -> AsyncIterator[StreamSession]:
@@ -152,22 +169,24 @@ class Streams:
     def describe(self, session: StreamSession) -> dict[str, Any]:
         """Returns what `/api/streams/ID` answers."""
         stream = self._loaded(session)
-        silence = self._silence(session.folder, stream.policy)
+        silence = self._silence(session.folder.name, stream.policy)
         return {
             "id": session.folder.name,
             **_described(stream),
+            "source": session.origin.source,
             "silence": None if silence is None else _alert(silence),
         }
 
     def silent(self) -> dict[str, Silence]:
         """Returns the alert of each stream that has got no rows for as many steps as its policy allows, by the id of the stream.
 
-        The moments are those at which rows arrived here, or the stream was opened, not the times of the rows.
+        The time is counted from the moments at which rows arrived here, or the stream was opened, while the service runs; the
+        times of the rows say nothing about it.
         """
         result = {}
         for path in self._folder.glob(f"*/{_POLICY}"):
             with suppress(OSError, ValueError):  # removed just now
-                silence = self._silence(path.parent, StreamPolicy.model_validate_json(path.read_bytes()))
+                silence = self._silence(path.parent.name, StreamPolicy.model_validate_json(path.read_bytes()))
                 if silence is not None:
                     result[path.parent.name] = silence
         return result
@@ -179,12 +198,15 @@ class Streams:
         self._reported = set(silent)
         return fresh
 
-    def _silence(self, folder: Path, policy: StreamPolicy) -> Silence | None:
-        return policy.silence_at((folder / STATE).stat().st_mtime_ns, round(self._clock() * 1e9))
+    def _silence(self, number: str, policy: StreamPolicy) -> Silence | None:
+        seconds = self.ages.seconds(number)
+        silence = policy.silence_at(0, round(seconds * 1e9))
+        return silence and silence._replace(since=np.datetime64(round(self.ages.moment(number) * 1e9), "ns"))
 
-    def _arrive(self, folder: Path) -> None:
-        """Stores that rows have arrived now, as the time of the file of the state, which outlives the service."""
-        os.utime(folder / STATE, (self._clock(), self._clock()))
+    def source(self, session: StreamSession) -> str:
+        """Returns the source of the rows of a stream."""
+        self._loaded(session)
+        return session.origin.source
 
     def push(
         self,
@@ -211,12 +233,9 @@ class Streams:
             raise RequestError(409, message, details={"rows_total": stream.rows})
         scored = stream.push(values, times)
         session.stream = None  # what cannot be saved has not happened
-        arrived = (session.folder / STATE).stat().st_mtime
         stream.save(session.folder)
         if len(values):
-            self._arrive(session.folder)
-        else:
-            os.utime(session.folder / STATE, (arrived, arrived))
+            self.ages.arrive(session.folder.name)
         session.stream = stream
         return {
             "rows_total": stream.rows,
@@ -229,6 +248,7 @@ class Streams:
     def remove(self, session: StreamSession) -> None:
         """Ends a stream and forgets its state."""
         shutil.rmtree(session.folder)
+        self.ages.forget(session.folder.name)
         self._unreadable.discard(session.folder.name)
         self._sessions.pop(session.folder.name, None)
 
@@ -240,6 +260,9 @@ class Streams:
         if session.stream is None:
             try:
                 threshold = _FITTED.validate_json((session.folder / _THRESHOLD).read_bytes())
+                path = session.folder / _ORIGIN
+                if path.exists():
+                    session.origin = StreamOrigin.model_validate_json(path.read_bytes())
                 session.stream = Stream.load(session.folder, replace(self._detector(), threshold=threshold))
             except (OSError, ValueError, LookupError, TypeError, RuntimeError, TsadError) as error:
                 self._unreadable.add(session.folder.name)
@@ -254,30 +277,35 @@ class Streams:
     def _sweep(self) -> None:
         """Removes what nobody has used for long."""
         for folder in self._folders():
-            try:
-                state = max((path.stat().st_mtime for path in folder.iterdir()), default=folder.stat().st_mtime)
-            except OSError:
-                continue  # of another owner, or just removed; the others go on
             session = self._sessions.get(folder.name)
-            if self._clock() - state > self._limits.idle_seconds and not (session and session.lock.locked()):
-                self.remove(session or StreamSession(folder))
+            is_idle = self.ages.seconds(folder.name) > self._limits.idle_seconds
+            if is_idle and not (session and session.lock.locked()):
+                with suppress(OSError):  # of another owner, or just removed; the others go on
+                    self.remove(session or StreamSession(folder))
 
 
 async def watch(streams: Streams, on_silence: Callable[[int], None], seconds: float = 1.0) -> None:
     """Looks for streams that have become silent, for ever: logs each as a warning, and passes on how many there are.
+
+    It also stores the ages of all streams.
 
     Args:
         streams: Streams to watch.
         on_silence: Callback that gets the number of new silences.
         seconds: Seconds between two looks.
     """
-    while True:
-        silences = await asyncio.to_thread(streams.new_silences)
-        for number, silence in silences.items():
-            _logger.warning("stream %s is silent: no row for %.0f s (%d steps)", number, silence.seconds, silence.steps)
-        if silences:
-            on_silence(len(silences))
-        await asyncio.sleep(seconds)
+    try:
+        while True:
+            silences = await asyncio.to_thread(streams.new_silences)
+            for number, silence in silences.items():
+                message = "stream %s is silent: no row for %.0f s (%d steps)"
+                _logger.warning(message, number, silence.seconds, silence.steps)
+            if silences:
+                on_silence(len(silences))
+            await asyncio.to_thread(streams.ages.save, due=True)
+            await asyncio.sleep(seconds)
+    finally:
+        streams.ages.save()
 
 
 def _alert(silence: Silence) -> dict[str, Any]:

@@ -25,6 +25,9 @@ ROLES: tuple[Role, ...] = ("read", "score", "admin")
 TOKENS = "tokens.json"
 """Name of the file of tokens in the output folder."""
 
+STARTED = "TSAD_TOKEN"
+"""Name of the token that the service was started with."""
+
 _PREFIX = "tsad_"
 _BYTES = 32
 """Random bytes of a token: too many to be guessed, so that a plain hash protects them."""
@@ -145,22 +148,22 @@ class Tokens:
         self._refresh()
         return self._damage
 
-    def role(self, token: bytes) -> Role | None:
-        """Returns the role of a token's bearer, None if it is no valid token.
+    def owner(self, token: bytes) -> tuple[Role, str] | None:
+        """Returns role and name of a token, None if it is no valid one; the token of the start has the name `TSAD_TOKEN`.
 
         Raises:
             TsadError: if the file is damaged, so that nobody knows; the token of the start is known all the same.
         """
-        digest, role = _hash(token), None
+        digest, owner = _hash(token), None
         if self._admin is not None and hmac.compare_digest(digest, self._admin):
-            return "admin"
+            return "admin", STARTED
         self._refresh()
         if self._damage is not None:
             raise TsadError(self._damage)
         for stored in self._stored:
             if hmac.compare_digest(digest, stored.sha256):
-                role = stored.role
-        return role
+                owner = stored.role, stored.name
+        return owner
 
     def described(self) -> str:
         """Returns in a few words which tokens are taken."""

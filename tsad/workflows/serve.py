@@ -12,8 +12,10 @@ from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.app import Dependencies, Limits, create_app
 from tsad.serving.connections import ConnectionLimits
-from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits, search_runner
+from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.row_sources import SourceRules
+from tsad.serving.search_runner import search_runner
 from tsad.serving.served_model import open_model
 from tsad.serving.server import listen
 from tsad.serving.tokens import Tokens, check_token
@@ -39,6 +41,7 @@ class Options:
         insecure: Listen at an address that other machines reach although there is no token.
         trust: Run the code that is stored in the model, as `mlflow models serve` does, in place of the installed one.
         gate: Experiment whose rows decide about promotions of candidates; None allows none.
+        production: Names of the tokens whose rows may count as production; none for all that may score.
         state: Folder for what survives a restart; by default `service` in the output folder.
         wait: Seconds that `/train_predict` waits before it answers with a job.
         max_bytes: Largest body of a request, in bytes.
@@ -57,6 +60,7 @@ class Options:
     insecure: bool = False
     trust: bool = False
     gate: Path | None = None
+    production: tuple[str, ...] = ()
     state: Path | None = None
     wait: float = 240
     max_bytes: int = 16_000_000
@@ -107,7 +111,8 @@ def serve(
     with locked(state):
         _end_orphans(context, state)
         served = open_model(model, state, trust=options.trust)
-        dependencies = Dependencies(state, runner, lambda record: _track(context, record), gate)
+        sources = SourceRules(options.production)
+        dependencies = Dependencies(state, runner, lambda record: _track(context, record), gate, sources)
         app = create_app(served, dependencies, rules, limits)
         on_protection(protection)
         listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"), connections)
@@ -136,6 +141,11 @@ def _protection(options: Options, tokens: Tokens) -> str:
     """
     if tokens.damage is not None:
         raise TsadError(tokens.damage)
+    if options.production and not tokens.needed:
+        raise TsadError(
+            f"--production names tokens, but no token is needed ({', '.join(options.production)}); create them first "
+            "(tsad token create NAME --role score), or leave it out"
+        )
     if tokens.needed:
         return f"Requests need a token: {tokens.described()}."
     if _is_loopback(options.host):

@@ -32,13 +32,17 @@ def search_routes(
         """Searches a forecaster of a series; answers with its forecasts and anomalies, or after a while with a job."""
         media_type(request.headers.get("content-type"), (JSON,))
         content = await request.body()
-        job = jobs.submit(
-            await asyncio.to_thread(lambda: task_of(read_spec(TrainPredictRequest, content, MOST_BYTES), read_progress))
+        task = await asyncio.to_thread(
+            lambda: task_of(read_spec(TrainPredictRequest, content, MOST_BYTES), read_progress)
         )
+        job = jobs.submit(task, request.scope[BEARER].client)
         try:
             await asyncio.wait_for(job.ended.wait(), wait)
         except TimeoutError:
             return _accepted(job)
+        except asyncio.CancelledError:
+            jobs.cancel(job, "whoever asked has gone")
+            raise
         if job.result is None:
             raise RequestError(409 if job.state == "cancelled" else 500, f"the search {job.state}: {job.error}")
         return Response(json.dumps(dict(job.result)), media_type=JSON)
@@ -51,7 +55,8 @@ def search_routes(
     async def search(request: Request, trials: Annotated[int, Query(ge=1, le=64)] = 4) -> Response:
         """Starts a search on the rows of a CSV body, or on a series that the service has."""
         body = Body(await request.body(), media_type(request.headers.get("content-type"), (JSON, CSV)))
-        return _accepted(jobs.submit(await asyncio.to_thread(task_of_search, body, served, trials, most_rows)))
+        task = await asyncio.to_thread(task_of_search, body, served, trials, most_rows)
+        return _accepted(jobs.submit(task, request.scope[BEARER].client))
 
     return router
 
@@ -67,7 +72,7 @@ def promotion_routes(jobs: Jobs, served: ServedModel, gate: Path | None) -> APIR
         """Compares a candidate with the champion on the rows of the service's `--gate`; the better one becomes champion."""
         media_type(request.headers.get("content-type"), (JSON,))
         new = read_spec(NewPromotion, await request.body())
-        return _accepted(jobs.submit(task_of_promotion(new, served, gate)))
+        return _accepted(jobs.submit(task_of_promotion(new, served, gate), request.scope[BEARER].client))
 
     return router
 
@@ -78,7 +83,7 @@ def job_routes(jobs: Jobs) -> APIRouter:
 
     @router.get("")
     async def all_jobs() -> Any:
-        """All jobs since the service began, newest first."""
+        """All jobs since the service began, newest first, without their trials and results."""
         return await asyncio.to_thread(jobs.all)
 
     @router.get("/{number}")

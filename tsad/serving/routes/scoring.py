@@ -12,9 +12,11 @@ from tsad.serving.csv_bodies import read_csv_body
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
 from tsad.serving.metrics import ServiceMetrics
+from tsad.serving.middleware import BEARER
 from tsad.serving.monitoring import RecentRows
 from tsad.serving.requests import CSV, JSON, ROWS_SCHEMA, Body, Rows, media_type, read_rows, request_body
 from tsad.serving.responses import judge
+from tsad.serving.row_sources import PRODUCTION, TRIAL, SourceRules
 from tsad.serving.served_model import ServedModel
 
 _TITLES = {"sample": "Rows that the model was tested on", "synthetic": "Generated rows with anomalies"}
@@ -61,7 +63,12 @@ def model_routes(served: ServedModel) -> APIRouter:
 
 
 def score_routes(
-    served: ServedModel, workers: ScoringExecutor, counts: ServiceMetrics, recent: RecentRows, most_rows: int
+    served: ServedModel,
+    workers: ScoringExecutor,
+    counts: ServiceMetrics,
+    recent: RecentRows,
+    sources: SourceRules,
+    most_rows: int,
 ) -> APIRouter:
     """Returns what scores whole series, and what becomes of the scores."""
     router = APIRouter(prefix="/api", tags=["score"])
@@ -71,29 +78,31 @@ def score_routes(
         request: Request,
         threshold: Annotated[float | None, Query(allow_inf_nan=False)] = None,
         top: Annotated[int, Query(ge=0, le=100)] = 3,
+        source: str | None = None,
     ) -> Response:
         """Scores, flags and explained events of rows, oldest first, as CSV with a header row or as JSON."""
         body = Body(await request.body(), media_type(request.headers.get("content-type"), (JSON, CSV)))
+        rows_source = sources.source(source, request.scope[BEARER], TRIAL)
 
         def work() -> bytes:
             detector = served.detector
             rows = _read(body, detector.scorer.features, served.read_options, most_rows)
             answer, series, scores, flags = judge(detector, rows, threshold, top)
-            recent.take(series.values, scores.values, flags)
+            recent.take(series.values, scores.values, flags, rows_source)
             counts.scored("/api/score", len(series) - answer["score"].count(None), sum(answer["flag"]))
             return json.dumps(answer).encode()
 
         return Response(await workers.run(work), media_type=JSON)
 
     @router.get("/drift")
-    async def drift() -> Any:
-        """Whether the rows scored lately still look like those that the model learned from."""
-        return await workers.run(recent.drift)
+    async def drift(source: str = PRODUCTION) -> Any:
+        """Whether the rows of a source that were scored lately still look like those that the model learned from."""
+        return await workers.run(recent.drift, source)
 
     @router.post("/recalibrate")
-    async def recalibrate() -> Any:
-        """Fits the threshold to the scores of late, which nobody has labeled and most of which should be normal."""
-        return await workers.run(recent.recalibrate)
+    async def recalibrate(source: str = PRODUCTION) -> Any:
+        """Fits the threshold to the late scores of a source, which nobody has labeled and most of which should be normal."""
+        return await workers.run(recent.recalibrate, source)
 
     @router.delete("/recalibrate")
     async def undo() -> Any:

@@ -8,14 +8,19 @@ from fastapi import APIRouter, Request, Response
 
 from tsad.serving.executor import ScoringExecutor
 from tsad.serving.metrics import ServiceMetrics
+from tsad.serving.middleware import BEARER
 from tsad.serving.monitoring import RecentRows
 from tsad.serving.requests import JSON, media_type, read_push, read_spec, request_body
+from tsad.serving.row_sources import PRODUCTION, SourceRules
 from tsad.serving.stream_sessions import NewStream, Streams, StreamSession
 from tsad.streaming import StreamPolicy
 
 _NEW = {
     "type": "object",
-    "properties": {"policy": StreamPolicy.model_json_schema()},
+    "properties": {
+        "policy": StreamPolicy.model_json_schema(),
+        "source": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
+    },
     "additionalProperties": False,
 }
 _PUSH = {
@@ -31,7 +36,12 @@ _PUSH = {
 
 
 def stream_routes(
-    streams: Streams, workers: ScoringExecutor, counts: ServiceMetrics, recent: RecentRows, most_rows: int
+    streams: Streams,
+    workers: ScoringExecutor,
+    counts: ServiceMetrics,
+    recent: RecentRows,
+    sources: SourceRules,
+    most_rows: int,
 ) -> APIRouter:
     """Returns what opens, feeds and ends streams."""
     router = APIRouter(prefix="/api/streams", tags=["streams"])
@@ -42,7 +52,13 @@ def stream_routes(
         content = await request.body()
         if content:
             media_type(request.headers.get("content-type"), (JSON,))
-        return await asyncio.to_thread(lambda: streams.begin(read_spec(NewStream, content)))
+        bearer = request.scope[BEARER]
+
+        def work() -> dict[str, Any]:
+            new = read_spec(NewStream, content)
+            return streams.begin(new, sources.source(new.source, bearer, PRODUCTION))
+
+        return await asyncio.to_thread(work)
 
     @router.get("/{number}")
     async def describe(number: str) -> Any:
@@ -56,16 +72,31 @@ def stream_routes(
         async with streams.filled(number) as session:
             await asyncio.to_thread(streams.remove, session)
 
+    router.include_router(_push_route(streams, workers, counts, recent, sources, most_rows))
+    return router
+
+
+def _push_route(
+    streams: Streams,
+    workers: ScoringExecutor,
+    counts: ServiceMetrics,
+    recent: RecentRows,
+    sources: SourceRules,
+    most_rows: int,
+) -> APIRouter:
+    router = APIRouter()
+
     @router.post("/{number}/rows", openapi_extra=request_body({JSON: _PUSH}))
     async def push(number: str, request: Request) -> Response:
         """Takes rows in, and answers with the scores that are final now; the state is on the disk by then."""
         media_type(request.headers.get("content-type"), (JSON,))
-        content = await request.body()
+        content, bearer = await request.body(), request.scope[BEARER]
 
         def work(session: StreamSession) -> bytes:
+            source = sources.source(streams.source(session), bearer, PRODUCTION)
             series, after = read_push(content, streams.features, most_rows)
             answer, scored = streams.push(session, series.values, series.times, after)
-            recent.take(series.values, scored.scores, scored.flags)
+            recent.take(series.values, scored.scores, scored.flags, source)
             counts.scored("/api/streams", len(scored) - answer["score"].count(None), sum(answer["flag"]))
             return json.dumps(answer).encode()
 
