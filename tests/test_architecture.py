@@ -41,7 +41,13 @@ CLI_ONLY = ("click", "tqdm")
 HEAVY = {
     **dict.fromkeys(CLI_ONLY, ("cli/",)),
     "mlflow": ("tracking/", "registry/", "serving/"),
-    "ray": ("tuning/ray_tune.py", "tuning/ray_start.py", "tuning/ray_callback.py", "tuning/algorithms/optuna.py", "parallel.py"),
+    "ray": (
+        "tuning/ray_tune.py",
+        "tuning/ray_start.py",
+        "tuning/ray_callback.py",
+        "tuning/algorithms/optuna.py",
+        "parallel.py",
+    ),
 }
 """Where alone a package may be imported: a folder or a file below `tsad/`."""
 

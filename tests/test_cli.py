@@ -90,7 +90,7 @@ def test_the_package_runs_as_a_module():
         (["tain"], "No such command 'tain'"),
         (["--color"], "No such option '--color'"),
         (["train"], "Missing argument 'EXPERIMENT'"),
-        (["search"], "Missing argument 'SPACE'"),
+        (["search"], "give SPACE, or --resume RUN_ID"),
         (["score"], "Missing argument 'MODEL'"),
         (["score", "model"], "Missing argument 'FILES...'"),
         (["score", "model", "file.csv", "--color", "red"], "No such option '--color'"),

@@ -158,9 +158,9 @@ def parse_overrides(assignments: Sequence[str], kind: type[Spec] | None = None) 
         leaves = [] if kind is None else list(_leaves(kind, path.strip()))
         try:
             if leaves and all(_is_text(leaf) for leaf in leaves):
-                overrides[path.strip()] = _text_value(
-                    value.strip() or value, {leaf for leaf in leaves if leaf in _TEXT_LISTS}
-                )
+                text_value = _text_value(value.strip() or value, {leaf for leaf in leaves if leaf in _TEXT_LISTS})
+                only_lists = isinstance(text_value, str) and all(leaf in _TEXT_LISTS for leaf in leaves)
+                overrides[path.strip()] = [text_value] if only_lists else text_value
             else:
                 read = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
                 overrides[path.strip()] = value.strip() if isinstance(read, date) else read
@@ -214,7 +214,11 @@ def _members(kind: Any) -> Iterator[Any]:
 
 def _is_text(leaf: Any) -> bool:
     literals = get_args(leaf) if get_origin(leaf) is Literal else ()
-    return leaf in {str, Path} or leaf in _TEXT_LISTS or any(isinstance(literal, str) for literal in literals)
+    return (
+        leaf in {str, Path}
+        or leaf in _TEXT_LISTS
+        or (bool(literals) and all(isinstance(literal, str) for literal in literals))
+    )
 
 
 def put(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -145,7 +145,7 @@ REFUSED = {
     "blanks between cells": (
         text().replace(" ", "T").replace(",", " "),
         {},
-        "column 'at' must hold numbers, but holds times .*; set data.time=at",
+        "column 'at' holds times .*; set data.time=at",
         True,
     ),
     # --- header ---
@@ -282,7 +282,7 @@ REFUSED = {
         True,
     ),
     # --- times ---
-    "times nobody named": (text(), {}, "column 'at' must hold numbers.*set data.time=at", True),
+    "times nobody named": (text(), {}, "column 'at' holds times.*set data.time=at", True),
     "a time that is none": (
         cell(5, "at", "soon"),
         TIMED,
@@ -375,7 +375,7 @@ REFUSED = {
 
 REFUSED_PARQUET = {
     "cut off": (parquet()[:200], {}, "is not a parquet table", False),
-    "moments as features": (parquet(), {}, "column 'at' must hold numbers.*set data.time=at", True),
+    "moments as features": (parquet(), {}, "column 'at' holds times.*set data.time=at", True),
     "lists in cells": (
         parquet(disk=[[1.0, 2.0]] * ROWS),
         TIMED,

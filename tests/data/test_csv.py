@@ -139,7 +139,7 @@ def test_a_wrong_cell_is_named_by_file_column_and_row(tmp_path, columns, message
 
 def test_timestamps_are_no_feature(tmp_path):
     path = write(table(), tmp_path / "load.parquet")
-    with pytest.raises(DataError, match="column 'at' must hold numbers"):
+    with pytest.raises(DataError, match="column 'at' holds times"):
         load(path, time=None)
 
 

@@ -292,3 +292,112 @@ def test_an_unnamed_index_of_parquet_has_one_name(tmp_path):
     result = check(tmp_path / "load.parquet")
     assert result.fixes == {"time": "unnamed_2"}
     assert result.data.step_seconds == 60
+
+
+# --- columns that look like something else and are none ---
+
+
+@pytest.mark.parametrize("name", ["sensor_2", "battery", "pump_1", "line_voltage", "channel", "unit"])
+def test_numbers_of_a_machine_are_no_names_of_machines(checked, name):
+    result = checked(BASE.assign(**{name: 220 + np.arange(ROWS) * 7 % 11 // (1 if name != "pump_1" else 6)}))
+    assert result.fixes == {"time": "at"}
+    assert name in result.data.train.features
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("target_temp", 19 + np.arange(ROWS) * 7 % 4),
+        ("event_count", np.random.default_rng(0).poisson(2, ROWS)),
+        ("class_size", 10 + np.arange(ROWS) * 7 % 10),
+        ("hour", np.arange(ROWS) // 60 % 24),
+        ("day_of_week", np.arange(ROWS) % 7),
+    ],
+)
+def test_small_numbers_are_no_labels_and_no_times(checked, name, cells):
+    result = checked(BASE.assign(**{name: cells}))
+    assert result.fixes == {"time": "at"}
+    assert name in result.data.train.features
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "rare"),
+    [
+        ("label", {0: -1, 1: 1}, None),
+        ("Normal/Anomaly", {0: 0, 1: 1}, None),
+        ("not_normal", {0: 0, 1: 1}, None),
+        ("is_healthy", {0: 1, 1: 0}, "1"),
+        ("Pass/Fail", {0: -1, 1: 1}, None),
+        ("Störung", {0: "nein", 1: "ja"}, None),
+    ],
+)
+def test_the_rare_class_is_the_anomaly(checked, name, cells, rare):
+    truth = (np.arange(ROWS) % 50 > 46).astype(int)
+    result = checked(BASE.assign(**{name: pd.Series(truth).map(cells)}))
+    assert result.fixes["label"] == name
+    labels = np.concatenate([result.data.train.labels, result.data.test.labels])
+    assert labels.tolist() == (truth == 1).tolist()
+
+
+def test_labels_of_most_rows_are_told(checked):
+    result = checked(
+        BASE.assign(label=(np.arange(ROWS) % 10 > 0).astype(int)), {"data.time": "at", "data.label": "label"}
+    )
+    assert any("360 of 400 rows are anomalous by the label column 'label'" in defect for defect in result.data.defects)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "fixes"),
+    [
+        ("Serial", (45300 + np.arange(ROWS) / 24).round(6), {"time": "Serial", "time_format": "excel"}),
+        ("Date", 45300 + np.arange(ROWS), {"time": "Date", "time_format": "excel"}),
+        ("year", 1700 + np.arange(ROWS), {"time": "year", "time_format": "%Y"}),
+        ("created", 1_600_000_000 + np.cumsum(1 + np.arange(ROWS) * 7 % 119), {"time": "created"}),
+        ("elapsed", np.cumsum(0.5 + np.arange(ROWS) * 7 % 11), {"time": "elapsed", "time_format": "s"}),
+        ("Zeit_s", (np.arange(ROWS) / 3).round(3), {"time": "Zeit_s", "time_format": "s"}),
+        ("sample", np.arange(ROWS), {"ignore": ["sample"]}),
+    ],
+)
+def test_moments_of_many_forms_are_no_features(checked, name, cells, fixes):
+    assert checked(BASE.drop(columns="at").assign(**{name: cells})).fixes == fixes
+
+
+def test_short_names_of_parts_of_a_moment(checked):
+    hours = pd.date_range("2024-01-31", periods=ROWS, freq="h")
+    parts = {"Year": hours.year, "Mo": hours.month, "Dy": hours.day, "Hr": hours.hour}
+    result = checked(BASE.drop(columns="at").assign(**parts))
+    assert result.fixes == {"time": ["Year", "Mo", "Dy", "Hr"]}
+    assert result.data.step_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        TIMES.strftime("%d. Januar %Y %H:%M"),
+        TIMES.strftime("[%d/%b/%Y:%H:%M:%S +0100]"),
+        [f"{1700 + row}Q{1 + row % 4}" for row in range(ROWS)],
+        [f"${value:.2f}" for value in np.arange(ROWS) * 7 % 311],
+        [f"0x{row:04x}" for row in range(ROWS)],
+    ],
+)
+def test_times_and_numbers_of_an_unknown_form_are_asked_about(checked, cells):
+    result = checked(BASE.assign(when=cells), {"data.time": "at"})
+    assert result.data is None
+    assert "when" not in str(result.fixes)
+    assert "data.time=when with data.time_format if it holds times, or data.ignore=[when]" in messages(result)
+
+
+def test_points_for_thousands_and_a_decimal_comma(checked):
+    amounts = 900.25 + np.arange(ROWS) * 17.5 % 4000
+    cells = [f"{amount:,.2f}".translate(str.maketrans(",.", ".,")) for amount in amounts]
+    result = checked(BASE.assign(a=cells).to_csv(index=False, sep=";"), {"data.time": "at", "data.features": ["a"]})
+    assert result.fixes == {"decimal": ",", "thousands": "."}
+    np.testing.assert_allclose(values(result, "a"), amounts)
+
+
+def test_zeros_may_be_typed_and_one_name_is_a_list(checked):
+    from tsad.config import ExperimentConfig
+    from tsad.spec import parse_overrides
+
+    overrides = parse_overrides(["data.missing=0", "data.ignore=b"], ExperimentConfig)
+    assert overrides == {"data.missing": 0, "data.ignore": ["b"]}

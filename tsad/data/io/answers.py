@@ -50,9 +50,26 @@ _ANSWER_TOKENS = {
         "intrusion",
         "defect",
     ),
-    *("malicious", "novelty"),
+    *(
+        "malicious",
+        "novelty",
+        "pass",
+        "fail",
+        "healthy",
+        "anomalie",
+        "anomalien",
+        "alarm",
+        "alarms",
+        "störung",
+        "stoerung",
+    ),
+    *("fehler", "ausfall", "panne", "falla", "anomalía", "anomalia"),
 }
 _NORMAL_WORDS = ("normal", "benign", "ok", "good", "healthy", "regular", "none", "no", "nominal", "-", "clean", "pass")
+_INVERTED = {"normal", "healthy", "ok", "good", "pass"}
+"""Words in the name of a column whose true cells are normal rows."""
+_USUAL = 0.7
+"""Fraction of the rows that are of the most frequent class, at least, if a column of more than two whole numbers is a label."""
 _FEW = 12
 """Distinct cells of a column of labels, at most."""
 
@@ -60,7 +77,7 @@ _FEW = 12
 def tokens(name: str) -> set[str]:
     """Returns the words of a name in small letters, such as value and 0 of `value-0`, is and anomaly of `isAnomaly`."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return {word.lower() for word in re.split(r"[^A-Za-z0-9]+", spaced) if word}
+    return {word.lower() for word in re.split(r"[\W_]+", spaced) if word}
 
 
 def is_answer(name: str, column: "pd.Series[Any]") -> bool:
@@ -71,11 +88,12 @@ def is_answer(name: str, column: "pd.Series[Any]") -> bool:
     if words & {"score", "scores"}:
         return True
     cells = column.dropna()
-    distinct = cells.nunique()
+    counts = cells.value_counts()
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         values = numbers(cells)[0]
-        return distinct <= _FEW and bool((values == np.round(values)).all())
-    return distinct <= max(_FEW, 0.05 * len(cells))
+        rare = len(counts) <= 2 or counts.iloc[0] >= _USUAL * len(cells)  # most rows are of one class
+        return 0 < len(counts) <= _FEW and rare and bool((values == np.round(values)).all())
+    return 0 < len(counts) <= max(_FEW, 0.05 * len(cells))
 
 
 def judge_answers(table: pd.DataFrame, answers: Sequence[str], label: str | None, issues: Issues) -> None:
@@ -121,20 +139,20 @@ def frequent_cells(column: "pd.Series[Any]") -> list[Any]:
 def label_fix(column: "pd.Series[Any]") -> Mapping[str, Any]:
     """Returns the setting `normal` that a column of labels needs; nothing if it holds 0 and 1, or false and true.
 
-    Normal is 0 where it occurs; false, but true where the column is called normal; a word for normal; 1 of -1 and 1; or the
-    most frequent cell.
+    Normal is 0 where it occurs; false, but true where the column is called normal or healthy; a word for normal; or the most
+    frequent cell.
     """
     cells = column.dropna()
-    inverted = bool(tokens(str(column.name)) & {"normal"}) and not tokens(str(column.name)) & {"abnormal", "attack"}
     words = [text_of(value) for value in frequent_cells(column)]
     if pd.api.types.is_numeric_dtype(column) or set(words) <= {"True", "False"}:
-        if inverted:
-            return {"normal": "True" if "True" in words else "1"}
+        if len(words) > _FEW:
+            return {}
+        names = tokens(str(column.name))
+        if names & _INVERTED and not names & (_ANSWER_TOKENS - _INVERTED) and not names & {"not", "no", "un"}:
+            return {"normal": "True" if "True" in words else "1"} if set(words) != {"-1", "1"} else {"normal": words[0]}
         if set(words) <= {"0", "1"} or set(words) <= {"True", "False"}:
             return {}
-        if "0" in words:
-            return {"normal": "0"}
-        return {"normal": "1" if set(words) == {"-1", "1"} else words[0]}
+        return {"normal": "0" if "0" in words else words[0]}
     spelled = next((word for name in _NORMAL_WORDS for word in words if word.strip().lower() == name), None)
     return {"normal": spelled or str(cells.astype("str").mode()[0])}
 

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from tsad.arrays import Floats
-from tsad.data.io.answers import frequent_cells, is_answer, judge_answers, tokens
+from tsad.data.io.answers import is_answer, judge_answers, tokens
 from tsad.data.io.cells import numbers
-from tsad.data.io.issues import Cost, Issues, settings_text
+from tsad.data.io.issues import Issues
 from tsad.data.io.time_formats import EXCEL, matching_formats, number_format
+from tsad.data.io.times import CALENDAR, calendar_part
 from tsad.errors import shown
 
 _TIME_TOKENS = {
@@ -28,7 +29,22 @@ _TIME_TOKENS = {
         "clock",
         "moment",
     ),
-    *("month", "year", "day", "hour", "minute", "second", "millis", "unix", "utc"),
+    *(
+        "month",
+        "year",
+        "day",
+        "hour",
+        "minute",
+        "second",
+        "millis",
+        "unix",
+        "utc",
+        "created",
+        "recorded",
+        "observed",
+        "elapsed",
+    ),
+    *("zeit", "datum", "uhrzeit", "zeitstempel", "fecha", "hora", "heure", "tiempo", "temps", "serial"),
 }
 _COUNTER_TOKENS = {
     "index",
@@ -44,39 +60,9 @@ _COUNTER_TOKENS = {
     "seq",
     "sequence",
     "unnamed",
+    "sample",
+    "samples",
     "rownum",
-}
-_ENTITY_TOKENS = {
-    *(
-        "machine",
-        "machines",
-        "host",
-        "hostname",
-        "device",
-        "sensor",
-        "unit",
-        "entity",
-        "node",
-        "server",
-        "instance",
-        "station",
-    ),
-    *(
-        "asset",
-        "engine",
-        "plant",
-        "site",
-        "meter",
-        "turbine",
-        "pump",
-        "service",
-        "pod",
-        "vm",
-        "customer",
-        "vehicle",
-        "battery",
-    ),
-    *("bearing", "robot", "line", "channel", "location", "equipment"),
 }
 _UNIT_TOKENS = {
     "s": "s",
@@ -87,7 +73,8 @@ _UNIT_TOKENS = {
     "minutes": "min",
     "minute": "min",
 } | {"h": "h", "hours": "h", "hour": "h", "days": "D", "day": "D", "ms": "ms", "millis": "ms", "us": "us", "ns": "ns"}
-_CALENDAR = ("year", "month", "day", "hour", "minute", "second")
+_SAME = 0.01
+"""Part of a step by which steps may differ and still count as equal, since cells are rounded."""
 _EVEN = 0.9
 """Fraction of the steps of a counter that are equal, at least."""
 _LEAST_NAMED, _LEAST_UNNAMED = 10, 50
@@ -152,9 +139,9 @@ def judge_columns(table: pd.DataFrame, roles: Roles, issues: Issues) -> set[str]
 
 
 def _time_columns(table: pd.DataFrame, roles: Roles) -> tuple[str, ...]:
-    names = {name.strip().lower(): name for name in roles.features}
-    if not roles.time and set(_CALENDAR[:3]) <= names.keys():
-        return tuple(names[part] for part in _CALENDAR if part in names)
+    parts = {calendar_part(name): name for name in roles.features if calendar_part(name)}
+    if not roles.time and set(CALENDAR[:3]) <= parts.keys():
+        return tuple(parts[part] for part in CALENDAR if part in parts)
     return tuple(name for name in roles.features if is_time(name, table[name]))
 
 
@@ -169,12 +156,20 @@ def is_time(name: str, column: "pd.Series[Any]") -> bool:
     if len(present) < 2 or not (np.diff(present) != 0).any():
         return False
     named = bool(tokens(name) & _TIME_TOKENS)
-    middle = float(np.median(np.abs(present)))
-    epoch = any(3e17 <= middle * unit <= 7e18 for unit in (10**9, 10**6, 10**3, 1)) and _ascends(present, 0.5)
-    written = number_format(present)
+    if named and not (_ascends(present, 0.999) or _is_epoch(present)):
+        return False  # such as the hour of the day
+    written = number_format(present, named=named)
     if written is not None and (named or (written != EXCEL and _ascends(present, 0.95))):
         return True
-    return (epoch and (named or _even(present))) or (named and _ascends(present, 0.95) and _even(present))
+    epoch = _is_epoch(present) and _ascends(present, 0.5)
+    distinct = len(np.unique(present)) > 0.99 * len(present)
+    return (epoch and (named or _even(present))) or (named and distinct)
+
+
+def _is_epoch(present: Floats) -> bool:
+    """Returns whether numbers are moments of 1979 to 2191 as s, ms, us or ns since 1970."""
+    middle = float(np.median(np.abs(present)))
+    return any(3e17 <= middle * unit <= 7e18 for unit in (10**9, 10**6, 10**3, 1))
 
 
 def _are_times(column: "pd.Series[Any]") -> bool:
@@ -201,7 +196,7 @@ def _judge_times(table: pd.DataFrame, times: Sequence[str], issues: Issues) -> N
     first, *others = sorted(
         times, key=[name for name in times if not _clock_only(table[name])].__contains__, reverse=True
     )
-    calendar = {name.strip().lower() for name in times} <= set(_CALENDAR) and len(times) > 1
+    calendar = all(calendar_part(name) for name in times) and len(times) > 1
     fix: dict[str, Any] = {"time": first}
     if calendar:
         fix = {"time": list(times)}
@@ -213,9 +208,9 @@ def _judge_times(table: pd.DataFrame, times: Sequence[str], issues: Issues) -> N
         fix["time_format"] = unit
     cells = table[times[0]].dropna()
     issues.add(
-        f"column {times[0]!r} must hold numbers, but holds times ({cells.iloc[0]})"
+        f"column {times[0]!r} holds times ({cells.iloc[0]}), which are no feature"
         if len(times) == 1
-        else f"columns {list(times)} hold times, not features ({cells.iloc[0]})",
+        else f"columns {list(times)} hold times ({cells.iloc[0]}), which are no features",
         fix,
         "name the features in data.features",
     )
@@ -233,10 +228,9 @@ def _counter_unit(name: str, column: "pd.Series[Any]") -> str | None:
     if not pd.api.types.is_numeric_dtype(column):
         return None
     values = numbers(column)[0]
-    middle = float(np.nanmedian(np.abs(values)))
-    if (written := number_format(values)) is not None:
+    if (written := number_format(values, named=True)) is not None:
         return written
-    if any(3e17 <= middle * unit <= 7e18 for unit in (10**9, 10**6, 10**3, 1)):
+    if _is_epoch(values[~np.isnan(values)]):
         return None
     return next((_UNIT_TOKENS[token] for token in sorted(tokens(name)) if token in _UNIT_TOKENS), "s")
 
@@ -250,9 +244,11 @@ def _is_counter(name: str, column: "pd.Series[Any]") -> bool:
     values = numbers(column)[0]
     if len(values) < _LEAST_NAMED or np.isnan(values).any() or not (np.diff(values) != 0).any():
         return False
-    if tokens(name) & (_COUNTER_TOKENS | _TIME_TOKENS):
-        return _even(values) or (_ascends(values, 0.95) and bool((np.diff(values) != 0).mean() > 0.5))
-    return len(values) >= _LEAST_UNNAMED and _even(values) and _ascends(values, 0.99)
+    steps = np.diff(values) != 0
+    if tokens(name) & _COUNTER_TOKENS:
+        return _even(values) or (_ascends(values, 0.95) and bool(steps.mean() > 0.5))
+    least = _LEAST_NAMED if tokens(name) & _TIME_TOKENS else _LEAST_UNNAMED
+    return len(values) >= least and _even(values) and _ascends(values, 0.99)
 
 
 def _ascends(values: Floats, least: float) -> bool:
@@ -265,72 +261,4 @@ def _even(values: Floats) -> bool:
     """Returns whether most steps are equal and not 0, as those of a counter are."""
     steps = np.diff(values[~np.isnan(values)])
     step = float(np.median(steps)) if len(steps) else 0.0
-    return step != 0 and bool((np.abs(steps - step) <= 1e-6 * abs(step)).mean() >= _EVEN)
-
-
-# --- entities ---
-
-
-def judge_entities(table: pd.DataFrame, features: Sequence[str], issues: Issues) -> bool:
-    """Adds an issue if a column is called like one that names machines and has few distinct cells; returns whether it did.
-
-    Args:
-        table: Columns of the file.
-        features: Names of the columns that may name machines.
-        issues: Receives the issue.
-    """
-    for name in features:
-        column = table[name]
-        if not tokens(name) & _ENTITY_TOKENS or not _names_things(column):
-            continue
-        issues.add(
-            f"column {name!r} names machines, it seems ({shown(frequent_cells(column)[:4])}); as rows of one they would be mixed",
-            {"entity": name},
-            f"data.ignore=[{name}] if all rows are of one machine, or name the features in data.features",
-        )
-        return True
-    return False
-
-
-def _names_things(column: "pd.Series[Any]") -> bool:
-    """Returns whether a column holds a few words or whole numbers, each of them for many rows, and no empty cell."""
-    distinct = column.nunique()
-    if column.isna().any() or not 2 <= distinct <= len(column) / _LEAST_NAMED or pd.api.types.is_bool_dtype(column):
-        return False
-    return not pd.api.types.is_float_dtype(column) or bool((column % 1 == 0).all())
-
-
-def judge_equal_times(table: pd.DataFrame, time: "pd.Series[Any]", features: Sequence[str], issues: Issues) -> bool:
-    """Adds an issue if rows of equal time differ in a column whose cells name machines or metrics; returns whether it did.
-
-    Args:
-        table: Columns of the file.
-        time: (T,) times of the rows.
-        features: Names of the columns that may name machines or metrics.
-        issues: Receives the issue.
-    """
-    repeated = int(time.duplicated().sum())
-    if Cost("rows", repeated, len(table)).is_cheap:
-        return False
-    for name in sorted(features, key=lambda name: table[name].nunique()):
-        column = table[name]
-        if not _names_things(column):
-            continue
-        distinct = column.nunique()
-        left = int(pd.DataFrame({"time": time, "name": column}).duplicated().sum())
-        if not Cost("rows", left, len(table)).is_cheap:
-            continue
-        others = [other for other in features if other != name]
-        entity: dict[str, Any] = {"entity": name}
-        pivot: dict[str, Any] = {"pivot": {"name": name, "value": others[0]}} if len(others) == 1 else {}
-        in_turn = bool(pivot) and bool((column != column.shift()).mean() > 0.5)
-        first, other = (pivot, entity) if in_turn else (entity, pivot)
-        meaning = {"entity": "machines with rows of their own", "pivot": "metrics of one machine"}
-        issues.add(
-            f"{repeated} rows have the time of another row, one for each of {distinct} values of {name!r} "
-            f"({shown(frequent_cells(column)[:4])}); the setting below takes them as {meaning[next(iter(first))]}",
-            first,
-            f"{settings_text(other)} if they are {meaning[next(iter(other))]}" if other else "",
-        )
-        return True
-    return False
+    return step != 0 and bool((np.abs(steps - step) <= _SAME * abs(step)).mean() >= _EVEN)

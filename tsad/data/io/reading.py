@@ -12,8 +12,9 @@ from tsad.arrays import Integers, Times
 from tsad.data.five_features import FIVE, five_features
 from tsad.data.io.answers import label_fix, text_of
 from tsad.data.io.cells import numbers
-from tsad.data.io.columns import Roles, judge_columns, judge_entities, judge_equal_times
+from tsad.data.io.columns import Roles, judge_columns
 from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
+from tsad.data.io.entities import judge_entities, judge_equal_times
 from tsad.data.io.issues import Issues
 from tsad.data.io.regular import FileRows, OrderOptions, joined, order_rows
 from tsad.data.io.states import StateOptions, state_columns, with_states
@@ -190,9 +191,10 @@ def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issue
     roles = Roles(features, spec.time_columns, spec.label, spec.entity is not None)
     strange = judge_columns(table, roles, issues)
     others = [name for name in features if name not in strange]
+    moments = None if times is None else pd.Series(times, table.index)
     if spec.entity is None and (
-        (times is not None and judge_equal_times(table, pd.Series(times, table.index), others, issues))
-        or judge_entities(table, others, issues)
+        (moments is not None and judge_equal_times(table, moments, others, issues))
+        or judge_entities(table, moments, others, issues)
     ):
         issues.fail_after()
     return tuple(name for name in features if name not in strange) or features

@@ -119,11 +119,12 @@ def _reads(form: str, text: str) -> bool:
         return False
 
 
-def number_format(numbers: Floats) -> str | None:
+def number_format(numbers: Floats, *, named: bool = False) -> str | None:
     """Returns the time format of numbers that are dates written without marks, or days of a spreadsheet; None for others.
 
     Args:
         numbers: (T,) numbers, NaN where a cell is empty.
+        named: Whether the column is called like a time, so that years and whole days of a spreadsheet count too.
 
     Example:
         >>> number_format(np.array([20190101.0, 20190102.0]))
@@ -137,10 +138,10 @@ def number_format(numbers: Floats) -> str | None:
     if (present == np.floor(present)).all() and (present > 0).all():
         digits = {len(str(int(number))) for number in (present.min(), present.max())}
         form = _WHOLE.get(digits.pop()) if len(digits) == 1 else None
-        if form is not None and len(form) > 4:
+        if form is not None and (len(form) > 4 or (named and form == "%Y" and present.max() < 2200)):
             texts = pd.Series(present.astype(np.int64)).astype("str")
             times = pd.to_datetime(texts, format=form, errors="coerce")
-            if times.notna().all() and times.dt.year.between(1900, 2199).all():
+            if times.notna().all() and times.dt.year.between(1000 if form == "%Y" else 1900, 2199).all():
                 return form
-    fractions = (present != np.floor(present)).any()
+    fractions = named or (present != np.floor(present)).any()
     return EXCEL if fractions and _EXCEL_DAYS[0] <= present.min() and present.max() <= _EXCEL_DAYS[1] else None

@@ -30,8 +30,18 @@ _SPELLINGS = (
 )
 """Common spellings of ISO 8601 times with a clock, and what the standard writes for them."""
 _MIDNIGHT = r"(?<![:\d])24:00(?P<seconds>:00(?:\.0+)?)?(?=$|[Z+-])"
-_CALENDAR = ("year", "month", "day", "hour", "minute", "second")
-"""Names of columns that say a moment together, in any case; the first three are needed."""
+CALENDAR = ("year", "month", "day", "hour", "minute", "second")
+"""Parts of a moment that columns may hold one by one; the first three are needed."""
+_SHORT = {
+    "yr": "year",
+    "yy": "year",
+    "mo": "month",
+    "mon": "month",
+    "dy": "day",
+    "dd": "day",
+    "hr": "hour",
+    "min": "minute",
+}
 
 
 class TimeOptions(Spec):
@@ -90,8 +100,8 @@ def time_cells(table: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[Any]":
     """
     if len(columns) == 1:
         return table[columns[0]]
-    names = [name.strip().lower() for name in columns]
-    if set(_CALENDAR[:3]) <= set(names) <= set(_CALENDAR):
+    names = [calendar_part(name) for name in columns]
+    if set(CALENDAR[:3]) <= set(names) <= set(CALENDAR):
         numbers = {
             name: pd.to_numeric(table[column], errors="coerce") for name, column in zip(names, columns, strict=True)
         }
@@ -100,6 +110,13 @@ def time_cells(table: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[Any]":
     texts = [_texts(table[name]) for name in columns]
     joined = texts[0].str.cat(pd.concat(texts[1:], axis=1), sep=" ")
     return joined.rename(" ".join(columns))
+
+
+def calendar_part(name: str) -> str:
+    """Returns the part of a moment that a column is named after, such as hour; nothing for other names."""
+    word = name.strip().lower()
+    part = _SHORT.get(word, word)
+    return part if part in CALENDAR else ""
 
 
 def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
@@ -197,7 +214,7 @@ def _parsed(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "
 def _from_numbers(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "pd.Series[Any] | None":
     numbers: pd.Series[Any] = pd.to_numeric(column)
     middle = float(numbers.abs().median())
-    written = None if options.time_format else number_format(numbers.to_numpy(np.float64, na_value=np.nan))
+    written = None if options.time_format else number_format(numbers.to_numpy(np.float64, na_value=np.nan), named=True)
     unit: Any = options.time_format or next(
         (name for name, ns in _SINCE_1970.items() if _EARLY <= middle * ns <= _LATE and not written), None
     )

@@ -145,15 +145,16 @@ def _judge_text(column: "pd.Series[Any]", text: Flags, issues: Issues) -> None:
     )
 
 
+_MOST = 0.5
+"""Fraction of anomalous rows above which labels are probably read the wrong way round."""
+_EUROPEAN = r"[-+]?\d{1,3}(?:\.\d{3})*,\d+"
 _NUMBER_WITH_COMMA = r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?"
 _WORDS = 20
 
 
-def _text_fix(
-    column: "pd.Series[Any]", cells: "pd.Series[str]", words: Sequence[str]
-) -> tuple[Mapping[str, Any], str, Cost | None]:
-    """Returns the settings that make numbers of texts, further advice, and the cost of the settings."""
-    name, plain = column.name, column[~column.index.isin(cells.index)].dropna().astype("str")
+def _thousands_fix(column: "pd.Series[Any]", cells: "pd.Series[str]") -> tuple[Mapping[str, Any], str, None] | None:
+    """Returns the settings and the advice for texts that are all numbers in groups of three digits; None for others."""
+    plain = column[~column.index.isin(cells.index)].dropna().astype("str")
     for mark in (",", " ", "'"):
         grouped = GROUPED.format(mark="[ \u00a0\u202f]" if mark == " " else mark)
         pattern = rf"{grouped}(?:\.\d*)?"
@@ -174,11 +175,29 @@ def _text_fix(
                 "data.decimal=, if it is a decimal mark" if mark == "," else "correct them",
                 None,
             )
+    return None
+
+
+def _text_fix(
+    column: "pd.Series[Any]", cells: "pd.Series[str]", words: Sequence[str]
+) -> tuple[Mapping[str, Any], str, Cost | None]:
+    """Returns the settings that make numbers of texts, further advice, and the cost of the settings."""
+    name = column.name
+    grouped = _thousands_fix(column, cells)
+    if grouped is not None:
+        return grouped
     if cells.str.fullmatch(_NUMBER_WITH_COMMA).all():
         return {"decimal": ","}, "correct them", None
+    if cells.str.fullmatch(_EUROPEAN).all():
+        return {"decimal": ",", "thousands": "."}, "correct them", None
     units = cells.str.extract(r"^[-+]?[0-9][0-9.,]*(?:[eE][-+]?\d+)?\s*([^\d\s.,+-][^\d]*)$")[0]
     if units.notna().all() and (units == units.iloc[0]).all():
         return {"units": [str(units.iloc[0]).strip()]}, "correct them", None
+    if len(cells) >= len(column) / 2 and _has_information(cells):
+        advice = (
+            f"data.time={name} with data.time_format if it holds times, or data.ignore=[{name}] to leave the column out"
+        )
+        return {}, f"correct them, or {advice}", None
     if len(cells) >= len(column) / 2:
         states = f"data.states={{{name}: one_hot}} if its {len(words)} words are states" if len(words) <= _WORDS else ""
         return {"ignore": [name]}, states or "correct them", None
@@ -190,6 +209,12 @@ def _text_fix(
             cost,
         )
     return {}, f"correct them, or data.ignore=[{name}] to leave the column out", None
+
+
+def _has_information(cells: "pd.Series[str]") -> bool:
+    """Returns whether texts look like numbers or moments of an unknown form: most have digits, and most are distinct."""
+    shaped = cells.str.contains(r"^[\[(+\u2212$\u20ac\u00a3-]?\s*\d|\d:\d|\d\d\d\d", regex=True)
+    return bool(shaped.mean() > 0.9 and cells.nunique() > 0.5 * len(cells))
 
 
 def read_labels(
@@ -218,6 +243,11 @@ def read_labels(
                 f"label column {column.name!r} has no cell {normal!r}, so that no row is normal; it has "
                 f"{shown(words.unique()[:5].tolist())}",
                 {"normal": str(words.mode()[0])} if propose is None else propose(column),
+            )
+        elif anomalous.mean() > _MOST:
+            issues.add_repair(
+                f"{int(anomalous.sum())} of {len(anomalous)} rows are anomalous by the label column {column.name!r}; see that "
+                f"normal rows are the others"
             )
         return anomalous
     row, others = int(wrong.argmax()), column[wrong & ~empty]
