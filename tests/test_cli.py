@@ -91,6 +91,7 @@ def test_the_package_runs_as_a_module():
         (["--color"], "No such option '--color'"),
         (["train"], "Missing argument 'EXPERIMENT'"),
         (["search"], "Missing argument 'SPACE'"),
+        (["search", "--resume"], "give it, or --resume RUN_ID"),
         (["score"], "Missing argument 'MODEL'"),
         (["score", "model"], "Missing argument 'FILE'"),
         (["score", "model", "file.csv", "--color", "red"], "No such option '--color'"),
