@@ -139,7 +139,7 @@ def search(
     if space is None and resume not in {None, NEWEST} and Path(str(resume)).is_file():
         space, resume = Path(str(resume)), NEWEST  # tsad search --resume SPACE.yaml
     if space is None and resume in {None, NEWEST}:
-        raise click.UsageError("give SPACE, or --resume RUN_ID")
+        raise click.UsageError("Missing argument 'SPACE'; give it, or --resume RUN_ID")
     limits = {f"search.{name}": value for name, value in options.items() if value is not None}
     with resumable("--resume"), SearchProgress() as progress:
         changes = overrides_of(assignments, extra) | limits

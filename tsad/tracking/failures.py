@@ -13,7 +13,7 @@ from tsad.errors import StoreError
 from tsad.settings import without_password
 
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-_LINKS = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+_QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 _CLIENTS = ("botocore", "boto3", "s3transfer", "google", "azure", "urllib3", "psycopg", "psycopg2", "pymysql")
 """Packages whose errors come from a store of runs or artifacts."""
 _PERMANENT = {
@@ -99,13 +99,15 @@ def brief_requests() -> Iterator[None]:
 
 
 @contextmanager
-def without_links() -> Iterator[None]:
-    """Keeps MLflow from printing two lines with addresses at the end of each run; a command says at its end where to look."""
-    if _LINKS in os.environ:
-        yield
-        return
-    os.environ[_LINKS] = "true"
+def quiet() -> Iterator[None]:
+    """Keeps MLflow from printing addresses at the end of each run, and progress bars; a command says at its end where to look.
+
+    What the environment says about either stays.
+    """
+    absent = {name: value for name, value in _QUIET.items() if name not in os.environ}
+    os.environ.update(absent)
     try:
         yield
     finally:
-        os.environ.pop(_LINKS, None)
+        for name in absent:
+            os.environ.pop(name, None)

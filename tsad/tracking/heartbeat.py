@@ -75,5 +75,6 @@ def is_alive(client: MlflowClient, run_id: str, wait: Callable[[float], None] = 
 
 
 def owner(run: Run) -> str:
-    """Returns the id of the run whose process writes a run: its parent's, or its own."""
-    return str(run.data.tags.get(MLFLOW_PARENT_RUN_ID, run.info.run_id))
+    """Returns the id of the run whose process writes a run: its parent's, or its own if it has a heartbeat of its own."""
+    own = str(run.info.run_id)
+    return own if Tag.HEARTBEAT in run.data.tags else str(run.data.tags.get(MLFLOW_PARENT_RUN_ID, own))

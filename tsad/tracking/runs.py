@@ -8,17 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 
 from tsad.data.dataset import DataSet
 from tsad.series import Series
 from tsad.spec import flatten
-from tsad.tracking.failures import brief_requests, store_failures, without_links
+from tsad.tracking.failures import brief_requests, quiet, store_failures
 from tsad.tracking.heartbeat import beating
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag
@@ -162,7 +164,8 @@ def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str |
         tags: Tags of the run by name.
         resumed: Id of an interrupted run that is resumed. If None, the run is the one that `mlflow run` created for the
             command, else a new one. A run of `mlflow run` that resumes another one gets a tag with the id of the other.
-            A second run of one command of `mlflow run` is a child of the first.
+            A second run of one command of `mlflow run` is a child of the first, and a run inside
+            `mlflow.start_run()` one of that.
     """
     own = os.environ.get("MLFLOW_RUN_ID")
     if resumed is not None:
@@ -173,9 +176,20 @@ def leading_run(store: Store, name: str, tags: Mapping[str, str], resumed: str |
         writer = RunWriter(store.client, own)
         writer.tags({MLFLOW_RUN_NAME: name if _is_generated(info.run_name) else info.run_name, **tags})
     else:
-        writer = RunWriter.create(store, store.experiment(), name, tags, own or "")
-    with without_links(), store_failures(store.uri), beating(store.client, writer.run_id):
+        writer = RunWriter.create(store, store.experiment(), name, tags, own or _enclosing(store))
+    with quiet(), store_failures(store.uri), beating(store.client, writer.run_id):
         yield from _ended(writer)
+
+
+def _enclosing(store: Store) -> str:
+    """Returns the id of the run that the calling program has started with MLflow in the same experiment, empty for none."""
+    active = mlflow.active_run()
+    if active is None or active.info.experiment_id != store.experiment():
+        return ""
+    try:
+        return str(store.client.get_run(active.info.run_id).info.run_id)
+    except MlflowException:  # it is of another store
+        return ""
 
 
 def _is_generated(run_name: str | None) -> bool:

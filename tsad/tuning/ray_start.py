@@ -5,7 +5,8 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import ray
 import torch
@@ -16,28 +17,53 @@ from tsad.tuning.spec import SearchSpec
 _logger = logging.getLogger(__name__)
 
 
-def start_ray(spec: SearchSpec) -> None:
-    """Starts Ray, and leaves to this process what SIGTERM does; Ray would end it at once, with its runs RUNNING."""
+@contextmanager
+def running_ray(spec: SearchSpec) -> Iterator[None]:
+    """Starts Ray for a search and shuts it down at the end; uses the Ray of this process if there is one, and leaves it running.
+
+    What SIGTERM does is left to this process; Ray would end it at once, with its runs RUNNING.
+
+    Raises:
+        TsadError: if the machine has fewer GPUs than a trial needs.
+    """
+    _configure_tune()
+    if ray.is_initialized():  # a notebook or another program has started it
+        _check_nodes(spec, _nodes())
+        yield
+        return
     handler = signal.getsignal(signal.SIGTERM)
     _init_ray(spec)
     if callable(handler) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        _stop_ray()
 
 
-def _init_ray(spec: SearchSpec) -> None:
-    """Starts Ray on this machine with the cores that the trials need, or joins the cluster of `RAY_ADDRESS`."""
+def _configure_tune() -> None:
+    """Sets the variables that Ray Tune reads in this process."""
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # between rungs there is no value to report
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the session records; no CSV, JSON and TensorBoard files
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is a KeyboardInterrupt also before the first trial
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Ray Tune prints nothing
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our log has the trace of a failed trial
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+def _nodes() -> list[Mapping[str, float]]:
+    """Returns the resources of each node of Ray that lives."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _init_ray(spec: SearchSpec) -> None:
+    """Starts Ray on this machine with the cores that the trials need, or joins the cluster of `RAY_ADDRESS`."""
     environment = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads(spec))}}
     gpus = torch.cuda.device_count() if spec.gpus else 0
     on_termination = signal.getsignal(signal.SIGTERM)
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=environment, log_to_driver=False)
-        _check_nodes(spec, [node["Resources"] for node in ray.nodes() if node["Alive"]])  # type: ignore[no-untyped-call]
+        _check_nodes(spec, _nodes())
     elif spec.gpus > gpus:
         raise TsadError(
             f"search.gpus must be at most the GPUs of this machine, but got {spec.gpus:g} and there are {gpus}; set "
@@ -58,7 +84,7 @@ def _init_ray(spec: SearchSpec) -> None:
         signal.signal(signal.SIGTERM, on_termination)  # Ray puts its own in place, which ends the process on the spot
 
 
-def stop_ray() -> None:
+def _stop_ray() -> None:
     """Shuts Ray down. Ray takes the handler of SIGTERM away meanwhile; it is put back at once, to end runs in order."""
     handler = signal.getsignal(signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread() or handler is None:

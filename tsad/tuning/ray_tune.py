@@ -30,7 +30,7 @@ from tsad.spec import write_yaml
 from tsad.tuning.algorithms.contract import CandidateFactory, SpaceExhaustedError
 from tsad.tuning.pbt import ScheduleSegment, explore, extended, read_schedule, write_schedule
 from tsad.tuning.ray_callback import RayCallback
-from tsad.tuning.ray_start import start_ray, stop_ray, threads
+from tsad.tuning.ray_start import running_ray, threads
 from tsad.tuning.session import SearchSession
 from tsad.tuning.spec import AshaSpec, PbtSpec, SearchConfig
 from tsad.tuning.trial_report import EPOCH, RUNG_VALUE, Evaluation, TrialReport
@@ -80,34 +80,31 @@ def run_trials(search: SearchConfig, session: SearchSession, data: DataSet, fold
     population = [] if spec.pbt is None else callback.propose_all()
     if spec.pbt is not None and not population:
         return
-    start_ray(spec)
-    settings = _WorkerSettings(
-        spec.maximize,
-        spec.asha or spec.pbt,
-        threads(spec),
-        device="cuda" if spec.gpus else "cpu",
-        seconds=spec.trial_seconds,
-    )
-    trainable = tune.with_parameters(_train, data=data, settings=settings)
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": spec.cpus, "gpu": spec.gpus}),
-        param_space={_TRIAL: tune.grid_search([*map(_trial, population)])} if population else None,
-        tune_config=_tune_config(search, callback, session.elapsed),
-        run_config=tune.RunConfig(
-            name=folder.name,
-            storage_path=str(folder.parent.resolve()),
-            callbacks=[callback],
-            # A member of a population may resume from any checkpoint of its donor.
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=None if population else 1),
-            failure_config=tune.FailureConfig(max_failures=spec.retries),  # errors of a trial itself are reports
-            verbose=0,
-        ),
-    )
-    try:
+    with running_ray(spec):
+        settings = _WorkerSettings(
+            spec.maximize,
+            spec.asha or spec.pbt,
+            threads(spec),
+            device="cuda" if spec.gpus else "cpu",
+            seconds=spec.trial_seconds,
+        )
+        trainable = tune.with_parameters(_train, data=data, settings=settings)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": spec.cpus, "gpu": spec.gpus}),
+            param_space={_TRIAL: tune.grid_search([*map(_trial, population)])} if population else None,
+            tune_config=_tune_config(search, callback, session.elapsed),
+            run_config=tune.RunConfig(
+                name=folder.name,
+                storage_path=str(folder.parent.resolve()),
+                callbacks=[callback],
+                # A member of a population may resume from any checkpoint of its donor.
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=None if population else 1),
+                failure_config=tune.FailureConfig(max_failures=spec.retries),  # errors of a trial itself are reports
+                verbose=0,
+            ),
+        )
         _fit(tuner, callback)
         callback.close(spec.seconds)
-    finally:
-        stop_ray()
 
 
 def _fit(tuner: tune.Tuner, callback: RayCallback) -> None:

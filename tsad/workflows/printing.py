@@ -1,6 +1,7 @@
 """Text and HTML of results, for the command line and for notebooks."""
 
 import html
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -22,10 +23,17 @@ def command(*words: str | Path) -> str:
     return shlex.join([str(folder / program), *map(str, rest)])
 
 
-def tracking_ui(tracking_uri: str) -> str:
-    """Returns the command that opens the MLflow UI, or the address of the server that has it already."""
+def tracking_ui(tracking_uri: str, experiment_id: str | None = None) -> str:
+    """Returns the command that opens the MLflow UI, or the address of the server that has it already.
+
+    Args:
+        tracking_uri: URI of the tracking store.
+        experiment_id: Experiment whose runs the address shows, as MLflow shows model training; None for the start page.
+    """
     if tracking_uri.startswith(("http://", "https://")):
-        return without_password(tracking_uri)
+        address = re.sub(r"(://)[^/@]*@", r"\1", tracking_uri)  # a browser asks for the password itself
+        page = "" if experiment_id is None else f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+        return address.rstrip("/") + page
     return command("mlflow", "ui", "--backend-store-uri", without_password(tracking_uri))
 
 

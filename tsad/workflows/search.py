@@ -60,6 +60,7 @@ class SearchResult:
         data: Name of the data.
         folder: Folder that holds all files of the search.
         tracking_uri: URI of the tracking store.
+        experiment_id: MLflow experiment of the search.
     """
 
     run_id: str
@@ -70,6 +71,7 @@ class SearchResult:
     data: str
     folder: Path
     tracking_uri: str
+    experiment_id: str | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -118,7 +120,7 @@ class SearchResult:
             where["schedule"] = files.schedule
         else:
             where["again"] = command("tsad", "train", files.config)
-        where |= {"report": self.folder / "nas_report.txt", "look": tracking_ui(self.tracking_uri)}
+        where |= {"report": self.folder / "nas_report.txt", "look": tracking_ui(self.tracking_uri, self.experiment_id)}
         if champion.uri is not None:
             uri = f"MLFLOW_TRACKING_URI={without_password(self.tracking_uri)}"
             server = command(
@@ -214,14 +216,7 @@ def _search(
         writer.inputs(data)
         write_space(writer, raw.name, raw.values)
     else:  # parameters stay as they were logged first
-        writer.tags(
-            {
-                Tag.SESSION: session,
-                Tag.RESUMED_TRIALS: str(config.spec.trials),
-                Tag.RESUMED_SECONDS: str(config.spec.seconds),
-                Tag.RESUMED_PARALLEL: str(config.spec.parallel),
-            }
-        )
+        writer.tags({Tag.SESSION: session, **_limits(config.spec)})
     write_session(folder, session)
     writer.parameters({"search": config.spec.model_dump(mode="json"), "data": config.data.model_dump(mode="json")})
     if config.spec.anchors and not config.anchors:
@@ -235,7 +230,19 @@ def _search(
     champion = select_champion(config.spec, ended, data, folder, config.name, siblings)
     default = _default_folder(ended, champion)
     champion, assessment, decision = register_champion(writer, data, champion, config.spec, default)
-    return SearchResult(writer.run_id, trials, champion, assessment, decision, data.name, folder, store.uri)
+    experiment_id = store.experiment_of(writer.run_id)
+    return SearchResult(
+        writer.run_id, trials, champion, assessment, decision, data.name, folder, store.uri, experiment_id
+    )
+
+
+def _limits(spec: SearchSpec) -> dict[str, str]:
+    """Returns the tags of the limits of a resumed session, which may differ from those of the first."""
+    return {
+        Tag.RESUMED_TRIALS: str(spec.trials),
+        Tag.RESUMED_SECONDS: str(spec.seconds),
+        Tag.RESUMED_PARALLEL: str(spec.parallel),
+    }
 
 
 def _end_orphans(store: Store, folders: Path) -> None:
