@@ -79,6 +79,16 @@ FORMS = {
     "rows": ("e.csv", pd.DataFrame({"row": np.flatnonzero(FLAGS)})),
     "windows of JSON": ("e.json", {"data/rows.csv": [[text(a), text(b)] for a, b in SPANS], "data/other.csv": []}),
     "moments of JSON": ("e.json", {"rows.csv": [text(row) for row in np.flatnonzero(FLAGS)]}),
+    "AM and PM": (
+        "e.csv",
+        pd.DataFrame(
+            {
+                key: [TIMES[span[k]].strftime("%m/%d/%Y %I:%M %p") for span in SPANS]
+                for k, key in enumerate(("from", "to"))
+            }
+        ),
+    ),
+    "moments between rows": ("e.csv", pd.DataFrame({"time": TIMES[FLAGS] + pd.Timedelta("30s")})),
     "a list of JSON": ("e.json", [[a, b] for a, b in SPANS]),
 }
 
@@ -122,6 +132,16 @@ def test_events_may_stand_in_the_experiment(load, tmp_path):
         ("e.csv", pd.DataFrame({"label": [0, 1]}), r"must have a label for each of the 200 rows, but has 2"),
         ("e.csv", pd.DataFrame({"start": ["2030-01-01"], "end": ["2030-01-02"]}), "no row is in one of the 1 events"),
         ("e.csv", pd.DataFrame({"start": ["soon"], "end": ["later"]}), "must hold timestamps, but row 0 has 'soon'"),
+        (
+            "e.csv",
+            pd.DataFrame({"start": [text(5)], "end": [text(3)]}),
+            "ends at .* before its start .*; exchange them",
+        ),
+        (
+            "e.csv",
+            pd.DataFrame({"start": [text(5)], "duration": [300]}),
+            "events are read from starts and ends",
+        ),
         ("e.json", "{", "must be JSON of labeled anomalies"),
         ("e.json", {"a.csv": [], "b.csv": []}, r"must list the anomalies of rows.csv once, but has 0 lists"),
         ("e.json", {"rows.csv": 3}, r"must hold a list of \[start, end\]"),

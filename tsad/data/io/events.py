@@ -13,6 +13,7 @@ from tsad.data.io.answers import frequent_cells, is_answer, label_fix, tokens
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.tables import read_columns
 from tsad.data.io.text import TextOptions
+from tsad.data.io.time_formats import matching_formats
 from tsad.data.io.times import TimeOptions, to_times
 from tsad.data.io.values import read_labels
 from tsad.errors import DataError, shown
@@ -20,6 +21,7 @@ from tsad.spec import Spec
 
 _STARTS = ("start", "begin", "from", "first")
 _ENDS = ("end", "stop", "to", "last", "until", "finish")
+_LENGTHS = ("duration", "length", "seconds", "minutes", "rows")
 _TYPES = ("type", "kind", "category", "class", "name", "label", "anomaly")
 _ENTITIES = ("entity", "machine", "host", "device", "file", "series", "id", "channel", "chan")
 _MOMENTS = ("time", "timestamp", "date", "datetime", "row", "index")
@@ -87,6 +89,10 @@ def read_events(path: Path, rows_path: Path, rows: int) -> Events:
     if issues.items:
         raise FatalIssueError(issues.items[0])
     start, end = _column(table, _STARTS), _column(table, _ENDS)
+    if start is not None and end is None and (length := _column(table, _LENGTHS)) is not None:
+        raise DataError(
+            f"{path}: has starts ({start!r}) and lengths ({length!r}), but events are read from starts and ends; add a column end"
+        )
     if start is not None and end is not None:
         return Events(_intervals(table, start, end))
     label = next((str(name) for name in table.columns if is_answer(str(name), table[name])), None)
@@ -191,10 +197,12 @@ def labeled(
     types, unmatched = [], []
     own = [event for event in events if event.entity in {None, entity} or not entity]
     for event, (first, last) in zip(own, _spans(own, times, options), strict=True):
+        if last < first:
+            raise DataError(f"data.events: an event ends at {event.end}, before its start {event.start}; exchange them")
         if isinstance(first, int):
             rows = np.flatnonzero((numbers >= first) & (numbers <= last))
         else:
-            rows = np.flatnonzero((times >= first) & (times <= last))
+            rows = _rows_between(times, first, last)
         if not len(rows):
             unmatched.append(event)
             continue
@@ -202,6 +210,15 @@ def labeled(
         if event.type is not None:
             types.append((int(rows[0]), int(rows[-1]) + 1, event.type))
     return LabeledRows(labels, tuple(sorted(types)), tuple(unmatched))
+
+
+def _rows_between(times: Any, first: Any, last: Any) -> Any:
+    """Returns the rows from one moment to another; of moments between two rows, the row before them."""
+    rows = np.flatnonzero((times >= first) & (times <= last))
+    before = int(np.searchsorted(times, first, side="right")) - 1
+    if not len(rows) and 0 <= before < len(times) - 1:
+        return np.array([before])
+    return rows
 
 
 def _spans(events: Sequence[EventSpec], times: Any, options: TimeOptions) -> list[tuple[Any, Any]]:
@@ -221,6 +238,9 @@ def _spans(events: Sequence[EventSpec], times: Any, options: TimeOptions) -> lis
         moments = to_times(cells, "data.events", options)
     except FatalIssueError:
         plain = TimeOptions(time_zone=options.time_zone, day_first=options.day_first)
+        forms = matching_formats(cells) if not all(isinstance(cell, int) for cell in cells) else []
+        if len(forms) == 1:
+            plain = plain.model_copy(update={"time_format": forms[0]})
         moments = to_times(cells, "data.events", plain)
     return list(zip(moments[::2], moments[1::2], strict=True))
 
