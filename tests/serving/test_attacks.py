@@ -18,12 +18,12 @@ import pytest
 from tests.serving.services import csv, service, split
 from tsad.errors import StoppedError
 from tsad.serving.access_log import ACCESS_LOG, AccessLog
-from tsad.serving.app import Limits
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.connections import ConnectionLimits
 from tsad.serving.errors import RequestError
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.parquet_bodies import plain_parquet
+from tsad.serving.service_parts import Limits
 
 PARQUET, JSON, CSV = "application/vnd.apache.parquet", "application/json", "text/csv"
 CONNECTIONS = ConnectionLimits(

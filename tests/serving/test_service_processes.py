@@ -28,7 +28,7 @@ from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import run
 from tsad.models.lstm_ae import LstmAutoencoderSpec
 from tsad.registry.aliases import champion
-from tsad.serving.app import Limits
+from tsad.serving.service_parts import Limits
 from tsad.serving.tokens import create_token
 from tsad.workflows.inputs import read_experiment
 

@@ -61,6 +61,13 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     show_default=True,
     help="Time limit of a search in seconds.",
 )
+@click.option(
+    "--poll",
+    type=click.FloatRange(0),
+    default=30,
+    show_default=True,
+    help="Seconds between looks at the alias of MODEL; 0 keeps the version.",
+)
 def serve(model: str, **options: Any) -> None:
     """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page."""
     import tsad.workflows.serve as workflow

@@ -9,6 +9,8 @@ from tsad.serving.errors import RequestError
 from tsad.serving.tokens import ROLES, Role, Tokens
 
 OPEN = ("/", "/ping", "/health")
+SIGNED = ("/api/webhooks/mlflow",)
+"""Paths whose requests are signed instead of having a token."""
 _READING = ("GET", "HEAD", "OPTIONS")
 _RECALIBRATE, _PROMOTE = "/api/recalibrate", "/api/promotions"
 _SCORING = tuple(
@@ -92,7 +94,7 @@ class Access:
             authorization: Values of its Authorization headers.
             address: Address that it came from.
         """
-        if is_open(path):
+        if is_open(path) or path in SIGNED:
             return Bearer("read" if self.tokens.needed else None, address=address)
         needed = role_needed(method, path)
         if not self.tokens.needed:

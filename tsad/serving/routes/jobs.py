@@ -9,17 +9,15 @@ from fastapi import APIRouter, Query, Request, Response
 
 from tsad.serving.errors import RequestError
 from tsad.serving.jobs import Job, Jobs, ProgressReader
+from tsad.serving.live_model import LiveModel
 from tsad.serving.middleware import BEARER
 from tsad.serving.promotion_jobs import NewPromotion, task_of_promotion
 from tsad.serving.requests import CSV, JSON, Body, media_type, read_spec, request_body
 from tsad.serving.search_jobs import NewSearch, task_of_search
-from tsad.serving.served_model import ServedModel
 from tsad.serving.train_predict import MOST_BYTES, TrainPredictRequest, task_of
 
 
-def search_routes(
-    jobs: Jobs, read_progress: ProgressReader, served: ServedModel, wait: float, most_rows: int
-) -> APIRouter:
+def search_routes(jobs: Jobs, read_progress: ProgressReader, live: LiveModel, wait: float, most_rows: int) -> APIRouter:
     """Returns what starts searches."""
     router = APIRouter(tags=["searches"])
 
@@ -55,13 +53,13 @@ def search_routes(
     async def search(request: Request, trials: Annotated[int, Query(ge=1, le=64)] = 4) -> Response:
         """Starts a search on the rows of a CSV body, or on a series that the service has."""
         body = Body(await request.body(), media_type(request.headers.get("content-type"), (JSON, CSV)))
-        task = await asyncio.to_thread(task_of_search, body, served, trials, most_rows)
+        task = await asyncio.to_thread(task_of_search, body, live.served, trials, most_rows)
         return _accepted(jobs.submit(task, request.scope[BEARER].client))
 
     return router
 
 
-def promotion_routes(jobs: Jobs, served: ServedModel, gate: Path | None) -> APIRouter:
+def promotion_routes(jobs: Jobs, live: LiveModel, gate: Path | None) -> APIRouter:
     """Returns what sends candidates of searches to the gate."""
     router = APIRouter(tags=["searches"])
 
@@ -72,7 +70,7 @@ def promotion_routes(jobs: Jobs, served: ServedModel, gate: Path | None) -> APIR
         """Compares a candidate with the champion on the rows of the service's `--gate`; the better one becomes champion."""
         media_type(request.headers.get("content-type"), (JSON,))
         new = read_spec(NewPromotion, await request.body())
-        return _accepted(jobs.submit(task_of_promotion(new, served, gate), request.scope[BEARER].client))
+        return _accepted(jobs.submit(task_of_promotion(new, live.served, gate), request.scope[BEARER].client))
 
     return router
 
