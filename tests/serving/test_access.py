@@ -82,7 +82,7 @@ def test_every_endpoint_is_in_the_table_of_roles(client, tokens):
         for path, methods in described.items()
         for method in methods
     }
-    assert paths - {("GET", "/ping"), ("GET", "/health"), ("POST", WEBHOOK)} <= NEEDED.keys()
+    assert paths - {("GET", "/ping"), ("GET", "/health"), ("GET", "/ready"), ("POST", WEBHOOK)} <= NEEDED.keys()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The HTTP service: MLflow's scoring server, scores that are explained, streams, searches and a page, behind one guard."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -17,12 +18,15 @@ from starlette.routing import BaseRoute, Route
 
 from tsad.errors import TsadError, shown
 from tsad.serving.access_log import AccessLogMiddleware
+from tsad.serving.encoding import EncodingMiddleware
 from tsad.serving.errors import CODES, DESCRIBED, RequestError
 from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
+from tsad.serving.proxies import ProxyMiddleware
+from tsad.serving.routes.health import health_routes
 from tsad.serving.routes.invocations import mlflow_routes
 from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes
-from tsad.serving.routes.scoring import model_routes, score_routes
+from tsad.serving.routes.scoring import drift_routes, model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
 from tsad.serving.routes.webhooks import webhook_routes
 from tsad.serving.served_model import ServedModel
@@ -56,6 +60,7 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
         exception_handlers=_handlers([route for router in routers for route in router.routes]),
         responses=DESCRIBED,
         dependencies=[Depends(_known_query)],
+        servers=[{"url": rules.proxies.root_path}] if rules.proxies.root_path else None,
     )
     for router in routers:
         app.include_router(router)
@@ -66,10 +71,12 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
 def _routers(parts: ServiceParts, dependencies: Dependencies, limits: Limits) -> tuple[APIRouter, ...]:
     live, workers, counts, sources = parts.live, parts.workers, parts.counts, dependencies.sources
     return (
-        mlflow_routes(live, workers, parts.bodies, parts.health),
+        mlflow_routes(live, workers, parts.bodies),
+        health_routes(parts.health, workers),
         model_routes(live),
         webhook_routes(dependencies.webhook_secret, None if parts.watch is None else parts.watch.wake),
         score_routes(live, workers, counts, sources, limits.rows),
+        drift_routes(live, workers),
         stream_routes(parts.streams, live, workers, counts, sources, limits.rows),
         search_routes(parts.jobs, dependencies.runner.read_progress, live, limits.wait, limits.rows),
         promotion_routes(parts.jobs, live, dependencies.gate),
@@ -81,9 +88,11 @@ def _routers(parts: ServiceParts, dependencies: Dependencies, limits: Limits) ->
 def _guard(app: FastAPI, rules: SecurityPolicy, limits: Limits, parts: ServiceParts) -> None:
     """Puts before the endpoints what every request passes, the last one first."""
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(EncodingMiddleware)
     app.add_middleware(SecurityMiddleware, rules=rules, patience={"/train_predict": limits.wait})
     app.add_middleware(MetricsMiddleware, counts=parts.counts)
     app.add_middleware(AccessLogMiddleware, log=parts.log)
+    app.add_middleware(ProxyMiddleware, rules=rules.proxies)
 
 
 async def _known_query(request: Request) -> None:
@@ -154,7 +163,7 @@ def _other_routes(counts: ServiceMetrics) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        return Response(counts.text(), media_type=TEXT)
+        return Response(await asyncio.to_thread(counts.text), media_type=TEXT)
 
     @router.get("/")
     async def page() -> Response:

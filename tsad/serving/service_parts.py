@@ -1,7 +1,7 @@
 """Parts of the service that live as long as it: the model, streams, jobs, workers, logs, measures."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from tsad.serving.jobs import JOBS, JobLimits, JobRunner, Jobs
 from tsad.serving.live_model import Deployment, LiveModel, deploy
 from tsad.serving.metrics import ServiceMetrics
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.model_metrics import ModelMetrics
 from tsad.serving.monitoring import OnRecalibration, RecentRows
 from tsad.serving.requests import MOST_COLUMNS
 from tsad.serving.row_sources import SourceRules
@@ -116,15 +117,22 @@ class ServiceParts:
         self.log.close()
 
     def _measure(self) -> None:
-        counts = self.counts
-        self.live.on_swap = self._tell_model
+        counts, live, streams, jobs = self.counts, self.live, self.streams, self.jobs
+        live.on_swap = self._tell_model
         self._tell_model()
-        counts.measure(
-            "tsad_waiting_requests", "Requests that wait for their turn to be scored.", lambda: self.workers.waiting
-        )
-        counts.measure("tsad_open_streams", "Streams that are open.", lambda: self.streams.open_streams)
-        counts.measure("tsad_silent_streams", "Streams that get no rows.", lambda: len(self.streams.silent()))
-        counts.measure("tsad_queued_jobs", "Searches that wait for the one that runs.", lambda: self.jobs.queued)
+        jobs.on_end = lambda kind, state: counts.jobs.labels(kind, state).inc()
+        counts.collect(ModelMetrics(live).collect)
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "tsad_waiting_requests": ("Requests that wait for their turn to be scored.", lambda: self.workers.waiting),
+            "tsad_open_streams": ("Streams that are open.", lambda: streams.open_streams),
+            "tsad_silent_streams": ("Streams that get no rows.", lambda: len(streams.silent())),
+            "tsad_damaged_streams": ("Streams whose state cannot be read.", lambda: streams.unreadable),
+            "tsad_queued_jobs": ("Jobs that wait for the one that runs.", lambda: jobs.queued),
+            "tsad_running_jobs": ("Jobs that run.", lambda: jobs.running),
+            "tsad_healthy": ("1 if /health knows no problem.", lambda: not any(vars(self.health.problems()).values())),
+        }
+        for name, (meaning, read) in gauges.items():
+            counts.measure(name, meaning, read)
 
     def _tell_model(self) -> None:
         source = self.live.source

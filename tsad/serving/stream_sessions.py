@@ -69,6 +69,7 @@ class StreamSession:
         stream: None if it has to be read from there.
         origin: Origin of the stream, read with it.
         owed: Scores that the stream owes because it has moved to another version; None if it has not, or that is saved.
+        is_alarmed: Whether the last row with a final score was flagged, as far as this process knows.
         lock: Lock that is held while the session is used.
     """
 
@@ -76,6 +77,7 @@ class StreamSession:
     stream: Stream | None = None
     origin: StreamOrigin = field(default_factory=StreamOrigin)
     owed: ScoredRows | None = None
+    is_alarmed: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

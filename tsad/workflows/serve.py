@@ -17,6 +17,7 @@ from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.model_versions import ModelVersions, open_registered
+from tsad.serving.proxies import ProxyRules
 from tsad.serving.row_sources import SourceRules
 from tsad.serving.search_runner import search_runner
 from tsad.serving.served_model import ServedModel, open_model
@@ -42,6 +43,8 @@ class Options:
         hosts: Names by which the service may be called, besides localhost.
         token: Token of the role `admin`; None takes `TSAD_TOKEN` of the environment or of `.env`, if it is set.
         tokens: File of further tokens with roles; None takes that of `tsad token`.
+        proxies: Addresses or networks of proxies whose `X-Forwarded-*` headers are believed.
+        root_path: Path that a proxy reaches the service below, such as `/tsad`.
         insecure: Listen at an address that other machines reach although there is no token.
         trust: Run the code that is stored in the model, as `mlflow models serve` does, in place of the installed one.
         gate: Experiment whose rows decide about promotions of candidates; None allows none.
@@ -62,6 +65,8 @@ class Options:
     hosts: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
     tokens: Path | None = None
+    proxies: tuple[str, ...] = ()
+    root_path: str = ""
     insecure: bool = False
     trust: bool = False
     gate: Path | None = None
@@ -176,7 +181,8 @@ def _policy(options: Options, settings: Settings) -> SecurityPolicy:
     configured = None if settings.token is None else settings.token.get_secret_value()
     token = check_token(configured if options.token is None else options.token)
     file = token_file(settings) if options.tokens is None else options.tokens.resolve()
-    return SecurityPolicy(options.hosts, token, file, options.max_bytes)
+    proxies = ProxyRules.of(options.proxies, options.root_path)
+    return SecurityPolicy(options.hosts, token, file, options.max_bytes, proxies=proxies)
 
 
 def _protection(options: Options, tokens: Tokens) -> str:

@@ -10,7 +10,7 @@ const ORACLE = "Oracle: this figure read the labels of the very rows that it is 
 export async function openModel() {
   const line = find("#model-status");
   try {
-    const [model, versions] = await Promise.all([ask("/api/model"), ask("/api/versions")]);
+    const [model, versions] = await Promise.all([ask("api/model"), ask("api/versions")]);
     showModel(model);
     showVersions(versions, model);
   } catch (error) {

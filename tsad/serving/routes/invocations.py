@@ -1,6 +1,5 @@
 """MLflow's own scoring server as a part of ours; what it answers to a fault is said without its trace and the data."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -12,7 +11,6 @@ from tsad.errors import TsadError, shown
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
-from tsad.serving.health import Health
 from tsad.serving.live_model import LiveModel
 from tsad.serving.parquet_bodies import plain_parquet
 from tsad.serving.requests import CSV, JSON, media_type, read_json, request_body, split_rows
@@ -31,21 +29,11 @@ _REPEATS = ("Failed to predict data ", "Failed to enforce schema of data ")
 """First words of messages that repeat the rows before they come to the point."""
 
 
-def mlflow_routes(live: LiveModel, workers: ScoringExecutor, limits: BodyLimits, health: Health) -> APIRouter:
-    """Returns `/ping`, `/health`, `/version` and `/invocations`."""
+def mlflow_routes(live: LiveModel, workers: ScoringExecutor, limits: BodyLimits) -> APIRouter:
+    """Returns `/ping`, `/version` and `/invocations`."""
     router = APIRouter(tags=["MLflow"])
     for path in ("/ping", "/version"):
         router.add_api_route(path, live.current.endpoints[path])
-
-    @router.get("/health")
-    async def tell_health() -> Response:
-        """Whether the service is well: MLflow's answer if it is; the problems if not, with 503 if requests fail."""
-        problems = await asyncio.to_thread(health.problems)
-        if not problems.severe and not problems.other:
-            return Response("\n", media_type=JSON)
-        status = "failing" if problems.severe else "degraded"
-        body = json.dumps({"status": status, "problems": [*problems.severe, *problems.other]})
-        return Response(body, 503 if problems.severe else 200, media_type=JSON)
 
     @router.post("/invocations", openapi_extra=request_body({JSON: _SCHEMA, CSV: {"type": "string"}}))
     async def invocations(request: Request) -> Response:

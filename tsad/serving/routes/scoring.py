@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from tsad.errors import shown
+from tsad.serving.access import BEARER
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
 from tsad.serving.live_model import LiveModel
 from tsad.serving.metrics import ServiceMetrics
-from tsad.serving.middleware import BEARER
 from tsad.serving.requests import CSV, JSON, ROWS_SCHEMA, Body, media_type, read_rows, request_body
-from tsad.serving.responses import judge
+from tsad.serving.responses import alarms_in, judge
 from tsad.serving.row_sources import PRODUCTION, TRIAL, SourceRules
 
 _TITLES = {"sample": "Rows that the model was tested on", "synthetic": "Generated rows with anomalies"}
@@ -68,7 +68,7 @@ def score_routes(
     sources: SourceRules,
     most_rows: int,
 ) -> APIRouter:
-    """Returns what scores whole series, and what becomes of the scores."""
+    """Returns what scores whole series."""
     router = APIRouter(prefix="/api", tags=["score"])
 
     @router.post("/score", openapi_extra=request_body({JSON: ROWS_SCHEMA, CSV: {"type": "string"}}))
@@ -88,10 +88,18 @@ def score_routes(
             rows = read_rows(body, detector.scorer.features, most_rows)
             answer, series, scores, flags = judge(detector, rows, threshold, top)
             deployment.recent.take(series.values, scores.values, flags, rows_source)
-            counts.scored("/api/score", len(series) - answer["score"].count(None), sum(answer["flag"]))
+            numbers = len(series) - answer["score"].count(None), sum(answer["flag"]), alarms_in(flags)
+            counts.scored("/api/score", *numbers, rows_source)
             return json.dumps(answer).encode()
 
         return Response(await workers.run(work), headers=deployment.headers, media_type=JSON)
+
+    return router
+
+
+def drift_routes(live: LiveModel, workers: ScoringExecutor) -> APIRouter:
+    """Returns what compares and recalibrates by the rows that were scored."""
+    router = APIRouter(prefix="/api", tags=["score"])
 
     @router.get("/drift")
     async def drift(source: str = PRODUCTION) -> Any:

@@ -6,11 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from tsad.serving.access import BEARER
 from tsad.serving.executor import ScoringExecutor
 from tsad.serving.live_model import Deployment, LiveModel
 from tsad.serving.metrics import ServiceMetrics
-from tsad.serving.middleware import BEARER
 from tsad.serving.requests import JSON, media_type, read_push, read_spec, request_body
+from tsad.serving.responses import alarms_in
 from tsad.serving.row_sources import PRODUCTION, SourceRules
 from tsad.serving.stream_sessions import NewStream, Streams, StreamSession
 from tsad.streaming import StreamPolicy
@@ -98,7 +99,10 @@ def _push_route(
             series, after = read_push(content, streams.features, most_rows)
             answer, scored = streams.push(session, series.values, series.times, after, deployment.served.detector)
             deployment.recent.take(series.values, scored.scores, scored.flags, source)
-            counts.scored("/api/streams", len(scored) - answer["score"].count(None), sum(answer["flag"]))
+            rows = len(scored) - answer["score"].count(None)
+            alarms = alarms_in(scored.flags, before=session.is_alarmed)
+            session.is_alarmed = bool(scored.flags[-1]) if len(scored) else session.is_alarmed
+            counts.scored("/api/streams/{number}/rows", rows, sum(answer["flag"]), alarms, source)
             return json.dumps(answer).encode(), deployment
 
         async with streams.filled(number) as session:
