@@ -12,8 +12,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.processes import REPOSITORY
-from tests.serving.services import service, table
+from tests.processes import REPOSITORY, free_port, running
+from tests.serving.services import Client, service, table
 from tsad.serving.access_log import ACCESS_LOG, AccessLog
 from tsad.serving.executor import ScoringExecutor
 from tsad.serving.middleware import SecurityPolicy
@@ -168,6 +168,36 @@ def test_panels_have_ids_places_and_a_data_source():
 def test_promtool_finds_nothing_wrong(words):
     done = subprocess.run(["promtool", *words], cwd=RULES.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed")
+def test_prometheus_scrapes_the_service_and_evaluates_every_rule(folder, rows, tmp_path):
+    file, port = tmp_path / "tokens.json", free_port()
+    (tmp_path / "token").write_text(create_token(file, "prometheus", "read"))
+    for path in RULES.parent.glob("*.yml"):
+        shutil.copy(path, tmp_path)
+    with service(folder / "detector", tmp_path / "state", SecurityPolicy((), None, file)) as client:
+        config = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        config["scrape_configs"][0]["authorization"]["credentials_file"] = str(tmp_path / "token")
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{client.port}"]
+        (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+        words = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data"]
+        words.append(f"--web.listen-address=127.0.0.1:{port}")
+        with running(words, tmp_path, f"http://127.0.0.1:{port}/-/ready"):
+            prometheus, deadline = Client(port), time.monotonic() + 60
+            while True:
+                targets = prometheus.get("/api/v1/targets").json["data"]["activeTargets"]
+                groups = prometheus.get("/api/v1/rules").json["data"]["groups"]
+                rules = [rule for group in groups for rule in group["rules"]]
+                if [target["health"] for target in targets] == ["up"] and {rule["health"] for rule in rules} == {"ok"}:
+                    break
+                assert time.monotonic() < deadline, (targets, rules)
+                time.sleep(0.5)
+            assert len(rules) == 13
+            asked = "/api/v1/query?query=tsad_healthy"
+            assert prometheus.get(asked).json["data"]["result"][0]["value"][1] == "1"
 
 
 # --- readiness ---
