@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     token_file: Path | None = None
     """File of the tokens that `tsad token create` makes; without one, `tokens.json` in the output folder."""
 
+    webhook_secret: SecretStr | None = None
+    """Secret that MLflow signs its webhooks to `tsad serve` with; without one, none is heard."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of models; `auto` takes CUDA if there is one."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of, sensors
@@ -18,13 +19,14 @@ from tsad.detector.scoring import ScoringSpec
 from tsad.drift import Profile
 from tsad.models.baselines.principal import PcaErrorSpec
 from tsad.series import Series
-from tsad.serving.app import Dependencies, Limits, create_app
+from tsad.serving.app import create_app
 from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import JobRunner
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.row_sources import SourceRules
 from tsad.serving.served_model import open_model
 from tsad.serving.server import server_config
+from tsad.serving.service_parts import Dependencies, Limits
 
 LENGTH = 4
 NO_SEARCH = JobRunner(("false",), {}, lambda folder: [])
@@ -113,6 +115,13 @@ def service(
     state.mkdir(parents=True, exist_ok=True)
     dependencies = Dependencies(state, runner, lambda done: None, sources=sources or SourceRules())
     app = create_app(open_model(str(detector), state), dependencies, rules or SecurityPolicy(), limits or Limits())
+    with running_app(app, connections) as client:
+        yield client
+
+
+@contextmanager
+def running_app(app: FastAPI, connections: ConnectionLimits | None = None) -> Iterator[Client]:
+    """Runs an application until the block ends."""
     config = server_config(app, connections or ConnectionLimits())
     config.host, config.port = "127.0.0.1", 0
     server = uvicorn.Server(config)

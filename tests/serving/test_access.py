@@ -11,6 +11,7 @@ from tsad.errors import TsadError
 from tsad.serving.access import Access, Bearer, role_needed
 from tsad.serving.errors import RequestError
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.routes.webhooks import WEBHOOK
 from tsad.serving.tokens import ROLES, Tokens, check_token, create_token, read_tokens, revoke_token
 
 ADMIN = "the operator's own"
@@ -81,7 +82,7 @@ def test_every_endpoint_is_in_the_table_of_roles(client, tokens):
         for path, methods in described.items()
         for method in methods
     }
-    assert paths - {("GET", "/ping"), ("GET", "/health")} <= NEEDED.keys()
+    assert paths - {("GET", "/ping"), ("GET", "/health"), ("GET", "/ready"), ("POST", WEBHOOK)} <= NEEDED.keys()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.serving.services import Client, saved_detector, service
-from tsad.serving.app import Limits
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.service_parts import Limits
 from tsad.serving.stream_sessions import StreamLimits
 
 MAX_BYTES, MAX_ROWS = 200_000, 300

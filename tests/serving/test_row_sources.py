@@ -4,9 +4,9 @@ import pytest
 
 from tests.serving.services import service, table
 from tsad.errors import TsadError
-from tsad.serving.app import Dependencies
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.row_sources import SourceRules
+from tsad.serving.service_parts import Dependencies
 from tsad.serving.tokens import create_token
 from tsad.workflows.serve import Options, _protection
 

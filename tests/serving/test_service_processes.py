@@ -28,7 +28,7 @@ from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import run
 from tsad.models.lstm_ae import LstmAutoencoderSpec
 from tsad.registry.aliases import champion
-from tsad.serving.app import Limits
+from tsad.serving.service_parts import Limits
 from tsad.serving.tokens import create_token
 from tsad.workflows.inputs import read_experiment
 
@@ -338,7 +338,7 @@ def test_versions_and_scores_are_answered_while_the_tracking_server_is_away(tmp_
             assert time.monotonic() - start < 1
             assert answer.json == before.json
         assert int(answer.headers["Age"]) > 0
-        assert service_.post("/api/recalibrate").status == 503
+        assert service_.post("/api/recalibrate?source=trial").status == 503
         assert service_.get("/api/model").json["threshold"] == threshold
         assert service_.post("/api/score", body, Content_Type="text/csv").status == 200
         health = service_.get("/health")

@@ -18,6 +18,10 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     "--allow-host", "hosts", multiple=True, metavar="NAME", help="A host name of the service, in addition to localhost."
 )
 @click.option(
+    "--proxy", "proxies", multiple=True, metavar="NETWORK", help="A proxy whose X-Forwarded-* headers are believed."
+)
+@click.option("--root-path", default="", metavar="PATH", help="Path that a proxy reaches the service below.")
+@click.option(
     "--token", help="Token of the role admin; better set as TSAD_TOKEN, which others on the machine cannot see."
 )
 @click.option("--tokens", type=FILE, help="File of tokens with roles; by default that of tsad token.")
@@ -60,6 +64,13 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     default=3600,
     show_default=True,
     help="Time limit of a search in seconds.",
+)
+@click.option(
+    "--poll",
+    type=click.FloatRange(0),
+    default=30,
+    show_default=True,
+    help="Seconds between looks at the alias of MODEL; 0 keeps the version.",
 )
 def serve(model: str, **options: Any) -> None:
     """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page."""

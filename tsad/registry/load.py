@@ -11,6 +11,10 @@ SAMPLE = "sample.csv"
 """Name of the table of test rows that is logged with a detector."""
 
 
+class RegistryAwayError(DetectorError):
+    """The registry or its files cannot be reached, so that nobody knows whether there is such a model."""
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """A model on the disk of this machine.
@@ -37,16 +41,17 @@ def load_detector(model: str) -> Detector:
     return Detector.load(model_folder(model).detector)
 
 
-def model_folder(model: str) -> ModelFolder:
+def model_folder(model: str, target: Path | None = None) -> ModelFolder:
     """Returns the folder of a model; models behind a URI are downloaded.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the path of a folder.
+        target: Existing folder that a model behind a URI is copied to; None for where MLflow keeps it.
 
     Raises:
         DetectorError: if there is no such model, or it holds no detector.
     """
-    path = _downloaded(model) if _is_uri(model) else Path(model)
+    path = _downloaded(model, target) if _is_uri(model) else Path(model)
     artifacts = path / "artifacts"
     sample = artifacts / SAMPLE
     for detector in (path, path / "detector", artifacts / "detector"):
@@ -72,7 +77,7 @@ def fleet_folder(model: str) -> Path | None:
     Raises:
         DetectorError: if there is no such model.
     """
-    return _fleet_in(_downloaded(model) if _is_uri(model) else Path(model))
+    return _fleet_in(_downloaded(model, None) if _is_uri(model) else Path(model))
 
 
 def _fleet_in(path: Path) -> Path | None:
@@ -84,12 +89,14 @@ def _is_uri(model: str) -> bool:
     return "://" in model or model.startswith(("models:/", "runs:/"))
 
 
-def _downloaded(uri: str) -> Path:
+def _downloaded(uri: str, target: Path | None) -> Path:
     import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
-        return Path(mlflow.artifacts.download_artifacts(uri))
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=None if target is None else str(target)))
     except (MlflowException, OSError) as error:
         message = error.message if isinstance(error, MlflowException) else str(error)
-        raise DetectorError(f"{uri}: cannot be fetched ({message}); check the name, and TSAD_TRACKING_URI") from None
+        raise RegistryAwayError(
+            f"{uri}: cannot be fetched ({message}); check the name, and TSAD_TRACKING_URI"
+        ) from None

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from tsad.detector.detector import Detector
 from tsad.errors import DetectorError
 from tsad.registry.aliases import champion, set_challenger
-from tsad.registry.load import model_folder
+from tsad.registry.load import RegistryAwayError, model_folder
 from tsad.registry.log import log_detector
 from tsad.series import Series
 from tsad.tracking.store import Store
@@ -29,6 +29,29 @@ _OF_RUN = (Tag.LABELS_USED, Tag.SUPERVISED, Tag.ORACLE, Tag.BEATS_BASELINES, Tag
 """Beginnings of the names of the tags that a version takes over from the run of its detector."""
 
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<number>\d+)|@(?P<alias>.+))")
+
+
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Codes of a registry that answers that there is no such thing."""
+
+
+@dataclass(frozen=True)
+class VersionMark:
+    """Identity of a registered version: a number may come again if the whole model was deleted.
+
+    Attributes:
+        name: Name of the registered model.
+        version: Number of the version.
+        source: URI of what was registered.
+        created: Time of registration in milliseconds since 1970.
+        run_id: Id of the run that the model was logged to; empty if it is unknown.
+    """
+
+    name: str
+    version: str
+    source: str
+    created: int
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -181,6 +204,17 @@ def resolve(model: str) -> tuple[str, str]:
     Raises:
         DetectorError: if it is another kind of URI, or there is no such version.
     """
+    mark = read_version(model)
+    return mark.name, mark.version
+
+
+def read_version(model: str) -> VersionMark:
+    """Returns the version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` refers to now.
+
+    Raises:
+        RegistryAwayError: if the registry cannot be asked.
+        DetectorError: if it is another kind of URI, or there is no such version.
+    """
     match = _VERSION.fullmatch(model)
     if match is None:
         raise DetectorError(
@@ -192,10 +226,18 @@ def resolve(model: str) -> tuple[str, str]:
         client = MlflowClient()
         version = client.get_model_version(name, number) if number else client.get_model_version_by_alias(name, alias)
     except MlflowException as error:
-        raise DetectorError(
-            f"{model}: cannot be found ({error.message}); check the name, and TSAD_TRACKING_URI"
-        ) from None
-    return name, str(version.version)
+        kind = DetectorError if error.error_code in _ABSENT else RegistryAwayError
+        raise kind(f"{model}: cannot be found ({error.message}); check the name, and TSAD_TRACKING_URI") from None
+    created = int(version.creation_timestamp or 0)
+    return VersionMark(name, str(version.version), str(version.source), created, version.run_id or "")
+
+
+def metrics_of(run_id: str) -> Mapping[str, float]:
+    """Returns the metrics of the run of a version; none if the run was deleted, or is unknown."""
+    try:
+        return dict(MlflowClient().get_run(run_id).data.metrics) if run_id else {}
+    except MlflowException:
+        return {}
 
 
 def list_versions(name: str, newest: int = 100) -> list[Version]:
@@ -203,21 +245,17 @@ def list_versions(name: str, newest: int = 100) -> list[Version]:
     client = MlflowClient()
     registered = client.search_model_versions(f"name = '{name}'", max_results=newest, order_by=["version_number DESC"])
     aliases = client.get_registered_model(name).aliases if registered else {}
-    return [_described(client, version, aliases) for version in registered]
+    return [_described(version, aliases) for version in registered]
 
 
-def _described(client: MlflowClient, version: ModelVersion, aliases: Mapping[str, object]) -> Version:
+def _described(version: ModelVersion, aliases: Mapping[str, object]) -> Version:
     number = str(version.version)
-    try:
-        metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
-    except MlflowException:  # the run was deleted; the version exists without it
-        metrics = {}
     return Version(
         version=number,
         aliases=tuple(sorted(alias for alias, target in aliases.items() if str(target) == number)),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).isoformat(),
         run_id=version.run_id or "",
-        metrics=metrics,
+        metrics=metrics_of(version.run_id or ""),
         tags=dict(version.tags),
         description=version.description or "",
     )

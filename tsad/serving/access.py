@@ -8,7 +8,11 @@ from tsad.errors import TsadError
 from tsad.serving.errors import RequestError
 from tsad.serving.tokens import ROLES, Role, Tokens
 
-OPEN = ("/", "/ping", "/health")
+BEARER = "bearer"
+"""Key of a request's scope under which its `Bearer` is."""
+OPEN = ("/", "/ping", "/health", "/ready")
+SIGNED = ("/api/webhooks/mlflow",)
+"""Paths whose requests are signed instead of having a token."""
 _READING = ("GET", "HEAD", "OPTIONS")
 _RECALIBRATE, _PROMOTE = "/api/recalibrate", "/api/promotions"
 _SCORING = tuple(
@@ -92,12 +96,12 @@ class Access:
             authorization: Values of its Authorization headers.
             address: Address that it came from.
         """
-        if is_open(path):
+        if is_open(path) or path in SIGNED:
             return Bearer("read" if self.tokens.needed else None, address=address)
         needed = role_needed(method, path)
         if not self.tokens.needed:
             bearer = Bearer(None, address=address)
-            if path == _PROMOTE:
+            if path == _PROMOTE and method == "POST":
                 bearer.check(needed, "a promotion")
             return bearer
         role, name = self._owner(authorization)

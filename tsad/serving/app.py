@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,99 +17,40 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
 from tsad.errors import TsadError, shown
-from tsad.serving.access_log import AccessLog, AccessLogMiddleware
-from tsad.serving.body_limits import BodyLimits
+from tsad.serving.access_log import AccessLogMiddleware
+from tsad.serving.encoding import EncodingMiddleware
 from tsad.serving.errors import CODES, DESCRIBED, RequestError
-from tsad.serving.executor import ScoringExecutor
-from tsad.serving.health import Health
-from tsad.serving.jobs import JOBS, JobLimits, JobRunner, Jobs
 from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
-from tsad.serving.monitoring import OnRecalibration, RecentRows
-from tsad.serving.requests import MOST_COLUMNS
+from tsad.serving.proxies import ProxyMiddleware
+from tsad.serving.routes.health import health_routes
 from tsad.serving.routes.invocations import mlflow_routes
 from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes
-from tsad.serving.routes.scoring import model_routes, score_routes
+from tsad.serving.routes.scoring import drift_routes, model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
-from tsad.serving.row_sources import SourceRules
+from tsad.serving.routes.webhooks import webhook_routes
 from tsad.serving.served_model import ServedModel
-from tsad.serving.stream_sessions import StreamLimits, Streams, watch
-from tsad.serving.tokens import Tokens
+from tsad.serving.service_parts import Dependencies, Limits, ServiceParts
 
 _log = logging.getLogger(__name__)
+
+__all__ = ["Dependencies", "Limits", "create_app"]
 
 PAGE = Path(__file__).with_name("page")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-@dataclass(frozen=True, eq=False)
-class Dependencies:
-    """Dependencies of the service on its environment.
-
-    Attributes:
-        state: Folder of everything that outlives the service.
-        runner: Runner of searches.
-        on_recalibration: Callback that gets the record of each recalibration.
-        gate: Experiment whose rows decide about promotions; None if nothing can be promoted.
-        sources: Rules about who may feed which source of rows.
-    """
-
-    state: Path
-    runner: JobRunner
-    on_recalibration: OnRecalibration
-    gate: Path | None = None
-    sources: SourceRules = field(default_factory=SourceRules)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of the service.
-
-    Attributes:
-        rows: Largest number of rows of a request.
-        workers: Requests that are scored side by side, each on one thread.
-        wait: Seconds that `/train_predict` waits for its search before it answers with a job.
-        jobs: Limits of searches.
-        streams: Limits of streams.
-        cells: Largest number of cells of a request.
-    """
-
-    rows: int = 100_000
-    workers: int = 2
-    wait: float = 240.0
-    jobs: JobLimits = field(default_factory=JobLimits)
-    streams: StreamLimits = field(default_factory=StreamLimits)
-    cells: int = 2_000_000
-
-
 def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityPolicy, limits: Limits) -> FastAPI:
     """Returns the ASGI application that serves a model; it must run in one process, which alone uses `dependencies.state`."""
     torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
-    counts, workers, log = ServiceMetrics(), ScoringExecutor(limits.workers), AccessLog(dependencies.state)
-    recent = RecentRows(served, dependencies.state, dependencies.on_recalibration)
-    streams = Streams(dependencies.state / "streams", lambda: served.detector, limits.streams)
-    jobs = Jobs(dependencies.state / JOBS, dependencies.runner, limits.jobs)
-    bodies = BodyLimits(limits.rows, max(MOST_COLUMNS, 2 * len(served.detector.scorer.features)), limits.cells)
-    health = Health(dependencies.state, Tokens(path=rules.token_file), served.registry, log, lambda: streams.unreadable)
-    _measure(counts, served, workers, streams, jobs)
+    parts = ServiceParts(served, dependencies, rules, limits)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(watch(streams, counts.silences.inc))
-        yield
-        watching.cancel()
-        await jobs.close()
-        served.registry.close()
-        log.close()
+        async with parts.life():
+            yield
 
-    routers = (
-        mlflow_routes(served, workers, bodies, health),
-        model_routes(served),
-        score_routes(served, workers, counts, recent, dependencies.sources, limits.rows),
-        stream_routes(streams, workers, counts, recent, dependencies.sources, limits.rows),
-        *_job_routes(jobs, served, dependencies, limits),
-        _other_routes(counts),
-    )
+    routers = _routers(parts, dependencies, limits)
     app = FastAPI(
         title="tsad",
         docs_url=None,
@@ -119,28 +60,39 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
         exception_handlers=_handlers([route for router in routers for route in router.routes]),
         responses=DESCRIBED,
         dependencies=[Depends(_known_query)],
+        servers=[{"url": rules.proxies.root_path}] if rules.proxies.root_path else None,
     )
     for router in routers:
         app.include_router(router)
-    _guard(app, replace(rules, bodies=bodies), limits, counts, log)
+    _guard(app, replace(rules, bodies=parts.bodies), limits, parts)
     return app
 
 
-def _job_routes(jobs: Jobs, served: ServedModel, dependencies: Dependencies, limits: Limits) -> tuple[APIRouter, ...]:
-    """Returns what starts jobs, and tells of them."""
+def _routers(parts: ServiceParts, dependencies: Dependencies, limits: Limits) -> tuple[APIRouter, ...]:
+    live, workers, counts, sources = parts.live, parts.workers, parts.counts, dependencies.sources
     return (
-        search_routes(jobs, dependencies.runner.read_progress, served, limits.wait, limits.rows),
-        promotion_routes(jobs, served, dependencies.gate),
-        job_routes(jobs),
+        mlflow_routes(live, workers, parts.bodies),
+        health_routes(parts.health, workers),
+        model_routes(live),
+        webhook_routes(dependencies.webhook_secret, None if parts.watch is None else parts.watch.wake),
+        score_routes(live, workers, counts, sources, limits.rows),
+        drift_routes(live, workers),
+        stream_routes(parts.streams, live, workers, counts, sources, limits.rows),
+        search_routes(parts.jobs, dependencies.runner.read_progress, live, limits.wait, limits.rows),
+        promotion_routes(parts.jobs, live, dependencies.gate),
+        job_routes(parts.jobs),
+        _other_routes(counts),
     )
 
 
-def _guard(app: FastAPI, rules: SecurityPolicy, limits: Limits, counts: ServiceMetrics, log: AccessLog) -> None:
+def _guard(app: FastAPI, rules: SecurityPolicy, limits: Limits, parts: ServiceParts) -> None:
     """Puts before the endpoints what every request passes, the last one first."""
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(EncodingMiddleware)
     app.add_middleware(SecurityMiddleware, rules=rules, patience={"/train_predict": limits.wait})
-    app.add_middleware(MetricsMiddleware, counts=counts)
-    app.add_middleware(AccessLogMiddleware, log=log)
+    app.add_middleware(MetricsMiddleware, counts=parts.counts)
+    app.add_middleware(AccessLogMiddleware, log=parts.log)
+    app.add_middleware(ProxyMiddleware, rules=rules.proxies)
 
 
 async def _known_query(request: Request) -> None:
@@ -151,17 +103,6 @@ async def _known_query(request: Request) -> None:
         raise RequestError(
             400, f"query parameters are {', '.join(known_names) or 'none'} here, but got {shown(unknown[0])}"
         )
-
-
-def _measure(
-    counts: ServiceMetrics, served: ServedModel, workers: ScoringExecutor, streams: Streams, jobs: Jobs
-) -> None:
-    source = served.source
-    counts.model.labels(source.name or "", source.version or "", served.detector.scorer.kind).set(1)
-    counts.measure("tsad_waiting_requests", "Requests that wait for their turn to be scored.", lambda: workers.waiting)
-    counts.measure("tsad_open_streams", "Streams that are open.", lambda: streams.open_streams)
-    counts.measure("tsad_silent_streams", "Streams that get no rows.", lambda: len(streams.silent()))
-    counts.measure("tsad_queued_jobs", "Searches that wait for the one that runs.", lambda: jobs.queued)
 
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -222,7 +163,7 @@ def _other_routes(counts: ServiceMetrics) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        return Response(counts.text(), media_type=TEXT)
+        return Response(await asyncio.to_thread(counts.text), media_type=TEXT)
 
     @router.get("/")
     async def page() -> Response:

@@ -35,6 +35,11 @@ class ScoringExecutor:
         """Requests that wait now."""
         return max(0, self._inside - self._most)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the next request would be refused."""
+        return self._inside >= self._room
+
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Returns what `work` returns, from a thread; raises `RequestError` if too many wait."""
         return await self._run(work, *arguments, to_its_end=False)

@@ -39,13 +39,20 @@ class Health:
         registry: Tells whether the tracking server answered last.
         log: Log whose lines must arrive.
         unreadable_streams: Returns the number of streams that could not go on.
+        live_problems: Returns what is in the way of the next version.
     """
 
     def __init__(
-        self, state: Path, tokens: Tokens, registry: VersionCache, log: AccessLog, unreadable_streams: Callable[[], int]
+        self,
+        state: Path,
+        tokens: Tokens,
+        registry: VersionCache,
+        log: AccessLog,
+        unreadable_streams: Callable[[], int],
+        live_problems: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._state, self._tokens, self._registry, self._log = state, tokens, registry, log
-        self._unreadable_streams = unreadable_streams
+        self._unreadable_streams, self._live_problems = unreadable_streams, live_problems
         self._problems, self._until = Problems(), 0.0
 
     def problems(self) -> Problems:
@@ -66,6 +73,7 @@ class Health:
             severe.append("the file of tokens is damaged")
         if self._registry.failure is not None:
             other.append(self._registry.failure)
+        other += self._live_problems()
         if self._log.failure is not None:
             other.append("the log of requests cannot be written")
         if streams := self._unreadable_streams():

@@ -141,11 +141,17 @@ class Jobs:
         self._limits = limits
         self._jobs: dict[str, Job] = {}
         self._running: asyncio.Task[None] | None = None
+        self.on_end: Callable[[str, str], None] = lambda kind, state: None
 
     @property
     def queued(self) -> int:
         """Jobs that wait."""
         return len(self._waiting())
+
+    @property
+    def running(self) -> int:
+        """Jobs that run."""
+        return sum(job.state == "running" for job in list(self._jobs.values()))
 
     def submit(self, task: JobSpec, client: str = "") -> Job:
         """Returns the job of a task, which begins in its turn.
@@ -195,14 +201,14 @@ class Jobs:
         if self._running is not None:
             await self._running
 
-    def described(self, job: Job) -> dict[str, Any]:
-        """Returns what `/api/jobs/ID` answers."""
+    def described(self, job: Job, root: str = "") -> dict[str, Any]:
+        """Returns what `/api/jobs/ID` answers, to who reaches the service below the path `root`."""
         waiting = self._waiting()
         return {
             "id": job.id,
             "kind": job.task.kind,
             "state": job.state,
-            "url": f"/api/jobs/{job.id}",
+            "url": f"{root}/api/jobs/{job.id}",
             "position": waiting.index(job) + 1 if job in waiting else 0,
             "seconds": round(
                 job.seconds if job.ended.is_set() or job.began is None else time.monotonic() - job.began, 1
@@ -212,9 +218,9 @@ class Jobs:
             "error": job.error,
         }
 
-    def all(self) -> list[dict[str, Any]]:
+    def all(self, root: str = "") -> list[dict[str, Any]]:
         """Returns what `/api/jobs` answers, the newest first: each job without its trials and its result."""
-        return [_summary(self.described(job)) for job in reversed(list(self._jobs.values()))]
+        return [_summary(self.described(job, root)) for job in reversed(list(self._jobs.values()))]
 
     def _progress(self, job: Job) -> Mapping[str, Any]:
         """Returns how far a job is; what is over is read once."""
@@ -294,6 +300,7 @@ class Jobs:
         job.seconds = 0.0 if job.began is None else time.monotonic() - job.began
         job.state, job.result, job.error = state, result, error
         job.ended.set()
+        self.on_end(job.task.kind, state)
 
 
 def _prepare(job: Job) -> None:

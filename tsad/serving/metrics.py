@@ -1,49 +1,97 @@
-"""Metrics for Prometheus: requests, their durations, rows, and the model in service."""
+"""Metrics for Prometheus: requests, rows, alarms, the model in service, drift of its rows, jobs, and the process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TEXT = CONTENT_TYPE_LATEST
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
 
 
 class ServiceMetrics:
     """The measures of one application; two applications in one process do not share them."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "tsad_requests", "Requests answered.", ["endpoint", "method", "status"], registry=self.registry
+            "tsad_requests", "Requests answered.", ["endpoint", "method", "status"], registry=registry
         )
         self.seconds = Histogram(
-            "tsad_request_seconds", "From request to answer.", ["endpoint"], buckets=_SECONDS, registry=self.registry
+            "tsad_request_duration_seconds",
+            "From request to answer.",
+            ["endpoint"],
+            buckets=_SECONDS,
+            registry=registry,
         )
-        self.rows = Counter("tsad_rows_scored", "Rows that got a score.", ["endpoint"], registry=self.registry)
-        self.flags = Counter("tsad_rows_flagged", "Rows that were flagged.", ["endpoint"], registry=self.registry)
+        self.sizes = Histogram(
+            "tsad_scored_request_rows", "Rows of a request with scores.", ["endpoint"], buckets=_ROWS, registry=registry
+        )
+        self.rows = Counter("tsad_rows_scored", "Rows that got a score.", ["endpoint"], registry=registry)
+        self.flags = Counter("tsad_rows_flagged", "Rows that were flagged.", ["endpoint"], registry=registry)
+        self.alarms = Counter(
+            "tsad_alarms", "Stretches of flagged rows that began.", ["endpoint", "source"], registry=registry
+        )
         self.silences = Counter(
-            "tsad_stream_silences",
-            "Streams that got no rows for as long as their policy allows.",
-            registry=self.registry,
+            "tsad_stream_silences", "Streams that got no rows for as long as their policy allows.", registry=registry
         )
-        self.model = Gauge(
-            "tsad_model_info", "The model in service.", ["name", "version", "kind"], registry=self.registry
-        )
+        self.model = Gauge("tsad_model_info", "The model in service.", ["name", "version", "kind"], registry=registry)
+        self.jobs = Counter("tsad_jobs_ended", "Jobs that have ended.", ["kind", "state"], registry=registry)
+        ProcessCollector(registry=registry)
 
     def measure(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Adds a measure that is read when somebody asks."""
         Gauge(name, meaning, registry=self.registry).set_function(read)
 
-    def scored(self, endpoint: str, rows: int, flagged: int) -> None:
-        """Counts rows that got a score, and those of them that were flagged."""
+    def collect(self, read: Callable[[], Iterable[Metric]]) -> None:
+        """Adds measures that are made when somebody asks."""
+        self.registry.register(_Collected(read))
+
+    def scored(self, endpoint: str, rows: int, flagged: int, alarms: int, source: str) -> None:
+        """Counts rows that got a score, those of them that were flagged, and the alarms that began with them.
+
+        Args:
+            endpoint: Path of the route.
+            rows: Rows with a score.
+            flagged: Rows among them that were flagged.
+            alarms: Stretches of flagged rows that began.
+            source: Source of the rows.
+        """
         self.rows.labels(endpoint).inc(rows)
         self.flags.labels(endpoint).inc(flagged)
+        self.sizes.labels(endpoint).observe(rows)
+        self.alarms.labels(endpoint, source).inc(alarms)
 
     def text(self) -> bytes:
         """Returns all measures as Prometheus reads them."""
         return generate_latest(self.registry)
+
+
+class _Collected(Collector):
+    """Measures that are made when somebody asks."""
+
+    def __init__(self, read: Callable[[], Iterable[Metric]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        """Returns nothing: names are not looked for in advance."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Returns the measures of now."""
+        return self._read()
 
 
 class MetricsMiddleware:

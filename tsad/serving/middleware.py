@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tsad.serving.access import Access
+from tsad.serving.access import BEARER, Access
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
 from tsad.serving.memory import trim_memory
+from tsad.serving.proxies import ProxyRules
+from tsad.serving.request_ids import id_of
 from tsad.serving.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
-BEARER = "bearer"
-"""Key of a request's scope under which its `Bearer` is."""
 _DRAINED = 4
 """A body that is too large is still read, and forgotten, up to this many times the limit: who is cut off in the middle of
 sending does not read the answer that says why."""
@@ -45,8 +45,8 @@ class SecurityPolicy:
 
     Attributes:
         hosts: Names the service may be called by, beside the loopback's; without ports, in any case.
-        token: Token of the role `admin`. With tokens, each request must carry one, except for the page's own files, `/ping` and
-            `/health`; None for no such token.
+        token: Token of the role `admin`. With tokens, each request must carry one, except for the page's own files, `/ping`,
+            `/health` and `/ready`; None for no such token.
         token_file: File of further tokens with roles; None for none.
         max_bytes: Largest size of a body in bytes.
         bodies_bytes: Largest size in bytes of all bodies that are at work or on their way. Small ones and large ones are
@@ -55,6 +55,7 @@ class SecurityPolicy:
         bodies: Limits of the tables in them.
         read_seconds: In which a body must have come.
         answer_seconds: In which, after that, the answer must have begun.
+        proxies: Proxies that are believed, and the path that the service is reached below.
     """
 
     hosts: tuple[str, ...] = ()
@@ -66,6 +67,7 @@ class SecurityPolicy:
     bodies: BodyLimits = field(default_factory=BodyLimits)
     read_seconds: float = 30.0
     answer_seconds: float = 60.0
+    proxies: ProxyRules = field(default_factory=ProxyRules)
 
 
 class SecurityMiddleware:
@@ -110,7 +112,8 @@ class SecurityMiddleware:
         except TimeoutError:
             await answer.refuse(RequestError(504, f"an answer must begin within {seconds:g} s; send fewer rows"))
         except Exception:
-            _log.exception("%s failed", ascii(f"{scope['method'][:20]} {scope['path'][:200]}")[1:-1])
+            shown_request = ascii(f"{scope['method'][:20]} {scope['path'][:200]}")[1:-1]
+            _log.exception("request %s failed: %s", id_of(scope), shown_request)
             await answer.refuse(RequestError(500, "the service failed; its log says why"))
 
     def _admit(self, scope: Scope) -> None:

@@ -93,6 +93,11 @@ class RecentRows:
             "previous_threshold": None if before is None else described(before),
         }
 
+    def scores(self) -> dict[str, NDArray[np.float64]]:
+        """Returns the recent scores of each source."""
+        with self._lock:
+            return {name: np.concatenate([np.empty(0), *buffer.scores]) for name, buffer in self._sources.items()}
+
     def compare(self, source: str = PRODUCTION) -> dict[str, Any]:
         """Returns the drift of a source; raises `RequestError` if no row of it came."""
         rows, scores, flags = self._now(source)

@@ -47,6 +47,15 @@ def judge(
     return answer, series, scores, own_flags
 
 
+def alarms_in(flags: NDArray[np.bool_], *, before: bool = False) -> int:
+    """Returns how many stretches of flagged rows begin; `before` says whether the row before them was flagged.
+
+    >>> alarms_in(np.array([True, True, False, True]), before=True)
+    1
+    """
+    return int((flags & ~np.concatenate([[before], flags[:-1]])).sum()) if len(flags) else 0
+
+
 def numbers(values: NDArray[np.float64]) -> list[float | None]:
     """Returns the numbers, None for those that are not finite."""
     return [value if isfinite(value) else None for value in values.tolist()]

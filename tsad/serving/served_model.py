@@ -164,13 +164,28 @@ def open_model(model: str, folder_beside: Path, *, trust: bool = False) -> Serve
     """
     name, version = resolve(model) if model.startswith("models:/") else (None, None)
     folder = model_folder(model if name is None else f"models:/{name}/{version}")
-    if folder.served:
-        check_code(folder.path, model, trust=trust)
-    is_own_code = not (trust and folder.served)
-    path = _packed(folder.detector, folder_beside / "model") if is_own_code else folder.path
     registered = list_versions(name) if name else []
     metrics = next((version_info.metrics for version_info in registered if version_info.version == version), {})
-    return ServedModel(ModelSource(model, name, version, folder, metrics), _loaded(path, model), registered)
+    return open_source(ModelSource(model, name, version, folder, metrics), folder_beside, registered, trust=trust)
+
+
+def open_source(
+    source: ModelSource, folder_beside: Path, registered: Sequence[Version] = (), *, trust: bool = False
+) -> ServedModel:
+    """Returns a model that is on this machine's disk, as `open_model` does.
+
+    Args:
+        source: Source of the model.
+        folder_beside: Folder for the files that a detector needs to be served by MLflow's scoring server.
+        registered: Versions of the registered model, as they were when somebody last looked.
+        trust: Run the code that is stored in the model in place of the installed one.
+    """
+    folder = source.folder
+    if folder.served:
+        check_code(folder.path, source.uri, trust=trust)
+    is_own_code = not (trust and folder.served)
+    path = _packed(folder.detector, folder_beside / "model") if is_own_code else folder.path
+    return ServedModel(source, _loaded(path, source.uri), registered)
 
 
 def _loaded(path: Path, uri: str) -> PyFuncModel:

@@ -47,5 +47,6 @@ def server_config(app: ASGIApp, limits: ConnectionLimits) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         access_log=False,
+        proxy_headers=False,  # it believes every proxy of this machine; ours believes those that are stated
         timeout_graceful_shutdown=_GRACE,
     )

@@ -7,13 +7,13 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from tsad.arrays import Values
 from tsad.detector.detector import Detector
@@ -22,18 +22,15 @@ from tsad.serving.errors import RequestError
 from tsad.serving.responses import numbers
 from tsad.serving.row_sources import PRODUCTION
 from tsad.serving.stream_ages import AGES, StreamAges
+from tsad.serving.stream_files import StreamOrigin, load_stream, read_origin, write_origin, write_threshold
+from tsad.serving.stream_tail import StreamTail
 from tsad.spec import Spec
 from tsad.streaming import ScoredRows, Silence, Stream, StreamPolicy
-from tsad.thresholds import FittedThreshold
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_THRESHOLD = "threshold.json"
 _POLICY = "silence.json"
 """Name of the file with the policy of a stream that has a limit of silence."""
-_ORIGIN = "origin.json"
-"""Name of the file with the origin of a stream; older streams have none."""
 _logger = logging.getLogger(__name__)
-_FITTED: TypeAdapter[FittedThreshold] = TypeAdapter(FittedThreshold)
 
 
 class NewStream(Spec):
@@ -46,16 +43,6 @@ class NewStream(Spec):
 
     policy: StreamPolicy = StreamPolicy()
     source: str | None = Field(None, max_length=64)
-
-
-class StreamOrigin(Spec):
-    """Origin of a stream, stored beside its state.
-
-    Attributes:
-        source: Source of its rows.
-    """
-
-    source: str = PRODUCTION
 
 
 @dataclass(frozen=True)
@@ -81,23 +68,31 @@ class StreamSession:
         folder: Folder of its state.
         stream: None if it has to be read from there.
         origin: Origin of the stream, read with it.
+        owed: Scores that the stream owes because it has moved to another version; None if it has not, or that is saved.
+        is_alarmed: Whether the last row with a final score was flagged, as far as this process knows.
         lock: Lock that is held while the session is used.
     """
 
     folder: Path
     stream: Stream | None = None
     origin: StreamOrigin = field(default_factory=StreamOrigin)
+    owed: ScoredRows | None = None
+    is_alarmed: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Streams:
     """The open streams. Each goes on with the threshold that it began with, whatever was recalibrated since.
 
+    When another version of the registered model is put into service, a stream moves to it with its next rows: that version
+    meets the last rows of the stream first, so that no row is left without a score, and flags by its own threshold.
+
     Args:
         folder: Folder of the states of all streams.
-        detector: Returns that of a new stream.
+        detector: Returns the detector in service.
         limits: How many, how long.
         ages: Ages of streams; None for those in a file of the folder.
+        model: Name of the registered model in service; None for a model that is not registered, whose streams do not move.
     """
 
     def __init__(
@@ -106,10 +101,12 @@ class Streams:
         detector: Callable[[], Detector],
         limits: StreamLimits,
         ages: StreamAges | None = None,
+        model: str | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._detector = detector
+        self._model = model
         self._limits = limits
         self.ages = ages or StreamAges(folder / AGES)
         self._reported: set[str] = set()
@@ -142,9 +139,8 @@ class Streams:
         folder, stream = self._folder / number, Stream(detector, new.policy)
         try:
             stream.save(folder)
-            (folder / _THRESHOLD).write_text(detector.threshold.model_dump_json(), encoding="utf-8")
-            origin = StreamOrigin(source=source)
-            (folder / _ORIGIN).write_text(origin.model_dump_json(), encoding="utf-8")
+            write_threshold(folder, detector)
+            write_origin(folder, StreamOrigin.of(source, self._model, detector.scorer.features))
             if new.policy.silence is not None:
                 (folder / _POLICY).write_text(new.policy.model_dump_json(), encoding="utf-8")
             self.ages.arrive(number)
@@ -214,6 +210,7 @@ class Streams:
         values: Values,
         times: NDArray[np.datetime64] | None,
         after: int | None,
+        detector: Detector | None = None,
     ) -> tuple[dict[str, Any], ScoredRows]:
         """Pushes rows, saves the state, and returns the answer with what it is made of.
 
@@ -222,21 +219,31 @@ class Streams:
             values: (n, F) values of the rows.
             times: (n,) times of the rows, or None.
             after: Number of rows that the stream must have received before; None for any number.
+            detector: Detector that scores the rows; None for that in service.
 
         Raises:
             DataError: if the stream does not take the rows; it is then as it was.
             RequestError: if it has not `after` rows.
         """
-        stream = self._loaded(session)
+        stream = self._loaded(session, detector)
         if after is not None and after != stream.rows:
             message = f"the stream must have {after} rows before these, but has {stream.rows}; send those that follow"
             raise RequestError(409, message, details={"rows_total": stream.rows})
+        first, plan = stream.rows, stream.policy.arrange(times, len(values), stream.latest)
         scored = stream.push(values, times)
-        session.stream = None  # what cannot be saved has not happened
+        session.stream, owed = None, session.owed  # what cannot be saved has not happened
+        if owed is not None:
+            scored = owed.then(scored)
+            write_threshold(session.folder, stream.detector, moved=True)
+        if session.origin.model is not None:
+            kept_times = None if times is None else times[plan.accepted]
+            scorer = stream.detector.scorer
+            tail = StreamTail(session.folder, len(scorer.features))
+            tail.append(first, values[plan.accepted], kept_times, scorer.lookback + scorer.lookahead + 1)
         stream.save(session.folder)
         if len(values):
             self.ages.arrive(session.folder.name)
-        session.stream = stream
+        session.stream, session.owed = stream, None
         return {
             "rows_total": stream.rows,
             "row": scored.rows.tolist(),
@@ -256,18 +263,20 @@ class Streams:
         if not _ID.fullmatch(number) or not (self._folder / number).is_dir():
             raise RequestError(404, f"there is no stream {number[:40]!r}; open one with POST /api/streams")
 
-    def _loaded(self, session: StreamSession) -> Stream:
+    def _loaded(self, session: StreamSession, detector: Detector | None = None) -> Stream:
+        """Returns the stream of a session, moved to the detector if that is another version."""
+        detector = detector or self._detector()
+        if session.stream is not None and session.stream.detector.scorer is not detector.scorer:
+            session.stream = None
         if session.stream is None:
             try:
-                threshold = _FITTED.validate_json((session.folder / _THRESHOLD).read_bytes())
-                path = session.folder / _ORIGIN
-                if path.exists():
-                    session.origin = StreamOrigin.model_validate_json(path.read_bytes())
-                session.stream = Stream.load(session.folder, replace(self._detector(), threshold=threshold))
+                session.origin = read_origin(session.folder)
+                session.stream, session.owed = load_stream(session.folder, detector, session.origin, self._model)
             except (OSError, ValueError, LookupError, TypeError, RuntimeError, TsadError) as error:
                 self._unreadable.add(session.folder.name)
                 reason = str(error).replace(f"{session.folder}/", "").partition("\n")[0]
                 raise RequestError(409, f"the stream cannot go on ({reason}); delete it and open another") from None
+            self._unreadable.discard(session.folder.name)
         return session.stream
 
     def _folders(self) -> list[Path]:

@@ -1,7 +1,7 @@
 """A stream: a detector that gets its rows little by little and gives the scores and flags of the batch."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from tsad.thresholds import FittedThreshold
 
 CHUNK = 4096
 """Rows that are scored at once: a longer push needs no more memory than its rows and its scores."""
+
+_ENOUGH = 10**9
+"""No limit of gaps: the rows were taken before."""
 
 _REPEAT = -1
 """The number of a repeated row."""
@@ -53,6 +56,11 @@ class ScoredRows:
         """Returns no score at all."""
         nothing = np.empty(0)
         return cls(np.empty(0, np.int64), nothing, nothing, np.empty(0, bool), np.empty((0, features)))
+
+    def since(self, row: int) -> "ScoredRows":
+        """Returns those of a row and after."""
+        is_later = self.rows >= row
+        return ScoredRows(*(getattr(self, field.name)[is_later] for field in fields(self)))
 
     def then(self, *others: "ScoredRows") -> "ScoredRows":
         """Returns these and those that follow."""
@@ -158,6 +166,11 @@ class Stream:
         """Late rows that were dropped."""
         return self._stream_state.dropped
 
+    @property
+    def latest(self) -> int | None:
+        """Nanoseconds since 1970 of the last row that had a time; None if none ever had."""
+        return self._stream_state.latest
+
     def push(self, values: Values | Frame, times: Times | None = None) -> ScoredRows:
         """Takes rows in and returns the scores that are final now: of the rows up to `lookahead` before the last one.
 
@@ -229,6 +242,37 @@ class Stream:
         self._stream_state = replace(stream_state, newest=stream_state.newest[:0])
         return scored
 
+    @classmethod
+    def following(
+        cls, detector: Detector, note: storage.Note, returned: int, tail: Series
+    ) -> tuple["Stream", ScoredRows]:
+        """Returns a stream that goes on, with another detector, where the stream of a note stands.
+
+        The detector meets the tail, the rows right before, so it scores those to come as if it had met all rows, if the tail
+        is as long as its `lookback`. No row is scored twice, and none is left out.
+
+        Args:
+            detector: The other detector, for the same features.
+            note: Note of the stream that ends, as `storage.read` returns it.
+            returned: Number of rows whose scores that stream returned.
+            tail: Last rows that it took, up to the newest, in its order of features, with the times if there were any.
+
+        Returns:
+            The stream, and the scores of rows that the other one had not returned and that are final now.
+        """
+        first = note.rows - len(tail)
+        stream = cls(detector, note.policy.model_copy(update={"most_filled": _ENOUGH, "most_gaps": _ENOUGH}))
+        stream._stream_state = replace(stream._stream_state, rows=first, dropped=note.dropped)
+        scored = stream.push(tail.values, tail.times)
+        after = stream._stream_state
+        pending = np.where(after.pending < returned, _REPEAT, after.pending)  # their scores were returned
+        latest = note.latest if after.latest is None else after.latest
+        stream._stream_state = replace(after, pending=pending, latest=latest)
+        stream.policy = note.policy
+        lost = np.arange(returned, max(first, returned))
+        unknown = _unknown(lost, after.threshold, len(detector.scorer.features))
+        return stream, unknown.then(scored.since(returned))
+
     def save(self, folder: Path) -> None:
         """Writes `stream.safetensors` into `folder`, made if absent; a kill leaves the file of before or the new one."""
         now, fitted = self._stream_state, self.detector.threshold
@@ -269,6 +313,13 @@ class Stream:
             newest=arrays["newest"],
         )
         return stream
+
+
+def _unknown(rows: NDArray[np.int64], threshold: FittedThreshold, features: int) -> ScoredRows:
+    """Returns rows that nobody can score any more."""
+    scores = np.full(len(rows), np.nan)
+    thresholds, _ = threshold.advance(scores)
+    return ScoredRows(rows, scores, thresholds, np.zeros(len(rows), bool), np.full((len(rows), features), np.nan))
 
 
 def _chunks(series: Series, plan: RowPlan, before: _StreamState) -> Iterator[tuple[bool, NDArray[np.int64], Series]]:

@@ -113,10 +113,10 @@ def open_store(uri: str) -> Store:
     Raises:
         TsadError: if the store cannot be reached or used.
     """
-    _check_server(uri)
     registry = os.environ.get("MLFLOW_REGISTRY_URI") or uri
-    mlflow.set_tracking_uri(uri)
+    mlflow.set_tracking_uri(uri)  # first: who goes on without the store asks it again later
     mlflow.set_registry_uri(registry)
+    _check_server(uri)
     try:
         with _alone(uri), _alone(registry if registry != uri else ""):
             client = MlflowClient(uri, registry)

@@ -1,6 +1,7 @@
 """`tsad serve`: one detector behind HTTP."""
 
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -10,14 +11,18 @@ from pathlib import Path
 from tsad.drift import Recalibration
 from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
-from tsad.serving.app import Dependencies, Limits, create_app
+from tsad.serving.app import create_app
+from tsad.serving.champion_watch import Following
 from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.model_versions import ModelVersions, open_registered
+from tsad.serving.proxies import ProxyRules
 from tsad.serving.row_sources import SourceRules
 from tsad.serving.search_runner import search_runner
-from tsad.serving.served_model import open_model
+from tsad.serving.served_model import ServedModel, open_model
 from tsad.serving.server import listen
+from tsad.serving.service_parts import Dependencies, Limits
 from tsad.serving.tokens import Tokens, check_token
 from tsad.settings import Settings
 from tsad.tracking.search_runs import end_orphans
@@ -38,6 +43,8 @@ class Options:
         hosts: Names by which the service may be called, besides localhost.
         token: Token of the role `admin`; None takes `TSAD_TOKEN` of the environment or of `.env`, if it is set.
         tokens: File of further tokens with roles; None takes that of `tsad token`.
+        proxies: Addresses or networks of proxies whose `X-Forwarded-*` headers are believed.
+        root_path: Path that a proxy reaches the service below, such as `/tsad`.
         insecure: Listen at an address that other machines reach although there is no token.
         trust: Run the code that is stored in the model, as `mlflow models serve` does, in place of the installed one.
         gate: Experiment whose rows decide about promotions of candidates; None allows none.
@@ -50,6 +57,7 @@ class Options:
         max_connections: Largest number of open connections.
         workers: Number of requests that are scored side by side, on one thread each.
         job_seconds: Seconds after which a search is ended.
+        poll: Seconds between two looks at the alias of the model; 0 keeps the version of the start.
     """
 
     host: str = "127.0.0.1"
@@ -57,6 +65,8 @@ class Options:
     hosts: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
     tokens: Path | None = None
+    proxies: tuple[str, ...] = ()
+    root_path: str = ""
     insecure: bool = False
     trust: bool = False
     gate: Path | None = None
@@ -69,7 +79,10 @@ class Options:
     max_connections: int = 500
     workers: int = 2
     job_seconds: float = 3600
+    poll: float = 30
 
+
+_log = logging.getLogger(__name__)
 
 DEFAULTS = Options()
 
@@ -106,23 +119,61 @@ def serve(
     jobs = JobLimits(seconds=options.job_seconds)
     limits = Limits(options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells)
     connections = ConnectionLimits(options.max_connections)
-    runner = search_runner(context.store.uri, context.settings.data_dir.resolve(), _trials)
+    runner = search_runner(_tracking_uri(context), context.settings.data_dir.resolve(), _trials)
     gate = None if options.gate is None else _existing(options.gate)
     with locked(state):
+        served, following = _opened(model, state, options)
         _end_orphans(context, state)
-        served = open_model(model, state, trust=options.trust)
-        sources = SourceRules(options.production)
-        dependencies = Dependencies(state, runner, lambda record: _track(context, record), gate, sources)
+        dependencies = Dependencies(
+            state,
+            runner,
+            lambda record: _track(context, record),
+            gate,
+            SourceRules(options.production),
+            following,
+            _secret(context.settings),
+        )
         app = create_app(served, dependencies, rules, limits)
         on_protection(protection)
         listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"), connections)
 
 
+def _tracking_uri(context: Context) -> str:
+    """Returns the URI of the tracking store, whether or not it answers: a copy of the model may be here."""
+    try:
+        return context.store.uri
+    except TsadError as error:
+        _log.warning("%s", error)
+        return context.settings.tracking_uri
+
+
+def _opened(model: str, state: Path, options: Options) -> tuple[ServedModel, Following | None]:
+    """Returns the model to serve first, and what is followed: nothing unless it is an alias."""
+    if not model.startswith("models:/"):
+        return open_model(model, state, trust=options.trust), None
+    versions = ModelVersions(model, state, trust=options.trust)
+    served, mark = open_registered(versions)
+    is_alias = "@" in model and options.poll > 0
+    return served, Following(versions, mark, options.poll) if is_alias else None
+
+
+def _secret(settings: Settings) -> str | None:
+    """Returns the secret of MLflow's webhooks; raises `TsadError` if it is blank."""
+    secret = None if settings.webhook_secret is None else settings.webhook_secret.get_secret_value()
+    if secret is not None and not secret.strip():
+        raise TsadError("TSAD_WEBHOOK_SECRET must have characters, but is blank; set it, or unset it")
+    return secret
+
+
 def _end_orphans(context: Context, state: Path) -> None:
     """Ends the runs of jobs that were killed with the service before this one, for which nothing else is left to end them."""
     folders = {path.name: path for path in state.glob(f"{JOBS}/*/{OUTPUTS}/*/*") if path.is_dir()}
-    if folders:
+    if not folders:
+        return
+    try:
         end_orphans(context.store, lambda run_id: run_id in folders and not is_held(folders[run_id]))
+    except Exception as error:  # whatever MLflow raises for a server that is away
+        _log.warning("runs of killed searches stay RUNNING, because the tracking server is away: %s", error)
 
 
 def _policy(options: Options, settings: Settings) -> SecurityPolicy:
@@ -130,7 +181,8 @@ def _policy(options: Options, settings: Settings) -> SecurityPolicy:
     configured = None if settings.token is None else settings.token.get_secret_value()
     token = check_token(configured if options.token is None else options.token)
     file = token_file(settings) if options.tokens is None else options.tokens.resolve()
-    return SecurityPolicy(options.hosts, token, file, options.max_bytes)
+    proxies = ProxyRules.of(options.proxies, options.root_path)
+    return SecurityPolicy(options.hosts, token, file, options.max_bytes, proxies=proxies)
 
 
 def _protection(options: Options, tokens: Tokens) -> str:

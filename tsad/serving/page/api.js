@@ -10,6 +10,9 @@ class Refusal extends Error {
   }
 }
 
+/** What was answered to GET, by path, with its ETag: asked again, it is sent only if it is another. */
+const seen = new Map();
+const MOST = 50;
 let token = null;
 let asking = null;
 
@@ -22,7 +25,8 @@ export async function ask(path, { body, method = body === undefined ? "GET" : "P
   for (;;) {
     const used = token;
     const answer = await send(path, method, body);
-    if (answer.status !== 401) return read(answer);
+    if (answer.status === 304) return seen.get(path).value;
+    if (answer.status !== 401) return remember(path, method, answer, await read(answer));
     if (used === token && !(await askedForToken(used !== null))) throw await refusal(answer);
   }
 }
@@ -31,12 +35,21 @@ async function send(path, method, body) {
   const headers = {};
   if (token) headers.Authorization = `Bearer ${token}`;
   const isText = typeof body === "string" || body instanceof Blob;
+  if (method === "GET" && seen.has(path)) headers["If-None-Match"] = seen.get(path).tag;
   if (body !== undefined) headers["Content-Type"] = isText ? "text/csv" : "application/json";
   try {
     return await fetch(path, { method, headers, body: body === undefined || isText ? body : JSON.stringify(body) });
   } catch {
     throw new Refusal(0, "The service did not answer; it may have stopped, or the rows are more than it takes at once.");
   }
+}
+
+function remember(path, method, answer, value) {
+  const tag = method === "GET" && answer.headers.get("ETag");
+  seen.delete(path);
+  if (tag) seen.set(path, { tag, value });
+  if (seen.size > MOST) seen.delete(seen.keys().next().value);
+  return value;
 }
 
 async function read(answer) {

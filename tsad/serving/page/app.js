@@ -29,7 +29,7 @@ function go() {
 
 async function start() {
   try {
-    const model = await ask("/api/model");
+    const model = await ask("api/model");
     find("#in-use").textContent = model.name ? `${model.name} version ${model.version}` : model.kind;
     await openScore(model);
   } catch (error) {

@@ -10,7 +10,7 @@ const ORACLE = "Oracle: this figure read the labels of the very rows that it is 
 export async function openModel() {
   const line = find("#model-status");
   try {
-    const [model, versions] = await Promise.all([ask("/api/model"), ask("/api/versions")]);
+    const [model, versions] = await Promise.all([ask("api/model"), ask("api/versions")]);
     showModel(model);
     showVersions(versions, model);
   } catch (error) {
@@ -18,11 +18,16 @@ export async function openModel() {
   }
 }
 
+const NEXT = ({ loading, refused, failure }) => (loading ? `version ${loading} is being loaded` : refused ? `version ${refused.version} was refused: ${refused.reason}` : failure ?? null);
+
 function showModel(model) {
+  const { follows, since, previous } = model.live, next = NEXT(model.live);
   find("#model").replaceChildren(facts([
     ["Name", model.name ? `${model.name}, version ${model.version}` : "a saved detector, not from a registry"],
     ["Kind", model.kind],
     ["Loaded from", element("code", {}, model.uri)],
+    ...(follows ? [["Follows", `${follows}, in service since ${clock(since)}${previous ? `, before that version ${previous}` : ""}`]] : []),
+    ...(next ? [["Next version", next]] : []),
     ["Threshold", `${model.threshold.method}: ${figure(model.threshold.value)}`],
     ["Labels used", labels(model.labels_used)],
     ["Features", `${model.features.length}: ${model.features.join(", ")}`],

@@ -24,7 +24,7 @@ form.addEventListener("submit", (event) => {
     const truth = isSynthetic ? null : numbers(find("#numbers").value);
     find("#prediction").hidden = true;
     const waiting = setTimeout(refresh, 1500);
-    const answer = await ask("/train_predict", { body: isSynthetic ? { use_synthetic: true, sigma } : { y_true: truth, sigma } });
+    const answer = await ask("train_predict", { body: isSynthetic ? { use_synthetic: true, sigma } : { y_true: truth, sigma } });
     clearTimeout(waiting);
     if (answer.y_pred) {
       tell(status, `${several(answer.count, "anomaly", "anomalies")} in ${several(answer.y_pred.length, "row")}.`);

@@ -51,7 +51,7 @@ form.addEventListener("submit", (event) => {
 const unitOf = ({ threshold }) => Math.abs(threshold.findLast(Number.isFinite) ?? 0) || 1;
 
 const score = (body, threshold = null) =>
-  ask(`/api/score?top=3${threshold === null ? "" : `&threshold=${threshold}`}`, { body });
+  ask(`api/score?top=3${threshold === null ? "" : `&threshold=${threshold}`}`, { body });
 
 function summary({ rows, score: scores, flag, events, ignored }) {
   const flagged = flag.filter(Boolean).length, blank = scores.filter((value) => value === null).length;

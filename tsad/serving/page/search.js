@@ -24,7 +24,7 @@ form.addEventListener("submit", (event) => {
   output(button, status, "Sending …", async () => {
     const trials = Number(find("#trials").value);
     const { series, body } = form.elements.source.value === "series" ? { series: find("select", form).value } : await takeRows(form);
-    const job = series ? await ask("/api/searches", { body: { series, trials } }) : await ask(`/api/searches?trials=${trials}`, { body });
+    const job = series ? await ask("api/searches", { body: { series, trials } }) : await ask(`api/searches?trials=${trials}`, { body });
     tell(status, "The search is on its way; see below.");
     await watch(job.id);
     find("#job").scrollIntoView({ block: "nearest" });
@@ -41,10 +41,10 @@ export function watch(id) {
 export async function refresh() {
   clearTimeout(timer);
   try {
-    const jobs = await ask("/api/jobs");
+    const jobs = await ask("api/jobs");
     showJobs(jobs);
     watched ??= jobs.find(({ state }) => !OVER.includes(state))?.id ?? null;
-    if (watched) showJob(await ask(`/api/jobs/${encodeURIComponent(watched)}`));
+    if (watched) showJob(await ask(`api/jobs/${encodeURIComponent(watched)}`));
     if (jobs.some(({ state }) => !OVER.includes(state))) timer = setTimeout(refresh, PERIOD);
   } catch (error) {
     tell(status, error.message, true);
@@ -87,7 +87,7 @@ function showJob(job) {
 
 function frame(job) {
   const cancel = element("button", { type: "button", className: "cancel", onclick: () => output(cancel, find("#job .status"), "Canceling …", async () => {
-    await ask(`/api/jobs/${encodeURIComponent(job.id)}`, { method: "DELETE" });
+    await ask(`api/jobs/${encodeURIComponent(job.id)}`, { method: "DELETE" });
     await refresh();
   }) }, "Cancel");
   return [element("h3", {}, `Job ${job.id.slice(0, 8)}`),
@@ -109,7 +109,7 @@ function outcome(job, host) {
   if (job.kind === "search" && job.result.version) {
     const line = element("p", { className: "status", role: "status" });
     const button = element("button", { type: "button", className: "promote", onclick: () => output(button, line, "Sending …", async () => {
-      const promotion = await ask("/api/promotions", { body: { version: Number(job.result.version) } });
+      const promotion = await ask("api/promotions", { body: { version: Number(job.result.version) } });
       await watch(promotion.id);
     }) }, "Promote to champion");
     host.replaceChildren(outcomeFacts(job.result), element("p", { className: "actions" }, button), line);

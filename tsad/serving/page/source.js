@@ -29,7 +29,7 @@ export function chooseSource(form) {
 
 /** Fills the lists of series. */
 export async function listSeries(...lists) {
-  const series = await ask("/api/series");
+  const series = await ask("api/series");
   for (const list of lists) {
     list.replaceChildren(...series.map(({ name, rows, title }) =>
       element("option", { value: name }, `${capital(title || name)} (${several(rows, "row")})`)));
@@ -57,7 +57,7 @@ export async function takeRows(form) {
 }
 
 async function fetchedSeries(name) {
-  const { columns, rows, times } = await ask(`/api/series/${encodeURIComponent(name)}`);
+  const { columns, rows, times } = await ask(`api/series/${encodeURIComponent(name)}`);
   return { body: times ? { columns, rows, times } : { columns, rows }, table: () => ({ columns, rows }) };
 }
 

@@ -1,12 +1,9 @@
 """MLflow's own scoring server as a part of ours; what it answers to a fault is said without its trace and the data."""
 
-import asyncio
 import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
-from mlflow.pyfunc import scoring_server
 
 from tsad.detector.detector import Detector
 from tsad.detector.score_table import flag_table
@@ -14,10 +11,9 @@ from tsad.errors import TsadError, shown
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
-from tsad.serving.health import Health
+from tsad.serving.live_model import LiveModel
 from tsad.serving.parquet_bodies import plain_parquet
 from tsad.serving.requests import CSV, JSON, media_type, read_json, request_body, split_rows
-from tsad.serving.served_model import ServedModel
 
 PARQUET = "application/vnd.apache.parquet"
 _SPLIT = {
@@ -33,41 +29,31 @@ _REPEATS = ("Failed to predict data ", "Failed to enforce schema of data ")
 """First words of messages that repeat the rows before they come to the point."""
 
 
-def mlflow_routes(served: ServedModel, workers: ScoringExecutor, limits: BodyLimits, health: Health) -> APIRouter:
-    """Returns `/ping`, `/health`, `/version` and `/invocations`."""
+def mlflow_routes(live: LiveModel, workers: ScoringExecutor, limits: BodyLimits) -> APIRouter:
+    """Returns `/ping`, `/version` and `/invocations`."""
     router = APIRouter(tags=["MLflow"])
-    app = scoring_server.init(served.pyfunc)
-    endpoints = {route.path: route.endpoint for route in app.routes if isinstance(route, APIRoute)}
     for path in ("/ping", "/version"):
-        router.add_api_route(path, endpoints[path])
-
-    @router.get("/health")
-    async def tell_health() -> Response:
-        """Whether the service is well: MLflow's answer if it is; the problems if not, with 503 if requests fail."""
-        problems = await asyncio.to_thread(health.problems)
-        if not problems.severe and not problems.other:
-            return Response("\n", media_type=JSON)
-        status = "failing" if problems.severe else "degraded"
-        body = json.dumps({"status": status, "problems": [*problems.severe, *problems.other]})
-        return Response(body, 503 if problems.severe else 200, media_type=JSON)
+        router.add_api_route(path, live.current.endpoints[path])
 
     @router.post("/invocations", openapi_extra=request_body({JSON: _SCHEMA, CSV: {"type": "string"}}))
     async def invocations(request: Request) -> Response:
         """Scores rows as MLflow's scoring server does: `{"predictions": [{"score": ..., "flag": ...}, ...]}`."""
-        media = media_type(request.headers.get("content-type"), (JSON, CSV, PARQUET))
+        media, deployment = media_type(request.headers.get("content-type"), (JSON, CSV, PARQUET)), live.current
+        detector = deployment.served.detector
         if media == JSON:
-            short = await workers.run(_short_answer, await request.body(), served.detector, limits)
+            short = await workers.run(_short_answer, await request.body(), detector, limits)
             if short is not None:
-                return Response(short, media_type=JSON)
+                return Response(short, headers=deployment.headers, media_type=JSON)
         elif media == PARQUET:
-            features = served.detector.scorer.features
+            features = detector.scorer.features
             request._body = await workers.run(plain_parquet, await request.body(), features, limits)
         try:
-            answer: Response = await workers.take(endpoints["/invocations"], request)
+            answer: Response = await workers.take(deployment.endpoints["/invocations"], request)
         except (RecursionError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             raise RequestError(400, f"body must be rows as MLflow takes them, but {shown(str(error))}") from None
         if answer.status_code >= 400:
             raise RequestError(answer.status_code, _message(bytes(answer.body)))
+        answer.headers.update(deployment.headers)
         return answer
 
     return router

@@ -7,19 +7,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from tsad.serving.access import BEARER
 from tsad.serving.errors import RequestError
 from tsad.serving.jobs import Job, Jobs, ProgressReader
-from tsad.serving.middleware import BEARER
+from tsad.serving.live_model import LiveModel
 from tsad.serving.promotion_jobs import NewPromotion, task_of_promotion
+from tsad.serving.proxies import ROOT
 from tsad.serving.requests import CSV, JSON, Body, media_type, read_spec, request_body
 from tsad.serving.search_jobs import NewSearch, task_of_search
-from tsad.serving.served_model import ServedModel
 from tsad.serving.train_predict import MOST_BYTES, TrainPredictRequest, task_of
 
 
-def search_routes(
-    jobs: Jobs, read_progress: ProgressReader, served: ServedModel, wait: float, most_rows: int
-) -> APIRouter:
+def search_routes(jobs: Jobs, read_progress: ProgressReader, live: LiveModel, wait: float, most_rows: int) -> APIRouter:
     """Returns what starts searches."""
     router = APIRouter(tags=["searches"])
 
@@ -39,7 +38,7 @@ def search_routes(
         try:
             await asyncio.wait_for(job.ended.wait(), wait)
         except TimeoutError:
-            return _accepted(job)
+            return _accepted(job, request)
         except asyncio.CancelledError:
             jobs.cancel(job, "whoever asked has gone")
             raise
@@ -55,13 +54,13 @@ def search_routes(
     async def search(request: Request, trials: Annotated[int, Query(ge=1, le=64)] = 4) -> Response:
         """Starts a search on the rows of a CSV body, or on a series that the service has."""
         body = Body(await request.body(), media_type(request.headers.get("content-type"), (JSON, CSV)))
-        task = await asyncio.to_thread(task_of_search, body, served, trials, most_rows)
-        return _accepted(jobs.submit(task, request.scope[BEARER].client))
+        task = await asyncio.to_thread(task_of_search, body, live.served, trials, most_rows)
+        return _accepted(jobs.submit(task, request.scope[BEARER].client), request)
 
     return router
 
 
-def promotion_routes(jobs: Jobs, served: ServedModel, gate: Path | None) -> APIRouter:
+def promotion_routes(jobs: Jobs, live: LiveModel, gate: Path | None) -> APIRouter:
     """Returns what sends candidates of searches to the gate."""
     router = APIRouter(tags=["searches"])
 
@@ -72,7 +71,8 @@ def promotion_routes(jobs: Jobs, served: ServedModel, gate: Path | None) -> APIR
         """Compares a candidate with the champion on the rows of the service's `--gate`; the better one becomes champion."""
         media_type(request.headers.get("content-type"), (JSON,))
         new = read_spec(NewPromotion, await request.body())
-        return _accepted(jobs.submit(task_of_promotion(new, served, gate), request.scope[BEARER].client))
+        job = jobs.submit(task_of_promotion(new, live.served, gate), request.scope[BEARER].client)
+        return _accepted(job, request)
 
     return router
 
@@ -82,14 +82,14 @@ def job_routes(jobs: Jobs) -> APIRouter:
     router = APIRouter(prefix="/api/jobs", tags=["searches"])
 
     @router.get("")
-    async def all_jobs() -> Any:
+    async def all_jobs(request: Request) -> Any:
         """All jobs since the service began, newest first, without their trials and results."""
-        return await asyncio.to_thread(jobs.all)
+        return await asyncio.to_thread(jobs.all, request.scope[ROOT])
 
     @router.get("/{number}")
-    async def describe(number: str) -> Any:
+    async def describe(number: str, request: Request) -> Any:
         """Returns the progress of a job, and its result."""
-        return await asyncio.to_thread(jobs.described, jobs.find(number))
+        return await asyncio.to_thread(jobs.described, jobs.find(number), request.scope[ROOT])
 
     @router.delete("/{number}")
     async def cancel(number: str, request: Request) -> Any:
@@ -98,11 +98,11 @@ def job_routes(jobs: Jobs) -> APIRouter:
         if job.task.goes_first:
             request.scope[BEARER].check("admin", "to cancel a promotion")
         jobs.cancel(job)
-        return await asyncio.to_thread(jobs.described, job)
+        return await asyncio.to_thread(jobs.described, job, request.scope[ROOT])
 
     return router
 
 
-def _accepted(job: Job) -> Response:
-    body = {"id": job.id, "state": job.state, "url": f"/api/jobs/{job.id}"}
+def _accepted(job: Job, request: Request) -> Response:
+    body = {"id": job.id, "state": job.state, "url": f"{request.scope[ROOT]}/api/jobs/{job.id}"}
     return Response(json.dumps(body), 202, {"Location": body["url"]}, JSON)

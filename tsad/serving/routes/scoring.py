@@ -8,33 +8,32 @@ from fastapi import APIRouter, Query, Request, Response
 
 from tsad.data.io.read_options import ReadOptions
 from tsad.errors import shown
+from tsad.serving.access import BEARER
 from tsad.serving.csv_bodies import read_csv_body
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
+from tsad.serving.live_model import LiveModel
 from tsad.serving.metrics import ServiceMetrics
-from tsad.serving.middleware import BEARER
-from tsad.serving.monitoring import RecentRows
 from tsad.serving.requests import CSV, JSON, ROWS_SCHEMA, Body, Rows, media_type, read_rows, request_body
-from tsad.serving.responses import judge
+from tsad.serving.responses import alarms_in, judge
 from tsad.serving.row_sources import PRODUCTION, TRIAL, SourceRules
-from tsad.serving.served_model import ServedModel
 
 _TITLES = {"sample": "Rows that the model was tested on", "synthetic": "Generated rows with anomalies"}
 
 
-def model_routes(served: ServedModel) -> APIRouter:
+def model_routes(live: LiveModel) -> APIRouter:
     """Returns what tells about the model."""
     router = APIRouter(prefix="/api", tags=["model"])
 
     @router.get("/model")
     async def model() -> Any:
-        """The model in service."""
-        return await asyncio.to_thread(served.card)
+        """The model in service, the version before it, and one that is on its way."""
+        return await asyncio.to_thread(live.card)
 
     @router.get("/versions")
     async def versions(response: Response) -> Any:
         """The versions of the registered model, newest first; with the header Age if the tracking server is away."""
-        listed, age = await asyncio.to_thread(served.versions)
+        listed, age = await asyncio.to_thread(live.served.versions)
         if age:
             response.headers["Age"] = str(age)
         return listed
@@ -42,12 +41,14 @@ def model_routes(served: ServedModel) -> APIRouter:
     @router.get("/series")
     async def all_series() -> Any:
         """The series that the service has."""
+        served = live.served
         tables = {name: await asyncio.to_thread(served.series, name) for name in served.series_names()}
         return [{"name": name, "rows": len(table), "title": _TITLES[name]} for name, table in tables.items()]
 
     @router.get("/series/{name}")
     async def series(name: str) -> Any:
         """The rows of a series."""
+        served = live.served
         if name not in served.series_names():
             raise RequestError(404, f"there is no series {shown(name)}; there are {', '.join(served.series_names())}")
         table = await asyncio.to_thread(served.series, name)
@@ -63,14 +64,13 @@ def model_routes(served: ServedModel) -> APIRouter:
 
 
 def score_routes(
-    served: ServedModel,
+    live: LiveModel,
     workers: ScoringExecutor,
     counts: ServiceMetrics,
-    recent: RecentRows,
     sources: SourceRules,
     most_rows: int,
 ) -> APIRouter:
-    """Returns what scores whole series, and what becomes of the scores."""
+    """Returns what scores whole series."""
     router = APIRouter(prefix="/api", tags=["score"])
 
     @router.post("/score", openapi_extra=request_body({JSON: ROWS_SCHEMA, CSV: {"type": "string"}}))
@@ -83,31 +83,40 @@ def score_routes(
         """Scores, flags and explained events of rows, oldest first, as CSV with a header row or as JSON."""
         body = Body(await request.body(), media_type(request.headers.get("content-type"), (JSON, CSV)))
         rows_source = sources.source(source, request.scope[BEARER], TRIAL)
+        deployment = live.current
 
         def work() -> bytes:
-            detector = served.detector
-            rows = _read(body, detector.scorer.features, served.read_options, most_rows)
+            detector = deployment.served.detector
+            rows = _read(body, detector.scorer.features, deployment.served.read_options, most_rows)
             answer, series, scores, flags = judge(detector, rows, threshold, top)
-            recent.take(series.values, scores.values, flags, rows_source)
-            counts.scored("/api/score", len(series) - answer["score"].count(None), sum(answer["flag"]))
+            deployment.recent.take(series.values, scores.values, flags, rows_source)
+            numbers = len(series) - answer["score"].count(None), sum(answer["flag"]), alarms_in(flags)
+            counts.scored("/api/score", *numbers, rows_source)
             return json.dumps(answer).encode()
 
-        return Response(await workers.run(work), media_type=JSON)
+        return Response(await workers.run(work), headers=deployment.headers, media_type=JSON)
+
+    return router
+
+
+def drift_routes(live: LiveModel, workers: ScoringExecutor) -> APIRouter:
+    """Returns what compares and recalibrates by the rows that were scored."""
+    router = APIRouter(prefix="/api", tags=["score"])
 
     @router.get("/drift")
     async def drift(source: str = PRODUCTION) -> Any:
         """Whether the rows of a source that were scored lately still look like those that the model learned from."""
-        return await workers.run(recent.drift, source)
+        return await workers.run(live.current.recent.drift, source)
 
     @router.post("/recalibrate")
     async def recalibrate(source: str = PRODUCTION) -> Any:
         """Fits the threshold to the late scores of a source, which nobody has labeled and most of which should be normal."""
-        return await workers.run(recent.recalibrate, source)
+        return await workers.run(live.current.recent.recalibrate, source)
 
     @router.delete("/recalibrate")
     async def undo() -> Any:
         """Brings back the threshold before the last recalibration."""
-        return await workers.run(recent.undo)
+        return await workers.run(live.current.recent.undo)
 
     return router
 

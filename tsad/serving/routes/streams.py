@@ -6,11 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from tsad.serving.access import BEARER
 from tsad.serving.executor import ScoringExecutor
+from tsad.serving.live_model import Deployment, LiveModel
 from tsad.serving.metrics import ServiceMetrics
-from tsad.serving.middleware import BEARER
-from tsad.serving.monitoring import RecentRows
 from tsad.serving.requests import JSON, media_type, read_push, read_spec, request_body
+from tsad.serving.responses import alarms_in
 from tsad.serving.row_sources import PRODUCTION, SourceRules
 from tsad.serving.stream_sessions import NewStream, Streams, StreamSession
 from tsad.streaming import StreamPolicy
@@ -37,9 +38,9 @@ _PUSH = {
 
 def stream_routes(
     streams: Streams,
+    live: LiveModel,
     workers: ScoringExecutor,
     counts: ServiceMetrics,
-    recent: RecentRows,
     sources: SourceRules,
     most_rows: int,
 ) -> APIRouter:
@@ -72,15 +73,15 @@ def stream_routes(
         async with streams.filled(number) as session:
             await asyncio.to_thread(streams.remove, session)
 
-    router.include_router(_push_route(streams, workers, counts, recent, sources, most_rows))
+    router.include_router(_push_route(streams, live, workers, counts, sources, most_rows))
     return router
 
 
 def _push_route(
     streams: Streams,
+    live: LiveModel,
     workers: ScoringExecutor,
     counts: ServiceMetrics,
-    recent: RecentRows,
     sources: SourceRules,
     most_rows: int,
 ) -> APIRouter:
@@ -92,15 +93,20 @@ def _push_route(
         media_type(request.headers.get("content-type"), (JSON,))
         content, bearer = await request.body(), request.scope[BEARER]
 
-        def work(session: StreamSession) -> bytes:
+        def work(session: StreamSession) -> tuple[bytes, Deployment]:
+            deployment = live.current  # not sooner: the one who had the stream before may have moved it
             source = sources.source(streams.source(session), bearer, PRODUCTION)
             series, after = read_push(content, streams.features, most_rows)
-            answer, scored = streams.push(session, series.values, series.times, after)
-            recent.take(series.values, scored.scores, scored.flags, source)
-            counts.scored("/api/streams", len(scored) - answer["score"].count(None), sum(answer["flag"]))
-            return json.dumps(answer).encode()
+            answer, scored = streams.push(session, series.values, series.times, after, deployment.served.detector)
+            deployment.recent.take(series.values, scored.scores, scored.flags, source)
+            rows = len(scored) - answer["score"].count(None)
+            alarms = alarms_in(scored.flags, before=session.is_alarmed)
+            session.is_alarmed = bool(scored.flags[-1]) if len(scored) else session.is_alarmed
+            counts.scored("/api/streams/{number}/rows", rows, sum(answer["flag"]), alarms, source)
+            return json.dumps(answer).encode(), deployment
 
         async with streams.filled(number) as session:
-            return Response(await workers.run_to_its_end(work, session), media_type=JSON)
+            content, deployment = await workers.run_to_its_end(work, session)
+            return Response(content, headers=deployment.headers, media_type=JSON)
 
     return router

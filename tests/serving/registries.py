@@ -1,0 +1,74 @@
+"""A registry of small detectors, and services that follow its alias."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+
+from tests.examples import detector_of, sensors
+from tests.serving.services import Client, csv, running_app
+from tsad.detector.detector import Detector
+from tsad.detector.scoring import ScoringSpec
+from tsad.drift import Profile
+from tsad.models.baselines.principal import PcaErrorSpec
+from tsad.registry.load import SAMPLE
+from tsad.series import Series
+from tsad.serving.app import create_app
+from tsad.serving.champion_watch import Following
+from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.model_versions import ModelVersions, open_registered
+from tsad.serving.service_parts import Dependencies, Limits
+
+NAME = "tsad"
+URI = f"models:/{NAME}@champion"
+ROWS = sensors(900)
+TRAIN, TEST = ROWS.part(0, 700), ROWS.part(700, 900)
+
+
+def version_folder(folder: Path, length: int, components: int = 2, rows: Series = TRAIN) -> Detector:
+    """Returns a detector of the test rows with windows of some length, saved with its profile."""
+    detector = detector_of(PcaErrorSpec(kind="pca_error", components=components), rows, length, ScoringSpec())
+    detector.save(folder)
+    Profile.of(detector, rows, detector.score(rows)).save(folder)
+    write_sample(folder, rows)
+    return detector
+
+
+def write_sample(folder: Path, rows: Series) -> None:
+    """Gives a saved detector rows that it was tested on."""
+    (folder / "artifacts").mkdir()
+    (folder / "artifacts" / SAMPLE).write_text(csv(rows), encoding="utf-8")
+
+
+def registered(client: MlflowClient, folder: Path) -> str:
+    """Returns the number of a new version, whose detector is in a folder."""
+    run_id = client.create_run("0").info.run_id
+    client.log_artifacts(run_id, str(folder), "detector")
+    if not client.search_registered_models(f"name = '{NAME}'"):
+        client.create_registered_model(NAME)
+    source = f"{client.get_run(run_id).info.artifact_uri}/detector"
+    return str(client.create_model_version(NAME, source, run_id).version)
+
+
+def point(client: MlflowClient, version: str) -> None:
+    """Makes a version champion."""
+    client.set_registered_model_alias(NAME, "champion", version)
+
+
+@contextmanager
+def following(state: Path, *, seconds: float = 0.05, secret: str | None = None, **more: Any) -> Iterator[Client]:
+    """Runs a service that follows the alias until the block ends."""
+    state.mkdir(parents=True, exist_ok=True)
+    versions = ModelVersions(URI, state)
+    served, mark = open_registered(versions)
+    dependencies = Dependencies(
+        state,
+        more.pop("runner"),
+        lambda done: None,
+        following=Following(versions, mark, seconds),
+        webhook_secret=secret,
+    )
+    with running_app(create_app(served, dependencies, SecurityPolicy(), Limits(**more))) as client:
+        yield client
