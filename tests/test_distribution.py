@@ -108,7 +108,7 @@ def test_the_wheel_states_license_python_and_extras(wheel):
         metadata = HeaderParser().parsestr(archive.read(name).decode())
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert set(metadata.get_all("Provides-Extra")) == {"all", "dev", "search", "serve", "tracking"}
+    assert set(metadata.get_all("Provides-Extra")) == {"all", "dev", "excel", "remote", "search", "serve", "tracking"}
 
 
 @pytest.mark.parametrize("folder", ["experiments", "search_spaces"])

@@ -19,11 +19,16 @@ def _variables(tracking_uri: str, data_dir: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("TSAD_", "MLFLOW_RUN", "MLFLOW_EXPERIMENT"))
     }
-    return inherited | {
-        "MLFLOW_TRACKING_URI": _absolute(tracking_uri),
-        "TSAD_DATA_DIR": str(data_dir),
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
+    registry_uri = inherited.get("MLFLOW_REGISTRY_URI")  # of this process, whose working folder is another one
+    return (
+        inherited
+        | ({} if registry_uri is None else {"MLFLOW_REGISTRY_URI": _absolute(registry_uri)})
+        | {
+            "MLFLOW_TRACKING_URI": _absolute(tracking_uri),
+            "TSAD_DATA_DIR": str(data_dir),
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+    )
 
 
 def _absolute(tracking_uri: str) -> str:
