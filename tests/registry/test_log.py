@@ -114,7 +114,8 @@ for node in (node for path in files for node in ast.walk(ast.parse(path.read_tex
     names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
     found |= {name.split(".")[0] for name in names}
 distributions = packages_distributions()
-names = {tuple(distributions[name]) for name in found - sys.stdlib_module_names - {"tsad"}}
+extras = {"aiohttp", "fsspec", "python_calamine"}  # of files that a model never reads
+names = {tuple(distributions[name]) for name in found - sys.stdlib_module_names - {"tsad", *extras}}
 print(*sorted("mlflow" if "mlflow" in each else each[0].lower() for each in names))
 print(len(files), all(path.is_relative_to(sys.argv[1]) for path in files))
 """
