@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from tests.examples import sensors
 from tests.processes import PYTHON, free_port, running
 from tests.serving.months import Address, Line, Sender, plant
-from tests.serving.registries import TEST, point, registered, version_folder, write_sample
+from tests.serving.registries import TEST, late_version_folder, point, registered, version_folder, write_sample
 from tests.serving.services import table
 from tests.serving.test_service_processes import started
 from tests.stores import clear_environment
@@ -28,9 +28,9 @@ PHASES = 9
 
 @pytest.fixture
 def detectors(tmp_path):
-    """Detectors by version; version 4 flags every row."""
-    lengths = {"1": (4, 2), "2": (7, 3), "3": (12, 2)}
-    made = {name: version_folder(tmp_path / "v" / name, *sizes) for name, sizes in lengths.items()}
+    """Detectors by version; version 3 knows scores eight rows later than the others, and version 4 flags every row."""
+    made = {name: version_folder(tmp_path / "v" / name, *sizes) for name, sizes in {"1": (4, 2), "2": (7, 3)}.items()}
+    made["3"] = late_version_folder(tmp_path / "v" / "3", 9)
     Detector(made["1"].scorer, GivenThreshold(value=-1.0)).save(tmp_path / "v" / "4")
     write_sample(tmp_path / "v" / "4", TEST)
     return made

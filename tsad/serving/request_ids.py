@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from starlette.types import Scope
 
-REQUEST_ID = "tsad.request_id"
+REQUEST_ID = "request_id"
 """Key of a request's scope under which its id is."""
 HEADER = "X-Request-Id"
 """Header of requests and answers with the id."""
