@@ -12,7 +12,7 @@ from tests.serving.services import Client, csv, running_app
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import ScoringSpec
 from tsad.drift import Profile
-from tsad.models.baselines.principal import PcaErrorSpec
+from tsad.models.baselines.principal import PcaErrorSpec, WindowLinearSpec
 from tsad.registry.load import SAMPLE
 from tsad.series import Series
 from tsad.serving.app import create_app
@@ -29,7 +29,18 @@ TRAIN, TEST = ROWS.part(0, 700), ROWS.part(700, 900)
 
 def version_folder(folder: Path, length: int, components: int = 2, rows: Series = TRAIN) -> Detector:
     """Returns a detector of the test rows with windows of some length, saved with its profile."""
-    detector = detector_of(PcaErrorSpec(kind="pca_error", components=components), rows, length, ScoringSpec())
+    spec = PcaErrorSpec(kind="pca_error", components=components)
+    return saved_version(folder, detector_of(spec, rows, length, ScoringSpec()), rows)
+
+
+def late_version_folder(folder: Path, length: int) -> Detector:
+    """Returns a detector that knows the score of a row only `length` - 1 rows later, saved likewise."""
+    spec = WindowLinearSpec(kind="window_linear", components=6)
+    return saved_version(folder, detector_of(spec, TRAIN, length, ScoringSpec(over="mean")), TRAIN)
+
+
+def saved_version(folder: Path, detector: Detector, rows: Series) -> Detector:
+    """Returns a detector that it has saved with a profile and a sample of some rows."""
     detector.save(folder)
     Profile.of(detector, rows, detector.score(rows)).save(folder)
     write_sample(folder, rows)

@@ -132,7 +132,7 @@ def test_an_error_that_nobody_foresaw_shows_nothing_and_is_logged(caplog):
         answer = asked(parts=[b"fail"])
     assert answer[0] == 500
     assert json.loads(answer[2]) == {"error_code": "INTERNAL_ERROR", "message": "the service failed; its log says why"}
-    assert "failed: POST /x" in caplog.text
+    assert "POST /x failed" in caplog.text
     assert "the secret of the house" in caplog.text
 
 

@@ -244,8 +244,8 @@ def test_a_search_is_watched_to_its_end(open_page):
     page.locator("#search-series").select_option("synthetic")
     page.get_by_label("Trials").fill("2")
     page.get_by_role("button", name="Start search").click()
-    expect(page.locator("#job .status").first).to_contain_text(re.compile(r"of 2 trials|Waits"))
-    expect(page.locator("#job .status").first).to_contain_text("Finished", timeout=600_000)
+    expect(page.locator("#job > .status")).to_contain_text(re.compile(r"of 2 trials|Waits"))
+    expect(page.locator("#job > .status")).to_contain_text("Finished", timeout=600_000)
     expect(page.locator("#job .trials tbody tr")).to_have_count(2)
     expect(page.locator("#job .trials tbody tr").first).to_contain_text("finished")
     expect(page.locator("#job svg")).to_be_visible()
@@ -257,7 +257,7 @@ def test_a_search_can_be_cancelled(open_page):
     page.locator("#search-series").select_option("synthetic")
     page.get_by_role("button", name="Start search").click()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("#job .status").first).to_contain_text("Cancelled")
+    expect(page.locator("#job > .status")).to_contain_text("Cancelled")
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
 
 

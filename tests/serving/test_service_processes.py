@@ -28,8 +28,9 @@ from tsad.detector.scoring import ScoringSpec
 from tsad.experiment import run
 from tsad.models.lstm_ae import LstmAutoencoderSpec
 from tsad.registry.aliases import champion
+from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.service_parts import Limits
-from tsad.serving.tokens import create_token
+from tsad.serving.tokens import ROLES, create_token
 from tsad.workflows.inputs import read_experiment
 
 pytestmark = pytest.mark.slow
@@ -386,6 +387,7 @@ def test_every_way_to_score_a_machine_gives_the_same_scores(tmp_path, smd_folder
 # --- fuzz ---
 
 
+METHODS = "allow_header_conformance"
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -393,28 +395,51 @@ CHECKS = (
     "response_headers_conformance",
     "response_schema_conformance",
     "unsupported_method",
-    "allow_header_conformance",
+    METHODS,
 )
 NO_JSON = ("/ping", "/health", "/version")
 """MLflow's answers that say that they are JSON and are not."""
 
 
+def fuzzed(client, folder, checks, *words):
+    """Returns what schemathesis printed after it has tried everything that `/openapi.json` describes, and what it forbids."""
+    command = [
+        PYTHON.parent / "schemathesis",
+        "run",
+        f"http://127.0.0.1:{client.port}/openapi.json",
+        f"--checks={','.join(checks)}",
+        *(f"--exclude-path={path}" for path in NO_JSON),
+        "--max-examples=40",
+        "--seed=1",
+        "--no-color",
+        *words,
+    ]
+    out = ran(command, folder)
+    assert int(re.search(r"Tested: (\d+)", out)[1]) >= 19, out[-3000:]
+    assert int(re.search(r"(\d+) generated", out)[1]) > 500, out[-3000:]
+    return out
+
+
 def test_no_request_that_openapi_describes_or_forbids_breaks_the_service(folder):
     with service(folder / "detector", folder / "fuzzed", limits=Limits(wait=0)) as client:
-        words = [
-            PYTHON.parent / "schemathesis",
-            "run",
-            f"http://127.0.0.1:{client.port}/openapi.json",
-            f"--checks={','.join(CHECKS)}",
-            *(f"--exclude-path={path}" for path in NO_JSON),
-            "--max-examples=40",
-            "--seed=1",
-            "--no-color",
-        ]
-        out = ran(words, folder)
-        assert int(re.search(r"Tested: (\d+)", out)[1]) >= 17, out[-3000:]
-        assert int(re.search(r"(\d+) generated", out)[1]) > 500, out[-3000:]
+        fuzzed(client, folder, CHECKS)
         assert client.get("/ping").status == 200
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_request_of_any_role_breaks_the_service(folder, tmp_path, role):
+    file = tmp_path / "tokens.json"
+    header = {"Authorization": f"Bearer {create_token(file, role, role)}"}
+    # who may not do it is told so before being told that nobody can
+    checks = CHECKS if role == "admin" else [name for name in CHECKS if name not in {"unsupported_method", METHODS}]
+    policy = SecurityPolicy((), None, file)
+    with service(folder / "detector", tmp_path / "state", policy, Limits(wait=0)) as client:
+        fuzzed(client, folder, checks, "-H", f"Authorization: {header['Authorization']}")
+        assert client.get("/api/model", **header).status == 200
+        measured = client.get("/metrics", **header).content.decode()
+        refused = re.findall(r'tsad_requests_total\{endpoint="([^"]+)",method="(\w+)",status="403"', measured)
+        assert ("other", "POST") in refused if role != "admin" else not refused
+        assert not re.search(r'status="5(?!04)', measured), measured
 
 
 def test_an_address_that_is_taken_is_said_in_one_line(folder):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.examples import detector_of, sensors
 from tsad.detector.scoring import ScoringSpec
-from tsad.models.baselines.principal import PcaErrorSpec
+from tsad.models.baselines.principal import PcaErrorSpec, WindowLinearSpec
 from tsad.series import Series
 from tsad.streaming import ScoredRows, Stream, StreamPolicy, storage
 
@@ -14,11 +14,13 @@ TRAIN, TEST = ROWS.part(0, 300), ROWS.part(300, 400)
 POLICY = StreamPolicy(fill_to=128)
 
 
-def detector(length, over, components=2):
-    return detector_of(PcaErrorSpec(kind="pca_error", components=components), TRAIN, length, ScoringSpec(over=over))
+def detector(spec, length, over):
+    return detector_of(spec, TRAIN, length, ScoringSpec(over=over))
 
 
-SHORT, LONG = detector(4, "last"), detector(9, "mean", 3)
+SHORT = detector(PcaErrorSpec(kind="pca_error", components=2), 4, "last")
+LONG = detector(WindowLinearSpec(kind="window_linear", components=6), 9, "mean")
+"""Detectors of which the second one knows a score only eight rows later."""
 
 
 def began(one, rows, folder, policy=POLICY):

@@ -113,7 +113,7 @@ class SecurityMiddleware:
             await answer.refuse(RequestError(504, f"an answer must begin within {seconds:g} s; send fewer rows"))
         except Exception:
             shown_request = ascii(f"{scope['method'][:20]} {scope['path'][:200]}")[1:-1]
-            _log.exception("request %s failed: %s", id_of(scope), shown_request)
+            _log.exception("%s failed (request %s)", shown_request, id_of(scope))
             await answer.refuse(RequestError(500, "the service failed; its log says why"))
 
     def _admit(self, scope: Scope) -> None:

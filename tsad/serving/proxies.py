@@ -11,7 +11,7 @@ from tsad.errors import TsadError, shown
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-ROOT = "root_path_of_tsad"
+ROOT = "below"
 """Key of a request's scope under which the path is that the service is reached below, empty for none."""
 
 
