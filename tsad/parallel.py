@@ -2,11 +2,8 @@
 
 import logging
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
@@ -14,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from tsad.errors import DataError, TsadError
+from tsad.ray_session import RayNeeds, ray_session
 
 _logger = logging.getLogger(__name__)
 
@@ -107,7 +105,8 @@ def _on_ray(
 ) -> Iterator[TaskEnded[Key, Result]]:
     import ray
 
-    with _ray_started(options):
+    needs = RayNeeds(options.side_by_side * options.threads, options.threads, options.gpus)
+    with ray_session(needs):
         cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
         limit = _WAITING * (options.parallel or max(1, cores // options.threads))
         remote: Any = ray.remote(num_cpus=options.threads, num_gpus=options.gpus, max_retries=2)(_call)
@@ -148,42 +147,3 @@ def _received(key: Key, reference: Any) -> TaskEnded[Key, Result]:
         return TaskEnded(key, None, ended.error)
     result, error = ended.result
     return TaskEnded(key, None if error else result, error)
-
-
-@contextmanager
-def _ray_started(options: TaskOptions) -> Iterator[None]:
-    """Starts Ray on this machine, or joins the cluster of `RAY_ADDRESS`; ends it again unless it was there already."""
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    environment = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(options.threads)}}
-    gpus = torch.cuda.device_count() if options.gpus else 0
-    on_termination = signal.getsignal(signal.SIGTERM)
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(runtime_env=environment, log_to_driver=False)
-    elif options.gpus > gpus:
-        raise TsadError(
-            f"GPUs of a task must be at most those of this machine, but got {options.gpus:g} and there are {gpus}; ask for 0, "
-            f"or set RAY_ADDRESS to a cluster that has them"
-        )
-    else:
-        ray.init(
-            address="local",  # never another that runs here, or that left its address behind when it was killed
-            num_cpus=options.side_by_side * options.threads,
-            num_gpus=gpus,
-            include_dashboard=False,
-            runtime_env=environment,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    try:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(
-                signal.SIGTERM, on_termination
-            )  # Ray puts its own in place, which ends the process on the spot
-        yield
-    finally:
-        ray.shutdown()

@@ -1,17 +1,14 @@
-"""Ray for a search: started on this machine or joined on a cluster, checked for room, and shut down."""
+"""Ray for a search: its settings, and whether its trials have room."""
 
 import logging
 import math
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import ray
-import torch
 
-from tsad.errors import TsadError
+from tsad.ray_session import RayNeeds, ray_session
 from tsad.tuning.spec import SearchSpec
 
 _logger = logging.getLogger(__name__)
@@ -19,26 +16,20 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def running_ray(spec: SearchSpec) -> Iterator[None]:
-    """Starts Ray for a search and shuts it down at the end; uses the Ray of this process if there is one, and leaves it running.
-
-    What SIGTERM does is left to this process; Ray would end it at once, with its runs RUNNING.
+    """Starts Ray for a search, and warns if its trials have too little room; the Ray of this process is used if there is one.
 
     Raises:
         TsadError: if the machine has fewer GPUs than a trial needs.
     """
     _configure_tune()
-    if ray.is_initialized():  # a notebook or another program has started it
-        _check_nodes(spec, _nodes())
+    is_local = not (ray.is_initialized() or os.environ.get("RAY_ADDRESS"))
+    if is_local:
+        _check_cores(spec, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    needs = RayNeeds(math.ceil(spec.parallel * spec.cpus), threads(spec), spec.gpus, "search.gpus")
+    with ray_session(needs):
+        if not is_local:
+            _check_nodes(spec, _nodes())
         yield
-        return
-    handler = signal.getsignal(signal.SIGTERM)
-    _init_ray(spec)
-    if callable(handler) and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
-    try:
-        yield
-    finally:
-        _stop_ray()
 
 
 def _configure_tune() -> None:
@@ -48,54 +39,11 @@ def _configure_tune() -> None:
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is a KeyboardInterrupt also before the first trial
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Ray Tune prints nothing
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our log has the trace of a failed trial
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def _nodes() -> list[Mapping[str, float]]:
     """Returns the resources of each node of Ray that lives."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-
-
-def _init_ray(spec: SearchSpec) -> None:
-    """Starts Ray on this machine with the cores that the trials need, or joins the cluster of `RAY_ADDRESS`."""
-    environment = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads(spec))}}
-    gpus = torch.cuda.device_count() if spec.gpus else 0
-    on_termination = signal.getsignal(signal.SIGTERM)
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(runtime_env=environment, log_to_driver=False)
-        _check_nodes(spec, _nodes())
-    elif spec.gpus > gpus:
-        raise TsadError(
-            f"search.gpus must be at most the GPUs of this machine, but got {spec.gpus:g} and there are {gpus}; set "
-            f"search.gpus=0, or RAY_ADDRESS to a cluster that has them"
-        )
-    else:
-        _check_cores(spec, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        ray.init(
-            address="local",  # never another that runs here, or that left its address behind when it was killed
-            num_cpus=math.ceil(spec.parallel * spec.cpus),
-            num_gpus=gpus,
-            include_dashboard=False,
-            runtime_env=environment,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_termination)  # Ray puts its own in place, which ends the process on the spot
-
-
-def _stop_ray() -> None:
-    """Shuts Ray down. Ray takes the handler of SIGTERM away meanwhile; it is put back at once, to end runs in order."""
-    handler = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or handler is None:
-        ray.shutdown()
-        return
-    stopping = threading.Thread(target=ray.shutdown)
-    stopping.start()
-    while stopping.is_alive():
-        signal.signal(signal.SIGTERM, handler)
-        stopping.join(0.005)
-    signal.signal(signal.SIGTERM, handler)
 
 
 def threads(spec: SearchSpec) -> int:
