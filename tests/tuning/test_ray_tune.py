@@ -176,7 +176,7 @@ def test_cores_are_counted_up_so_that_a_trial_of_more_than_one_core_fits(tmp_pat
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_gpus_that_are_not_there_are_named(tmp_path):
     with pytest.raises(
-        TsadError, match=r"search\.gpus must be at most .* but got 0\.5 and there are 0; set search\.gpus=0"
+        TsadError, match=r"GPUs of a task must be at most .* but got 0\.5 and there are 0; set search\.gpus=0"
     ):
         Searched(tmp_path, {"trials": 1, "gpus": 0.5, "maximize": ERROR}, CHANGES[L2:PCA])
 

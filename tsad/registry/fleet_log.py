@@ -1,19 +1,14 @@
 """Logs fleets to runs as models that MLflow can serve and register as one version: code and safe files, nothing pickled."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
-import mlflow
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
-from mlflow.models import Model
 
-import tsad
 from tsad.fleet import Fleet
 from tsad.registry.load import SAMPLE
-from tsad.registry.log import requirements, sample_of, signature
+from tsad.registry.log import example_of, sample_of, save_model_from_code
 from tsad.series import Series
 
 FLEET_MODEL = "fleet"
@@ -21,9 +16,6 @@ FLEET_MODEL = "fleet"
 
 FLEET_PYFUNC = Path(__file__).with_name("fleet_pyfunc.py")
 """Path of the file that MLflow runs to load a logged fleet."""
-
-_EXAMPLE_SCORES = 5
-"""Number of rows with a score in the input example of a logged fleet."""
 
 
 def log_fleet(run_id: str, fleet: Fleet, series: Series, entity: str, tags: dict[str, str]) -> str:
@@ -54,32 +46,13 @@ def log_fleet(run_id: str, fleet: Fleet, series: Series, entity: str, tags: dict
 
 def _write_model(path: Path, fleet: Fleet, example: tuple[Series, str], model: LoggedModel) -> None:
     """Writes the files of a logged model to a new folder."""
-    package, sample = path.with_name("code") / "tsad", path.with_name(SAMPLE)
-    shutil.copytree(Path(tsad.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     series, entity = example
-    scorer = fleet.detector(entity).scorer
-    table = sample_of(series)
-    request = pd.DataFrame(series.values, columns=list(series.features), dtype=float)
-    request = request.head(scorer.lookback + scorer.lookahead + _EXAMPLE_SCORES)
+    scorer, sample = fleet.detector(entity).scorer, path.with_name(SAMPLE)
+    table, request = sample_of(series), example_of(series, scorer.lookback + scorer.lookahead)
     for rows in (table, request):
         if fleet.manifest.column not in rows:
             rows.insert(0, fleet.manifest.column, entity)
     table.to_csv(sample, index=False)
-    mlflow.pyfunc.save_model(
-        path=path,
-        mlflow_model=Model(
-            artifact_path=model.artifact_location,
-            run_id=model.source_run_id,
-            model_uuid=model.model_id,
-            model_id=model.model_id,
-        ),
-        python_model=str(FLEET_PYFUNC),
-        artifacts={FLEET_MODEL: str(fleet.folder), "sample": str(sample)},
-        code_paths=[str(package)],
-        signature=signature(),
-        metadata={"features": list(fleet.features), "column": fleet.manifest.column, "entities": len(fleet)},
-        input_example=request,
-        pip_requirements=requirements(),
-    )
-    for cache in path.rglob("__pycache__"):  # MLflow imports the code to look at the input example
-        shutil.rmtree(cache)
+    artifacts = {FLEET_MODEL: str(fleet.folder), "sample": str(sample)}
+    metadata = {"features": list(fleet.features), "column": fleet.manifest.column, "entities": len(fleet)}
+    save_model_from_code(path, model, FLEET_PYFUNC, artifacts, metadata, request)

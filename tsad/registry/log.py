@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -59,13 +60,40 @@ def log_detector(run_id: str, folder: Path, series: Series | None, tags: dict[st
 def _write_model(path: Path, detector: Detector, folder: Path, series: Series | None, model: LoggedModel) -> None:
     """Writes the files of a logged model to a new folder."""
     scorer, artifacts, example = detector.scorer, {"detector": str(folder)}, None
-    package, sample = path.with_name("code") / "tsad", path.with_name(SAMPLE)
-    shutil.copytree(Path(tsad.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     if series is not None:
+        sample = path.with_name(SAMPLE)
         sample_of(series).to_csv(sample, index=False)
         artifacts["sample"] = str(sample)
-        rows = series.part(0, min(len(series), scorer.lookback + scorer.lookahead + _EXAMPLE_SCORES))
-        example = pd.DataFrame(rows.values, columns=list(scorer.features), dtype=float)
+        example = example_of(series, scorer.lookback + scorer.lookahead)
+    save_model_from_code(path, model, PYFUNC, artifacts, {"features": list(scorer.features)}, example)
+
+
+def example_of(series: Series, context: int) -> pd.DataFrame:
+    """Returns rows for the input example of a model, enough for five scores if each needs `context` rows around its own."""
+    rows = series.part(0, min(len(series), context + _EXAMPLE_SCORES))
+    return pd.DataFrame(rows.values, columns=list(rows.features), dtype=float)
+
+
+def save_model_from_code(
+    path: Path,
+    model: LoggedModel,
+    code: Path,
+    artifacts: dict[str, str],
+    metadata: dict[str, Any],
+    example: pd.DataFrame | None,
+) -> None:
+    """Writes the files of a logged model: code, artifacts and what MLflow needs to load it; nothing is pickled.
+
+    Args:
+        path: Folder of the files, which does not exist yet; a copy of this package is left beside it.
+        model: Logged model that the files will belong to.
+        code: File that MLflow runs to load the model.
+        artifacts: Path of each artifact by the name that the code asks for.
+        metadata: Facts about the model for people and programs that do not load it.
+        example: Rows of the input example; None for none.
+    """
+    package = path.with_name("code") / "tsad"
+    shutil.copytree(Path(tsad.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     mlflow.pyfunc.save_model(
         path=path,
         mlflow_model=Model(
@@ -74,11 +102,11 @@ def _write_model(path: Path, detector: Detector, folder: Path, series: Series | 
             model_uuid=model.model_id,
             model_id=model.model_id,
         ),
-        python_model=str(PYFUNC),
+        python_model=str(code),
         artifacts=artifacts,
         code_paths=[str(package)],
         signature=signature(),
-        metadata={"features": list(scorer.features)},
+        metadata=metadata,
         input_example=example,
         pip_requirements=requirements(),
     )
