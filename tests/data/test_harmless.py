@@ -401,3 +401,14 @@ def test_zeros_may_be_typed_and_one_name_is_a_list(checked):
 
     overrides = parse_overrides(["data.missing=0", "data.ignore=b"], ExperimentConfig)
     assert overrides == {"data.missing": 0, "data.ignore": ["b"]}
+
+
+@pytest.mark.parametrize("name", ["dev", "tag", "maschine", "k"])
+def test_machines_whose_times_begin_anew_stay_apart_whatever_the_column_is_called(checked, name):
+    parts = [
+        BASE.assign(**{name: machine, "at": TIMES - k * pd.Timedelta("30D")})
+        for k, machine in enumerate(("A", "B", "C"))
+    ]
+    result = checked(pd.concat(parts))
+    assert result.fixes == {"time": "at", "entity": name}
+    assert [entity.name for entity in result.data.entities] == ["A", "B", "C"]

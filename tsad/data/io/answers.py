@@ -11,60 +11,18 @@ from tsad.data.io.cells import numbers
 from tsad.data.io.issues import Issues
 from tsad.errors import shown
 
-_ANSWER_TOKENS = {
-    *(
-        "label",
-        "labels",
-        "labeled",
-        "anomaly",
-        "anomalies",
-        "anomalous",
-        "abnormal",
-        "normal",
-        "outlier",
-        "outliers",
-        "attack",
-    ),
-    *(
-        "attacks",
-        "fault",
-        "faults",
-        "faulty",
-        "failure",
-        "failures",
-        "class",
-        "target",
-        "event",
-        "events",
-        "changepoint",
-    ),
-    *(
-        "changepoints",
-        "incident",
-        "incidents",
-        "annotation",
-        "annotations",
-        "truth",
-        "gt",
-        "groundtruth",
-        "intrusion",
-        "defect",
-    ),
-    *(
-        "malicious",
-        "novelty",
-        "pass",
-        "fail",
-        "healthy",
-        "anomalie",
-        "anomalien",
-        "alarm",
-        "alarms",
-        "störung",
-        "stoerung",
-    ),
-    *("fehler", "ausfall", "panne", "falla", "anomalía", "anomalia"),
-}
+
+def word_set(text: str) -> frozenset[str]:
+    """Returns the words of a text."""
+    return frozenset(text.split())
+
+
+_ANSWER_TOKENS = word_set(
+    "label labels labeled anomaly anomalies anomalous abnormal normal outlier outliers attack attacks fault "
+    "faults faulty failure failures class target event events changepoint changepoints incident incidents "
+    "annotation annotations truth gt groundtruth intrusion defect malicious novelty pass fail healthy anomalie "
+    "anomalien alarm alarms störung stoerung fehler ausfall panne falla anomalía anomalia"
+)
 _NORMAL_WORDS = ("normal", "benign", "ok", "good", "healthy", "regular", "none", "no", "nominal", "-", "clean", "pass")
 _INVERTED = {"normal", "healthy", "ok", "good", "pass"}
 """Words in the name of a column whose true cells are normal rows."""

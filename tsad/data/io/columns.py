@@ -7,63 +7,21 @@ import numpy as np
 import pandas as pd
 
 from tsad.arrays import Floats
-from tsad.data.io.answers import is_answer, judge_answers, tokens
+from tsad.data.io.answers import is_answer, judge_answers, tokens, word_set
 from tsad.data.io.cells import numbers
 from tsad.data.io.issues import Issues
 from tsad.data.io.time_formats import EXCEL, matching_formats, number_format
 from tsad.data.io.times import CALENDAR, calendar_part
 from tsad.errors import shown
 
-_TIME_TOKENS = {
-    *(
-        "time",
-        "times",
-        "timestamp",
-        "timestamps",
-        "timestep",
-        "date",
-        "dates",
-        "datetime",
-        "ts",
-        "epoch",
-        "clock",
-        "moment",
-    ),
-    *(
-        "month",
-        "year",
-        "day",
-        "hour",
-        "minute",
-        "second",
-        "millis",
-        "unix",
-        "utc",
-        "created",
-        "recorded",
-        "observed",
-        "elapsed",
-    ),
-    *("zeit", "datum", "uhrzeit", "zeitstempel", "fecha", "hora", "heure", "tiempo", "temps", "serial"),
-}
-_COUNTER_TOKENS = {
-    "index",
-    "idx",
-    "cycle",
-    "cycles",
-    "counter",
-    "no",
-    "nr",
-    "row",
-    "rows",
-    "id",
-    "seq",
-    "sequence",
-    "unnamed",
-    "sample",
-    "samples",
-    "rownum",
-}
+_TIME_TOKENS = word_set(
+    "time times timestamp timestamps timestep date dates datetime ts epoch clock moment month year day hour "
+    "minute second millis unix utc created recorded observed elapsed zeit datum uhrzeit zeitstempel fecha hora "
+    "heure tiempo temps serial"
+)
+_COUNTER_TOKENS = word_set(
+    "index idx cycle cycles counter no nr row rows id seq sequence unnamed sample samples rownum"
+)
 _UNIT_TOKENS = {
     "s": "s",
     "sec": "s",
@@ -89,13 +47,11 @@ class Roles(NamedTuple):
         features: Names of the features.
         time: Names of the columns of times; nothing without times.
         label: Name of the column of labels; None for unlabeled rows.
-        entity: Whether a column of entities, or of names to pivot, is set.
     """
 
     features: tuple[str, ...]
     time: tuple[str, ...] = ()
     label: str | None = None
-    entity: bool = False
 
 
 def judge_columns(table: pd.DataFrame, roles: Roles, issues: Issues) -> set[str]:

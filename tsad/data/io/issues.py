@@ -119,7 +119,7 @@ class Issues:
         """Returns empty lists for a part of the same file; settings that its cells decide are those of the file."""
         return Issues(self.source, inferred=self.inferred)
 
-    def fail_after(self) -> NoReturn:
+    def raise_last(self) -> NoReturn:
         """Raises the last issue that was added as one after which the rest cannot be examined."""
         raise FatalIssueError(self.items.pop())
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from tsad.data.io.reading import ReadingSpec, settings_of
+from tsad.data.io.reading import ReadingSpec
 from tsad.errors import DetectorError
 
 READ_OPTIONS = "read_options.json"
@@ -54,7 +54,8 @@ class ReadOptions(ReadingSpec):
             inferred: Settings that the spec left open and that the file decided, by name.
             step_seconds: Usual seconds from one row to the next.
         """
-        settings = settings_of(spec, inferred) | {"features": tuple(features), "step_seconds": step_seconds}
+        settings = {name: getattr(spec, name) for name in ReadingSpec.model_fields} | dict(inferred)
+        settings |= {"features": tuple(features), "step_seconds": step_seconds}
         if spec.missing == "drop_column":
             settings["missing"] = "error"  # the columns without empty cells are named in features
         return cls.model_validate(settings)

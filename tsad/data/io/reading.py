@@ -1,6 +1,6 @@
 """Reading of a file: from its text to rows in order, without empty cells; the same for training, evaluation and scoring."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,10 +11,9 @@ from pydantic import Field, model_validator
 from tsad.arrays import Integers, Times
 from tsad.data.five_features import FIVE, five_features
 from tsad.data.io.answers import label_fix, text_of
-from tsad.data.io.cells import numbers
 from tsad.data.io.columns import Roles, judge_columns
 from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
-from tsad.data.io.entities import judge_entities, judge_equal_times
+from tsad.data.io.entity_columns import judge_entities
 from tsad.data.io.issues import Issues
 from tsad.data.io.regular import FileRows, OrderOptions, joined, order_rows
 from tsad.data.io.states import StateOptions, state_columns, with_states
@@ -129,21 +128,23 @@ def read_frame(
     table = with_states(table, spec, issues, spec.features or ())
     _check_columns(table, spec, issues)
     times = None if spec.time is None else read_times(time_cells(table, spec.time_columns), spec, issues)
+    labels = None if spec.label is None else read_labels(table[spec.label], spec.normal, issues, label_fix)
+    entities = None if spec.entity is None else table[spec.entity]
     if spec.pivot is not None:
-        groups, table, times = _pivoted(table, spec, spec.pivot, times, issues)
+        if times is None:
+            issues.raise_last()
+        groups, table = _pivoted(table, spec, spec.pivot, times, issues)
+        first = np.unique(groups, return_index=True)[1]
+        times, entities = times[first], None if entities is None else entities.iloc[first]
+        labels = None if labels is None else np.bincount(groups, weights=labels) > 0
         positions = groups if positions is None else np.where(positions >= 0, groups[np.maximum(positions, 0)], -1)
     features = _features(table, spec, times, issues)
-    rows = FileRows(
-        cells=read_values(table, features, spec.empty, issues),
-        numbers=table.index.to_numpy(),
-        labels=None if spec.label is None else read_labels(table[spec.label], spec.normal, issues, label_fix),
-        times=times,
-        positions=positions,
-    )
+    cells = read_values(table, features, spec.empty, issues)
+    rows = FileRows(cells, table.index.to_numpy(), labels, times, positions=positions)
     ordered = (
         order_rows(rows, spec, issues, step)
-        if spec.entity is None
-        else _by_entity(rows, table[spec.entity], spec, issues, step)
+        if entities is None
+        else _ordered_by_entity(rows, entities, spec, issues, step)
     )
     return fill_empty_cells(ordered, features, spec, issues)
 
@@ -188,19 +189,14 @@ def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issue
         )
     if spec.pivot is not None:
         return features
-    roles = Roles(features, spec.time_columns, spec.label, spec.entity is not None)
-    strange = judge_columns(table, roles, issues)
-    others = [name for name in features if name not in strange]
-    moments = None if times is None else pd.Series(times, table.index)
-    if spec.entity is None and (
-        (moments is not None and judge_equal_times(table, moments, others, issues))
-        or judge_entities(table, moments, others, issues)
-    ):
-        issues.fail_after()
+    strange = judge_columns(table, Roles(features, spec.time_columns, spec.label), issues)
+    if spec.entity is None:
+        moments = None if times is None else pd.Series(times, table.index)
+        judge_entities(table, moments, [name for name in features if name not in strange], issues)
     return tuple(name for name in features if name not in strange) or features
 
 
-def _by_entity(
+def _ordered_by_entity(
     rows: FileRows, column: "pd.Series[Any]", spec: ReadingSpec, issues: Issues, step: float | None
 ) -> FileRows:
     """Returns the rows of one entity after the other, each ordered by itself."""
@@ -218,50 +214,27 @@ def _by_entity(
 
 
 def _pivoted(
-    table: pd.DataFrame, spec: ReadingSpec, pivot: PivotSpec, times: Times | None, issues: Issues
-) -> tuple[Integers, pd.DataFrame, Times | None]:
-    """Returns the wide row that each long row went into, the wide table, and the times of its rows."""
-    if times is None:
-        issues.fail_after()
+    table: pd.DataFrame, spec: ReadingSpec, pivot: PivotSpec, times: Times, issues: Issues
+) -> tuple[Integers, pd.DataFrame]:
+    """Returns the wide row that each long row goes into, and the wide table, whose columns are the metrics."""
     key = pd.DataFrame({"time": times})
     if spec.entity is not None:
         key["entity"] = table[spec.entity].to_numpy()
     groups = key.groupby(list(key.columns), sort=False).ngroup().to_numpy()
-    names = table[pivot.name].map(text_of, na_action="ignore")
-    again = int(pd.DataFrame({"group": groups, "name": names.to_numpy()}).duplicated().sum())
+    names = table[pivot.name].map(text_of, na_action="ignore").to_numpy()
+    again = int(pd.DataFrame({"group": groups, "name": names}).duplicated().sum())
     if again and spec.duplicates in {"error", "keep"}:
         issues.add(
             f"{again} rows have the time and the {pivot.name!r} of another row",
             advice="data.duplicates=first, last or mean says which of them counts",
         )
-    values, text = numbers(table[pivot.value])
-    if text.any():
-        read_values(table, [pivot.value], spec.empty, issues)
+    values = read_values(table, [pivot.value], spec.empty, issues)[:, 0]
     how = spec.duplicates if spec.duplicates in {"first", "last", "mean"} else "first"
-    long = pd.DataFrame({"group": groups, "name": names.to_numpy(), "value": values}).dropna(subset=["name"])
+    long = pd.DataFrame({"group": groups, "name": names, "value": values}).dropna(subset=["name"])
     wide = long.pivot_table(index="group", columns="name", values="value", aggfunc=how, sort=False, dropna=False)
-    wide = wide.reindex(range(int(groups.max()) + 1))[list(pd.unique(names.dropna()))]
+    wide = wide.reindex(range(int(groups.max()) + 1))[list(long["name"].unique())]
     first = np.unique(groups, return_index=True)[1]
-    others = table.iloc[first][[*((spec.entity,) if spec.entity else ())]]
-    result = wide.set_axis(others.index).join(others)
-    if spec.label is not None:
-        labels = read_labels(table[spec.label], spec.normal, issues, label_fix)
-        flags = np.zeros(len(table), bool) if labels is None else labels
-        result[spec.label] = np.where(
-            pd.Series(flags).groupby(groups).any(), _anomalous(spec.normal), _normal(spec.normal)
-        )
-    for name in spec.time_columns:
-        result[name] = table.iloc[first][name]
-    result.columns = pd.Index([str(name) for name in result.columns])
-    return np.asarray(groups), result, None if times is None else times[first]
-
-
-def _normal(normal: str | None) -> Any:
-    return 0 if normal is None else normal
-
-
-def _anomalous(normal: str | None) -> Any:
-    return 1 if normal is None else f"not {normal}"
+    return np.asarray(groups), wide.set_axis(table.index[first]).set_axis(wide.columns.astype(str), axis=1)
 
 
 def to_series(rows: FileRows, features: tuple[str, ...], spec: ReadingSpec) -> Series:
@@ -275,9 +248,3 @@ def to_series(rows: FileRows, features: tuple[str, ...], spec: ReadingSpec) -> S
 def feature_sources(features: Sequence[str], spec: ReadingSpec) -> list[str]:
     """Returns the columns of a file that features are computed from, each once."""
     return list(dict.fromkeys(state_columns(features, spec.states)))
-
-
-def settings_of(spec: Spec, inferred: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of `ReadingSpec` that a spec has, with what its file decided in place of what it left open."""
-    settings = {name: getattr(spec, name) for name in ReadingSpec.model_fields}
-    return {**settings, **inferred}

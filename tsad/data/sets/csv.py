@@ -132,7 +132,9 @@ class CsvSpec(ReadingSpec):
         """Returns the data set, or every issue that prevents one, where `load` raises the first."""
         issues = Issues(str(self.path))
         try:
-            entities, features, account = self._read(_files(self.path), self, issues)
+            entities, features, account = self._read(
+                _files(self.path), self, issues, label_optional=self.test_path is not None
+            )
             test = None
             step = _usual_step(list(entities.values()))
             if self.test_path is not None:
@@ -152,7 +154,13 @@ class CsvSpec(ReadingSpec):
         return Inspection((), tuple(issues.repairs), data, account)
 
     def _read(
-        self, files: Sequence[Path], spec: ReadingSpec, issues: Issues, step: float | None = None
+        self,
+        files: Sequence[Path],
+        spec: ReadingSpec,
+        issues: Issues,
+        step: float | None = None,
+        *,
+        label_optional: bool = False,
     ) -> tuple[dict[str, FileRows], tuple[str, ...], Account]:
         """Returns the rows of each entity, the names of the features, and what became of the rows of the files."""
         entities: dict[str, FileRows] = {}
@@ -160,8 +168,7 @@ class CsvSpec(ReadingSpec):
         account = Account(0, 0, 0, 0, 0)
         for file in files:
             own = issues.of(str(file))
-            labeled = self.test_path is None or files != _files(self.path)
-            rows, names = read_file(file, spec, own, step, label_optional=not labeled)
+            rows, names = read_file(file, spec, own, step, label_optional=label_optional)
             account = account.plus(_account(rows))
             if features and names != features:
                 own.fail(
@@ -169,7 +176,7 @@ class CsvSpec(ReadingSpec):
                     advice="name those of all in data.features",
                 )
             features = names
-            parts = _by_entity(rows, table_name(file) if len(files) > 1 else "")
+            parts = _split_by_entity(rows, table_name(file) if len(files) > 1 else "")
             if repeated := parts.keys() & entities.keys():
                 own.fail(f"has rows of {sorted(repeated)[0]!r}, which another file has too", advice="rename one")
             entities |= parts
@@ -255,7 +262,7 @@ class CsvSpec(ReadingSpec):
         listed, row_labels = self._events(target)
         types: tuple[tuple[int, int, str], ...] = ()
         if row_labels is not None:
-            labels = _label_of_each(target, row_labels)
+            labels = _labels_by_row(target, row_labels)
         else:
             result = labeled(listed, name, target.times, target.numbers, self)
             labels, types = result.labels, result.types
@@ -283,7 +290,7 @@ def _test_types(types: Sequence[tuple[int, int, str]], first: int) -> tuple[Type
     return tuple(TypedEvent(max(start - first, 0), stop - first, kind) for start, stop, kind in types if stop > first)
 
 
-def _label_of_each(rows: FileRows, labels: Flags) -> Flags:
+def _labels_by_row(rows: FileRows, labels: Flags) -> Flags:
     """Returns the label of each row that rows of a file, which have a label each, went into."""
     merged, mapping = np.zeros(len(rows.cells), bool), rows.mapping
     np.logical_or.at(merged, mapping[mapping >= 0], labels[mapping >= 0])
@@ -299,7 +306,7 @@ def _files(path: Path | tuple[Path, ...]) -> tuple[Path, ...]:
     return tuple(Path(name) for name in sorted(glob.glob(str(path), recursive=True))) or (path,)  # noqa: PTH207 (the pattern may be absolute)
 
 
-def _by_entity(rows: FileRows, default: str) -> dict[str, FileRows]:
+def _split_by_entity(rows: FileRows, default: str) -> dict[str, FileRows]:
     """Returns the rows of each entity by its name; those of a file without entities by the default name."""
     if not rows.entities:
         return {default: rows}
