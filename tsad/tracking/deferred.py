@@ -13,8 +13,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def deferred_signals() -> Iterator[None]:
     """Holds back SIGINT and SIGTERM until the block ends, in the main thread; elsewhere they cannot arrive.
 
-    An exception in the middle of a request to a database leaves its transaction open: the requests that end the run would wait
-    for it until they fail.
+    Use it for several writes that only mean something together, such as the run of an entity with its metrics and files. A single
+    call of the store needs none, since it comes to its end by itself (`tracking.steady`).
     """
     if threading.current_thread() is not threading.main_thread():
         yield
