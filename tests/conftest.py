@@ -23,6 +23,20 @@ hypothesis.settings.register_profile("tsad", deadline=None, max_examples=30, der
 hypothesis.settings.load_profile("tsad")
 
 
+@pytest.fixture(autouse=True)
+def _variables_as_before():
+    """Puts back the variables that choose a store, an experiment or a cluster: MLflow sets some of them itself."""
+    before = _choosing_variables()
+    yield
+    for name in _choosing_variables().keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+def _choosing_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "TSAD_", "RAY_", "TUNE_"))}
+
+
 @pytest.fixture
 def small_series() -> Series:
     """120 rows of 6 coupled sensors, one segment, no labels."""

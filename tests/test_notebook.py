@@ -5,6 +5,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.processes import PYTHON, REPOSITORY, environment
+from tests.stores import clear_environment
 
 PATH = REPOSITORY / "notebooks" / "your_data.ipynb"
 
@@ -23,6 +24,7 @@ def test_it_is_kept_without_what_it_once_showed(notebook):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 def test_it_runs_and_draws_three_pictures(notebook, tmp_path, monkeypatch):
+    clear_environment(monkeypatch)
     for name, value in environment(TSAD_WALK=tmp_path / "walk", PATH=f"{PYTHON.parent}:/usr/bin:/bin").items():
         monkeypatch.setenv(name, value)
     client = NotebookClient(
@@ -41,6 +43,7 @@ def test_it_runs_and_draws_three_pictures(notebook, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 def test_five_lines_lead_from_a_frame_to_a_champion(tmp_path, monkeypatch):
+    clear_environment(monkeypatch)
     for name, value in environment(PATH=f"{PYTHON.parent}:/usr/bin:/bin").items():
         monkeypatch.setenv(name, value)
     notebook = nbformat.v4.new_notebook()

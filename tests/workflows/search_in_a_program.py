@@ -32,7 +32,7 @@ if __name__ == "__main__":
     mlflow.set_tracking_uri(os.environ["TSAD_TRACKING_URI"])
     mlflow.set_experiment("mine")
     if "ray" in sys.argv:
-        ray.init(num_cpus=2, include_dashboard=False)
+        ray.init(address="local", num_cpus=2, include_dashboard=False)  # not one that a killed program left behind
     with mlflow.start_run(run_name="outer") as outer:
         searches = [tsad.search(SPACE, {"search.seed": seed}).run_id for seed in (0, 1)]
         active = mlflow.active_run()
