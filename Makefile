@@ -15,7 +15,7 @@ test: $(VENV)/ready  ## the quick tests
 	$(RUN) python -m pytest -n auto --dist loadfile
 
 test-slow: $(VENV)/ready  ## a real search, server, and data set
-	$(RUN) python -m pytest -m slow
+	$(RUN) python -m pytest -m slow -n 2 --dist loadfile
 
 test-full: $(VENV)/ready  ## the quick and the slow tests in one run
 	$(RUN) python -m pytest -m "slow or not slow"
