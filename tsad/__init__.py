@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tsad.workflows.download import download
     from tsad.workflows.drift import measure_drift
     from tsad.workflows.evaluate import evaluate, evaluate_scores
-    from tsad.workflows.fleet import FleetOptions, train_each_entity
+    from tsad.workflows.fleet import train_each_entity
+    from tsad.workflows.fleet_training import FleetOptions
     from tsad.workflows.generate import generate_dataset
     from tsad.workflows.plot import plot
     from tsad.workflows.promote import promote, undo_promotion
@@ -47,7 +48,7 @@ _MODULES = {
     "ExperimentConfig": "config",
     "FilesOptions": "workflows.score_files",
     "Fleet": "fleet",
-    "FleetOptions": "workflows.fleet",
+    "FleetOptions": "workflows.fleet_training",
     "OutlierDetector": "outlier_detector",
     "SearchConfig": "tuning.spec",
     "Series": "series",

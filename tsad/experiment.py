@@ -17,7 +17,7 @@ from tsad.detector.ensemble import AnyScorer
 from tsad.detector.scoring import Scores
 from tsad.errors import DataError
 from tsad.evaluation.report import Report, evaluate
-from tsad.fitting import Fitted, Training, fit_scorer, ignore_history
+from tsad.fitting import Fitted, Training, adapt_scorer, fit_scorer, ignore_history
 from tsad.series import Series
 from tsad.thresholds import FittedThreshold, ThresholdSpec
 from tsad.training.checkpoints import Backup, Checkpoints
@@ -117,6 +117,24 @@ def run(
     training = Training(parts.fit, parts.validation, device, labeled, checkpoint_files)
     scorer, history = fit_scorer(experiment, training, ignore_history if experiment.members else listen)
     return conclude(experiment, parts, scorer, history, time.perf_counter() - start)
+
+
+def adapt(detector: Detector, experiment: ExperimentConfig, data: DataSet) -> Outcome:
+    """Returns the outcome on one entity of a detector whose models were fitted on `standardized` rows of many.
+
+    Scaler, divisors, reference scores and threshold are those of the entity; models and their weights are shared.
+
+    Args:
+        detector: Detector of the rows of all entities.
+        experiment: Config of that detector.
+        data: Rows of the entity, not scaled.
+
+    Raises:
+        DataError: if the parts are too short for the window, or no member gives rows different scores.
+    """
+    parts, start = split(data, experiment.split, experiment.lookback + 1), time.perf_counter()
+    scorer = adapt_scorer(detector.scorer, parts.fit, parts.validation)
+    return conclude(experiment, parts, scorer, (), time.perf_counter() - start)
 
 
 def _labeled(parts: Parts) -> Series:

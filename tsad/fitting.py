@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from tsad.config import DetectorSpec, MemberSpec
+from tsad.data.entities import entity_scaler
 from tsad.data.scale import Scaler
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import AnyScorer, average
@@ -87,6 +88,30 @@ def fit_scorer(spec: DetectorSpec, training: Training, listen: Listen) -> tuple[
             shared[key] = _fit_member(member, spec.seed, own_training, listen)
         scorers.append((shared[key].scorer(member, training.validation), member.weight))
     return average(scorers, training.validation, training.fit), ()
+
+
+def adapt_scorer(scorer: AnyScorer, fit: Series, validation: Series) -> AnyScorer:
+    """Returns the scorer of one entity with the models of a scorer that was fitted on `standardized` rows of many.
+
+    Scalers are put behind that of the entity; divisors and reference scores are fitted anew, the models are not.
+
+    Args:
+        scorer: Scorer of the rows of all entities.
+        fit: Fit rows of the entity, not scaled.
+        validation: Validation rows of the entity.
+
+    Raises:
+        DataError: if no member gives rows of the entity different scores.
+    """
+    own, scalers = entity_scaler(fit), dict[int, Scaler]()
+
+    def adapted(single: Scorer) -> Scorer:
+        scaler = scalers.setdefault(id(single.scaler), single.scaler.after(own))  # one for members that share a model
+        return Scorer.fit(scaler, single.window_length, (single.model_spec, single.model), single.scoring, validation)
+
+    if isinstance(scorer, Scorer):
+        return adapted(scorer)
+    return average([(adapted(member.scorer), member.weight) for member in scorer.members], validation, fit)
 
 
 def _fit_member(spec: MemberSpec, seed: int, training: Training, listen: Listen) -> Fitted:

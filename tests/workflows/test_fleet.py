@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.fleets import FEATURES, panel
@@ -18,9 +20,10 @@ from tests.stores import clear_environment
 from tsad.errors import TrainingError, TsadError
 from tsad.parallel import TaskOptions
 from tsad.registry.register import register
-from tsad.workflows import fleet as workflow
+from tsad.workflows import fleet_training as workflow
 from tsad.workflows.context import load_fleet
-from tsad.workflows.fleet import FleetOptions, train_each_entity
+from tsad.workflows.fleet import train_each_entity
+from tsad.workflows.fleet_training import FleetOptions
 from tsad.workflows.score import score
 
 pytestmark = [
@@ -190,6 +193,37 @@ def test_another_fleet_is_not_resumed():
     write(rows=210)
     with pytest.raises(TsadError, match="they have changed"):
         train_each_entity(EXPERIMENT, options=FleetOptions(resume=first.run_id))
+
+
+def test_one_model_has_a_scaler_and_threshold_of_each_machine_also_when_resumed_elsewhere(tsad, monkeypatch):
+    write()
+    trained, train = [], workflow.train_entity
+    one_model = FleetOptions(tasks=TaskOptions(1), one_model=True)
+
+    def killed(task):
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        trained.append(task.rows.data.name)
+        return train(task)
+
+    monkeypatch.setattr(workflow, "train_entity", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_each_entity(EXPERIMENT, options=one_model)
+    monkeypatch.setattr(workflow, "train_entity", train)
+    assert trained == ["panel-m0+m1+m2", "panel-m0"]
+    Path("outputs").rename("elsewhere")
+    parent = runs()[0].info.run_id
+    result = train_each_entity(EXPERIMENT, options=replace(one_model, resume=parent))
+    assert (result.run_id, result.fleet.names) == (parent, ("m0", "m1", "m2"))
+    scorers = [result.fleet.detector(name).scorer for name in NAMES]
+    weights = [next(iter(scorer.tensors.values())) for scorer in scorers]
+    assert all(torch.equal(weights[0], others) for others in weights)
+    assert [round(float(scorer.scaler.center[0]), -1) for scorer in scorers] == [0, 10, 20]
+    assert result.fleet.score(panel(NAMES, 40))["flag"].mean() < 0.2
+    with pytest.raises(TsadError, match=r"\['new'\] have none"):
+        result.fleet.score(panel(["new"], 40))
+    code, _, errors = tsad("train", "panel.csv", "--each-entity", "--one-model", "--shared")
+    assert (code, "leave out --shared or --one-model" in errors[-1]) == (1, True)
 
 
 def test_no_entity_at_all_is_an_error():

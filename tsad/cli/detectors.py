@@ -30,6 +30,9 @@ NEWEST = "newest"
 @overrides
 @click.option("--each-entity", is_flag=True, help="Train a detector for each entity, in a run below one run.")
 @click.option("--shared", is_flag=True, help="Of --each-entity: train one for unknown entities too.")
+@click.option(
+    "--one-model", is_flag=True, help="Of --each-entity: one model of all rows, a scaler and threshold for each."
+)
 @click.option("--reports", is_flag=True, help="Of --each-entity: compare each detector with the baselines.")
 @click.option("--parallel", type=click.IntRange(1), help="Of --each-entity: entities side by side. Default: all cores.")
 @click.option("--gpus", type=click.FloatRange(0), default=0, help="Of --each-entity: GPUs of each; fractions too.")
@@ -71,7 +74,7 @@ def train(
             experiment, changes, TaskLimits(parallel, gpus), {**fleet_options, "backup": state, "run_name": run_name}
         )
         return
-    refuse(context, "of --each-entity", ("shared", "reports", "parallel", "gpus", "resume"))
+    refuse(context, "of --each-entity", ("shared", "one_model", "reports", "parallel", "gpus", "resume"))
     import tsad.workflows.train as workflow
     from tsad.cli.progress import TrainProgress
 
@@ -95,8 +98,9 @@ def _train_each_entity(
     from tsad.cli.progress import FleetProgress
     from tsad.errors import TrainingError
     from tsad.parallel import TaskOptions
+    from tsad.workflows.fleet_training import FleetOptions
 
-    options = workflow.FleetOptions(tasks=TaskOptions(limits.parallel, gpus=limits.gpus), **fleet_options)
+    options = FleetOptions(tasks=TaskOptions(limits.parallel, gpus=limits.gpus), **fleet_options)
     with resumable(""), FleetProgress("entity") as progress:
         result = workflow.train_each_entity(experiment, changes, options=options, on_event=progress)
     click.echo(str(result))

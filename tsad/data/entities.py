@@ -1,17 +1,22 @@
 """The entities of a data set one by one: each with its own rows, read when they are needed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
 from tsad.data.io.containers.kinds import table_name
+from tsad.data.scale import Scaler, StandardScalerSpec
 from tsad.data.sets.csv import CsvSpec
 from tsad.data.sets.smd import SmdSpec
+from tsad.data.split import SplitSpec, trained_rows
 from tsad.errors import DataError, SpecError, shown
+from tsad.series import Series
 
 Load = Callable[[DataSpec], DataSet]
 """Function that loads the data set of a spec."""
@@ -60,6 +65,39 @@ def entities_of(spec: DataSpec, load: Load, folder: Path) -> Mapping[str, Callab
         f"a detector for each entity needs rows of several entities, but the data of kind {spec.kind} have none; name their "
         f"column with --set data.entity=COLUMN, give a pattern of files as data.path, or leave --each-entity out"
     )
+
+
+def standardized(data: DataSet, spec: SplitSpec) -> DataSet:
+    """Returns the data set with the rows of each entity scaled to mean 0 and deviation 1 of its own fit rows.
+
+    Use it to train one model on entities that differ in level and spread; `Scaler.after` puts the two scalers together again.
+
+    Raises:
+        DataError: if an entity has no fit rows.
+    """
+    names = [entity.name for entity in data.entities] or [data.name]
+    scalers = []
+    for name, rows in zip(names, trained_rows(data, spec)[0], strict=True):
+        if not len(rows):
+            raise DataError(
+                f"{data.name}: each entity must have rows to fit its scaler on, but {name} has none; leave it out"
+            )
+        scalers.append(entity_scaler(rows))
+    train, test = ([entity.train for entity in data.entities], [entity.test for entity in data.entities])
+    return replace(
+        data, train=_scaled(data.train, train or [0], scalers), test=_scaled(data.test, test or [0], scalers)
+    )
+
+
+def entity_scaler(fit: Series) -> Scaler:
+    """Returns the scaler of one entity, from its fit rows."""
+    return StandardScalerSpec(clip=None).fit(fit)
+
+
+def _scaled(series: Series, firsts: Sequence[int], scalers: Sequence[Scaler]) -> Series:
+    edges = pairwise([*firsts, len(series)])
+    parts = [scaler.apply(series.part(*rows)).values for rows, scaler in zip(edges, scalers, strict=True)]
+    return Series(np.concatenate(parts), series.features, series.labels, series.boundaries, series.times)
 
 
 def _single(spec: DataSpec, changes: Mapping[str, object], load: Load) -> EntityRows:

@@ -49,6 +49,10 @@ class Scaler:
         steps = 2 * ROUNDING * np.abs(self.center)
         return np.asarray((steps > _BLIND * self.scale) & (self.precision == "float32"))
 
+    def after(self, first: "Scaler") -> "Scaler":
+        """Returns the scaler that does what this one does to rows that `first`, which must not clip, has scaled."""
+        return Scaler(first.center + self.center * first.scale, self.scale * first.scale, self.clip, first.precision)
+
     def apply(self, series: Series) -> Series:
         """Returns the series with scaled values, a copy in float32; the center is subtracted in float64."""
         values = (self.rounded(series.values) - self.center) / self.scale

@@ -104,7 +104,7 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
             f"{data.name}: rows that may choose are the first ones of one segment, but got split.selection={spec.selection} "
             f"and {len(data.entities)} segments; set split.selection=0, or take one at a time"
         )
-    fit, validation = _trained(data, spec)
+    fit, validation = trained_rows(data, spec)
     selected = round(len(data.test) * spec.selection)
     reported = selected + spec.gap if selected else 0
     needed = {
@@ -133,7 +133,7 @@ def split(data: DataSet, spec: SplitSpec, reach: int) -> Parts:
     )
 
 
-def _trained(data: DataSet, spec: SplitSpec) -> tuple[list[Series], list[Series]]:
+def trained_rows(data: DataSet, spec: SplitSpec) -> tuple[list[Series], list[Series]]:
     """Returns the fit rows and the validation rows of each entity; a part without rows is empty."""
     if spec.exclude_labeled and data.train.labels is None:
         raise DataError(

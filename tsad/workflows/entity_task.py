@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tsad.assessment.artifacts import (
@@ -14,11 +14,16 @@ from tsad.assessment.artifacts import (
     write_results,
 )
 from tsad.assessment.assessment import assess
+from tsad.config import ExperimentConfig
 from tsad.data.entities import EntityRows
-from tsad.experiment import run
+from tsad.detector.detector import Detector
+from tsad.experiment import Outcome, adapt, run
 from tsad.spec import write_yaml
 from tsad.training.checkpoints import Backup
 from tsad.workflows.inputs import ExperimentValues
+
+CONFIG = "experiment.yaml"
+"""Name of the file that holds the experiment of an entity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +36,8 @@ class EntityTask:
         device: Device that the model is trained on.
         reports: Whether the detector is compared with the baselines, and everything is written that `tsad train` writes.
         backup: Folder that the state of the training is copied to; None for none.
+        model: Content of each file of a detector of `standardized` rows of all entities, whose models this entity takes; empty
+            for models of its own.
     """
 
     values: ExperimentValues
@@ -38,6 +45,7 @@ class EntityTask:
     device: str
     reports: bool
     backup: Backup | None
+    model: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +71,7 @@ def train_entity(task: EntityTask) -> TrainedEntity:
     config = task.values.on(data).model_copy(update={"data": task.rows.spec})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        outcome = run(
-            config,
-            data,
-            device=task.device,
-            checkpoints=None if task.backup is None else folder / "checkpoints",
-            resume=task.backup is not None,
-            backup=task.backup,
-        )
+        outcome = _outcome(task, config, folder)
         figures, results, title = metrics(outcome), folder / "results", f"{config.family} on {data.name}"
         if task.reports:
             write_results(outcome, config, results, title)
@@ -79,8 +80,8 @@ def train_entity(task: EntityTask) -> TrainedEntity:
             figures |= headline_metrics(assessment)
         else:
             write_detector(outcome, results / DETECTOR)
-            write_yaml(results / "experiment.yaml", config, "The experiment of one entity of a fleet.")
-        files = _contents(results)
+            write_yaml(results / CONFIG, config, "The experiment of one entity of a fleet.")
+        files = contents(results)
     beginning = f"{DETECTOR}/"
     return TrainedEntity(
         metrics=figures,
@@ -90,7 +91,22 @@ def train_entity(task: EntityTask) -> TrainedEntity:
     )
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
+def _outcome(task: EntityTask, config: ExperimentConfig, folder: Path) -> Outcome:
+    if task.model:
+        write_files(task.model, folder / "model")
+        return adapt(Detector.load(folder / "model"), config, task.rows.data)
+    return run(
+        config,
+        task.rows.data,
+        device=task.device,
+        checkpoints=None if task.backup is None else folder / "checkpoints",
+        resume=task.backup is not None,
+        backup=task.backup,
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Returns the content of each file below a folder, by its path."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
