@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from tsad.arrays import Flags, Floats
 from tsad.assessment.assessment import Assessment, Certainty
+from tsad.assessment.entities import ENTITY_TABLE, entity_metrics
 from tsad.assessment.html_report import page
 from tsad.config import ExperimentConfig
 from tsad.drift import Profile
@@ -122,7 +123,7 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
     `report.html` (all of it, to be read from top to bottom), `metrics.json`, `metrics_best.json` (an oracle: the threshold of
     the best F1), `threshold_sweep.csv`, `predictions.csv` (a line per reported row), `assessment.json` (baselines, chance,
     intervals, gain, permutation test, root cause), `anomaly_types.csv` (a line for each type and detector, where types are
-    known), `data_card.json`, `data_card.md`, `plots/`.
+    known), `entities.csv` (a line for each of several entities), `data_card.json`, `data_card.md`, `plots/`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_report(assessment.report, assessment.provenance.parts(), folder)
@@ -132,6 +133,8 @@ def write_assessment(assessment: Assessment, folder: Path) -> None:
     _write_json(folder / "assessment.json", _described(assessment))
     if assessment.anomaly_types:
         _anomaly_types(assessment).to_csv(folder / "anomaly_types.csv", index=False)
+    if assessment.entities:
+        entity_metrics(assessment.entities).to_csv(folder / ENTITY_TABLE)
     if assessment.card is not None:
         (folder / "data_card.json").write_text(assessment.card.model_dump_json(indent=1), encoding="utf-8")
         (folder / "data_card.md").write_text(assessment.card.to_markdown(), encoding="utf-8")

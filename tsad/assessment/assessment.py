@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tsad.arrays import Flags, Floats
 from tsad.assessment.baselines import MEMORY, run_baselines, too_large
+from tsad.assessment.entities import entity_reports
 from tsad.assessment.leakage import PermutedLabels, permuted_labels
 from tsad.config import ExperimentConfig
 from tsad.data.card import DataCard, data_card
@@ -122,6 +123,7 @@ class Assessment:
         causes: Scores of the ranking of features as root causes, then those of a random ranking; None without root causes.
         anomaly_types: Metrics by anomaly type, of the detector (named "detector") and of each baseline; empty where types are
             unknown.
+        entities: Report on the rows of each entity; empty for rows of a single one.
         card: Data card; None if only scores are available.
     """
 
@@ -142,6 +144,7 @@ class Assessment:
     certainty: Certainty | None = None
     causes: tuple[RootCauseScores, RootCauseScores] | None = None
     anomaly_types: Mapping[str, tuple[AnomalyTypeScores, ...]] = field(default_factory=dict)
+    entities: Mapping[str, Report] = field(default_factory=dict)
     card: DataCard | None = None
 
     @property
@@ -217,6 +220,7 @@ def assess(detector: Detector, experiment: ExperimentConfig, data: DataSet, titl
         certainty=_certainty(scores.values[rows], labels, reported, baselines),
         causes=_causes(scores, rows, data),
         anomaly_types=_anomaly_types(judged, labels, rows.start, data),
+        entities=entity_reports(detector, scores, parts, data),
         card=data_card(data),
     )
 

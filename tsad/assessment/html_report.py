@@ -9,6 +9,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tsad.assessment.assessment import Assessment
+from tsad.assessment.entities import entity_headlines
 from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.intervals import RESAMPLES, SEED
 from tsad.evaluation.registry import GROUP_OF_FLAGS, GROUP_OF_ORACLES, Metric, used_as
@@ -87,6 +88,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool 
         operation=_table(assessment, used_as("operation")),
         windowed=_table(assessment, used_as("windows")),
         anomaly_types=_anomaly_types(assessment),
+        entities=entity_headlines(assessment.entities) if assessment.entities else None,
         pictures={name: (_data_uri(plots[name]), CAPTIONS.get(name, name)) for name in order},
         glossary=(*used_as("table"), *used_as("operation")),
         undefined=undefined,

@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 
 from tsad.assessment.assessment import Assessment
+from tsad.assessment.entities import ENTITY_TABLE, entity_headlines
 from tsad.evaluation.registry import HEADLINES, column_name
 from tsad.series import runs
+
+_ALL_SHOWN = 40
+"""Largest number of entities that are printed one by one."""
 
 
 def show_comparison(name: str, assessment: Assessment) -> str:
@@ -14,7 +18,7 @@ def show_comparison(name: str, assessment: Assessment) -> str:
     Without labels no metric is defined, and the result says how many rows the detector flags.
     """
     if not assessment.report.metrics.keys() & set(HEADLINES):
-        return _flagged(name, assessment)
+        return _flagged(name, assessment) + _by_entity(assessment)
     reports = {name: assessment.report.metrics} | {
         baseline: report.metrics for baseline, report in assessment.baselines.items()
     }
@@ -24,7 +28,7 @@ def show_comparison(name: str, assessment: Assessment) -> str:
         {"detector": detector} | {column_name(metric): values.get(metric) for metric in HEADLINES}
         for detector, values in reports.items()
     ]
-    return show_table(pd.DataFrame(rows))
+    return show_table(pd.DataFrame(rows)) + _by_entity(assessment)
 
 
 def conclusion(assessment: Assessment) -> str:
@@ -37,6 +41,16 @@ def _flagged(name: str, assessment: Assessment) -> str:
     if assessment.flags is None:
         return f"{name} scores {scored} rows."
     return f"{name} flags {int(assessment.flags.sum())} of {scored} rows, in {len(runs(assessment.flags))} segments."
+
+
+def _by_entity(assessment: Assessment) -> str:
+    """Returns a table of the entities to follow another one; nothing for a single entity."""
+    reports = assessment.entities
+    if not reports:
+        return ""
+    if len(reports) > _ALL_SHOWN:
+        return f"\n\nThe metrics of each of {len(reports)} entities are in {ENTITY_TABLE}."
+    return f"\n\n{show_table(entity_headlines(reports).reset_index())}"
 
 
 def show_table(table: pd.DataFrame) -> str:
