@@ -1,4 +1,4 @@
-"""What one detector gets on each of several entities: a report for each, and one table of them."""
+"""Entities of an assessment: the metrics of one detector on the rows of each, and one table of them."""
 
 from collections.abc import Mapping
 from itertools import pairwise
