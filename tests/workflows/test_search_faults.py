@@ -7,11 +7,13 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
+from tests.fleets import panel
 from tests.processes import PYTHON, environment, free_port, ran
 from tsad.data.sets.synthetic import SyntheticSpec
 
@@ -171,23 +173,54 @@ def node(folder, *options):
             words, cwd=folder, env=environment(**TOKEN), stdout=log, stderr=log, start_new_session=True
         )
         try:
+            deadline = time.monotonic() + 60
+            while "Ray runtime started" not in (folder / "node.log").read_text():
+                assert process.poll() is None, (folder / "node.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
             yield
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-def test_the_same_command_runs_on_the_nodes_of_a_cluster(place, tmp_path):
-    port = free_port()
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Address of a cluster of two nodes with a core each, and their folders."""
+    folder, port = tmp_path_factory.mktemp("cluster"), free_port()
     address = f"127.0.0.1:{port}"
     with (
-        node(tmp_path / "one", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"),
-        node(tmp_path / "other", f"--address={address}", "--node-ip-address=127.0.0.1"),
+        node(folder / "one", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"),
+        node(folder / "other", f"--address={address}", "--node-ip-address=127.0.0.1"),
     ):
-        out = ran(place.command, place.folder, RAY_ADDRESS=address, **TOKEN)
+        yield address, folder
+
+
+def test_the_same_command_runs_on_the_nodes_of_a_cluster(place, cluster):
+    address, folder = cluster
+    out = ran(place.command, place.folder, RAY_ADDRESS=address, **TOKEN)
     assert "champion:  models:/tsad@champion" in out
     (search,) = place.searches()
     trials = place.trials(search)
     assert {run.info.status for run in trials.values()} == {"FINISHED"}
     assert len({run.data.tags["tsad.node"] for run in trials.values()}) == 2
-    assert {path.name for folder in ("one", "other") for path in (tmp_path / folder).iterdir()} == {"node.log"}
+    assert {path.name for node in ("one", "other") for path in (folder / node).iterdir()} == {"node.log"}
+
+
+def test_a_fleet_is_trained_and_its_files_scored_on_the_nodes_of_a_cluster(tmp_path, cluster):
+    machines, results = tmp_path / "machines", {}
+    machines.mkdir()
+    for name, rows in panel([f"m{number}" for number in range(4)], 300).groupby("machine"):
+        rows.drop(columns="machine").to_csv(machines / f"{name}.csv", index=False)
+    for where, variables in {"here": {}, "there": {"RAY_ADDRESS": cluster[0], **TOKEN}}.items():
+        place = tmp_path / where
+        place.mkdir()
+        words = [PYTHON, "-m", "tsad", "train", f"{machines}/*.csv", "--set", "data.time=time", "--each-entity"]
+        out = ran([*words, "--parallel", "1"], place, **variables)
+        fleet = next(word for word in out.split() if word.endswith("/fleet"))
+        words = [PYTHON, "-m", "tsad", "score", fleet, f"{machines}/*.csv", "--output", "scored", "--parallel", "1"]
+        assert "4 of 4 files scored" in ran(words, place, **variables)
+        results[where] = [pd.read_csv(path) for path in sorted(place.glob("scored/m*.scored.csv"))]
+    assert len(results["here"]) == 4
+    for here, there in zip(results["here"], results["there"], strict=True):
+        pd.testing.assert_frame_equal(here, there)

@@ -124,7 +124,7 @@ def score_files(
         journal = _Journal(target / JOURNAL, hashlib.sha256(json.dumps(described, default=str).encode()).hexdigest())
         done = journal.read(files) if resume else journal.clear()
         inputs = {
-            file: partial(_Task, folder, file, target / _relative(file, root), options)
+            file: partial(_Task, folder, _absolute(file), target.resolve() / _relative(file, root), options)
             for file in files
             if file not in done
         }
@@ -187,6 +187,10 @@ def _root(data: str | Path | Sequence[str | Path], files: Sequence[Path]) -> Pat
     return Path(os.path.commonpath(parents))
 
 
+def _absolute(file: Path) -> Path:
+    return file if isinstance(file, Address) else file.resolve()
+
+
 def _relative(file: Path, root: Path) -> Path:
     name = scored_path(file).name
     return Path(name) if isinstance(file, Address) else file.resolve().parent.relative_to(root) / name
@@ -214,7 +218,7 @@ def _digest(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class _Task:
-    """A file to score."""
+    """A file to score, by whole paths: workers on other nodes have other working folders."""
 
     model: Path
     file: Path
@@ -241,8 +245,8 @@ def _score_file(task: _Task) -> _Scored:
     options = task.options
     result = score(
         task.model,
-        task.file if isinstance(task.file, Address) else task.file.resolve(),
-        output=task.output.resolve(),
+        task.file,
+        output=task.output,
         threshold=options.threshold,
         explain=options.explain,
         overrides=options.overrides,
