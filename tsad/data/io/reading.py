@@ -205,12 +205,13 @@ def _ordered_by_entity(
         issues.fail(f"entity column {column.name!r} is empty in row {row}", advice="name the entity of each row")
     codes, values = pd.factorize(column)
     parts, reports = [], []
-    for code in range(len(values)):
+    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    for value, indices in zip(values, members, strict=True):
         own = issues.like()
-        parts.append(order_rows(rows.select(np.flatnonzero(codes == code)), spec, own, step))
+        parts.append((text_of(value), indices, order_rows(rows.part(indices), spec, own, step)))
         reports.append(own)
     issues.merge(reports)
-    return joined(parts, [text_of(value) for value in values])
+    return joined(rows, parts)
 
 
 def _pivoted(

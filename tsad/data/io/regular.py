@@ -28,6 +28,7 @@ class FileRows:
         boundaries: Rows at which a new segment begins.
         positions: (N,) row here that each row of the file went into, -1 for a row that was left out; None if they are the same.
         entities: Name and first row of each entity; nothing for a single one.
+        origin: Row among those that `positions` counts that is the first one here; rows outside of these were left out.
     """
 
     cells: Floats
@@ -37,11 +38,15 @@ class FileRows:
     boundaries: tuple[int, ...] = ()
     positions: Integers | None = None
     entities: tuple[tuple[str, int], ...] = ()
+    origin: int = 0
 
     @property
     def mapping(self) -> Integers:
         """(N,) row here that each row of the file went into, -1 for a row that was left out."""
-        return np.arange(len(self.cells)) if self.positions is None else self.positions
+        if self.positions is None:
+            return np.arange(len(self.cells))
+        own = self.positions - self.origin
+        return np.where((own >= 0) & (own < len(self.cells)), own, -1)
 
     def moved(self, targets: Integers) -> Integers:
         """Returns the mapping after row i here went into row `targets[i]`, or was left out (-1)."""
@@ -62,9 +67,20 @@ class FileRows:
         """Returns the rows at these indices, each at most once, in their order, without boundaries."""
         targets = np.full(len(self.cells), -1)
         targets[indices] = np.arange(len(indices))
-        return replace(self._at(indices), positions=self.moved(targets))
+        return replace(self.part(indices), positions=self.moved(targets))
 
-    def _at(self, indices: Integers) -> "FileRows":
+    def stretch(self, start: int, stop: int) -> "FileRows":
+        """Returns the rows from `start` on, before `stop`, without copying anything, with the boundaries inside them."""
+        boundaries = tuple(row - start for row in self.boundaries if start < row < stop)
+        return replace(
+            self.part(slice(start, stop)),
+            boundaries=boundaries,
+            positions=self.mapping if self.positions is None else self.positions,
+            origin=self.origin + start,
+        )
+
+    def part(self, indices: Integers | slice) -> "FileRows":
+        """Returns the rows at these indices as if a file held them alone, without boundaries."""
         labels = None if self.labels is None else self.labels[indices]
         times = None if self.times is None else self.times[indices]
         return FileRows(self.cells[indices], self.numbers[indices], labels, times)
@@ -235,7 +251,7 @@ def _widened(rows: FileRows, counts: Integers, step: float) -> FileRows:
     first = np.cumsum(repeats) - repeats
     later = np.arange(len(sources)) - first[sources]
     inserted = later > 0
-    wide = rows._at(sources)
+    wide = rows.part(sources)
     return FileRows(
         cells=np.where(inserted[:, None], np.nan, wide.cells),
         numbers=wide.numbers,
@@ -246,17 +262,18 @@ def _widened(rows: FileRows, counts: Integers, step: float) -> FileRows:
     )
 
 
-def joined(parts: Sequence[FileRows], names: Sequence[str]) -> FileRows:
+def joined(rows: FileRows, parts: Sequence[tuple[str, Integers, FileRows]]) -> FileRows:
     """Returns the rows of entities one after the other, with a boundary before each.
 
     Args:
-        parts: Rows of each entity, selected from the same rows of one file, so that all have its N positions.
-        names: Name of each entity.
+        rows: Rows of all of them.
+        parts: Name of each entity, the indices of its rows in `rows`, and what became of `rows.part` of these.
     """
+    names, members, parts = zip(*parts, strict=True)
     edges = np.cumsum([0, *(len(part.cells) for part in parts)])
-    positions = np.full(len(parts[0].mapping), -1)
-    for part, edge in zip(parts, edges, strict=False):
-        positions = np.where(part.mapping >= 0, part.mapping + edge, positions)
+    targets = np.full(len(rows.cells), -1)
+    for indices, part, edge in zip(members, parts, edges, strict=False):
+        targets[indices] = np.where(part.mapping >= 0, part.mapping + edge, -1)
     inner = [row + int(edge) for part, edge in zip(parts, edges, strict=False) for row in (0, *part.boundaries)]
     labels = [part.labels for part in parts if part.labels is not None]
     times = [part.times for part in parts if part.times is not None]
@@ -266,7 +283,7 @@ def joined(parts: Sequence[FileRows], names: Sequence[str]) -> FileRows:
         labels=np.concatenate(labels) if len(labels) == len(parts) else None,
         times=np.concatenate(times) if len(times) == len(parts) else None,
         boundaries=tuple(inner[1:]),
-        positions=positions,
+        positions=rows.moved(targets),
         entities=tuple((name, int(edge)) for name, edge in zip(names, edges, strict=False)),
     )
 

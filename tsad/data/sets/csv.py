@@ -311,14 +311,7 @@ def _split_by_entity(rows: FileRows, default: str) -> dict[str, FileRows]:
     if not rows.entities:
         return {default: rows}
     edges = [*(first for _, first in rows.entities), len(rows.cells)]
-    return {
-        name: replace(
-            rows.select(np.arange(start, stop)),
-            boundaries=tuple(row - start for row in rows.boundaries if start < row < stop),
-            entities=(),
-        )
-        for (name, start), stop in zip(rows.entities, edges[1:], strict=True)
-    }
+    return {name: rows.stretch(start, stop) for (name, start), stop in zip(rows.entities, edges[1:], strict=True)}
 
 
 def _usual_step(entities: Sequence[FileRows]) -> float | None:
