@@ -9,10 +9,10 @@ from tests.fleets import panel
 from tsad.data.io.regular import FileRows
 from tsad.data.sets.csv import CsvSpec
 
-MACHINES, ROWS = 300, 40
+MACHINES, ROWS = 600, 30
 
 
-def test_three_hundred_machines_take_memory_for_their_rows_alone(tmp_path):
+def test_six_hundred_machines_take_memory_for_their_rows_alone(tmp_path):
     path = tmp_path / "panel.csv"
     panel([f"m{number}" for number in range(MACHINES)], ROWS).to_csv(path, index=False)
     spec = CsvSpec(kind="csv", path=path, entity="machine", time="time")
