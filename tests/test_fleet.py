@@ -1,14 +1,18 @@
 """A fleet: each row is judged by the detector of its entity, wherever the rows stand and whatever the entity is called."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.fleets import FEATURES, detector, panel, saved
+from tsad.detector.loaded import LoadedDetectors
 from tsad.errors import DataError, DetectorError, SpecError
 from tsad.fleet import MANIFEST, Fleet
+from tsad.thresholds.threshold import GivenThreshold
 
 NAMES = ["a/b", "../up", "7"]
 
@@ -113,10 +117,32 @@ def test_a_detector_of_other_features_is_refused(fleet):
         Fleet.load(fleet.folder).detector("7")
 
 
-def test_few_detectors_are_in_memory_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("tsad.fleet._OPEN", 2)
+def test_few_detectors_are_in_memory_at_a_time_those_used_last(tmp_path):
     names = [f"m{number}" for number in range(5)]
-    fleet = saved(tmp_path, names)
-    for name in names:
+    fleet = replace(saved(tmp_path, names), loaded=LoadedDetectors(2))
+    first = fleet.detector("m0")
+    for name in names[1:]:
+        fleet.detector("m0")
         fleet.detector(name)
-    assert len(fleet._open) == 2
+        assert len(fleet.loaded) == 2
+        assert fleet.detector_folder("m0") in fleet.loaded
+    assert fleet.detector("m0") is first
+    assert fleet.detector_folder("m3") not in fleet.loaded
+
+
+def test_many_threads_use_few_detectors(tmp_path):
+    names = [f"m{number}" for number in range(5)]
+    fleet = replace(saved(tmp_path, names), loaded=LoadedDetectors(1))
+    digests = {name: detector(number).digest for number, name in enumerate(names)}
+    with ThreadPoolExecutor(8) as threads:
+        read = list(threads.map(lambda turn: fleet.detector(names[turn % 5]).digest, range(200)))
+    assert read == [digests[names[turn % 5]] for turn in range(200)]
+    assert len(fleet.loaded) == 1
+
+
+def test_a_recalibrated_threshold_takes_the_place_of_the_saved_one(fleet):
+    again = replace(fleet, thresholds={fleet.part("7"): GivenThreshold(value=-1.0)})
+    flags = again.score(panel(NAMES, 30)).groupby(panel(NAMES, 30)["machine"])["flag"].sum()
+    assert flags["7"] == 30 - 7
+    assert flags["a/b"] == fleet.score(panel(["a/b"], 30))["flag"].sum()
+    assert again.with_threshold(1e9, "threshold").score(panel(NAMES, 30))["flag"].sum() == 0

@@ -1,7 +1,7 @@
 """A fleet: a detector for each of many entities, saved as one folder of JSON and safetensors."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,11 @@ from pydantic import Field, ValidationError
 from tsad.data.io.answers import text_of
 from tsad.data.io.read_options import ReadOptions
 from tsad.detector.detector import Detector
+from tsad.detector.loaded import LoadedDetectors
 from tsad.detector.score_table import flag_table, with_threshold
 from tsad.errors import DataError, DetectorError, shown
 from tsad.spec import Spec
+from tsad.thresholds import FittedThreshold
 
 MANIFEST = "fleet.json"
 """Name of the file in the folder of a fleet that names its entities."""
@@ -25,8 +27,6 @@ COLUMN = "entity"
 """Name of the column of entities in requests to a fleet whose rows were read from one file a machine."""
 
 _SHOWN = 400
-_OPEN = 64
-"""Number of detectors that are in memory at a time."""
 
 
 class Manifest(Spec):
@@ -58,12 +58,15 @@ class Fleet:
         folder: Folder of the fleet.
         manifest: Names of its entities, and where their detectors are.
         threshold: Threshold of all detectors in place of their own; None leaves them.
+        thresholds: Recalibrated thresholds in place of those that were saved, by the folder of their detector in the manifest.
+        loaded: Detectors in memory; by default up to 64.
     """
 
     folder: Path
     manifest: Manifest
     threshold: float | None = None
-    _open: dict[str, Detector] = field(default_factory=dict, repr=False)
+    thresholds: Mapping[str, FittedThreshold] = field(default_factory=dict, repr=False)
+    loaded: LoadedDetectors = field(default_factory=LoadedDetectors, repr=False)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -93,20 +96,21 @@ class Fleet:
             DataError: if the entity is unknown and there is no shared detector.
             DetectorError: if the saved detector is damaged.
         """
+        part = self.part(entity)
+        detector = self.loaded.get(self.folder / part)
+        if detector.scorer.features != self.features:
+            raise DetectorError(
+                f"{self.folder / part}: must have the features {list(self.features)}, but has "
+                f"{list(detector.scorer.features)}; train the fleet again"
+            )
+        if part in self.thresholds:
+            detector = replace(detector, threshold=self.thresholds[part])
+        return with_threshold(detector, self.threshold, "threshold")
+
+    def part(self, entity: str) -> str:
+        """Returns the folder of the detector of an entity below that of the fleet; errors as for `check`."""
         self.check([entity])
-        path = self.manifest.entities.get(entity, self.manifest.shared)
-        assert path is not None  # noqa: S101 (checked above)
-        if path not in self._open:
-            detector = Detector.load(self.folder / path)
-            if detector.scorer.features != self.features:
-                raise DetectorError(
-                    f"{self.folder / path}: must have the features {list(self.features)}, but has "
-                    f"{list(detector.scorer.features)}; train the fleet again"
-                )
-            if len(self._open) >= _OPEN:
-                self._open.pop(next(iter(self._open)))
-            self._open[path] = with_threshold(detector, self.threshold, "threshold")
-        return self._open[path]
+        return self.manifest.entities.get(entity) or str(self.manifest.shared)
 
     def score(self, frame: pd.DataFrame, *, top: int = 0) -> pd.DataFrame:
         """Returns `score` (None where there is none) and `flag` for each row of a DataFrame, in its order.
@@ -122,8 +126,7 @@ class Fleet:
 
     def detector_folder(self, entity: str) -> Path:
         """Returns the folder of the detector of an entity; errors as for `detector`."""
-        self.check([entity])
-        return self.folder / (self.manifest.entities.get(entity) or str(self.manifest.shared))
+        return self.folder / self.part(entity)
 
     def check(self, entities: Iterable[str], source: str = "") -> None:
         """Raises `DataError` naming the entities that no detector is there for, and those that are known.
@@ -151,7 +154,7 @@ class Fleet:
         if threshold is None:
             return self
         with_threshold(self.detector(self.names[0]), threshold, source)  # refuses one that is not finite
-        return replace(self, threshold=threshold, _open={})
+        return replace(self, threshold=threshold)
 
     @classmethod
     def load(cls, folder: Path) -> "Fleet":
@@ -211,22 +214,40 @@ def flag_rows(fleet: Fleet, table: pd.DataFrame, source: str, *, top: int = 0) -
             f"{source}: needs the column {column!r}, which says whose row it is, but has {shown(list(table.columns), _SHOWN)}; "
             f"add it"
         )
+    fleet.check(table[column].dropna().map(text_of).unique(), source)
+    return flag_entities(fleet.detector, table, column, source, top=top)
+
+
+def flag_entities(
+    detector_of: Callable[[str], Detector], table: pd.DataFrame, column: str, source: str, *, top: int = 0
+) -> pd.DataFrame:
+    """Returns what `flag_rows` does, for rows of several entities whose windows do not cross from one to another.
+
+    Args:
+        detector_of: Function that returns the detector of an entity.
+        table: Rows with the column of entities and the features; the rows of an entity in time order.
+        column: Name of the column of entities, which is there.
+        source: Name of the source of the table, for errors.
+        top: Number of features that are named.
+
+    Raises:
+        DataError: if the rows of an entity are too few, or a cell is no finite number.
+    """
     if table[column].isna().any():
         row = table.index[int(table[column].isna().to_numpy().argmax())]
         raise DataError(f"{source}: column {column!r} is empty in row {row}; name the entity of each row")
     if not len(table):
         raise DataError(f"{source}: must have rows, but has none; give at least those of one score")
     entities = table[column].map(text_of)
-    fleet.check(entities.unique(), source)
     parts = []
     for name, rows in table.reset_index(drop=True).groupby(entities.to_numpy(), sort=False):
-        scorer, where = fleet.detector(str(name)).scorer, f"{source}, {column} {name!r}"
-        needed = scorer.lookback + scorer.lookahead + 1
+        detector, where = detector_of(str(name)), f"{source}, {column} {name!r}"
+        needed = detector.scorer.lookback + detector.scorer.lookahead + 1
         if len(rows) < needed:
             raise DataError(
                 f"{where}: a score needs at least {needed} rows of one entity, but got {len(rows)}; send more rows"
             )
-        parts.append(flag_table(fleet.detector(str(name)), rows, where, top=top))
+        parts.append(flag_table(detector, rows, where, top=top))
     return pd.concat(parts).sort_index().set_axis(table.index)
 
 

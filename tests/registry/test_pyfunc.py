@@ -30,7 +30,7 @@ def table(series):
 def served(detector):
     """Returns the served model of a detector."""
     model = ServedDetector()
-    model.detector = detector
+    model.read = lambda: detector
     return model
 
 

@@ -19,6 +19,7 @@ from tsad.serving.app import create_app
 from tsad.serving.champion_watch import Following
 from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.model_versions import ModelVersions, open_registered
+from tsad.serving.models_in_service import ModelToServe
 from tsad.serving.service_parts import Dependencies, Limits
 
 NAME = "tsad"
@@ -53,19 +54,19 @@ def write_sample(folder: Path, rows: Series) -> None:
     (folder / "artifacts" / SAMPLE).write_text(csv(rows), encoding="utf-8")
 
 
-def registered(client: MlflowClient, folder: Path) -> str:
-    """Returns the number of a new version, whose detector is in a folder."""
+def registered(client: MlflowClient, folder: Path, name: str = NAME) -> str:
+    """Returns the number of a new version, whose detector or fleet is in a folder."""
     run_id = client.create_run("0").info.run_id
     client.log_artifacts(run_id, str(folder), "detector")
-    if not client.search_registered_models(f"name = '{NAME}'"):
-        client.create_registered_model(NAME)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
     source = f"{client.get_run(run_id).info.artifact_uri}/detector"
-    return str(client.create_model_version(NAME, source, run_id).version)
+    return str(client.create_model_version(name, source, run_id).version)
 
 
-def point(client: MlflowClient, version: str) -> None:
+def point(client: MlflowClient, version: str, name: str = NAME) -> None:
     """Makes a version champion."""
-    client.set_registered_model_alias(NAME, "champion", version)
+    client.set_registered_model_alias(name, "champion", version)
 
 
 @contextmanager
@@ -78,8 +79,8 @@ def following(state: Path, *, seconds: float = 0.05, secret: str | None = None, 
         state,
         more.pop("runner"),
         lambda done: None,
-        following=Following(versions, mark, seconds),
         webhook_secret=secret,
     )
-    with running_app(create_app(served, dependencies, SecurityPolicy(), Limits(**more))) as client:
+    model = ModelToServe(NAME, served, state, Following(versions, mark, seconds))
+    with running_app(create_app([model], dependencies, SecurityPolicy(), Limits(**more))) as client:
         yield client

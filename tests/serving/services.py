@@ -23,6 +23,7 @@ from tsad.serving.app import create_app
 from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import JobRunner
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.models_in_service import ModelToServe
 from tsad.serving.row_sources import SourceRules
 from tsad.serving.served_model import open_model
 from tsad.serving.server import server_config
@@ -114,7 +115,8 @@ def service(
     """Runs the service of a saved detector until the block ends."""
     state.mkdir(parents=True, exist_ok=True)
     dependencies = Dependencies(state, runner, lambda done: None, sources=sources or SourceRules())
-    app = create_app(open_model(str(detector), state), dependencies, rules or SecurityPolicy(), limits or Limits())
+    model = ModelToServe(detector.name, open_model(str(detector), state), state)
+    app = create_app([model], dependencies, rules or SecurityPolicy(), limits or Limits())
     with running_app(app, connections) as client:
         yield client
 

@@ -58,6 +58,14 @@ NEEDED = {
     ("POST", "/api/recalibrate"): "admin",
     ("DELETE", "/api/recalibrate"): "admin",
     ("POST", "/api/promotions"): "admin",
+    ("GET", "/api/models"): "read",
+}
+SHARED = ("/version", "/metrics", "/openapi.json", "/train_predict", "/api/jobs", "/api/models")
+"""Beginnings of the paths that are of no model."""
+NEEDED |= {
+    (method, f"/api/models/detector/{path.removeprefix('/api').removeprefix('/')}"): role
+    for (method, path), role in NEEDED.items()
+    if not path.startswith(SHARED)
 }
 
 
@@ -78,7 +86,7 @@ def test_each_endpoint_refuses_the_roles_below_its_own_before_it_reads_the_body(
 def test_every_endpoint_is_in_the_table_of_roles(client, tokens):
     described = client.get("/openapi.json", **bearing(tokens["read"])).json["paths"]
     paths = {
-        (method.upper(), path.replace("{number}", "x").replace("{name}", "sample"))
+        (method.upper(), path.replace("{number}", "x").replace("{name}", "sample").replace("{model}", "detector"))
         for path, methods in described.items()
         for method in methods
     }

@@ -174,7 +174,7 @@ def test_head_is_answered_as_get_without_the_body(client, path):
 
 def test_head_is_counted_by_its_endpoint(client):
     client.ask("HEAD", "/api/jobs")
-    before = measure(client, asked := 'tsad_requests_total{endpoint="/api/jobs",method="HEAD",status="200"}')
+    before = measure(client, asked := 'tsad_requests_total{endpoint="/api/jobs",method="HEAD",model="",status="200"}')
     client.ask("HEAD", "/api/jobs")
     assert measure(client, asked) == before + 1
 
@@ -249,21 +249,21 @@ def measure(client, line):
 
 
 def test_prometheus_reads_requests_by_endpoint_and_rows(client, rows):
-    asked = 'tsad_requests_total{endpoint="/api/score",method="POST",status="200"}'
-    scored = 'tsad_rows_scored_total{endpoint="/api/score"}'
+    asked = 'tsad_requests_total{endpoint="/api/score",method="POST",model="detector",status="200"}'
+    scored = 'tsad_rows_scored_total{endpoint="/api/score",model="detector"}'
     client.post("/api/score", table(rows))
     before = measure(client, asked), measure(client, scored)
     client.post("/api/score", table(rows))
     assert measure(client, asked) == before[0] + 1
     assert measure(client, scored) == before[1] + len(rows) - LENGTH + 1
-    assert measure(client, 'tsad_model_info{kind="pca_error",name="",version=""}') == 1
+    assert measure(client, 'tsad_model_info{kind="pca_error",model="detector",name="",version=""}') == 1
 
 
 def test_paths_that_somebody_made_up_make_no_new_measures(client):
     for place in range(3):
         client.get(f"/made-up-{place}")
     assert "made-up" not in client.get("/metrics").content.decode()
-    assert measure(client, 'tsad_requests_total{endpoint="other",method="GET",status="404"}') >= 3
+    assert measure(client, 'tsad_requests_total{endpoint="other",method="GET",model="",status="404"}') >= 3
 
 
 # --- drift and recalibration, last: they change the threshold ---
@@ -328,5 +328,5 @@ def test_silence_is_shown_and_measured_and_needs_the_step(client):
     assert found["steps"] >= 3
     assert found.keys() == {"since", "seconds", "steps"}
     measured = client.get("/metrics").content.decode()
-    assert "tsad_silent_streams 1.0" in measured
+    assert 'tsad_silent_streams{model="detector"} 1.0' in measured
     assert "tsad_stream_silences_total" in measured

@@ -236,8 +236,8 @@ def test_rows_that_cannot_be_scored_are_refused(client, bad):
         ("source=a/b", "source must be a name .* but got 'a/b'"),
         ("source=" + "a" * 65, "source must be a name"),
         ("source=%E2%80%AE", "source must be a name"),
-        ("treshold=1", "query parameters are threshold, top, source here, but got 'treshold'"),
-        ("__proto__[x]=1", "query parameters are threshold, top, source here"),
+        ("treshold=1", "query parameters are threshold, top, source, entity here, but got 'treshold'"),
+        ("__proto__[x]=1", "query parameters are threshold, top, source, entity here"),
     ],
 )
 def test_a_query_that_says_nothing_of_use_is_refused(client, query, says):

@@ -157,7 +157,7 @@ def test_stray_files_between_the_streams_are_left_alone(folder, rows, tmp_path):
         (state / "streams" / ("e" * 32)).symlink_to(tmp_path / "nowhere")
         assert client.post("/api/streams").status == 201
         assert pushed(client, number, rows, 0, 10).status == 200
-        assert b"tsad_open_streams 2.0" in client.get("/metrics").content
+        assert b'tsad_open_streams{model="detector"} 2.0' in client.get("/metrics").content
         assert client.get(f"/api/streams/{'f' * 32}").status == 404
     assert (state / "streams/notes.txt").read_text() == "mine"
 
@@ -190,7 +190,7 @@ def test_health_tells_what_is_in_the_way(tmp_path):
     registry, log = VersionCache(list, []), AccessLog(state)
 
     def health():
-        return Health(state, Tokens(path=tokens), registry, log, lambda: 0).problems()
+        return Health(state, Tokens(path=tokens), lambda: registry.failure, log, lambda: 0).problems()
 
     assert (health().severe, health().other) == ((), ())
     tokens.write_text("{")
@@ -264,7 +264,7 @@ def away(record):
 @pytest.mark.parametrize("fault", ["tracking", "disk"])
 def test_a_recalibration_is_all_or_nothing(served: ServedModel, folder, tmp_path, monkeypatch, fault):
     rows = saved_detector(tmp_path / "again")[1]
-    recent = RecentRows(served, tmp_path, lambda record: None)
+    recent = RecentRows(served.calibrated(), tmp_path, lambda record: None)
     scores = np.concatenate([served.detector.score(rows).values] * 3)
     recent.take(rows.values, scores, np.zeros(len(scores), bool))
     recent.recalibrate()

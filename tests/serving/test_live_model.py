@@ -88,7 +88,7 @@ def test_promotion_and_rollback_reach_a_service_that_runs(client, detectors, tmp
             np.testing.assert_allclose(np.array(answer.json["score"], float), expected, rtol=1e-12)
             measured = service.get("/metrics").content.decode()
             assert [line for line in measured.splitlines() if line.startswith("tsad_model_info{")] == [
-                f'tsad_model_info{{kind="pca_error",name="{NAME}",version="{version}"}} 1.0'
+                f'tsad_model_info{{kind="pca_error",model="{NAME}",name="{NAME}",version="{version}"}} 1.0'
             ]
         body = {"dataframe_split": {"columns": list(TEST.features), "data": TEST.values.tolist()}}
         answer = service.post("/invocations", body)

@@ -45,7 +45,7 @@ def families(client):
 
 def samples(client):
     return {
-        (sample.name, *sorted(sample.labels.items())): sample.value
+        (sample.name, *sorted((name, value) for name, value in sample.labels.items() if name != "model")): sample.value
         for family in families(client).values()
         for sample in family.samples
     }

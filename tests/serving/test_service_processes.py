@@ -437,7 +437,9 @@ def test_no_request_of_any_role_breaks_the_service(folder, tmp_path, role):
         fuzzed(client, folder, checks, "-H", f"Authorization: {header['Authorization']}")
         assert client.get("/api/model", **header).status == 200
         measured = client.get("/metrics", **header).content.decode()
-        refused = re.findall(r'tsad_requests_total\{endpoint="([^"]+)",method="(\w+)",status="403"', measured)
+        refused = re.findall(
+            r'tsad_requests_total\{endpoint="([^"]+)",method="(\w+)",model="[^"]*",status="403"', measured
+        )
         assert ("other", "POST") in refused if role != "admin" else not refused
         assert not re.search(r'status="5(?!04)', measured), measured
 

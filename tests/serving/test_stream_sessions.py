@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,8 +34,14 @@ def rows(made):
     return made[1].values
 
 
+def always(detector):
+    """The only detector of a model in service."""
+    detectors = SimpleNamespace(of=lambda entity: detector)
+    return lambda: detectors
+
+
 def opened(folder, detector, **limits):
-    return Streams(folder / "streams", lambda: detector, StreamLimits(**limits))
+    return Streams(folder / "streams", always(detector), StreamLimits(**limits))
 
 
 def begun(streams):
@@ -219,7 +226,7 @@ class Clock:
 def watched(folder, detector, clock, wall=None, **limits):
     (folder / "streams").mkdir(exist_ok=True)
     ages = StreamAges(folder / "streams" / AGES, clock, wall or clock)
-    return Streams(folder / "streams", lambda: detector, StreamLimits(**limits), ages)
+    return Streams(folder / "streams", always(detector), StreamLimits(**limits), ages)
 
 
 def silence_of(streams, number):

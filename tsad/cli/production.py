@@ -11,7 +11,7 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
 
 
 @click.command(context_settings=PLAIN)
-@click.argument("model", default="models:/tsad@champion")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 takes a free one.")
 @click.option(
@@ -72,15 +72,27 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     show_default=True,
     help="Seconds between looks at the alias of MODEL; 0 keeps the version.",
 )
-def serve(model: str, **options: Any) -> None:
-    """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page."""
+@click.option(
+    "--detectors",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Detectors in memory, of models and of entities of fleets.",
+)
+def serve(models: Sequence[str], **options: Any) -> None:
+    """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page.
+
+    MODEL is models:/NAME@ALIAS (default: models:/tsad@champion), models:/NAME/VERSION, runs:/ID/detector, or a folder; a
+    fleet too. Several are served by their names, which NAME=MODEL chooses; the first one also without its name.
+    """
     import tsad.workflows.serve as workflow
 
     configure()
+    models = models or ("models:/tsad@champion",)
     workflow.serve(
-        model,
+        models,
         workflow.Options(**options),
-        on_start=lambda address: click.echo(f"{model} is served on {address}"),
+        on_start=lambda address: click.echo(f"{', '.join(models)} is served on {address}"),
         on_protection=click.echo,
     )
 

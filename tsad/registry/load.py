@@ -21,15 +21,17 @@ class ModelFolder:
 
     Attributes:
         path: Folder that was fetched or named; MLflow can load it if `served` is true.
-        detector: Folder inside `path` that `Detector.save` wrote.
+        detector: Folder inside `path` that `Detector.save` wrote; of a fleet that which `Fleet.load` takes.
         sample: Path of the table of test rows; None if there is none.
         served: Whether MLflow can load `path` as a model.
+        is_fleet: Whether it is a fleet.
     """
 
     path: Path
     detector: Path
     sample: Path | None
     served: bool
+    is_fleet: bool = False
 
 
 def load_detector(model: str) -> Detector:
@@ -42,27 +44,35 @@ def load_detector(model: str) -> Detector:
 
 
 def model_folder(model: str, target: Path | None = None) -> ModelFolder:
-    """Returns the folder of a model; models behind a URI are downloaded.
+    """Returns the folder of a model with one detector; models behind a URI are downloaded.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the path of a folder.
         target: Existing folder that a model behind a URI is copied to; None for where MLflow keeps it.
 
     Raises:
-        DetectorError: if there is no such model, or it holds no detector.
+        DetectorError: if there is no such model, it is a fleet, or it holds no detector.
     """
+    folder = any_model_folder(model, target)
+    if folder.is_fleet:
+        raise DetectorError(
+            f"{model}: one detector is needed here, but this is a fleet of {len(Fleet.load(folder.detector))}; give the folder "
+            f"of one of them below {folder.detector}"
+        )
+    return folder
+
+
+def any_model_folder(model: str, target: Path | None = None) -> ModelFolder:
+    """Returns the folder of a model, be it one detector or a fleet; arguments and errors as for `model_folder`."""
     path = _downloaded(model, target) if _is_uri(model) else Path(model)
     artifacts = path / "artifacts"
     sample = artifacts / SAMPLE
+    rest = sample if sample.is_file() else None, (path / "MLmodel").is_file()
     for detector in (path, path / "detector", artifacts / "detector"):
         if (detector / DESCRIPTION).is_file():
-            served = (path / "MLmodel").is_file()
-            return ModelFolder(path, detector, sample if sample.is_file() else None, served)
+            return ModelFolder(path, detector, *rest)
     if (fleet := _fleet_in(path)) is not None:
-        raise DetectorError(
-            f"{model}: one detector is needed here, but this is a fleet of {len(Fleet.load(fleet))}; give the folder of one of "
-            f"them below {fleet}"
-        )
+        return ModelFolder(path, fleet, *rest, is_fleet=True)
     raise DetectorError(
         f"{model}: must hold {DESCRIPTION}, but does not; give a models:/ or runs:/ URI or a saved detector"
     )

@@ -26,6 +26,8 @@ _SCORING = tuple(
     )
 )
 """Paths whose POST and DELETE need no more than the role `score`; every other needs `admin`, unknown ones too."""
+_OF_MODEL = re.compile(r"/api/models/[^/]+/")
+"""Beginning of the paths that name a model."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,19 @@ def is_open(path: str) -> bool:
     return path in OPEN or path.startswith("/page/")
 
 
+def plain_path(path: str) -> str:
+    """Returns the path of the first model that does what a path does for the model that it names.
+
+    >>> plain_path("/api/models/pump 7/streams/1"), plain_path("/api/models/a/invocations"), plain_path("/api/models")
+    ('/api/streams/1', '/invocations', '/api/models')
+    """
+    match = _OF_MODEL.match(path)
+    if match is None:
+        return path
+    rest = path[match.end() :]
+    return "/invocations" if rest == "invocations" else f"/api/{rest}"
+
+
 def role_needed(method: str, path: str) -> Role:
     """Returns the role that a request needs.
 
@@ -74,6 +89,7 @@ def role_needed(method: str, path: str) -> Role:
     """
     if method in _READING:
         return "read"
+    path = plain_path(path)
     return "score" if any(pattern.fullmatch(path) for pattern in _SCORING) else "admin"
 
 
@@ -101,7 +117,7 @@ class Access:
         needed = role_needed(method, path)
         if not self.tokens.needed:
             bearer = Bearer(None, address=address)
-            if path == _PROMOTE and method == "POST":
+            if plain_path(path) == _PROMOTE and method == "POST":
                 bearer.check(needed, "a promotion")
             return bearer
         role, name = self._owner(authorization)

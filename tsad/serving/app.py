@@ -22,28 +22,31 @@ from tsad.serving.encoding import EncodingMiddleware
 from tsad.serving.errors import CODES, DESCRIBED, RequestError
 from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
+from tsad.serving.models_in_service import ModelToServe
 from tsad.serving.proxies import ProxyMiddleware
 from tsad.serving.routes.health import health_routes
-from tsad.serving.routes.invocations import mlflow_routes
-from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes
-from tsad.serving.routes.scoring import drift_routes, model_routes, score_routes
+from tsad.serving.routes.invocations import invocation_routes, mlflow_routes
+from tsad.serving.routes.jobs import job_routes, promotion_routes, search_routes, train_predict_routes
+from tsad.serving.routes.mounts import MOUNTS
+from tsad.serving.routes.scoring import drift_routes, list_routes, model_routes, score_routes
 from tsad.serving.routes.streams import stream_routes
 from tsad.serving.routes.webhooks import webhook_routes
-from tsad.serving.served_model import ServedModel
 from tsad.serving.service_parts import Dependencies, Limits, ServiceParts
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Dependencies", "Limits", "create_app"]
+__all__ = ["Dependencies", "Limits", "ModelToServe", "create_app"]
 
 PAGE = Path(__file__).with_name("page")
 _PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityPolicy, limits: Limits) -> FastAPI:
-    """Returns the ASGI application that serves a model; it must run in one process, which alone uses `dependencies.state`."""
+def create_app(
+    models: Sequence[ModelToServe], dependencies: Dependencies, rules: SecurityPolicy, limits: Limits
+) -> FastAPI:
+    """Returns the ASGI application that serves models; it must run in one process, which alone uses `dependencies.state`."""
     torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
-    parts = ServiceParts(served, dependencies, rules, limits)
+    parts = ServiceParts(models, dependencies, rules, limits)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -68,21 +71,28 @@ def create_app(served: ServedModel, dependencies: Dependencies, rules: SecurityP
     return app
 
 
-def _routers(parts: ServiceParts, dependencies: Dependencies, limits: Limits) -> tuple[APIRouter, ...]:
-    live, workers, counts, sources = parts.live, parts.workers, parts.counts, dependencies.sources
-    return (
-        mlflow_routes(live, workers, parts.bodies),
+def _routers(parts: ServiceParts, dependencies: Dependencies, limits: Limits) -> list[APIRouter]:
+    models, workers, counts, sources = parts.models, parts.workers, parts.counts, dependencies.sources
+    routers = [
+        mlflow_routes(models),
         health_routes(parts.health, workers),
-        model_routes(live),
-        webhook_routes(dependencies.webhook_secret, None if parts.watch is None else parts.watch.wake),
-        score_routes(live, workers, counts, sources, limits.rows),
-        drift_routes(live, workers),
-        stream_routes(parts.streams, live, workers, counts, sources, limits.rows),
-        search_routes(parts.jobs, dependencies.runner.read_progress, live, limits.wait, limits.rows),
-        promotion_routes(parts.jobs, live, dependencies.gate),
+        list_routes(models),
+        webhook_routes(dependencies.webhook_secret, models.wake if models.follows else None),
+        train_predict_routes(parts.jobs, dependencies.runner.read_progress, limits.wait),
         job_routes(parts.jobs),
         _other_routes(counts),
-    )
+    ]
+    for mount in MOUNTS:
+        routers += [
+            invocation_routes(models, mount, workers, parts.bodies),
+            model_routes(models, mount),
+            score_routes(models, mount, workers, counts, sources, limits.rows),
+            drift_routes(models, mount, workers),
+            stream_routes(models, mount, workers, counts, sources, limits.rows),
+            search_routes(models, mount, parts.jobs, limits.rows),
+            promotion_routes(models, mount, parts.jobs, dependencies.gate),
+        ]
+    return routers
 
 
 def _guard(app: FastAPI, rules: SecurityPolicy, limits: Limits, parts: ServiceParts) -> None:

@@ -116,7 +116,7 @@ class ChampionWatch:
         """Returns a version that was loaded beside the one in service, and checked."""
         served = self._following.versions.open(mark)
         try:
-            check_successor(served, self._live.detector.scorer.features)
+            check_successor(served, self._live.detectors)
             return self._deploy(served)
         finally:
             served.registry.close()  # that of the first version goes on

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from tsad.errors import DetectorError, shown
+from tsad.registry.fleet_log import FLEET_PYFUNC
 from tsad.registry.log import PYFUNC
 
 _CODE = "mlflow.pyfunc.loaders.code_model"
@@ -28,7 +29,7 @@ def check_code(path: Path, uri: str, *, trust: bool) -> None:
             f"{uri}: must be an MLflow model from code, but is loaded by {shown(loader)}, which may unpickle; log it from "
             f"code, or serve it without --trust"
         )
-    if not trust and (loader, code) != (_CODE, PYFUNC.name):
+    if not trust and (loader != _CODE or code not in {PYFUNC.name, FLEET_PYFUNC.name}):
         raise DetectorError(
             f"{uri}: holds a detector in an MLflow model of other code ({shown(code or loader)}), which --trust runs; do that "
             f"only if you know who wrote it, or serve the folder of the detector, which runs no code"

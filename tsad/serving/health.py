@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from tsad.serving.access_log import AccessLog
 from tsad.serving.tokens import Tokens
-from tsad.serving.version_cache import VersionCache
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class Health:
     Args:
         state: Folder that must be writable.
         tokens: Tokens whose file must not be damaged.
-        registry: Tells whether the tracking server answered last.
+        registry_failure: Returns why the tracking server could not be asked last, None if it could.
         log: Log whose lines must arrive.
         unreadable_streams: Returns the number of streams that could not go on.
         live_problems: Returns what is in the way of the next version.
@@ -46,12 +45,13 @@ class Health:
         self,
         state: Path,
         tokens: Tokens,
-        registry: VersionCache,
+        registry_failure: Callable[[], str | None],
         log: AccessLog,
         unreadable_streams: Callable[[], int],
         live_problems: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        self._state, self._tokens, self._registry, self._log = state, tokens, registry, log
+        self._state, self._tokens, self._log = state, tokens, log
+        self._registry_failure = registry_failure
         self._unreadable_streams, self._live_problems = unreadable_streams, live_problems
         self._problems, self._until = Problems(), 0.0
 
@@ -71,8 +71,8 @@ class Health:
             severe.append(f"the state folder cannot be written ({error.strerror})")
         if self._tokens.damage is not None:
             severe.append("the file of tokens is damaged")
-        if self._registry.failure is not None:
-            other.append(self._registry.failure)
+        if (failure := self._registry_failure()) is not None:
+            other.append(failure)
         other += self._live_problems()
         if self._log.failure is not None:
             other.append("the log of requests cannot be written")

@@ -14,9 +14,11 @@ from mlflow.pyfunc import scoring_server
 
 from tsad.data.io.values import to_values
 from tsad.detector.detector import Detector
-from tsad.errors import DetectorError
+from tsad.errors import DataError, DetectorError, shown
 from tsad.series import Series
+from tsad.serving.model_detectors import FleetDetectors, ModelDetectors
 from tsad.serving.monitoring import RecentRows
+from tsad.serving.recent_rows import RecentRowsByDetector
 from tsad.serving.served_model import SAMPLE, SYNTHETIC, ModelSource, ServedModel
 
 VERSION_HEADER = "X-Model-Version"
@@ -31,13 +33,17 @@ class Deployment:
 
     Attributes:
         served: The model.
-        recent: Rows that it scored.
+        recents: Rows that its detectors scored.
         endpoints: Endpoints of MLflow's scoring server by path.
     """
 
     served: ServedModel
-    recent: RecentRows
+    recents: RecentRowsByDetector
     endpoints: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+    def recent(self, entity: str | None) -> RecentRows:
+        """Returns the recent rows of the detector of an entity; errors as for `ModelDetectors.key`."""
+        return self.recents.of(self.served.detectors.key(entity))
 
     @property
     def headers(self) -> dict[str, str]:
@@ -46,11 +52,11 @@ class Deployment:
         return {} if version is None else {VERSION_HEADER: version}
 
 
-def deploy(served: ServedModel, recent: RecentRows) -> Deployment:
+def deploy(served: ServedModel, recents: RecentRowsByDetector) -> Deployment:
     """Returns a model ready to take requests."""
     app = scoring_server.init(served.pyfunc)
     endpoints = {route.path: route.endpoint for route in app.routes if isinstance(route, APIRoute)}
-    return Deployment(served, recent, endpoints)
+    return Deployment(served, recents, endpoints)
 
 
 class LiveModel:
@@ -86,9 +92,9 @@ class LiveModel:
         return self.served.source
 
     @property
-    def detector(self) -> Detector:
-        """Detector of the model in service."""
-        return self.served.detector
+    def detectors(self) -> ModelDetectors:
+        """Detectors of the model in service."""
+        return self.served.detectors
 
     def swap(self, new: Deployment) -> None:
         """Puts another version into service; requests that have begun keep the old one."""
@@ -109,9 +115,9 @@ class LiveModel:
         )
         return refused + ([] if self.failure is None else [self.failure])
 
-    def card(self) -> dict[str, Any]:
+    def card(self, entity: str | None = None) -> dict[str, Any]:
         """Returns what `/api/model` answers: the version in service, the one before it, and one that is on its way."""
-        return self.served.card() | {
+        return self.served.card(entity) | {
             "live": {
                 "follows": self.follows,
                 "since": self.since,
@@ -124,20 +130,29 @@ class LiveModel:
         }
 
 
-def check_successor(new: ServedModel, features: Sequence[str]) -> None:
-    """Raises `DetectorError` unless a version can take the place of one with these features.
+def check_successor(new: ServedModel, before: ModelDetectors) -> None:
+    """Raises `DetectorError` unless a version can take the place of one with these detectors.
 
     It must take the same features, score the rows of its own sample, and flag at most half of them. One without a sample must
-    score generated rows.
+    score generated rows. A fleet must be followed by a fleet that has a detector for each of its entities, all of them whole.
     """
-    detector = new.detector
-    own = detector.scorer.features
-    if tuple(own) != tuple(features):
-        missing, extra = sorted(set(features) - set(own)), sorted(set(own) - set(features))
+    detectors = new.detectors
+    _check_features(detectors.features, before.features)
+    if detectors.is_fleet != before.is_fleet or (before.is_fleet and detectors.column != before.column):
         raise DetectorError(
-            f"a version must have the features of the one in service, in their order, but lacks {missing[:5]} and adds "
-            f"{extra[:5]}; start a service of its own for it"
+            f"a version must be like the one in service, {_sort(before)}, but is {_sort(detectors)}; start a service "
+            f"of its own for it"
         )
+    if isinstance(detectors, FleetDetectors):
+        try:
+            detectors.fleet.check(before.entities or ())
+        except DataError as error:
+            raise DetectorError(f"a version must know the entities of the one in service, but {error}") from None
+        for key in detectors.keys:
+            saved = Detector.load(detectors.folder(key))
+            _check_features(saved.scorer.features, before.features)
+            _check_threshold(saved)
+    detector = detectors.of(new.example_entity)
     rows = _sample(new)
     scores = detector.score(rows)
     values = scores.values  # noqa: PD011 (no table)
@@ -146,9 +161,7 @@ def check_successor(new: ServedModel, features: Sequence[str]) -> None:
         raise DetectorError(
             f"a version must score the {len(rows)} rows of its sample, but has no finite scores of them"
         )
-    threshold = float(detector.threshold.per_row(np.array([np.nan]))[0])
-    if not math.isfinite(threshold):
-        raise DetectorError(f"a version must have a finite threshold, but has {threshold}; train it again")
+    _check_threshold(detector)
     flagged = float(detector.flag(scores)[is_scored].mean())
     if flagged > _MOST_FLAGGED and SAMPLE in new.series_names():
         raise DetectorError(
@@ -156,8 +169,27 @@ def check_successor(new: ServedModel, features: Sequence[str]) -> None:
         )
 
 
+def _check_features(own: Sequence[str], features: Sequence[str]) -> None:
+    if tuple(own) != tuple(features):
+        missing, extra = sorted(set(features) - set(own)), sorted(set(own) - set(features))
+        raise DetectorError(
+            f"a version must have the features of the one in service, in their order, but lacks {missing[:5]} and adds "
+            f"{extra[:5]}; start a service of its own for it"
+        )
+
+
+def _check_threshold(detector: Detector) -> None:
+    threshold = float(detector.threshold.per_row(np.array([np.nan]))[0])
+    if not math.isfinite(threshold):
+        raise DetectorError(f"a version must have a finite threshold, but has {threshold}; train it again")
+
+
+def _sort(detectors: ModelDetectors) -> str:
+    return f"a fleet with the column {shown(detectors.column)}" if detectors.is_fleet else "one detector"
+
+
 def _sample(served: ServedModel) -> Series:
-    features = list(served.detector.scorer.features)
+    features = list(served.features)
     name = SAMPLE if SAMPLE in served.series_names() else SYNTHETIC
     table: pd.DataFrame = served.series(name)
     return Series(to_values(table, features, f"the {name} rows of the version"), tuple(features))

@@ -16,9 +16,16 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tsad.serving.models_in_service import MODEL
+
 TEXT = CONTENT_TYPE_LATEST
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
+_STREAMS = {
+    "tsad_open_streams": "Streams that are open.",
+    "tsad_silent_streams": "Streams that get no rows.",
+    "tsad_damaged_streams": "Streams whose state cannot be read.",
+}
 
 
 class ServiceMetrics:
@@ -27,27 +34,39 @@ class ServiceMetrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "tsad_requests", "Requests answered.", ["endpoint", "method", "status"], registry=registry
+            "tsad_requests", "Requests answered.", ["model", "endpoint", "method", "status"], registry=registry
         )
         self.seconds = Histogram(
             "tsad_request_duration_seconds",
             "From request to answer.",
-            ["endpoint"],
+            ["model", "endpoint"],
             buckets=_SECONDS,
             registry=registry,
         )
         self.sizes = Histogram(
-            "tsad_scored_request_rows", "Rows of a request with scores.", ["endpoint"], buckets=_ROWS, registry=registry
+            "tsad_scored_request_rows",
+            "Rows of a request with scores.",
+            ["model", "endpoint"],
+            buckets=_ROWS,
+            registry=registry,
         )
-        self.rows = Counter("tsad_rows_scored", "Rows that got a score.", ["endpoint"], registry=registry)
-        self.flags = Counter("tsad_rows_flagged", "Rows that were flagged.", ["endpoint"], registry=registry)
+        self.rows = Counter("tsad_rows_scored", "Rows that got a score.", ["model", "endpoint"], registry=registry)
+        self.flags = Counter("tsad_rows_flagged", "Rows that were flagged.", ["model", "endpoint"], registry=registry)
         self.alarms = Counter(
-            "tsad_alarms", "Stretches of flagged rows that began.", ["endpoint", "source"], registry=registry
+            "tsad_alarms", "Stretches of flagged rows that began.", ["model", "endpoint", "source"], registry=registry
         )
         self.silences = Counter(
-            "tsad_stream_silences", "Streams that got no rows for as long as their policy allows.", registry=registry
+            "tsad_stream_silences",
+            "Streams that got no rows for as long as their policy allows.",
+            ["model"],
+            registry=registry,
         )
-        self.model = Gauge("tsad_model_info", "The model in service.", ["name", "version", "kind"], registry=registry)
+        self.model = Gauge(
+            "tsad_model_info", "The models in service.", ["model", "name", "version", "kind"], registry=registry
+        )
+        self._of_models = {
+            name: Gauge(name, meaning, ["model"], registry=registry) for name, meaning in _STREAMS.items()
+        }
         self.jobs = Counter("tsad_jobs_ended", "Jobs that have ended.", ["kind", "state"], registry=registry)
         ProcessCollector(registry=registry)
 
@@ -55,24 +74,29 @@ class ServiceMetrics:
         """Adds a measure that is read when somebody asks."""
         Gauge(name, meaning, registry=self.registry).set_function(read)
 
+    def measure_model(self, model: str, name: str, read: Callable[[], float]) -> None:
+        """Adds a measure of the streams of a model that is read when somebody asks."""
+        self._of_models[name].labels(model).set_function(read)
+
     def collect(self, read: Callable[[], Iterable[Metric]]) -> None:
         """Adds measures that are made when somebody asks."""
         self.registry.register(_Collected(read))
 
-    def scored(self, endpoint: str, rows: int, flagged: int, alarms: int, source: str) -> None:
+    def scored(self, model: str, endpoint: str, rows: int, flagged: int, alarms: int, source: str) -> None:
         """Counts rows that got a score, those of them that were flagged, and the alarms that began with them.
 
         Args:
-            endpoint: Path of the route.
+            model: Name of the model that scored them.
+            endpoint: Path of the route, without the name of the model.
             rows: Rows with a score.
             flagged: Rows among them that were flagged.
             alarms: Stretches of flagged rows that began.
             source: Source of the rows.
         """
-        self.rows.labels(endpoint).inc(rows)
-        self.flags.labels(endpoint).inc(flagged)
-        self.sizes.labels(endpoint).observe(rows)
-        self.alarms.labels(endpoint, source).inc(alarms)
+        self.rows.labels(model, endpoint).inc(rows)
+        self.flags.labels(model, endpoint).inc(flagged)
+        self.sizes.labels(model, endpoint).observe(rows)
+        self.alarms.labels(model, endpoint, source).inc(alarms)
 
     def text(self) -> bytes:
         """Returns all measures as Prometheus reads them."""
@@ -118,8 +142,9 @@ class MetricsMiddleware:
         finally:
             # the path of the route, so that nobody can make endless names by asking for them
             endpoint = getattr(scope.get("route"), "path", "other")
-            self._counts.requests.labels(endpoint, _METHODS.get(scope["method"], "other"), str(status)).inc()
-            self._counts.seconds.labels(endpoint).observe(time.perf_counter() - start)
+            model, method = scope.get(MODEL, ""), _METHODS.get(scope["method"], "other")
+            self._counts.requests.labels(model, endpoint, method, str(status)).inc()
+            self._counts.seconds.labels(model, endpoint).observe(time.perf_counter() - start)
 
 
 _METHODS = {name: name for name in ("GET", "HEAD", "POST", "DELETE", "OPTIONS")}

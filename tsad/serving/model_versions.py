@@ -8,8 +8,9 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from tsad.detector.loaded import LoadedDetectors
 from tsad.errors import DetectorError, SpecError, shown
-from tsad.registry.load import model_folder
+from tsad.registry.load import any_model_folder
 from tsad.registry.register import VersionMark, metrics_of, read_version
 from tsad.serving.live_model import check_successor
 from tsad.serving.served_model import ModelSource, ServedModel, open_source
@@ -68,10 +69,12 @@ class ModelVersions:
         uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
         state: State folder of the service.
         trust: Run the code that is stored in the versions in place of the installed one.
+        loaded: Detectors in memory, among which those of the versions make room for others; None for the versions alone.
     """
 
-    def __init__(self, uri: str, state: Path, *, trust: bool = False) -> None:
+    def __init__(self, uri: str, state: Path, *, trust: bool = False, loaded: LoadedDetectors | None = None) -> None:
         self.uri = uri
+        self._loaded = loaded
         self._folder = state / MODELS
         self._trust = trust
 
@@ -95,8 +98,8 @@ class ModelVersions:
         copy = self._read(folder)
         if copy is None:
             copy = self._fetch(mark, folder)
-        source = ModelSource(self.uri, mark.name, mark.version, model_folder(str(_model_in(folder))), copy.metrics)
-        return open_source(source, folder / "packed", trust=self._trust)
+        source = ModelSource(self.uri, mark.name, mark.version, any_model_folder(str(_model_in(folder))), copy.metrics)
+        return open_source(source, folder / "packed", trust=self._trust, loaded=self._loaded)
 
     def last(self) -> VersionMark | None:
         """Returns the version of this URI that was in service last and whose copy is whole, None if there is none."""
@@ -125,7 +128,7 @@ class ModelVersions:
         shutil.rmtree(folder, ignore_errors=True)
         (unfinished / "model").mkdir(parents=True)
         try:
-            model_folder(f"models:/{mark.name}/{mark.version}", unfinished / "model")
+            any_model_folder(f"models:/{mark.name}/{mark.version}", unfinished / "model")
             copy = _Copy(**asdict(mark), metrics=dict(metrics_of(mark.run_id)))
             _write(unfinished / _CARD, copy)
             unfinished.rename(folder)
@@ -159,7 +162,7 @@ def open_registered(versions: ModelVersions) -> tuple[ServedModel, VersionMark]:
         mark = versions.newest()
         served = versions.open(mark)
         if last is not None and mark != last:
-            check_successor(served, served.detector.scorer.features)
+            check_successor(served, served.detectors)
     except (DetectorError, OSError) as error:
         if last is None:
             raise DetectorError(str(error)) from None

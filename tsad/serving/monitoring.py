@@ -15,8 +15,9 @@ from tsad.arrays import Values
 from tsad.drift import Profile, Recalibration, drift, recalibrated
 from tsad.errors import DataError, DetectorError, SpecError, shown
 from tsad.serving.errors import RequestError
+from tsad.serving.model_detectors import CalibratedDetector
 from tsad.serving.row_sources import PRODUCTION, RowBuffer, rows_to_keep
-from tsad.serving.served_model import ServedModel, described
+from tsad.serving.served_model import described
 from tsad.spec import Spec, parse
 from tsad.thresholds import FittedThreshold
 
@@ -52,19 +53,22 @@ class RecentRows:
     """The rows that `/api/score` and streams scored lately, oldest first, each source for itself.
 
     Args:
-        served: The model that scored them.
-        folder: Folder of the log and of the threshold, which outlive the service.
+        served: Detector that scored them.
+        folder: Folder of the log and of the threshold, which outlive the service; made when something is written.
         on_recalibration: Callback that gets the record of each recalibration.
+        share: Number of detectors whose rows share the room of one.
     """
 
-    def __init__(self, served: ServedModel, folder: Path, on_recalibration: OnRecalibration) -> None:
+    def __init__(
+        self, served: CalibratedDetector, folder: Path, on_recalibration: OnRecalibration, share: int = 1
+    ) -> None:
         self._served = served
         self._folder = folder
         self._on_recalibration = on_recalibration
-        self._profile = Profile.load(served.source.folder.detector)
-        self._digest = served.detector.digest
+        self._profile = Profile.load(served.folder)
+        self._digest = served.saved().digest
         self._lock = threading.Lock()
-        self._most = rows_to_keep(MOST, LEAST, len(served.detector.scorer.features))
+        self._most = rows_to_keep(MOST, LEAST, share * len(served.detector.scorer.features))
         self._sources = {PRODUCTION: RowBuffer(self._most)}
         self._before: FittedThreshold | None = None
         self._restore()
@@ -160,9 +164,10 @@ class RecentRows:
         path = self._folder / THRESHOLD
         stored = path.read_bytes() if path.is_file() else None
         thresholds = (self._served.detector.threshold, after)
-        record = Recalibration.of(self._served.source.uri, source, thresholds, scores)
+        record = Recalibration.of(self._served.uri, source, thresholds, scores)
         saved = _StoredThreshold(digest=self._digest, threshold=after, before=before)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             _replace(path, saved.model_dump_json().encode())
             self._on_recalibration(record)
             record.write(self._folder)

@@ -31,7 +31,7 @@ ROWS_SCHEMA: Mapping[str, Any] = {
     "required": ["columns", "rows"],
     "properties": {
         "columns": {"type": "array", "items": {"type": "string"}},
-        "rows": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        "rows": {"type": "array", "items": {"type": "array", "items": {"type": ["number", "string"]}}},
         "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
     },
     "additionalProperties": False,
@@ -158,15 +158,16 @@ def read_spec(kind: type[SpecT], content: bytes, most: int = 10_000) -> SpecT:
     return parse(kind, read_mapping(content), "body")
 
 
-def read_rows(body: Body, features: Sequence[str], most: int) -> Rows:
+def read_rows(body: Body, features: Sequence[str], most: int, text: str | None = None) -> Rows:
     """Returns the table of a CSV or JSON body.
 
     Args:
         body: CSV with a header row, or `{"columns": [...], "rows": [[...]], "times": [...]}`, times optional.
         features: Columns that no time column may take the place of.
         most: Rows.
+        text: Column whose cells stay texts as they are written in a CSV; None for none.
     """
-    rows = _csv_rows(body.content, features) if body.media == CSV else _json_rows(read_mapping(body.content))
+    rows = _csv_rows(body.content, features, text) if body.media == CSV else _json_rows(read_mapping(body.content))
     return few(rows, most)
 
 
@@ -244,9 +245,10 @@ def _json_rows(values: Mapping[str, Any]) -> Rows:
     return _table(columns, values["rows"], values.get("times"))
 
 
-def _csv_rows(content: bytes, features: Sequence[str]) -> Rows:
+def _csv_rows(content: bytes, features: Sequence[str], text: str | None) -> Rows:
+    raw = TIME_COLUMNS if text is None else (*TIME_COLUMNS, text.lower())
     try:
-        table = read_csv_text(_text(content), "body", raw=TIME_COLUMNS)
+        table = read_csv_text(_text(content), "body", raw=raw)
     except DataError as error:
         raise RequestError(
             400, f"body must be CSV with a header row, but {str(error).removeprefix('body: ')}"

@@ -1,6 +1,5 @@
 """The model that the service serves: its detector, MLflow's view of it, and what the registry knows."""
 
-import dataclasses
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,20 +13,24 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
+from tsad.data.io.answers import text_of
 from tsad.data.io.read_options import READ_OPTIONS, ReadOptions
 from tsad.data.io.tables import read_table
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble
+from tsad.detector.loaded import LoadedDetectors
 from tsad.detector.scorer import Scorer
 from tsad.errors import DetectorError, TsadError, shown
 from tsad.evaluation.registry import HEADLINES
-from tsad.registry.load import ModelFolder, model_folder
+from tsad.fleet import Fleet
+from tsad.registry.fleet_log import FLEET_MODEL, FLEET_PYFUNC
+from tsad.registry.load import ModelFolder, any_model_folder
 from tsad.registry.log import PYFUNC, requirements, signature
 from tsad.registry.register import Version, list_versions, resolve
 from tsad.serving.foreign_code import check_code
+from tsad.serving.model_detectors import ONLY, CalibratedDetector, FleetDetectors, ModelDetectors, OneDetector
 from tsad.serving.version_cache import VersionCache
-from tsad.thresholds import FittedThreshold
 from tsad.thresholds.threshold import Threshold
 from tsad.tracking.tags import provenance_tags
 
@@ -54,26 +57,41 @@ class ModelSource:
 
 
 class ServedModel:
-    """A model in service; its threshold may be replaced while it is.
+    """A model in service: one detector or a fleet; the threshold of a detector may be replaced while it is.
 
     Attributes:
         source: Where it came from.
-        pyfunc: What MLflow's scoring server asks; it scores with `detector`.
+        pyfunc: What MLflow's scoring server asks; it scores with `detectors`.
         registry: Versions of the registered model, as they were when the model was opened until somebody asks.
+        detectors: Detectors that score and flag.
     """
 
-    def __init__(self, source: ModelSource, pyfunc: PyFuncModel, registered: Sequence[Version] = ()) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        pyfunc: PyFuncModel,
+        registered: Sequence[Version] = (),
+        loaded: LoadedDetectors | None = None,
+    ) -> None:
         self.source = source
         self.pyfunc = pyfunc
-        name = source.name
+        name, folder = source.name, source.folder
         self.registry = VersionCache((lambda: list_versions(name)) if name else tuple, registered)
-        self._model = pyfunc.unwrap_python_model()  # type: ignore[no-untyped-call]
+        model = pyfunc.unwrap_python_model()  # type: ignore[no-untyped-call]
+        column = None if self.read_options is None else self.read_options.entity
+        self.detectors: ModelDetectors = (
+            FleetDetectors(model, loaded) if folder.is_fleet else OneDetector(model, folder.detector, column, loaded)
+        )
 
     @property
     def detector(self) -> Detector:
-        """Detector that scores and flags now."""
-        detector: Detector = self._model.detector
-        return detector
+        """The only detector, as it flags now; raises `RequestError` if the model is a fleet."""
+        return self.detectors.of(None)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features of all detectors."""
+        return self.detectors.features
 
     @cached_property
     def read_options(self) -> ReadOptions | None:
@@ -81,27 +99,30 @@ class ServedModel:
         folder = self.source.folder.detector
         return ReadOptions.load(folder) if (folder / READ_OPTIONS).exists() else None
 
-    def recalibrate(self, threshold: FittedThreshold) -> None:
-        """Flags by another threshold from now on."""
-        self._model.detector = dataclasses.replace(self.detector, threshold=threshold)
+    def calibrated(self, key: str = ONLY) -> CalibratedDetector:
+        """Returns the detector of a key as something whose threshold may be replaced."""
+        return self.detectors.calibrated(key, self.source.uri)
 
-    def card(self) -> dict[str, Any]:
-        """Returns what `/api/model` answers."""
-        detector, source = self.detector, self.source
-        scorer = detector.scorer
-        return {
+    def card(self, entity: str | None = None) -> dict[str, Any]:
+        """Returns what `/api/model` answers: of a fleet its entities and, if one is named, the detector of that."""
+        detectors, source = self.detectors, self.source
+        card = {
             "name": source.name,
             "version": source.version,
             "uri": source.uri,
-            "kind": scorer.kind,
-            "features": list(scorer.features),
-            "lookback": scorer.lookback,
-            "lookahead": scorer.lookahead,
-            "threshold": described(detector.threshold),
-            "labels_used": provenance_tags(detector.provenance),
+            "kind": detectors.kind,
+            "features": list(detectors.features),
             "metrics": dict(source.metrics),
             "headlines": list(HEADLINES),
+            "entity_column": detectors.column,
+            "entities": None if detectors.entities is None else list(detectors.entities),
+            "shared": isinstance(detectors, FleetDetectors) and detectors.fleet.manifest.shared is not None,
         }
+        if detectors.is_fleet and entity is None:
+            return card  # its detectors have nothing else in common
+        detector = detectors.of(entity)
+        own = {"entity": entity, "detector": detector.scorer.kind} if detectors.is_fleet else {}
+        return card | own | _described_detector(detector)
 
     def versions(self) -> tuple[list[dict[str, Any]], int]:
         """Returns what `/api/versions` answers, and its age in seconds; 0 for what the registry has just said.
@@ -141,7 +162,26 @@ class ServedModel:
             return read_table(sample)
         if name != SYNTHETIC:
             raise KeyError(name)
-        return _synthetic(self.detector.scorer)
+        return _synthetic(self.detectors.of(self.example_entity).scorer)
+
+    @property
+    def example_entity(self) -> str | None:
+        """Entity whose rows the series are; None if the model is no fleet."""
+        detectors, sample = self.detectors, self.source.folder.sample
+        if detectors.entities is None:
+            return None
+        first = None if sample is None else read_table(sample).get(detectors.column)
+        return detectors.entities[0] if first is None or not len(first) else text_of(first.iloc[0])
+
+
+def _described_detector(detector: Detector) -> dict[str, Any]:
+    scorer = detector.scorer
+    return {
+        "lookback": scorer.lookback,
+        "lookahead": scorer.lookahead,
+        "threshold": described(detector.threshold),
+        "labels_used": provenance_tags(detector.provenance),
+    }
 
 
 def described(threshold: Threshold) -> dict[str, Any]:
@@ -149,28 +189,37 @@ def described(threshold: Threshold) -> dict[str, Any]:
     return {"method": threshold.method, "value": float(threshold.per_row(np.array([np.nan]))[0])}
 
 
-def open_model(model: str, folder_beside: Path, *, trust: bool = False) -> ServedModel:
-    """Returns the model behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder.
+def open_model(
+    model: str, folder_beside: Path, *, trust: bool = False, loaded: LoadedDetectors | None = None
+) -> ServedModel:
+    """Returns the model behind `models:/NAME@alias`, `models:/NAME/VERSION`, `runs:/ID/detector`, or a folder; a fleet too.
 
-    Its detector is read by the installed code. No code of the model runs, unless it is trusted.
+    Its detectors are read by the installed code. No code of the model runs, unless it is trusted.
 
     Args:
         model: URI or folder of the model.
         folder_beside: Folder for the files that a detector needs to be served by MLflow's scoring server.
         trust: Run the code that is stored in the model in place of the installed one, as `mlflow models serve` does.
+        loaded: Detectors in memory, among which those of the model make room for others; None for the model alone.
 
     Raises:
         DetectorError: if there is no such thing, it is not a detector of ours, or its code would have to be trusted.
     """
     name, version = resolve(model) if model.startswith("models:/") else (None, None)
-    folder = model_folder(model if name is None else f"models:/{name}/{version}")
+    folder = any_model_folder(model if name is None else f"models:/{name}/{version}")
     registered = list_versions(name) if name else []
     metrics = next((version_info.metrics for version_info in registered if version_info.version == version), {})
-    return open_source(ModelSource(model, name, version, folder, metrics), folder_beside, registered, trust=trust)
+    source = ModelSource(model, name, version, folder, metrics)
+    return open_source(source, folder_beside, registered, trust=trust, loaded=loaded)
 
 
 def open_source(
-    source: ModelSource, folder_beside: Path, registered: Sequence[Version] = (), *, trust: bool = False
+    source: ModelSource,
+    folder_beside: Path,
+    registered: Sequence[Version] = (),
+    *,
+    trust: bool = False,
+    loaded: LoadedDetectors | None = None,
 ) -> ServedModel:
     """Returns a model that is on this machine's disk, as `open_model` does.
 
@@ -179,16 +228,18 @@ def open_source(
         folder_beside: Folder for the files that a detector needs to be served by MLflow's scoring server.
         registered: Versions of the registered model, as they were when somebody last looked.
         trust: Run the code that is stored in the model in place of the installed one.
+        loaded: Detectors in memory, among which those of the model make room for others; None for the model alone.
     """
     folder = source.folder
     if folder.served:
         check_code(folder.path, source.uri, trust=trust)
     is_own_code = not (trust and folder.served)
-    path = _packed(folder.detector, folder_beside / "model") if is_own_code else folder.path
-    return ServedModel(source, _loaded(path, source.uri), registered)
+    path = _packed(folder, folder_beside / "model") if is_own_code else folder.path
+    pyfunc = _loaded(path, source.uri, Fleet if folder.is_fleet else Detector)
+    return ServedModel(source, pyfunc, registered, loaded if is_own_code else None)
 
 
-def _loaded(path: Path, uri: str) -> PyFuncModel:
+def _loaded(path: Path, uri: str, kind: type[Detector] | type[Fleet]) -> PyFuncModel:
     """Returns MLflow's view of a model; raises `DetectorError` if its code fails, or has no detector for the service."""
     try:
         pyfunc: PyFuncModel = mlflow.pyfunc.load_model(str(path))
@@ -199,21 +250,25 @@ def _loaded(path: Path, uri: str) -> PyFuncModel:
         raise DetectorError(
             f"{uri}: its code must load a detector, but failed with {shown(str(error), 200)}"
         ) from error
-    detector = getattr(python_model, "detector", None)
-    if not isinstance(detector, Detector):
-        raise DetectorError(f"{uri}: its code must have a tsad Detector as `detector`, but has {shown(detector)}")
+    attribute = kind.__name__.lower()
+    judge = getattr(python_model, attribute, None)
+    if not isinstance(judge, kind):
+        raise DetectorError(
+            f"{uri}: its code must have a tsad {kind.__name__} as `{attribute}`, but has {shown(judge)}"
+        )
     return pyfunc
 
 
-def _packed(detector: Path, target: Path) -> Path:
-    """Returns `target`, emptied first, into which the detector was put as MLflow loads it."""
+def _packed(folder: ModelFolder, target: Path) -> Path:
+    """Returns `target`, emptied first, into which the detector or fleet was put as MLflow loads it."""
+    code, name = (FLEET_PYFUNC, FLEET_MODEL) if folder.is_fleet else (PYFUNC, "detector")
     shutil.rmtree(target, ignore_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it has no input example, which would be scored
         mlflow.pyfunc.save_model(
             path=target,
-            python_model=str(PYFUNC),
-            artifacts={"detector": str(detector)},
+            python_model=str(code),
+            artifacts={name: str(folder.detector)},
             signature=signature(),
             pip_requirements=requirements(),
         )

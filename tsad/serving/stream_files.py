@@ -27,16 +27,18 @@ class StreamOrigin(Spec):
         source: Source of its rows.
         model: Name of the registered model whose versions it follows; None if it stays with its detector.
         features: Digest of the features of a row.
+        entity: Entity of a fleet that its rows are of; None if the model is no fleet.
     """
 
     source: str = PRODUCTION
     model: str | None = None
     features: str = ""
+    entity: str | None = None
 
     @classmethod
-    def of(cls, source: str, model: str | None, features: Sequence[str]) -> "StreamOrigin":
+    def of(cls, source: str, model: str | None, features: Sequence[str], entity: str | None = None) -> "StreamOrigin":
         """Returns the origin of a stream of rows with these features."""
-        return cls(source=source, model=model, features=_digest(features))
+        return cls(source=source, model=model, features=_digest(features), entity=entity)
 
     def follows(self, model: str | None, features: Sequence[str]) -> bool:
         """Returns whether a stream moves to a version of a model with these features."""

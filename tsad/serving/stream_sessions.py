@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +39,12 @@ class NewStream(Spec):
     Attributes:
         policy: About late rows and gaps.
         source: Source of the rows; None for production.
+        entity: Entity of a fleet that the rows are of; None if the model is no fleet.
     """
 
     policy: StreamPolicy = StreamPolicy()
     source: str | None = Field(None, max_length=64)
+    entity: str | None = Field(None, max_length=1000)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,13 @@ class StreamLimits:
     idle_seconds: float = 7 * 86_400.0
 
 
+class DetectorsByEntity(Protocol):
+    """Detectors of a model in service."""
+
+    def of(self, entity: str | None) -> Detector:
+        """Returns the detector of an entity of a fleet, or the only one of a model for None."""
+
+
 @dataclass(eq=False)
 class StreamSession:
     """Session of one stream.
@@ -67,6 +76,7 @@ class StreamSession:
     Attributes:
         folder: Folder of its state.
         stream: None if it has to be read from there.
+        detectors: Detectors of the version of the model that the stream is of; its own one is kept by the stream.
         origin: Origin of the stream, read with it.
         owed: Scores that the stream owes because it has moved to another version; None if it has not, or that is saved.
         is_alarmed: Whether the last row with a final score was flagged, as far as this process knows.
@@ -75,6 +85,7 @@ class StreamSession:
 
     folder: Path
     stream: Stream | None = None
+    detectors: DetectorsByEntity | None = None
     origin: StreamOrigin = field(default_factory=StreamOrigin)
     owed: ScoredRows | None = None
     is_alarmed: bool = False
@@ -89,7 +100,7 @@ class Streams:
 
     Args:
         folder: Folder of the states of all streams.
-        detector: Returns the detector in service.
+        detectors: Returns the detectors in service.
         limits: How many, how long.
         ages: Ages of streams; None for those in a file of the folder.
         model: Name of the registered model in service; None for a model that is not registered, whose streams do not move.
@@ -98,14 +109,14 @@ class Streams:
     def __init__(
         self,
         folder: Path,
-        detector: Callable[[], Detector],
+        detectors: Callable[[], DetectorsByEntity],
         limits: StreamLimits,
         ages: StreamAges | None = None,
         model: str | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._detector = detector
+        self._detectors = detectors
         self._model = model
         self._limits = limits
         self.ages = ages or StreamAges(folder / AGES)
@@ -123,11 +134,6 @@ class Streams:
         """Number of streams that somebody asked for and that could not go on."""
         return len(self._unreadable)
 
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of a row's values."""
-        return self._detector().scorer.features
-
     def begin(self, new: NewStream, source: str = PRODUCTION) -> dict[str, Any]:
         """Opens a stream, whose rows are of a source, and returns what it is; raises `RequestError` if too many are open."""
         self._sweep()
@@ -135,19 +141,19 @@ class Streams:
             raise RequestError(
                 429, f"{self._limits.streams} streams are open, no more may be; delete one", {"Retry-After": "60"}
             )
-        number, detector = uuid.uuid4().hex, self._detector()
+        number, detector = uuid.uuid4().hex, self._detectors().of(new.entity)
         folder, stream = self._folder / number, Stream(detector, new.policy)
         try:
             stream.save(folder)
             write_threshold(folder, detector)
-            write_origin(folder, StreamOrigin.of(source, self._model, detector.scorer.features))
+            write_origin(folder, StreamOrigin.of(source, self._model, detector.scorer.features, new.entity))
             if new.policy.silence is not None:
                 (folder / _POLICY).write_text(new.policy.model_dump_json(), encoding="utf-8")
             self.ages.arrive(number)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)  # what cannot be saved has not begun
             raise
-        return {"id": number, **_described(stream), "source": source, "silence": None}
+        return {"id": number, **_described(stream), "source": source, "entity": new.entity, "silence": None}
 
     @asynccontextmanager
     async def filled(self, number: str) -> AsyncIterator[StreamSession]:
@@ -170,6 +176,7 @@ class Streams:
             "id": session.folder.name,
             **_described(stream),
             "source": session.origin.source,
+            "entity": session.origin.entity,
             "silence": None if silence is None else _alert(silence),
         }
 
@@ -199,10 +206,10 @@ class Streams:
         silence = policy.silence_at(0, round(seconds * 1e9))
         return silence and silence._replace(since=np.datetime64(round(self.ages.moment(number) * 1e9), "ns"))
 
-    def source(self, session: StreamSession) -> str:
-        """Returns the source of the rows of a stream."""
-        self._loaded(session)
-        return session.origin.source
+    def origin(self, session: StreamSession, detectors: DetectorsByEntity | None = None) -> StreamOrigin:
+        """Returns the origin of a stream, which is moved to the version of these detectors; None for those in service."""
+        self._loaded(session, detectors)
+        return session.origin
 
     def push(
         self,
@@ -210,7 +217,7 @@ class Streams:
         values: Values,
         times: NDArray[np.datetime64] | None,
         after: int | None,
-        detector: Detector | None = None,
+        detectors: DetectorsByEntity | None = None,
     ) -> tuple[dict[str, Any], ScoredRows]:
         """Pushes rows, saves the state, and returns the answer with what it is made of.
 
@@ -219,13 +226,13 @@ class Streams:
             values: (n, F) values of the rows.
             times: (n,) times of the rows, or None.
             after: Number of rows that the stream must have received before; None for any number.
-            detector: Detector that scores the rows; None for that in service.
+            detectors: Detectors of the version that scores the rows; None for those in service.
 
         Raises:
             DataError: if the stream does not take the rows; it is then as it was.
             RequestError: if it has not `after` rows.
         """
-        stream = self._loaded(session, detector)
+        stream = self._loaded(session, detectors)
         if after is not None and after != stream.rows:
             message = f"the stream must have {after} rows before these, but has {stream.rows}; send those that follow"
             raise RequestError(409, message, details={"rows_total": stream.rows})
@@ -263,20 +270,22 @@ class Streams:
         if not _ID.fullmatch(number) or not (self._folder / number).is_dir():
             raise RequestError(404, f"there is no stream {number[:40]!r}; open one with POST /api/streams")
 
-    def _loaded(self, session: StreamSession, detector: Detector | None = None) -> Stream:
-        """Returns the stream of a session, moved to the detector if that is another version."""
-        detector = detector or self._detector()
-        if session.stream is not None and session.stream.detector.scorer is not detector.scorer:
-            session.stream = None
-        if session.stream is None:
-            try:
-                session.origin = read_origin(session.folder)
-                session.stream, session.owed = load_stream(session.folder, detector, session.origin, self._model)
-            except (OSError, ValueError, LookupError, TypeError, RuntimeError, TsadError) as error:
-                self._unreadable.add(session.folder.name)
-                reason = str(error).replace(f"{session.folder}/", "").partition("\n")[0]
-                raise RequestError(409, f"the stream cannot go on ({reason}); delete it and open another") from None
-            self._unreadable.discard(session.folder.name)
+    def _loaded(self, session: StreamSession, detectors: DetectorsByEntity | None = None) -> Stream:
+        """Returns the stream of a session, moved to the version of these detectors if that is another one."""
+        detectors = detectors or self._detectors()
+        if session.stream is not None and session.detectors is detectors:
+            return session.stream
+        session.stream = None
+        try:
+            session.origin = read_origin(session.folder)
+            detector = detectors.of(session.origin.entity)
+            session.stream, session.owed = load_stream(session.folder, detector, session.origin, self._model)
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, TsadError, RequestError) as error:
+            self._unreadable.add(session.folder.name)
+            reason = str(error).replace(f"{session.folder}/", "").partition("\n")[0]
+            raise RequestError(409, f"the stream cannot go on ({reason}); delete it and open another") from None
+        self._unreadable.discard(session.folder.name)
+        session.detectors = detectors
         return session.stream
 
     def _folders(self) -> list[Path]:

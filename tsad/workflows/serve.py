@@ -1,26 +1,24 @@
-"""`tsad serve`: one detector behind HTTP."""
+"""`tsad serve`: detectors and fleets behind HTTP."""
 
 import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tsad.detector.loaded import MOST, LoadedDetectors
 from tsad.drift import Recalibration
 from tsad.errors import TsadError
 from tsad.selection.trial import Candidate, Trial
 from tsad.serving.app import create_app
-from tsad.serving.champion_watch import Following
 from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits
 from tsad.serving.middleware import SecurityPolicy
-from tsad.serving.model_versions import ModelVersions, open_registered
 from tsad.serving.proxies import ProxyRules
 from tsad.serving.row_sources import SourceRules
 from tsad.serving.search_runner import search_runner
-from tsad.serving.served_model import ServedModel, open_model
 from tsad.serving.server import listen
 from tsad.serving.service_parts import Dependencies, Limits
 from tsad.serving.tokens import Tokens, check_token
@@ -30,6 +28,7 @@ from tsad.tuning.journal import JOURNAL, EndedEvent, Journal, ProposedEvent
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.locks import is_held, locked
 from tsad.workflows.recalibrate import track_recalibration
+from tsad.workflows.served_models import named_models, open_models
 from tsad.workflows.tokens import token_file
 
 
@@ -57,7 +56,8 @@ class Options:
         max_connections: Largest number of open connections.
         workers: Number of requests that are scored side by side, on one thread each.
         job_seconds: Seconds after which a search is ended.
-        poll: Seconds between two looks at the alias of the model; 0 keeps the version of the start.
+        poll: Seconds between two looks at the alias of a model; 0 keeps the version of the start.
+        detectors: Largest number of detectors in memory, of all models and of the entities of fleets.
     """
 
     host: str = "127.0.0.1"
@@ -80,6 +80,7 @@ class Options:
     workers: int = 2
     job_seconds: float = 3600
     poll: float = 30
+    detectors: int = MOST
 
 
 _log = logging.getLogger(__name__)
@@ -91,22 +92,24 @@ _RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT
 
 
 def serve(
-    model: str,
+    model: str | Sequence[str],
     options: Options = DEFAULTS,
     *,
     on_start: Callable[[str], None] = lambda address: None,
     on_protection: Callable[[str], None] = lambda sentence: None,
 ) -> None:
-    """Serves a model over HTTP until the process is interrupted.
+    """Serves one or several models over HTTP until the process is interrupted.
 
     Args:
-        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector or fleet;
+            or several of them, each with a name of its own (`NAME=URI`), the one for paths that name no model first.
         options: Options of the service.
         on_start: Callback that gets the address once the service listens.
         on_protection: Callback that gets a sentence about who can use the service, before it listens.
 
     Raises:
         DetectorError: if there is no such model.
+        SpecError: if two models have one name.
         TsadError: if another service uses the state folder, a token is blank, or other machines would reach the service
             without a token.
     """
@@ -117,12 +120,15 @@ def serve(
     protection = _protection(options, Tokens(rules.token, rules.token_file))
     state = (options.state or context.settings.output_dir / "service").resolve()
     jobs = JobLimits(seconds=options.job_seconds)
-    limits = Limits(options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells)
+    limits = Limits(
+        options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells, detectors=options.detectors
+    )
+    models, loaded = named_models([model] if isinstance(model, str) else model), LoadedDetectors(options.detectors)
     connections = ConnectionLimits(options.max_connections)
     runner = search_runner(_tracking_uri(context), context.settings.data_dir.resolve(), _trials)
     gate = None if options.gate is None else _existing(options.gate)
     with locked(state):
-        served, following = _opened(model, state, options)
+        opened = open_models(models, state, loaded, trust=options.trust, poll=options.poll)
         _end_orphans(context, state)
         dependencies = Dependencies(
             state,
@@ -130,10 +136,9 @@ def serve(
             lambda record: _track(context, record),
             gate,
             SourceRules(options.production),
-            following,
             _secret(context.settings),
         )
-        app = create_app(served, dependencies, rules, limits)
+        app = create_app(opened, dependencies, rules, limits)
         on_protection(protection)
         listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"), connections)
 
@@ -145,16 +150,6 @@ def _tracking_uri(context: Context) -> str:
     except TsadError as error:
         _log.warning("%s", error)
         return context.settings.tracking_uri
-
-
-def _opened(model: str, state: Path, options: Options) -> tuple[ServedModel, Following | None]:
-    """Returns the model to serve first, and what is followed: nothing unless it is an alias."""
-    if not model.startswith("models:/"):
-        return open_model(model, state, trust=options.trust), None
-    versions = ModelVersions(model, state, trust=options.trust)
-    served, mark = open_registered(versions)
-    is_alias = "@" in model and options.poll > 0
-    return served, Following(versions, mark, options.poll) if is_alias else None
 
 
 def _secret(settings: Settings) -> str | None:

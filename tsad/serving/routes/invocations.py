@@ -5,22 +5,23 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from tsad.detector.detector import Detector
 from tsad.detector.score_table import flag_table
 from tsad.errors import TsadError, shown
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
 from tsad.serving.executor import ScoringExecutor
-from tsad.serving.live_model import LiveModel
+from tsad.serving.model_detectors import ModelDetectors
+from tsad.serving.models_in_service import ModelsInService
 from tsad.serving.parquet_bodies import plain_parquet
 from tsad.serving.requests import CSV, JSON, media_type, read_json, request_body, split_rows
+from tsad.serving.routes.mounts import Mount
 
 PARQUET = "application/vnd.apache.parquet"
 _SPLIT = {
     "type": "object",
     "properties": {
         "columns": {"type": "array", "items": {"type": "string"}},
-        "data": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        "data": {"type": "array", "items": {"type": "array", "items": {"type": ["number", "string"]}}},
     },
 }
 _SCHEMA = {"type": "object", "properties": {"dataframe_split": _SPLIT, "params": {"type": "object"}}}
@@ -29,24 +30,31 @@ _REPEATS = ("Failed to predict data ", "Failed to enforce schema of data ")
 """First words of messages that repeat the rows before they come to the point."""
 
 
-def mlflow_routes(live: LiveModel, workers: ScoringExecutor, limits: BodyLimits) -> APIRouter:
-    """Returns `/ping`, `/version` and `/invocations`."""
+def mlflow_routes(models: ModelsInService) -> APIRouter:
+    """Returns `/ping` and `/version`."""
     router = APIRouter(tags=["MLflow"])
     for path in ("/ping", "/version"):
-        router.add_api_route(path, live.current.endpoints[path])
+        router.add_api_route(path, models.first.live.current.endpoints[path])
+    return router
+
+
+def invocation_routes(models: ModelsInService, mount: Mount, workers: ScoringExecutor, limits: BodyLimits) -> APIRouter:
+    """Returns `/invocations`."""
+    router = APIRouter(prefix=mount.outside, tags=["MLflow"], dependencies=mount.dependencies)
 
     @router.post("/invocations", openapi_extra=request_body({JSON: _SCHEMA, CSV: {"type": "string"}}))
     async def invocations(request: Request) -> Response:
         """Scores rows as MLflow's scoring server does: `{"predictions": [{"score": ..., "flag": ...}, ...]}`."""
-        media, deployment = media_type(request.headers.get("content-type"), (JSON, CSV, PARQUET)), live.current
-        detector = deployment.served.detector
+        deployment = models.of(request).live.current
+        media = media_type(request.headers.get("content-type"), (JSON, CSV, PARQUET))
+        detectors = deployment.served.detectors
         if media == JSON:
-            short = await workers.run(_short_answer, await request.body(), detector, limits)
+            short = await workers.run(_short_answer, await request.body(), detectors, limits)
             if short is not None:
                 return Response(short, headers=deployment.headers, media_type=JSON)
         elif media == PARQUET:
-            features = detector.scorer.features
-            request._body = await workers.run(plain_parquet, await request.body(), features, limits)
+            content = await request.body()
+            request._body = await workers.run(plain_parquet, content, detectors.features, limits, detectors.column)
         try:
             answer: Response = await workers.take(deployment.endpoints["/invocations"], request)
         except (RecursionError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -59,7 +67,7 @@ def mlflow_routes(live: LiveModel, workers: ScoringExecutor, limits: BodyLimits)
     return router
 
 
-def _short_answer(content: bytes, detector: Detector, limits: BodyLimits) -> bytes | None:
+def _short_answer(content: bytes, detectors: ModelDetectors, limits: BodyLimits) -> bytes | None:
     """Returns MLflow's answer, byte for byte, to rows in which every cell is a number; None if MLflow has to give it.
 
     MLflow makes three tables of the rows, column by column, which takes longer than to score them.
@@ -71,7 +79,9 @@ def _short_answer(content: bytes, detector: Detector, limits: BodyLimits) -> byt
     limits.check_values(value)
     try:
         rows = split_rows(value)
-        flagged = None if rows is None else flag_table(detector, rows.table, "input")
+        if rows is not None and (detectors.is_fleet or detectors.column in rows.table.columns):
+            return None  # rows of several entities
+        flagged = None if rows is None else flag_table(detectors.of(None), rows.table, "input")
     except (RequestError, TsadError):
         return None
     return None if flagged is None else json.dumps({"predictions": flagged.to_dict("records")}).encode()

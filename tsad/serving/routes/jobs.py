@@ -10,16 +10,17 @@ from fastapi import APIRouter, Query, Request, Response
 from tsad.serving.access import BEARER
 from tsad.serving.errors import RequestError
 from tsad.serving.jobs import Job, Jobs, ProgressReader
-from tsad.serving.live_model import LiveModel
+from tsad.serving.models_in_service import ModelsInService
 from tsad.serving.promotion_jobs import NewPromotion, task_of_promotion
 from tsad.serving.proxies import ROOT
 from tsad.serving.requests import CSV, JSON, Body, media_type, read_spec, request_body
+from tsad.serving.routes.mounts import Mount
 from tsad.serving.search_jobs import NewSearch, task_of_search
 from tsad.serving.train_predict import MOST_BYTES, TrainPredictRequest, task_of
 
 
-def search_routes(jobs: Jobs, read_progress: ProgressReader, live: LiveModel, wait: float, most_rows: int) -> APIRouter:
-    """Returns what starts searches."""
+def train_predict_routes(jobs: Jobs, read_progress: ProgressReader, wait: float) -> APIRouter:
+    """Returns what forecasts one series."""
     router = APIRouter(tags=["searches"])
 
     later: dict[int | str, Any] = {202: {"description": "A job that has not ended"}}
@@ -46,32 +47,39 @@ def search_routes(jobs: Jobs, read_progress: ProgressReader, live: LiveModel, wa
             raise RequestError(409 if job.state == "cancelled" else 500, f"the search {job.state}: {job.error}")
         return Response(json.dumps(dict(job.result)), media_type=JSON)
 
+    return router
+
+
+def search_routes(models: ModelsInService, mount: Mount, jobs: Jobs, most_rows: int) -> APIRouter:
+    """Returns what starts searches."""
+    router = mount.router("searches")
+
     @router.post(
-        "/api/searches",
+        "/searches",
         status_code=202,
         openapi_extra=request_body({JSON: NewSearch.model_json_schema(), CSV: {"type": "string"}}),
     )
     async def search(request: Request, trials: Annotated[int, Query(ge=1, le=64)] = 4) -> Response:
         """Starts a search on the rows of a CSV body, or on a series that the service has."""
+        served = models.of(request).live.served
         body = Body(await request.body(), media_type(request.headers.get("content-type"), (JSON, CSV)))
-        task = await asyncio.to_thread(task_of_search, body, live.served, trials, most_rows)
+        task = await asyncio.to_thread(task_of_search, body, served, trials, most_rows)
         return _accepted(jobs.submit(task, request.scope[BEARER].client), request)
 
     return router
 
 
-def promotion_routes(jobs: Jobs, live: LiveModel, gate: Path | None) -> APIRouter:
+def promotion_routes(models: ModelsInService, mount: Mount, jobs: Jobs, gate: Path | None) -> APIRouter:
     """Returns what sends candidates of searches to the gate."""
-    router = APIRouter(tags=["searches"])
+    router = mount.router("searches")
 
-    @router.post(
-        "/api/promotions", status_code=202, openapi_extra=request_body({JSON: NewPromotion.model_json_schema()})
-    )
+    @router.post("/promotions", status_code=202, openapi_extra=request_body({JSON: NewPromotion.model_json_schema()}))
     async def promote(request: Request) -> Response:
         """Compares a candidate with the champion on the rows of the service's `--gate`; the better one becomes champion."""
+        served = models.of(request).live.served
         media_type(request.headers.get("content-type"), (JSON,))
         new = read_spec(NewPromotion, await request.body())
-        job = jobs.submit(task_of_promotion(new, live.served, gate), request.scope[BEARER].client)
+        job = jobs.submit(task_of_promotion(new, served, gate), request.scope[BEARER].client)
         return _accepted(job, request)
 
     return router

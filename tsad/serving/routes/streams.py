@@ -8,12 +8,14 @@ from fastapi import APIRouter, Request, Response
 
 from tsad.serving.access import BEARER
 from tsad.serving.executor import ScoringExecutor
-from tsad.serving.live_model import Deployment, LiveModel
+from tsad.serving.live_model import Deployment
 from tsad.serving.metrics import ServiceMetrics
+from tsad.serving.models_in_service import ModelsInService
 from tsad.serving.requests import JSON, media_type, read_push, read_spec, request_body
 from tsad.serving.responses import alarms_in
+from tsad.serving.routes.mounts import Mount
 from tsad.serving.row_sources import PRODUCTION, SourceRules
-from tsad.serving.stream_sessions import NewStream, Streams, StreamSession
+from tsad.serving.stream_sessions import NewStream, StreamSession
 from tsad.streaming import StreamPolicy
 
 _NEW = {
@@ -21,6 +23,7 @@ _NEW = {
     "properties": {
         "policy": StreamPolicy.model_json_schema(),
         "source": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
+        "entity": {"type": "string", "maxLength": 1000},
     },
     "additionalProperties": False,
 }
@@ -37,19 +40,20 @@ _PUSH = {
 
 
 def stream_routes(
-    streams: Streams,
-    live: LiveModel,
+    models: ModelsInService,
+    mount: Mount,
     workers: ScoringExecutor,
     counts: ServiceMetrics,
     sources: SourceRules,
     most_rows: int,
 ) -> APIRouter:
     """Returns what opens, feeds and ends streams."""
-    router = APIRouter(prefix="/api/streams", tags=["streams"])
+    router = mount.router("streams", "/streams")
 
     @router.post("", status_code=201, openapi_extra=request_body({JSON: _NEW}, required=False))
     async def begin(request: Request) -> Any:
-        """Opens a stream."""
+        """Opens a stream, of a fleet for the rows of one entity."""
+        streams = models.of(request).streams
         content = await request.body()
         if content:
             media_type(request.headers.get("content-type"), (JSON,))
@@ -62,24 +66,25 @@ def stream_routes(
         return await asyncio.to_thread(work)
 
     @router.get("/{number}")
-    async def describe(number: str) -> Any:
+    async def describe(number: str, request: Request) -> Any:
         """Returns the number of rows of a stream, and its policy."""
+        streams = models.of(request).streams
         async with streams.filled(number) as session:
             return await asyncio.to_thread(streams.describe, session)
 
     @router.delete("/{number}", status_code=204)
-    async def remove(number: str) -> None:
+    async def remove(number: str, request: Request) -> None:
         """Ends a stream."""
+        streams = models.of(request).streams
         async with streams.filled(number) as session:
             await asyncio.to_thread(streams.remove, session)
 
-    router.include_router(_push_route(streams, live, workers, counts, sources, most_rows))
+    router.include_router(_push_route(models, workers, counts, sources, most_rows))
     return router
 
 
 def _push_route(
-    streams: Streams,
-    live: LiveModel,
+    models: ModelsInService,
     workers: ScoringExecutor,
     counts: ServiceMetrics,
     sources: SourceRules,
@@ -90,19 +95,23 @@ def _push_route(
     @router.post("/{number}/rows", openapi_extra=request_body({JSON: _PUSH}))
     async def push(number: str, request: Request) -> Response:
         """Takes rows in, and answers with the scores that are final now; the state is on the disk by then."""
+        model = models.of(request)
+        streams, live = model.streams, model.live
         media_type(request.headers.get("content-type"), (JSON,))
         content, bearer = await request.body(), request.scope[BEARER]
 
         def work(session: StreamSession) -> tuple[bytes, Deployment]:
             deployment = live.current  # not sooner: the one who had the stream before may have moved it
-            source = sources.source(streams.source(session), bearer, PRODUCTION)
-            series, after = read_push(content, streams.features, most_rows)
-            answer, scored = streams.push(session, series.values, series.times, after, deployment.served.detector)
-            deployment.recent.take(series.values, scored.scores, scored.flags, source)
+            detectors = deployment.served.detectors
+            origin = streams.origin(session, detectors)
+            source = sources.source(origin.source, bearer, PRODUCTION)
+            series, after = read_push(content, detectors.features, most_rows)
+            answer, scored = streams.push(session, series.values, series.times, after, detectors)
+            deployment.recent(origin.entity).take(series.values, scored.scores, scored.flags, source)
             rows = len(scored) - answer["score"].count(None)
             alarms = alarms_in(scored.flags, before=session.is_alarmed)
             session.is_alarmed = bool(scored.flags[-1]) if len(scored) else session.is_alarmed
-            counts.scored("/api/streams/{number}/rows", rows, sum(answer["flag"]), alarms, source)
+            counts.scored(model.name, "/api/streams/{number}/rows", rows, sum(answer["flag"]), alarms, source)
             return json.dumps(answer).encode(), deployment
 
         async with streams.filled(number) as session:

@@ -26,7 +26,7 @@ def webhook_routes(secret: str | None, wake: Callable[[], None] | None) -> APIRo
 
     Args:
         secret: Secret that messages are signed with; None takes none.
-        wake: Lets the watch look; None if the service follows nothing.
+        wake: Lets the watches look; None if the service follows nothing.
     """
     router = APIRouter(tags=["model"])
 
