@@ -80,8 +80,8 @@ def serve(model: str, **options: Any) -> None:
     workflow.serve(
         model,
         workflow.Options(**options),
-        on_start=lambda address: click.echo(f"{model} is served on {address}"),
-        on_protection=click.echo,
+        on_start=lambda address: click.echo(f"Page: {address}"),
+        on_notice=click.echo,
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tsad.assessment.artifacts import (
-    DETECTOR,
     headline_metrics,
     metrics,
     write_assessment,
@@ -14,6 +13,7 @@ from tsad.assessment.artifacts import (
     write_results,
 )
 from tsad.assessment.assessment import assess
+from tsad.assessment.file_names import DETECTOR
 from tsad.data.entities import EntityRows
 from tsad.experiment import run
 from tsad.spec import write_yaml

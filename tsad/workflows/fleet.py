@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.data.cache import FromFiles
 from tsad.data.entities import EntityRows, entities_of

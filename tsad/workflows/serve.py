@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 from tsad.drift import Recalibration
@@ -26,10 +27,10 @@ from tsad.serving.service_parts import Dependencies, Limits
 from tsad.serving.tokens import Tokens, check_token
 from tsad.settings import Settings
 from tsad.tracking.search_runs import end_orphans
+from tsad.tracking.store import name_store
 from tsad.tuning.journal import JOURNAL, EndedEvent, Journal, ProposedEvent
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.locks import is_held, locked
-from tsad.workflows.recalibrate import track_recalibration
 from tsad.workflows.tokens import token_file
 
 
@@ -86,6 +87,8 @@ _log = logging.getLogger(__name__)
 
 DEFAULTS = Options()
 
+_EVERYWHERE = ("", "0", "0.0.0.0", "::")  # noqa: S104 (these are recognized, and nothing listens at them)
+
 _RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """MLflow tries a server that is away for minutes; whoever waits for the service wants to know sooner."""
 
@@ -95,15 +98,16 @@ def serve(
     options: Options = DEFAULTS,
     *,
     on_start: Callable[[str], None] = lambda address: None,
-    on_protection: Callable[[str], None] = lambda sentence: None,
+    on_notice: Callable[[str], None] = lambda sentence: None,
 ) -> None:
     """Serves a model over HTTP until the process is interrupted.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector.
         options: Options of the service.
-        on_start: Callback that gets the address once the service listens.
-        on_protection: Callback that gets a sentence about who can use the service, before it listens.
+        on_start: Callback that gets the address of the page once the service listens.
+        on_notice: Callback that gets sentences before the service listens: which versions of tsad and of the model it is, and
+            who can use it.
 
     Raises:
         DetectorError: if there is no such model.
@@ -119,7 +123,7 @@ def serve(
     jobs = JobLimits(seconds=options.job_seconds)
     limits = Limits(options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells)
     connections = ConnectionLimits(options.max_connections)
-    runner = search_runner(_tracking_uri(context), context.settings.data_dir.resolve(), _trials)
+    runner = search_runner(_tracking_uri(context, model), context.settings.data_dir.resolve(), _trials)
     gate = None if options.gate is None else _existing(options.gate)
     with locked(state):
         served, following = _opened(model, state, options)
@@ -134,12 +138,38 @@ def serve(
             _secret(context.settings),
         )
         app = create_app(served, dependencies, rules, limits)
-        on_protection(protection)
-        listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"), connections)
+        for sentence in (_announced(served), protection):
+            on_notice(sentence)
+        listen(app, options.host, options.port, lambda port: on_start(_address(options.host, port)), connections)
 
 
-def _tracking_uri(context: Context) -> str:
-    """Returns the URI of the tracking store, whether or not it answers: a copy of the model may be here."""
+def _announced(served: ServedModel) -> str:
+    """Returns a sentence about what is served, and by which version of tsad."""
+    source, scorer = served.source, served.detector.scorer
+    kind = f"{scorer.kind}, {len(scorer.features)} features"
+    model = source.uri if source.version is None else f"{source.uri}, version {source.version} of {source.name}"
+    return f"tsad {version('tsad')} serves {model} ({kind})."
+
+
+def _address(host: str, port: int) -> str:
+    """Returns the address at which a browser on this machine finds the page.
+
+    >>> _address("::1", 5001), _address("0.0.0.0", 80)
+    ('http://[::1]:5001', 'http://localhost:80')
+    """
+    if host in _EVERYWHERE:
+        return f"http://localhost:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _tracking_uri(context: Context, model: str) -> str:
+    """Returns the URI of the tracking store, whether or not it answers: a copy of the model may be here.
+
+    A saved detector needs no store, which is opened by the first job or recalibration.
+    """
+    if not model.startswith(("models:/", "runs:/")):
+        name_store(context.settings.tracking_uri)
+        return context.settings.tracking_uri
     try:
         return context.store.uri
     except TsadError as error:
@@ -240,4 +270,6 @@ def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
 
 def _track(context: Context, record: Recalibration) -> None:
     """Tracks a recalibration of the service as a run."""
+    from tsad.workflows.recalibrate import track_recalibration  # loads plots and SQL, which the start need not wait for
+
     track_recalibration(context.store, record, {})
