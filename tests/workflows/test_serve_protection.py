@@ -2,6 +2,7 @@
 
 import pytest
 
+import tests.stores  # noqa: F401 (imports MLflow without its warnings, whatever test comes first)
 from tests.processes import PYTHON, environment, ran
 from tsad.errors import TsadError
 from tsad.serving.tokens import Tokens, create_token, read_tokens
@@ -69,9 +70,11 @@ def test_a_token_of_the_file_env_counts(tmp_path):
     assert "mine" not in repr(Options(token="mine"))
 
 
-def test_a_gate_must_be_there(tmp_path):
+@pytest.mark.parametrize("model", ["detector", "models:/tsad@champion"])
+def test_a_gate_must_be_there_and_is_looked_for_before_any_store_is_opened(tmp_path, model):
     with pytest.raises(TsadError, match=r"--gate must be the file of an experiment, but .* is none"):
-        serve(str(tmp_path), Options(gate=tmp_path / "none.yaml"))
+        serve(model, Options(gate=tmp_path / "none.yaml"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_file_of_tokens_is_where_the_settings_say(tmp_path, monkeypatch):

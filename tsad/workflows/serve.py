@@ -119,12 +119,12 @@ def serve(
     context = open_context()
     rules = _policy(options, context.settings)
     protection = _protection(options, Tokens(rules.token, rules.token_file))
+    gate = None if options.gate is None else _existing(options.gate)
     state = (options.state or context.settings.output_dir / "service").resolve()
     jobs = JobLimits(seconds=options.job_seconds)
     limits = Limits(options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells)
     connections = ConnectionLimits(options.max_connections)
     runner = search_runner(_tracking_uri(context, model), context.settings.data_dir.resolve(), _trials)
-    gate = None if options.gate is None else _existing(options.gate)
     with locked(state):
         served, following = _opened(model, state, options)
         _end_orphans(context, state)
