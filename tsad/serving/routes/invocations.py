@@ -40,15 +40,16 @@ def mlflow_routes(live: LiveModel, workers: ScoringExecutor, limits: BodyLimits)
         """Scores rows as MLflow's scoring server does: `{"predictions": [{"score": ..., "flag": ...}, ...]}`."""
         media, deployment = media_type(request.headers.get("content-type"), (JSON, CSV, PARQUET)), live.current
         detector = deployment.served.detector
+        content = await request.body()
         if media == JSON:
-            short = await workers.run(_short_answer, await request.body(), detector, limits)
+            short = await workers.run(_short_answer, content, detector, limits, size=len(content))
             if short is not None:
                 return Response(short, headers=deployment.headers, media_type=JSON)
         elif media == PARQUET:
             features = detector.scorer.features
-            request._body = await workers.run(plain_parquet, await request.body(), features, limits)
+            request._body = content = await workers.run(plain_parquet, content, features, limits)
         try:
-            answer: Response = await workers.take(deployment.endpoints["/invocations"], request)
+            answer: Response = await workers.take(deployment.endpoints["/invocations"], request, size=len(content))
         except (RecursionError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             raise RequestError(400, f"body must be rows as MLflow takes them, but {shown(str(error))}") from None
         if answer.status_code >= 400:
