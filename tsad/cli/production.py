@@ -10,7 +10,19 @@ import click
 from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extra_words, overrides, overrides_of
 
 
-@click.command(context_settings=PLAIN)
+def _seconds_by_name(ctx: click.Context, param: click.Parameter, stated: Sequence[str]) -> dict[str, float]:
+    """Returns the timeouts of `NAME=SECONDS`; ends the command with 2 if one is no number."""
+    result = {}
+    for words in stated:
+        name, _, seconds = words.partition("=")
+        try:
+            result[name.strip()] = float(seconds)
+        except ValueError:
+            raise click.BadParameter(f"must be NAME=SECONDS, such as head=10, but got {words!r}", ctx, param) from None
+    return result
+
+
+@click.command(context_settings={**PLAIN, "auto_envvar_prefix": "TSAD_SERVE"})
 @click.argument("model", default="models:/tsad@champion")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 takes a free one.")
@@ -22,7 +34,9 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
 )
 @click.option("--root-path", default="", metavar="PATH", help="Path that a proxy reaches the service below.")
 @click.option(
-    "--token", help="Token of the role admin; better set as TSAD_TOKEN, which others on the machine cannot see."
+    "--token",
+    allow_from_autoenv=False,
+    help="Token of the role admin; better set as TSAD_TOKEN, which others on the machine cannot see.",
 )
 @click.option("--tokens", type=FILE, help="File of tokens with roles; by default that of tsad token.")
 @click.option("--insecure", is_flag=True, help="Let other machines in without a token.")
@@ -57,6 +71,17 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     show_default=True,
     help="Largest number of open connections.",
 )
+@click.option(
+    "--max-per-address", type=click.IntRange(1), help="Open connections of one address; default: half of all."
+)
+@click.option(
+    "--timeout",
+    "timeouts",
+    multiple=True,
+    metavar="NAME=SECONDS",
+    callback=_seconds_by_name,
+    help="Time limit; default: head=10 body=30 answer=60 fetch=15 idle=15.",
+)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Requests scored side by side.")
 @click.option(
     "--job-seconds",
@@ -73,7 +98,10 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     help="Seconds between looks at the alias of MODEL; 0 keeps the version.",
 )
 def serve(model: str, **options: Any) -> None:
-    """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page."""
+    """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page.
+
+    Each option can also be set as a variable, such as TSAD_SERVE_MAX_ROWS.
+    """
     import tsad.workflows.serve as workflow
 
     configure()

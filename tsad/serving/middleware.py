@@ -17,6 +17,7 @@ from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
 from tsad.serving.memory import MemoryTrimmer
 from tsad.serving.proxies import ProxyRules
+from tsad.serving.request_heads import check_head
 from tsad.serving.request_ids import id_of
 from tsad.serving.tokens import Tokens
 
@@ -118,6 +119,7 @@ class SecurityMiddleware:
 
     def _admit(self, scope: Scope) -> None:
         """Raises `RequestError` unless the request may be looked at."""
+        check_head(scope)
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_allowed(hosts[0]):

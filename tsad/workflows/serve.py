@@ -4,7 +4,7 @@ import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from tsad.serving.search_runner import search_runner
 from tsad.serving.served_model import ServedModel, open_model
 from tsad.serving.server import listen
 from tsad.serving.service_parts import Dependencies, Limits
+from tsad.serving.timeouts import Timeouts
 from tsad.serving.tokens import Tokens, check_token
 from tsad.settings import Settings
 from tsad.tracking.search_runs import end_orphans
@@ -56,6 +57,8 @@ class Options:
         max_rows: Largest number of rows of a request.
         max_cells: Largest number of cells of a request.
         max_connections: Largest number of open connections.
+        max_per_address: Largest number of open connections from one address; None for half of all.
+        timeouts: Seconds by name of what must happen in them: `head`, `body`, `answer`, `fetch`, `idle`.
         workers: Number of requests that are scored side by side, on one thread each.
         job_seconds: Seconds after which a search is ended.
         poll: Seconds between two looks at the alias of the model; 0 keeps the version of the start.
@@ -78,6 +81,8 @@ class Options:
     max_rows: int = 100_000
     max_cells: int = 2_000_000
     max_connections: int = 500
+    max_per_address: int | None = None
+    timeouts: Mapping[str, float] = field(default_factory=dict)
     workers: int = 2
     job_seconds: float = 3600
     poll: float = 30
@@ -123,7 +128,7 @@ def serve(
     state = (options.state or context.settings.output_dir / "service").resolve()
     jobs = JobLimits(seconds=options.job_seconds)
     limits = Limits(options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells)
-    connections = ConnectionLimits(options.max_connections)
+    connections = _connections(options, rules.proxies)
     runner = search_runner(_tracking_uri(context, model), context.settings.data_dir.resolve(), _trials)
     with locked(state):
         served, following = _opened(model, state, options)
@@ -212,7 +217,29 @@ def _policy(options: Options, settings: Settings) -> SecurityPolicy:
     token = check_token(configured if options.token is None else options.token)
     file = token_file(settings) if options.tokens is None else options.tokens.resolve()
     proxies = ProxyRules.of(options.proxies, options.root_path)
-    return SecurityPolicy(options.hosts, token, file, options.max_bytes, proxies=proxies)
+    times = Timeouts.of(options.timeouts)
+    return SecurityPolicy(
+        options.hosts,
+        token,
+        file,
+        options.max_bytes,
+        read_seconds=times.body,
+        answer_seconds=times.answer,
+        proxies=proxies,
+    )
+
+
+def _connections(options: Options, proxies: ProxyRules) -> ConnectionLimits:
+    """Returns the limits of connections; raises `TsadError` if a timeout is none."""
+    times = Timeouts.of(options.timeouts)
+    return ConnectionLimits(
+        options.max_connections,
+        options.max_per_address,
+        proxies,
+        head_seconds=times.head,
+        idle_seconds=times.idle,
+        write_seconds=times.fetch,
+    )
 
 
 def _protection(options: Options, tokens: Tokens) -> str:
