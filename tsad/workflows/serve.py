@@ -145,7 +145,10 @@ def serve(
         app = create_app(served, dependencies, rules, limits)
         for sentence in (_announced(served), protection):
             on_notice(sentence)
-        listen(app, options.host, options.port, lambda port: on_start(_address(options.host, port)), connections)
+        try:
+            listen(app, options.host, options.port, lambda port: on_start(_address(options.host, port)), connections)
+        finally:  # a signal to all processes ends Ray, and with it a search that could not end its runs any more
+            _end_orphans(context, state)
 
 
 def _announced(served: ServedModel) -> str:
@@ -201,7 +204,7 @@ def _secret(settings: Settings) -> str | None:
 
 
 def _end_orphans(context: Context, state: Path) -> None:
-    """Ends the runs of jobs that were killed with the service before this one, for which nothing else is left to end them."""
+    """Ends the runs of jobs that are gone, which were killed with this service or with the one before it."""
     folders = {path.name: path for path in state.glob(f"{JOBS}/*/{OUTPUTS}/*/*") if path.is_dir()}
     if not folders:
         return
