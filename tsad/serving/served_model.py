@@ -207,7 +207,10 @@ def _loaded(path: Path, uri: str) -> PyFuncModel:
 
 def _packed(detector: Path, target: Path) -> Path:
     """Returns `target`, emptied first, into which the detector was put as MLflow loads it."""
-    shutil.rmtree(target, ignore_errors=True)
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        target.unlink(missing_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it has no input example, which would be scored
         mlflow.pyfunc.save_model(
