@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from tsad.assessment.artifacts import DETECTOR, metrics, write_results
+from tsad.assessment.artifacts import metrics, write_results
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.data.split import split

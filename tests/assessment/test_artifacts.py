@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from tsad.assessment.artifacts import (
-    DETECTOR,
     headlines,
     metrics,
     write_assessment,
@@ -16,6 +15,7 @@ from tsad.assessment.artifacts import (
 )
 from tsad.assessment.assessment import assess, assessment_from_scores
 from tsad.assessment.baselines import BASELINES
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.evaluation.anomaly_types import AnomalyTypeScores

@@ -136,7 +136,9 @@ def test_every_variable_is_on_the_page(name):
 
 
 def test_every_variable_that_a_page_names_is_read():
-    known = {f"TSAD_{name.upper()}" for name in Settings.model_fields} | {"TSAD_TOKEN"}
+    options = [option for option in cli.commands["serve"].params if getattr(option, "allow_from_autoenv", False)]
+    known = {f"TSAD_{name.upper()}" for name in Settings.model_fields} | {"TSAD_TOKEN", "TSAD_SERVE_"}
+    known |= {f"TSAD_SERVE_{option.name.upper()}" for option in options}
     for path in [REPOSITORY / "README.md", *DOCS.rglob("*.md")]:
         assert set(re.findall(r"\bTSAD_[A-Z_]+", path.read_text(encoding="utf-8"))) <= known, path.name
 

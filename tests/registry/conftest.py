@@ -7,7 +7,7 @@ import pytest
 
 from tests.registry.logged import EXPERIMENT, NAME, Logged
 from tests.stores import clear_environment, opened
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.experiment import run
 from tsad.registry.aliases import promote

@@ -12,7 +12,7 @@ import yaml
 from mlflow import MlflowClient
 
 from tests.stores import clear_environment, opened
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet
 from tsad.detector.detector import Detector

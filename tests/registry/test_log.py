@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from tests.examples import sensors
 from tests.registry.logged import BEFORE, NAME, table
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.detector.detector import DESCRIPTION, WEIGHTS
 from tsad.errors import DetectorError
 from tsad.registry.aliases import champion, promote

@@ -27,7 +27,13 @@ from tsad.serving.service_parts import Limits
 
 PARQUET, JSON, CSV = "application/vnd.apache.parquet", "application/json", "text/csv"
 CONNECTIONS = ConnectionLimits(
-    connections=20, head_seconds=0.5, idle_seconds=0.6, linger_seconds=0.4, write_seconds=0.4, unread_bytes=40_000_000
+    connections=20,
+    per_address=20,
+    head_seconds=0.5,
+    idle_seconds=0.6,
+    linger_seconds=0.4,
+    write_seconds=0.4,
+    unread_bytes=40_000_000,
 )
 RULES = SecurityPolicy(max_bytes=4_000_000, read_seconds=0.8)
 HEAD = b"POST /api/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"

@@ -7,6 +7,7 @@ import subprocess
 import time
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -196,8 +197,21 @@ def test_prometheus_scrapes_the_service_and_evaluates_every_rule(folder, rows, t
                 assert time.monotonic() < deadline, (targets, rules)
                 time.sleep(0.5)
             assert len(rules) == 13
-            asked = "/api/v1/query?query=tsad_healthy"
-            assert prometheus.get(asked).json["data"]["result"][0]["value"][1] == "1"
+            assert values(prometheus, "tsad_healthy") == ["1"]
+            for expression in expressions():  # those of the dashboard too, as Grafana would ask
+                assert values(prometheus, expression) is not None
+            with pytest.raises(AssertionError):
+                values(prometheus, "rate(tsad_healthy)")
+
+
+def values(prometheus, expression):
+    """Returns the values that Prometheus has for an expression of a panel now; fails if it refuses the expression."""
+    asked = expression.replace("$__rate_interval", "1m").replace("$instance", ".*").replace("$job", ".*")
+    if asked.startswith("label_values("):
+        asked = asked.removeprefix("label_values(").partition(",")[0]
+    answer = prometheus.get(f"/api/v1/query?{urlencode({'query': asked})}")
+    assert answer.status == 200, (asked, answer.content)
+    return [result["value"][1] for result in answer.json["data"]["result"]]
 
 
 # --- readiness ---

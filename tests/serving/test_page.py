@@ -14,7 +14,7 @@ import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.browsers import launched
 from tests.processes import PYTHON, free_port, running
 from tests.stores import clear_environment, opened
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.data.sets.synthetic import SyntheticSpec
 from tsad.drift import Profile

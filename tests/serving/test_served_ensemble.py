@@ -9,7 +9,7 @@ import pytest
 
 from tests.examples import detector_of, sensors
 from tests.stores import clear_environment, opened
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import REFERENCE, Ensemble
 from tsad.detector.scoring import MeanSmoothing, ScoringSpec

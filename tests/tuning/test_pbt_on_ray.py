@@ -8,7 +8,7 @@ import pytest
 
 from tests.tuning.test_pbt import SPACE
 from tests.tuning.test_ray_tune import Witness
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.experiment import run

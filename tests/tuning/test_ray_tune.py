@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from tsad.assessment.artifacts import DETECTOR, metrics
+from tsad.assessment.artifacts import metrics
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.errors import TsadError

@@ -2,7 +2,8 @@ import pytest
 
 from tests.stores import clear_environment, opened
 from tsad.assessment import baselines
-from tsad.assessment.artifacts import DETECTOR, write_results
+from tsad.assessment.artifacts import write_results
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.detector.detector import Detector
 from tsad.detector.ensemble import Ensemble

@@ -14,7 +14,8 @@ import tsad as library
 from tests.data.containers import COLUMNAR, CONTAINERS, npy, partitioned, served, text
 from tests.examples import sensors
 from tests.stores import clear_environment
-from tsad.assessment.artifacts import DETECTOR, write_results
+from tsad.assessment.artifacts import write_results
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.experiment import run
 from tsad.spec import parse

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from tests.stores import clear_environment, opened
-from tsad.assessment.artifacts import DETECTOR, write_results
+from tsad.assessment.artifacts import write_results
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.data.io.read_options import READ_OPTIONS, ReadOptions
 from tsad.data.sets.smd import SmdSpec

@@ -2,8 +2,10 @@
 
 import pytest
 
+import tests.stores  # noqa: F401 (imports MLflow without its warnings, whatever test comes first)
 from tests.processes import PYTHON, environment, ran
 from tsad.errors import TsadError
+from tsad.serving.proxies import ProxyRules
 from tsad.serving.tokens import Tokens, create_token, read_tokens
 from tsad.settings import Settings
 from tsad.workflows import serve as workflow
@@ -69,9 +71,70 @@ def test_a_token_of_the_file_env_counts(tmp_path):
     assert "mine" not in repr(Options(token="mine"))
 
 
-def test_a_gate_must_be_there(tmp_path):
+@pytest.mark.parametrize("model", ["detector", "models:/tsad@champion"])
+def test_a_gate_must_be_there_and_is_looked_for_before_any_store_is_opened(tmp_path, model):
     with pytest.raises(TsadError, match=r"--gate must be the file of an experiment, but .* is none"):
-        serve(str(tmp_path), Options(gate=tmp_path / "none.yaml"))
+        serve(model, Options(gate=tmp_path / "none.yaml"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def served_options(monkeypatch, tsad):
+    """Runs `tsad serve` with some words; returns its exit code, its errors, and the options that the service would have."""
+    taken = []
+    monkeypatch.setattr(workflow, "serve", lambda model, options, **callbacks: taken.append(options))
+
+    def command(*words):
+        code, _, errors = tsad("serve", "detector", *words)
+        return code, " ".join(errors), taken.pop() if taken else None
+
+    return command
+
+
+def test_limits_are_options_or_variables_and_options_win(served_options, monkeypatch):
+    assert served_options()[2] == Options()
+    monkeypatch.setenv("TSAD_SERVE_TIMEOUTS", "head=5 idle=60")
+    monkeypatch.setenv("TSAD_SERVE_MAX_ROWS", "7")
+    monkeypatch.setenv("TSAD_SERVE_MAX_PER_ADDRESS", "3")
+    monkeypatch.setenv("TSAD_SERVE_HOSTS", "a.example b.example")
+    monkeypatch.setenv("TSAD_SERVE_TOKEN", "not this one")
+    options = served_options("--max-connections", "9")[2]
+    assert (options.max_rows, options.max_per_address, options.max_connections) == (7, 3, 9)
+    assert (options.timeouts, options.hosts, options.token) == (
+        {"head": 5, "idle": 60},
+        ("a.example", "b.example"),
+        None,
+    )
+    options = served_options("--timeout", "answer=2", "--timeout", "body=.5", "--max-rows", "8")[2]
+    assert (options.timeouts, options.max_rows) == ({"answer": 2, "body": 0.5}, 8)
+    limits, policy = workflow._connections(options, ProxyRules()), workflow._policy(options, Settings())
+    assert (policy.answer_seconds, policy.read_seconds, limits.head_seconds) == (2, 0.5, 10)
+    every = Options(timeouts={"head": 1, "idle": 2, "fetch": 3})
+    limits = workflow._connections(every, ProxyRules())
+    assert (limits.head_seconds, limits.idle_seconds, limits.write_seconds) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("wrong", ["head", "head=", "head=x", "=5x", ""])
+def test_a_timeout_is_a_name_and_a_number(served_options, wrong):
+    code, errors, _ = served_options("--timeout", wrong)
+    assert code == 2
+    assert "must be NAME=SECONDS, such as head=10" in errors
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"heads": 1}, "a timeout is one of head, body, answer, fetch, idle, but got 'heads'"),
+        ({"head": 0}, "must be more than 0 seconds, but head is 0"),
+        ({"body": -1}, "must be more than 0 seconds, but body is -1"),
+        ({"idle": float("nan")}, "must be more than 0 seconds, but idle is nan"),
+        ({"idle": float("inf")}, "must be more than 0 seconds, but idle is inf"),
+    ],
+)
+def test_a_timeout_that_is_none_is_told_before_anything_is_opened(wrong, says, tmp_path):
+    with pytest.raises(TsadError, match=says):
+        serve("models:/tsad@champion", Options(timeouts=wrong))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_file_of_tokens_is_where_the_settings_say(tmp_path, monkeypatch):

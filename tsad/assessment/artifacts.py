@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from tsad.arrays import Flags, Floats
 from tsad.assessment.assessment import Assessment, Certainty
 from tsad.assessment.entities import ENTITY_TABLE, entity_metrics
+from tsad.assessment.file_names import DETECTOR, HISTORY, SCHEDULE
 from tsad.assessment.html_report import page
 from tsad.config import ExperimentConfig
 from tsad.drift import Profile
@@ -34,13 +35,6 @@ from tsad.provenance import LabelsUsed
 from tsad.spec import write_yaml
 from tsad.sweep import sweep
 from tsad.thresholds.percentile import sweep_percentiles
-
-DETECTOR = "detector"
-
-HISTORY = "history.json"
-"""Name of the file of the losses per epoch."""
-SCHEDULE = "schedule.json"
-"""Among a trial's files if it trained in a population: what was done to its weights, and by whom."""
 
 SWEPT = 400
 """Number of thresholds of the oracle sweep in `threshold_sweep.csv`, evenly spaced by rank."""

@@ -10,8 +10,21 @@ import click
 from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extra_words, overrides, overrides_of
 
 
-@click.command(context_settings=PLAIN)
-@click.argument("models", nargs=-1, metavar="[MODEL]...")
+def _seconds_by_name(ctx: click.Context, param: click.Parameter, stated: Sequence[str]) -> dict[str, float]:
+    """Returns the timeouts of `NAME=SECONDS`; ends the command with 2 if one is no number."""
+    result = {}
+    for words in stated:
+        name, _, seconds = words.partition("=")
+        try:
+            result[name.strip()] = float(seconds)
+        except ValueError:
+            raise click.BadParameter(f"must be NAME=SECONDS, such as head=10, but got {words!r}", ctx, param) from None
+    return result
+
+
+@click.command(context_settings={**PLAIN, "auto_envvar_prefix": "TSAD_SERVE"})
+@click.argument("model", default="models:/tsad@champion")
+@click.argument("others", nargs=-1)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 takes a free one.")
 @click.option(
@@ -22,7 +35,9 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
 )
 @click.option("--root-path", default="", metavar="PATH", help="Path that a proxy reaches the service below.")
 @click.option(
-    "--token", help="Token of the role admin; better set as TSAD_TOKEN, which others on the machine cannot see."
+    "--token",
+    allow_from_autoenv=False,
+    help="Token of the role admin; better set as TSAD_TOKEN, which others on the machine cannot see.",
 )
 @click.option("--tokens", type=FILE, help="File of tokens with roles; by default that of tsad token.")
 @click.option("--insecure", is_flag=True, help="Let other machines in without a token.")
@@ -57,6 +72,17 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     show_default=True,
     help="Largest number of open connections.",
 )
+@click.option(
+    "--max-per-address", type=click.IntRange(1), help="Open connections of one address; default: half of all."
+)
+@click.option(
+    "--timeout",
+    "timeouts",
+    multiple=True,
+    metavar="NAME=SECONDS",
+    callback=_seconds_by_name,
+    help="Time limit; default: head=10 body=30 answer=60 fetch=15 idle=15.",
+)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Requests scored side by side.")
 @click.option(
     "--job-seconds",
@@ -79,21 +105,21 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     show_default=True,
     help="Detectors in memory, of models and of entities of fleets.",
 )
-def serve(models: Sequence[str], **options: Any) -> None:
+def serve(model: str, others: Sequence[str], **options: Any) -> None:
     """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page.
 
-    MODEL is models:/NAME@ALIAS (default: models:/tsad@champion), models:/NAME/VERSION, runs:/ID/detector, or a folder; a
-    fleet too. Several are served by their names, which NAME=MODEL chooses; the first one also without its name.
+    MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/detector, or a folder, of a detector or a fleet; by default
+    models:/tsad@champion. OTHERS are served beside it by their names, which NAME=MODEL chooses.
+    Each option can also be set as a variable, such as TSAD_SERVE_MAX_ROWS.
     """
     import tsad.workflows.serve as workflow
 
     configure()
-    models = models or ("models:/tsad@champion",)
     workflow.serve(
-        models,
+        (model, *others),
         workflow.Options(**options),
-        on_start=lambda address: click.echo(f"{', '.join(models)} is served on {address}"),
-        on_protection=click.echo,
+        on_start=lambda address: click.echo(f"Page: {address}"),
+        on_notice=click.echo,
     )
 
 

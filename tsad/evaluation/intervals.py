@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 
 from tsad.arrays import Flags, Floats
 
@@ -104,6 +103,8 @@ def paired_difference(first: Floats, second: Floats, generator: Generator, resam
         raise ValueError(
             f"a paired comparison needs two cases or more, the same of both, but got {first.shape}, {second.shape}"
         )
+    from scipy.stats import wilcoxon  # half a second that commands without a comparison do not need
+
     difference = first - second
     means = difference[generator.integers(len(difference), size=(resamples, len(difference)))].mean(axis=1)
     p_value = float(wilcoxon(difference).pvalue) if difference.any() else 1.0

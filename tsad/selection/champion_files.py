@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tsad.assessment.artifacts import DETECTOR, SCHEDULE
+from tsad.assessment.file_names import DETECTOR, SCHEDULE
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field
 
 from tsad.arrays import Floats
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig, MemberSpec
 from tsad.data.dataset import DataSet
 from tsad.data.split import split

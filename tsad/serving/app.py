@@ -20,6 +20,7 @@ from tsad.errors import TsadError, shown
 from tsad.serving.access_log import AccessLogMiddleware
 from tsad.serving.encoding import EncodingMiddleware
 from tsad.serving.errors import CODES, DESCRIBED, RequestError
+from tsad.serving.memory import bound_heaps
 from tsad.serving.metrics import TEXT, MetricsMiddleware, ServiceMetrics
 from tsad.serving.middleware import HeadMiddleware, SecurityMiddleware, SecurityPolicy
 from tsad.serving.models_in_service import ModelToServe
@@ -46,6 +47,7 @@ def create_app(
 ) -> FastAPI:
     """Returns the ASGI application that serves models; it must run in one process, which alone uses `dependencies.state`."""
     torch.set_num_threads(1)  # workers run side by side: more threads than cores starve each other
+    bound_heaps()
     parts = ServiceParts(models, dependencies, rules, limits)
 
     @asynccontextmanager

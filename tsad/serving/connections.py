@@ -5,14 +5,16 @@ that does not read its answer. This one does not.
 """
 
 import asyncio
+import ipaddress
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tsad.serving.errors import RequestError
+from tsad.serving.proxies import ProxyRules
 
 _REFUSAL = RequestError(503, "every connection is in use; connect again later").body()
 _BUSY = (
@@ -30,6 +32,8 @@ class ConnectionLimits:
     Attributes:
         connections: Largest number of open connections. One more closes the oldest that has no request at work; if all
             have one, it is refused.
+        per_address: Largest number of them from one address, or from one network of 64 bits with IPv6; None for half of all.
+        proxies: Proxies whose connections are those of many clients, and which may have all of them.
         head_seconds: In which the head of a request must have come, from its first byte or from the connection on.
         idle_seconds: After which a connection without a request is closed.
         linger_seconds: In which a client may still send what was refused, or fetch the end of an answer, before the
@@ -40,12 +44,31 @@ class ConnectionLimits:
     """
 
     connections: int = 500
+    per_address: int | None = None
+    proxies: ProxyRules = field(default_factory=ProxyRules)
     head_seconds: float = 10.0
     idle_seconds: float = 15.0
     linger_seconds: float = 5.0
     write_seconds: float = 15.0
     write_bytes: int = 65_536
     unread_bytes: int = 128_000_000
+
+
+def _origin(address: str) -> str:
+    """Returns what counts as one address: with IPv6 the network of 64 bits, all of which one machine can have.
+
+    >>> _origin("192.0.2.7"), _origin("::ffff:192.0.2.7"), _origin("2001:db8::1:2:3:4")
+    ('192.0.2.7', '192.0.2.7', '2001:db8::')
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4 or parsed.is_loopback:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
 
 
 class Connections:
@@ -71,15 +94,27 @@ class Connections:
         return GuardedProtocol(self, **arguments)
 
     def admit(self, new: "GuardedProtocol") -> bool:
-        """Takes a connection in, in place of one that does nothing if there are too many; returns whether it may stay."""
-        if len(self._open) >= self._most:
-            idle = next((other for other in self._open if not other.is_busy), None)
+        """Takes a connection in, in place of one that does nothing if there are too many; returns whether it may stay.
+
+        If one address has its share already, the new one can only take the place of another one of this address.
+        """
+        own = [other for other in self._open if other.origin == new.origin]
+        crowd = own if len(own) >= self._share(new.origin) else list(self._open)
+        if crowd is own or len(crowd) >= self._most:
+            idle = next((other for other in crowd if not other.is_busy), None)
             if idle is None:
                 return False
             self.leave(idle)
             idle.transport.abort()
         self._open[new] = None
         return True
+
+    def _share(self, origin: str) -> int:
+        """Returns how many connections may come from one origin."""
+        if self.limits.proxies.believes(origin):
+            return self._most
+        share = self.limits.per_address
+        return max(1, self._most // 2) if share is None else min(share, self._most)
 
     def leave(self, protocol: "GuardedProtocol") -> None:
         """Forgets a connection that is closed."""
@@ -111,6 +146,7 @@ class GuardedProtocol(H11Protocol):
         self._all = connections
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_of = ""
+        self.origin = ""
         self._write_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -126,6 +162,7 @@ class GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Takes the connection in, or refuses it."""
         super().connection_made(transport)
+        self.origin = _origin("" if self.client is None else self.client[0])
         if not self._all.admit(self):
             transport.write(_BUSY)
             transport.close()

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tsad.serving.access import BEARER, Access
 from tsad.serving.body_limits import BodyLimits
 from tsad.serving.errors import RequestError
-from tsad.serving.memory import trim_memory
+from tsad.serving.memory import MemoryTrimmer
 from tsad.serving.proxies import ProxyRules
+from tsad.serving.request_heads import check_head
 from tsad.serving.request_ids import id_of
 from tsad.serving.tokens import Tokens
 
@@ -25,9 +26,6 @@ _log = logging.getLogger(__name__)
 _DRAINED = 4
 """A body that is too large is still read, and forgotten, up to this many times the limit: who is cut off in the middle of
 sending does not read the answer that says why."""
-
-_TRIMMED_AFTER = 0.2
-"""Seconds after a large body until its memory is given back to the system."""
 
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -62,7 +60,7 @@ class SecurityPolicy:
     token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     max_bytes: int = 16_000_000
-    bodies_bytes: int = 64_000_000
+    bodies_bytes: int = 24_000_000
     small_bytes: int = 250_000
     bodies: BodyLimits = field(default_factory=BodyLimits)
     read_seconds: float = 30.0
@@ -89,6 +87,7 @@ class SecurityMiddleware:
         self._rules = rules
         self._patience = patience
         self._space = _Space(rules)
+        self._memory = MemoryTrimmer()
         self._access = Access(Tokens(rules.token, rules.token_file))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,9 +114,12 @@ class SecurityMiddleware:
             shown_request = ascii(f"{scope['method'][:20]} {scope['path'][:200]}")[1:-1]
             _log.exception("%s failed (request %s)", shown_request, id_of(scope))
             await answer.refuse(RequestError(500, "the service failed; its log says why"))
+        finally:
+            self._memory.look_soon()
 
     def _admit(self, scope: Scope) -> None:
         """Raises `RequestError` unless the request may be looked at."""
+        check_head(scope)
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_allowed(hosts[0]):
@@ -281,8 +283,6 @@ class _Taken:
         """Gives the room back."""
         if self._is_large:
             self._space.large -= self._size
-            with suppress(RuntimeError):  # the service ends
-                asyncio.get_running_loop().call_later(_TRIMMED_AFTER, trim_memory)
         else:
             self._space.small -= self._size
         self._size = 0

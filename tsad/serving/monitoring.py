@@ -195,16 +195,17 @@ class RecentRows:
     def _restore(self) -> None:
         """Takes up the threshold of before the service ended, if it was of the same detector."""
         path = self._folder / THRESHOLD
-        if path.is_file():
-            try:
-                saved = parse(_StoredThreshold, json.loads(path.read_text(encoding="utf-8")), str(path))
-            except (OSError, ValueError, SpecError) as error:
-                raise DetectorError(
-                    f"{path}: must be a recalibrated threshold, but {error}; remove it to go on with the model's own"
-                ) from None
-            if saved.digest == self._digest:
-                self._served.recalibrate(saved.threshold)
-                self._before = saved.before
+        try:
+            saved = parse(_StoredThreshold, json.loads(path.read_text(encoding="utf-8")), str(path))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, SpecError, RecursionError) as error:
+            raise DetectorError(
+                f"{path}: must be a recalibrated threshold, but {error}; remove it to go on with the model's own"
+            ) from None
+        if saved.digest == self._digest:
+            self._served.recalibrate(saved.threshold)
+            self._before = saved.before
 
 
 def _replace(path: Path, content: bytes) -> None:

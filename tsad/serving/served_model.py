@@ -262,7 +262,10 @@ def _loaded(path: Path, uri: str, kind: type[Detector] | type[Fleet]) -> PyFuncM
 def _packed(folder: ModelFolder, target: Path) -> Path:
     """Returns `target`, emptied first, into which the detector or fleet was put as MLflow loads it."""
     code, name = (FLEET_PYFUNC, FLEET_MODEL) if folder.is_fleet else (PYFUNC, "detector")
-    shutil.rmtree(target, ignore_errors=True)
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        target.unlink(missing_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it has no input example, which would be scored
         mlflow.pyfunc.save_model(

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from tsad.detector.detector import Detector
+from tsad.errors import TsadError
 from tsad.serving.row_sources import PRODUCTION
 from tsad.serving.stream_tail import StreamTail
 from tsad.spec import Spec
@@ -45,10 +46,23 @@ class StreamOrigin(Spec):
         return self.model is not None and self.model == model and self.features == _digest(features)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes the folder of the streams if it is absent; raises `TsadError` if there is anything but a folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TsadError(
+            f"{folder}: must be a folder that the service can write, but {error.strerror}; move it away"
+        ) from None
+
+
 def read_origin(folder: Path) -> StreamOrigin:
     """Returns the origin of a stream; older streams have none, and stay with their detector."""
-    path = folder / _ORIGIN
-    return StreamOrigin.model_validate_json(path.read_bytes()) if path.exists() else StreamOrigin()
+    try:
+        content = (folder / _ORIGIN).read_bytes()
+    except FileNotFoundError:
+        return StreamOrigin()
+    return StreamOrigin.model_validate_json(content)
 
 
 def write_origin(folder: Path, origin: StreamOrigin) -> None:

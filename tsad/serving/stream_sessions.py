@@ -22,7 +22,7 @@ from tsad.serving.errors import RequestError
 from tsad.serving.responses import numbers
 from tsad.serving.row_sources import PRODUCTION
 from tsad.serving.stream_ages import AGES, StreamAges
-from tsad.serving.stream_files import StreamOrigin, load_stream, read_origin, write_origin, write_threshold
+from tsad.serving.stream_files import StreamOrigin, load_stream, make_folder, read_origin, write_origin, write_threshold
 from tsad.serving.stream_tail import StreamTail
 from tsad.spec import Spec
 from tsad.streaming import ScoredRows, Silence, Stream, StreamPolicy
@@ -114,7 +114,7 @@ class Streams:
         ages: StreamAges | None = None,
         model: str | None = None,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._folder = folder
         self._detectors = detectors
         self._model = model

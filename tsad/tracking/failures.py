@@ -7,14 +7,24 @@ from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException, RestException
 from requests.exceptions import RequestException
-from sqlalchemy.exc import SQLAlchemyError
 
 from tsad.errors import StoreError
 from tsad.settings import without_password
 
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-_CLIENTS = ("botocore", "boto3", "s3transfer", "google", "azure", "urllib3", "psycopg", "psycopg2", "pymysql")
+_CLIENTS = (
+    "botocore",
+    "boto3",
+    "s3transfer",
+    "google",
+    "azure",
+    "urllib3",
+    "psycopg",
+    "psycopg2",
+    "pymysql",
+    "sqlalchemy",
+)
 """Packages whose errors come from a store of runs or artifacts."""
 _PERMANENT = {
     "RESOURCE_DOES_NOT_EXIST",
@@ -30,7 +40,7 @@ _PERMANENT = {
 
 def is_store_failure(error: BaseException) -> bool:
     """Returns whether an error comes from a tracking store, its database or its artifact store."""
-    if isinstance(error, MlflowException | RequestException | SQLAlchemyError):
+    if isinstance(error, MlflowException | RequestException):
         return True
     return type(error).__module__.split(".")[0] in _CLIENTS
 

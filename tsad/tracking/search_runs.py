@@ -9,7 +9,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from tsad.assessment.artifacts import HISTORY, SCHEDULE
+from tsad.assessment.file_names import HISTORY, SCHEDULE
 from tsad.data.dataset import DataSet
 from tsad.errors import TsadError
 from tsad.provenance import LabelsUsed

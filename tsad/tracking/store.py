@@ -113,9 +113,7 @@ def open_store(uri: str) -> Store:
     Raises:
         TsadError: if the store cannot be reached or used.
     """
-    registry = os.environ.get("MLFLOW_REGISTRY_URI") or uri
-    mlflow.set_tracking_uri(uri)  # first: who goes on without the store asks it again later
-    mlflow.set_registry_uri(registry)
+    registry = name_store(uri)  # first: who goes on without the store asks it again later
     _check_server(uri)
     try:
         with _alone(uri), _alone(registry if registry != uri else ""):
@@ -126,6 +124,14 @@ def open_store(uri: str) -> Store:
             f"tracking store {without_password(uri)} cannot be used ({error.message}); set TSAD_TRACKING_URI"
         ) from None
     return Store(steady(client) if _is_database(uri) else client, uri)
+
+
+def name_store(uri: str) -> str:
+    """Makes the tracking store at a URI the store of MLflow, without asking it, and returns the URI of its model registry."""
+    registry = os.environ.get("MLFLOW_REGISTRY_URI") or uri
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(registry)
+    return registry
 
 
 def _database_file(uri: str) -> Path | None:

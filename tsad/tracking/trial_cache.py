@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.selection.trial import Candidate, Trial
 from tsad.tracking.store import Store
 from tsad.tracking.tags import Tag

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tsad.assessment.artifacts import SCHEDULE
+from tsad.assessment.file_names import SCHEDULE
 from tsad.selection.trial import Candidate
 from tsad.spec import Spec, parse
 from tsad.training.loop import TrainingSpec

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from tsad.assessment.artifacts import SCHEDULE, headline_metrics, write_assessment, write_results
+from tsad.assessment.artifacts import headline_metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess, beats_sentence
+from tsad.assessment.file_names import SCHEDULE
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet

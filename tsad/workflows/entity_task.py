@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tsad.assessment.artifacts import (
-    DETECTOR,
     headline_metrics,
     metrics,
     write_assessment,
@@ -14,6 +13,7 @@ from tsad.assessment.artifacts import (
     write_results,
 )
 from tsad.assessment.assessment import assess
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.data.entities import EntityRows
 from tsad.detector.detector import Detector

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.config import ExperimentConfig
 from tsad.data.entities import EntityRows, standardized
 from tsad.data.io.read_options import ReadOptions

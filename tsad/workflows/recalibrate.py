@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tsad.assessment.artifacts import DETECTOR
+from tsad.assessment.file_names import DETECTOR
 from tsad.data.io.containers.location import location
 from tsad.data.io.containers.plain import plain_digest, reuse
 from tsad.data.io.read_options import ReadOptions

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from tsad.assessment.artifacts import DETECTOR
 from tsad.assessment.assessment import Assessment
+from tsad.assessment.file_names import DETECTOR
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.data.dataset import DataSet
 from tsad.evaluation.registry import HEADLINES

@@ -4,8 +4,9 @@ import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 from tsad.detector.loaded import MOST, LoadedDetectors
@@ -16,19 +17,21 @@ from tsad.serving.app import create_app
 from tsad.serving.connections import ConnectionLimits
 from tsad.serving.jobs import JOBS, OUTPUTS, JobLimits
 from tsad.serving.middleware import SecurityPolicy
+from tsad.serving.models_in_service import ModelToServe
 from tsad.serving.proxies import ProxyRules
 from tsad.serving.row_sources import SourceRules
 from tsad.serving.search_runner import search_runner
 from tsad.serving.server import listen
 from tsad.serving.service_parts import Dependencies, Limits
+from tsad.serving.timeouts import Timeouts
 from tsad.serving.tokens import Tokens, check_token
 from tsad.settings import Settings
 from tsad.tracking.search_runs import end_orphans
+from tsad.tracking.store import name_store
 from tsad.tuning.journal import JOURNAL, EndedEvent, Journal, ProposedEvent
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.locks import is_held, locked
-from tsad.workflows.recalibrate import track_recalibration
-from tsad.workflows.served_models import named_models, open_models
+from tsad.workflows.served_models import NamedModel, named_models, open_models
 from tsad.workflows.tokens import token_file
 
 
@@ -54,6 +57,8 @@ class Options:
         max_rows: Largest number of rows of a request.
         max_cells: Largest number of cells of a request.
         max_connections: Largest number of open connections.
+        max_per_address: Largest number of open connections from one address; None for half of all.
+        timeouts: Seconds by name of what must happen in them: `head`, `body`, `answer`, `fetch`, `idle`.
         workers: Number of requests that are scored side by side, on one thread each.
         job_seconds: Seconds after which a search is ended.
         poll: Seconds between two looks at the alias of a model; 0 keeps the version of the start.
@@ -77,6 +82,8 @@ class Options:
     max_rows: int = 100_000
     max_cells: int = 2_000_000
     max_connections: int = 500
+    max_per_address: int | None = None
+    timeouts: Mapping[str, float] = field(default_factory=dict)
     workers: int = 2
     job_seconds: float = 3600
     poll: float = 30
@@ -87,6 +94,8 @@ _log = logging.getLogger(__name__)
 
 DEFAULTS = Options()
 
+_EVERYWHERE = ("", "0", "0.0.0.0", "::")  # noqa: S104 (these are recognized, and nothing listens at them)
+
 _RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """MLflow tries a server that is away for minutes; whoever waits for the service wants to know sooner."""
 
@@ -96,7 +105,7 @@ def serve(
     options: Options = DEFAULTS,
     *,
     on_start: Callable[[str], None] = lambda address: None,
-    on_protection: Callable[[str], None] = lambda sentence: None,
+    on_notice: Callable[[str], None] = lambda sentence: None,
 ) -> None:
     """Serves one or several models over HTTP until the process is interrupted.
 
@@ -104,8 +113,9 @@ def serve(
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/RUN_ID/detector`, or the folder of a saved detector or fleet;
             or several of them, each with a name of its own (`NAME=URI`), the one for paths that name no model first.
         options: Options of the service.
-        on_start: Callback that gets the address once the service listens.
-        on_protection: Callback that gets a sentence about who can use the service, before it listens.
+        on_start: Callback that gets the address of the page once the service listens.
+        on_notice: Callback that gets sentences before the service listens: which versions of tsad and of the model it is, and
+            who can use it.
 
     Raises:
         DetectorError: if there is no such model.
@@ -118,15 +128,15 @@ def serve(
     context = open_context()
     rules = _policy(options, context.settings)
     protection = _protection(options, Tokens(rules.token, rules.token_file))
+    gate = None if options.gate is None else _existing(options.gate)
     state = (options.state or context.settings.output_dir / "service").resolve()
     jobs = JobLimits(seconds=options.job_seconds)
     limits = Limits(
         options.max_rows, options.workers, options.wait, jobs, cells=options.max_cells, detectors=options.detectors
     )
     models, loaded = named_models([model] if isinstance(model, str) else model), LoadedDetectors(options.detectors)
-    connections = ConnectionLimits(options.max_connections)
-    runner = search_runner(_tracking_uri(context), context.settings.data_dir.resolve(), _trials)
-    gate = None if options.gate is None else _existing(options.gate)
+    connections = _connections(options, rules.proxies)
+    runner = search_runner(_tracking_uri(context, models), context.settings.data_dir.resolve(), _trials)
     with locked(state):
         opened = open_models(models, state, loaded, trust=options.trust, poll=options.poll)
         _end_orphans(context, state)
@@ -139,12 +149,44 @@ def serve(
             _secret(context.settings),
         )
         app = create_app(opened, dependencies, rules, limits)
-        on_protection(protection)
-        listen(app, options.host, options.port, lambda port: on_start(f"http://{options.host}:{port}"), connections)
+        for sentence in (_announced(opened), protection):
+            on_notice(sentence)
+        try:
+            listen(app, options.host, options.port, lambda port: on_start(_address(options.host, port)), connections)
+        finally:  # a signal to all processes ends Ray, and with it a search that could not end its runs any more
+            _end_orphans(context, state)
 
 
-def _tracking_uri(context: Context) -> str:
-    """Returns the URI of the tracking store, whether or not it answers: a copy of the model may be here."""
+def _announced(models: Sequence[ModelToServe]) -> str:
+    """Returns a sentence about what is served, and by which version of tsad."""
+    sentences = []
+    for model in models:
+        source, detectors = model.served.source, model.served.detectors
+        kind = f"{detectors.kind}, {len(detectors.features)} features"
+        uri = source.uri if source.version is None else f"{source.uri}, version {source.version} of {source.name}"
+        sentences.append(f"{uri} ({kind})" if len(models) == 1 else f"{model.name}: {uri} ({kind})")
+    return f"tsad {version('tsad')} serves {'; '.join(sentences)}."
+
+
+def _address(host: str, port: int) -> str:
+    """Returns the address at which a browser on this machine finds the page.
+
+    >>> _address("::1", 5001), _address("0.0.0.0", 80)
+    ('http://[::1]:5001', 'http://localhost:80')
+    """
+    if host in _EVERYWHERE:
+        return f"http://localhost:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _tracking_uri(context: Context, models: Sequence[NamedModel]) -> str:
+    """Returns the URI of the tracking store, whether or not it answers: a copy of the model may be here.
+
+    A saved detector needs no store, which is opened by the first job or recalibration.
+    """
+    if not any(model.uri.startswith(("models:/", "runs:/")) for model in models):
+        name_store(context.settings.tracking_uri)
+        return context.settings.tracking_uri
     try:
         return context.store.uri
     except TsadError as error:
@@ -161,7 +203,7 @@ def _secret(settings: Settings) -> str | None:
 
 
 def _end_orphans(context: Context, state: Path) -> None:
-    """Ends the runs of jobs that were killed with the service before this one, for which nothing else is left to end them."""
+    """Ends the runs of jobs that are gone, which were killed with this service or with the one before it."""
     folders = {path.name: path for path in state.glob(f"{JOBS}/*/{OUTPUTS}/*/*") if path.is_dir()}
     if not folders:
         return
@@ -177,7 +219,29 @@ def _policy(options: Options, settings: Settings) -> SecurityPolicy:
     token = check_token(configured if options.token is None else options.token)
     file = token_file(settings) if options.tokens is None else options.tokens.resolve()
     proxies = ProxyRules.of(options.proxies, options.root_path)
-    return SecurityPolicy(options.hosts, token, file, options.max_bytes, proxies=proxies)
+    times = Timeouts.of(options.timeouts)
+    return SecurityPolicy(
+        options.hosts,
+        token,
+        file,
+        options.max_bytes,
+        read_seconds=times.body,
+        answer_seconds=times.answer,
+        proxies=proxies,
+    )
+
+
+def _connections(options: Options, proxies: ProxyRules) -> ConnectionLimits:
+    """Returns the limits of connections; raises `TsadError` if a timeout is none."""
+    times = Timeouts.of(options.timeouts)
+    return ConnectionLimits(
+        options.max_connections,
+        options.max_per_address,
+        proxies,
+        head_seconds=times.head,
+        idle_seconds=times.idle,
+        write_seconds=times.fetch,
+    )
 
 
 def _protection(options: Options, tokens: Tokens) -> str:
@@ -235,4 +299,6 @@ def _trials(folder: Path) -> list[tuple[Candidate, Trial | None]]:
 
 def _track(context: Context, record: Recalibration) -> None:
     """Tracks a recalibration of the service as a run."""
+    from tsad.workflows.recalibrate import track_recalibration  # loads plots and SQL, which the start need not wait for
+
     track_recalibration(context.store, record, {})

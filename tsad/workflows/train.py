@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tsad.assessment.artifacts import DETECTOR, headline_metrics, metrics, write_assessment, write_results
+from tsad.assessment.artifacts import headline_metrics, metrics, write_assessment, write_results
 from tsad.assessment.assessment import Assessment, assess
+from tsad.assessment.file_names import DETECTOR
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet

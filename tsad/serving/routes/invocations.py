@@ -45,18 +45,19 @@ def invocation_routes(models: ModelsInService, mount: Mount, workers: ScoringExe
     @router.post("/invocations", openapi_extra=request_body({JSON: _SCHEMA, CSV: {"type": "string"}}))
     async def invocations(request: Request) -> Response:
         """Scores rows as MLflow's scoring server does: `{"predictions": [{"score": ..., "flag": ...}, ...]}`."""
-        deployment = models.of(request).live.current
         media = media_type(request.headers.get("content-type"), (JSON, CSV, PARQUET))
+        deployment = models.of(request).live.current
         detectors = deployment.served.detectors
+        content = await request.body()
         if media == JSON:
-            short = await workers.run(_short_answer, await request.body(), detectors, limits)
+            short = await workers.run(_short_answer, content, detectors, limits, size=len(content))
             if short is not None:
                 return Response(short, headers=deployment.headers, media_type=JSON)
         elif media == PARQUET:
-            content = await request.body()
-            request._body = await workers.run(plain_parquet, content, detectors.features, limits, detectors.column)
+            names = (detectors.features, limits, detectors.column)
+            request._body = content = await workers.run(plain_parquet, content, *names)
         try:
-            answer: Response = await workers.take(deployment.endpoints["/invocations"], request)
+            answer: Response = await workers.take(deployment.endpoints["/invocations"], request, size=len(content))
         except (RecursionError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             raise RequestError(400, f"body must be rows as MLflow takes them, but {shown(str(error))}") from None
         if answer.status_code >= 400:

@@ -117,7 +117,8 @@ def score_routes(
             counts.scored(model.name, "/api/score", *numbers, rows_source)
             return json.dumps(answer).encode()
 
-        return Response(await workers.run(work), headers=deployment.headers, media_type=JSON)
+        content = await workers.run(work, size=len(body.content))
+        return Response(content, headers=deployment.headers, media_type=JSON)
 
     return router
 

@@ -115,7 +115,7 @@ def _push_route(
             return json.dumps(answer).encode(), deployment
 
         async with streams.filled(number) as session:
-            content, deployment = await workers.run_to_its_end(work, session)
+            content, deployment = await workers.run_to_its_end(work, session, size=len(content))
             return Response(content, headers=deployment.headers, media_type=JSON)
 
     return router
