@@ -11,7 +11,8 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
 
 
 @click.command(context_settings=PLAIN)
-@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.argument("model", default="models:/tsad@champion")
+@click.argument("others", nargs=-1)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 takes a free one.")
 @click.option(
@@ -79,16 +80,16 @@ from tsad.cli.options import FILE, FOLDER, PASS_ON, PLAIN, ROWS, configure, extr
     show_default=True,
     help="Detectors in memory, of models and of entities of fleets.",
 )
-def serve(models: Sequence[str], **options: Any) -> None:
+def serve(model: str, others: Sequence[str], **options: Any) -> None:
     """Serve MODEL over HTTP: MLflow's endpoints, scores, streams, small searches, a page.
 
-    MODEL is models:/NAME@ALIAS (default: models:/tsad@champion), models:/NAME/VERSION, runs:/ID/detector, or a folder; a
-    fleet too. Several are served by their names, which NAME=MODEL chooses; the first one also without its name.
+    MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/detector, or a folder, of a detector or a fleet; by default
+    models:/tsad@champion. OTHERS are served beside it by their names, which NAME=MODEL chooses.
     """
     import tsad.workflows.serve as workflow
 
     configure()
-    models = models or ("models:/tsad@champion",)
+    models = (model, *others)
     workflow.serve(
         models,
         workflow.Options(**options),
