@@ -153,15 +153,21 @@ def routes():
         prefix = ""
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for function in node.body if isinstance(node, ast.FunctionDef) else ():
-                prefix = next((one.value.value for one in keywords(function) if one.arg == "prefix"), prefix)
+                prefix = next(prefixes(function), prefix)
                 for call in getattr(function, "decorator_list", ()):
                     if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant):
                         found.add(prefix + call.args[0].value)
     return {re.sub(r"\{\w+\}", "*", one) for one in found} - {"/page/*"}
 
 
-def keywords(node):
-    return [keyword for call in ast.walk(node) if isinstance(call, ast.Call) for keyword in call.keywords]
+def prefixes(node):
+    """Yields the beginnings of the paths of the routers that a statement makes, those of the first model for all models."""
+    for call in (part for part in ast.walk(node) if isinstance(part, ast.Call)):
+        if isinstance(call.func, ast.Attribute) and ast.unparse(call.func) == "mount.router":
+            yield "/api" + "".join(argument.value for argument in call.args[1:])
+        for keyword in call.keywords:
+            if keyword.arg == "prefix":
+                yield keyword.value.value if isinstance(keyword.value, ast.Constant) else ""
 
 
 def named_routes():

@@ -44,6 +44,7 @@ def test_the_address_is_one_that_a_browser_can_open(host, address):
 def test_what_is_served_is_announced_with_both_versions(tmp_path):
     saved_detector(tmp_path / "detector")
     served = served_model.open_model(str(tmp_path / "detector"), tmp_path)
+
     def announced(*models):
         return workflow._announced([ModelToServe(f"m{place}", model, tmp_path) for place, model in enumerate(models)])
 
@@ -52,7 +53,9 @@ def test_what_is_served_is_announced_with_both_versions(tmp_path):
     source = served_model.ModelSource("models:/pumps@champion", "pumps", "3", served.source.folder, {})
     registered = served_model.ServedModel(source, served.pyfunc)
     assert "models:/pumps@champion, version 3 of pumps (pca" in announced(registered)
-    assert f"serves m0: {tmp_path / 'detector'} (pca_error, 6 features); m1: models:/pumps@champion, v" in announced(served, registered)
+    assert f"serves m0: {tmp_path / 'detector'} (pca_error, 6 features); m1: models:/pumps@champion, v" in announced(
+        served, registered
+    )
     for model in (served, registered):
         model.registry.close()
 
