@@ -19,7 +19,9 @@ from tsad.data.io.regular import FileRows, OrderOptions, joined, order_rows
 from tsad.data.io.states import StateOptions, state_columns, with_states
 from tsad.data.io.tables import read_columns
 from tsad.data.io.text import TextOptions
-from tsad.data.io.times import TimeOptions, read_times, time_cells
+from tsad.data.io.time_options import TimeOptions
+from tsad.data.io.time_parts import time_cells
+from tsad.data.io.times import read_times
 from tsad.data.io.values import read_labels, read_values
 from tsad.errors import shown
 from tsad.series import Series
@@ -127,7 +129,9 @@ def read_frame(
     """
     table = with_states(table, spec, issues, spec.features or ())
     _check_columns(table, spec, issues)
-    times = None if spec.time is None else read_times(time_cells(table, spec.time_columns), spec, issues)
+    times = (
+        None if spec.time is None else read_times(time_cells(table, spec.time_columns, spec.time_format), spec, issues)
+    )
     labels = None if spec.label is None else read_labels(table[spec.label], spec.normal, issues, label_fix)
     entities = None if spec.entity is None else table[spec.entity]
     if spec.pivot is not None:
