@@ -1,10 +1,12 @@
 """Roles of columns that nobody named: times, counters, labels and other answers, names of entities, mistaken for features."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tsad.arrays import Flags
 from tsad.data.io.answers import is_answer, judge_answers, tokens, word_set
 from tsad.data.io.cells import numbers
 from tsad.data.io.issues import Issues
@@ -44,7 +46,9 @@ def judge_columns(table: pd.DataFrame, roles: Roles, issues: Issues) -> set[str]
     rest = [name for name in roles.features if name not in times]
     answers = [name for name in rest if is_answer(name, table[name])]
     judge_answers(table, answers, roles.label, issues)
-    counters = [name for name in rest if name not in answers and _is_counter(name, table[name])]
+    usual = [name for name in rest if name not in answers]
+    counters = [name for name in usual if _is_counter(name, table[name])]
+    counters += _counts_of_blocks(table, [name for name in usual if name not in counters])
     for name in counters:
         issues.add(
             f"column {name!r} counts the rows, it seems ({shown(table[name].head(3).tolist())} ...); as a feature it would grow "
@@ -66,3 +70,22 @@ def _is_counter(name: str, column: "pd.Series[Any]") -> bool:
         return is_even(values) or (ascends(values, 0.95) and bool(steps.mean() > 0.5))
     least = _LEAST_NAMED if tokens(name) & TIME_TOKENS else _LEAST_UNNAMED
     return len(values) >= least and is_even(values) and ascends(values, 0.99)
+
+
+def _counts_of_blocks(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Returns the columns that count up by one step and begin anew wherever some other column changes, as cycles of units do."""
+    counts: dict[str, Flags] = {}
+    for name in names:
+        if pd.api.types.is_integer_dtype(table[name]) and table[name].notna().all():
+            steps = np.diff(table[name].to_numpy(np.int64))
+            back = steps < 0
+            if back.any() and not back.all() and len(set(steps[~back].tolist())) == 1 and steps[~back][0] > 0:
+                counts[name] = back
+    if not counts:
+        return []
+    changes = {name: (table[name] != table[name].shift()).to_numpy()[1:] for name in table.columns}
+    return [
+        name
+        for name, back in counts.items()
+        if any(np.array_equal(back, other) for block, other in changes.items() if block != name)
+    ]

@@ -16,6 +16,7 @@ from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
 from tsad.data.io.entity_columns import judge_entities
 from tsad.data.io.issues import Issues
 from tsad.data.io.regular import FileRows, OrderOptions, joined, order_rows
+from tsad.data.io.sentinels import SentinelOptions, judge_sentinels
 from tsad.data.io.states import StateOptions, state_columns, with_states
 from tsad.data.io.tables import read_columns
 from tsad.data.io.text import TextOptions
@@ -67,11 +68,11 @@ class ColumnOptions(StateOptions):
     period: int = Field(24, ge=2)
 
 
-class ReadingSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
+class ReadingSpec(EmptyCellOptions, SentinelOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
     """Everything that decides how the rows of a file are read.
 
-    Rows are repaired only as the settings say. Repairs run in this order: lines, cells, times, pivot, sorting, rows of equal
-    time, resampling, gaps, empty cells.
+    Rows are repaired only as the settings say. Repairs run in this order: lines, cells, times, pivot, rows of stray times,
+    sorting, rows of equal time, resampling, gaps, empty cells.
     """
 
     @model_validator(mode="after")
@@ -144,6 +145,8 @@ def read_frame(
         positions = groups if positions is None else np.where(positions >= 0, groups[np.maximum(positions, 0)], -1)
     features = _features(table, spec, times, issues)
     cells = read_values(table, features, spec.empty, issues)
+    if spec.sentinels == "ask":
+        judge_sentinels(cells, features, table.index.to_numpy(), issues)
     rows = FileRows(cells, table.index.to_numpy(), labels, times, positions=positions)
     ordered = (
         order_rows(rows, spec, issues, step)
@@ -196,7 +199,8 @@ def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issue
     strange = judge_columns(table, Roles(features, spec.time_columns, spec.label), issues)
     if spec.entity is None:
         moments = None if times is None else pd.Series(times, table.index)
-        judge_entities(table, moments, [name for name in features if name not in strange], issues)
+        usual = [name for name in features if name not in strange]
+        judge_entities(table, moments, usual, issues, [name for name in features if name in strange])
     return tuple(name for name in features if name not in strange) or features
 
 
