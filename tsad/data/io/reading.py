@@ -26,7 +26,7 @@ from tsad.data.io.times import read_times
 from tsad.data.io.values import read_labels, read_values
 from tsad.errors import shown
 from tsad.series import Series
-from tsad.spec import Spec
+from tsad.spec import Spec, Texts
 
 
 class PivotSpec(Spec):
@@ -58,8 +58,8 @@ class ColumnOptions(StateOptions):
         period: Rows of a season, for the five features, at least 2.
     """
 
-    features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    ignore: tuple[str, ...] = ()
+    features: Annotated[Texts, Field(min_length=1)] | None = None
+    ignore: Texts = ()
     label: str | None = None
     normal: str | None = None
     entity: str | None = None
@@ -177,7 +177,9 @@ def _check_columns(table: pd.DataFrame, spec: ReadingSpec, issues: Issues) -> No
     features = () if spec.features is None or spec.pivot is not None else spec.features
     absent = [name for name in (*features, *named, *values) if name not in table.columns]
     if absent:
-        issues.fail(f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", advice="name one of them")
+        several = "; several are written as a list, [a, b]" * ("," in absent[0])
+        columns = shown(list(table.columns), 400)
+        issues.fail(f"has no column {absent[0]!r}; it has {columns}", advice=f"name one of them{several}")
 
 
 def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issues: Issues) -> tuple[str, ...]:

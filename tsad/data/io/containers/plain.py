@@ -15,6 +15,7 @@ from tsad.data.io.containers.annotated import annotated_to_csv, is_annotated
 from tsad.data.io.containers.archives import unpack_member, unpack_stream
 from tsad.data.io.containers.columns import array_to_parquet, arrays_to_parquet, arrow_to_parquet, folder_to_parquet
 from tsad.data.io.containers.json_lines import json_lines_to_csv
+from tsad.data.io.containers.json_tables import json_to_csv
 from tsad.data.io.containers.kinds import OUTER, Kind, kind_of, without_endings
 from tsad.data.io.containers.location import SCHEMES, Address, file_name, is_unknown_scheme, location
 from tsad.data.io.containers.options import ContainerOptions
@@ -214,6 +215,8 @@ def _table_of(file: Path, kind: Kind, folder: Path, options: ContainerOptions, i
         issues.fail("is empty", advice="give a file with rows")
     if kind == "json lines":
         return PlainTable(json_lines_to_csv(file, folder, issues), fixed=_CSV)
+    if kind == "json":
+        return PlainTable(json_to_csv(file, folder, issues), fixed=_CSV)
     if kind == "workbook":
         table, repairs = workbook_to_csv(file, folder, options, issues)
         return PlainTable(table, fixed=_SHEET, repairs=repairs)
