@@ -13,6 +13,7 @@ from tsad.data.io.containers.plain import reuse
 from tsad.data.io.issues import Issue, assignments, inline_yaml, merged_fixes
 from tsad.data.sets.csv import Account, CsvSpec, Inspection
 from tsad.errors import DataError
+from tsad.lengths import filled, lengths, reach
 from tsad.spec import Spec, parse, put
 from tsad.workflows.inputs import NO_OVERRIDES
 from tsad.workflows.templates import experiment_on, search_on
@@ -56,6 +57,19 @@ class CheckResult:
         if self.data is None:
             raise DataError(f"{self.path}: a search needs rows that can be read; fix the issues first")
         return search_on({"data": self.section}, self.data)
+
+    @property
+    def unscored(self) -> str:
+        """One line that says how many rows get no score from the experiment, and why; empty without an experiment."""
+        if self.data is None or self.experiment is None:
+            return ""
+        lookback = reach(filled(self.experiment, lengths(self.data))) - 1
+        segments = [stop - start for part in (self.data.train, self.data.test) for start, stop in part.segments()]
+        count = sum(min(lookback, rows) for rows in segments)
+        return (
+            f"{count} of {sum(segments)} rows get no score from the default detector: each needs {lookback} rows before it, and "
+            f"{len(segments)} segments begin, where files, machines or gaps end"
+        )
 
     @property
     def error(self) -> DataError | None:
@@ -105,7 +119,7 @@ class CheckResult:
         if self.fixes and self.data is not None:
             parts.append(f"\nWith this, it is as below:\n  {command}\n")
         if self.account is not None:
-            parts.append(f"{self.account}\n")
+            parts.append("\n".join(line for line in (str(self.account), self.unscored) if line) + "\n")
         if self.card is not None:
             parts.append(self.card.to_markdown())
         return "\n".join(parts)
