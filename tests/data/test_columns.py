@@ -58,7 +58,7 @@ def test_times_that_are_read_as_they_are(fixes, name, form):
     "form",
     [
         *("%m/%d/%Y %I:%M:%S %p", "%b %d, %Y %H:%M", "%d-%b-%Y %H:%M:%S", "%d %B %Y %H:%M", "%a %b %d %H:%M:%S %Y"),
-        *("%d/%b/%Y:%H:%M:%S", "%d/%m/%Y %H.%M.%S", "%y-%m-%d %H:%M"),
+        *("%d/%b/%Y:%H:%M:%S", "%d/%m/%Y %H.%M.%S", "%y-%m-%d %H:%M", "%b-%d-%Y %H:%M"),
     ],
 )
 def test_the_format_of_other_times_is_proposed(fixes, form):

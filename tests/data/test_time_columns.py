@@ -16,6 +16,7 @@ HOURS = pd.date_range("2023-12-28 00:00", periods=ROWS, freq="h")
 QUARTERS = pd.date_range("2024-01-31 22:00", periods=ROWS, freq="15min")
 DAYS = pd.date_range("2023-06-01", periods=ROWS, freq="D")
 MONTHS = pd.date_range("1990-01-01", periods=ROWS, freq="MS")
+QUARTER_YEARS = pd.date_range("1959-01-01", periods=ROWS, freq="QS")
 NOISE = np.random.default_rng(0).normal(size=(ROWS, 2)).round(3)
 
 
@@ -54,6 +55,7 @@ VARIANTS = {
         QUARTERS,
     ),
     "year, month": ({"Year": MONTHS.year, "Month": MONTHS.month}, MONTHS),
+    "year, quarter": ({"year": QUARTER_YEARS.year * 1.0, "quarter": QUARTER_YEARS.quarter * 1.0}, QUARTER_YEARS),
     "buoy": (
         {"#YY": HOURS.year % 100, "MM": HOURS.month, "DD": HOURS.day, "hh": HOURS.hour, "mm": HOURS.minute},
         HOURS,

@@ -115,7 +115,13 @@ class CheckResult:
         if later:
             parts += [f"\nWith {assignments(self.fixes)} this is left:", *(f"- {issue}" for issue in later)]
         if self.remaining:
-            parts.append(f"\nDecide about what no setting above solves, and check again:\n  {command}\n")
+            parts.append(f"\nDecide about what no setting above solves, and check again:\n  {command.rstrip()}\n")
+            accepted = merged_fixes([settings, *(issue.accepted for issue in self.remaining)])
+            if accepted != settings and all(issue.accepted for issue in self.remaining):
+                path = shlex.quote(str(self.path))
+                parts.append(
+                    f"Or accept what was named with its cost:\n  tsad data check {path} {assignments(accepted)}\n"
+                )
         if self.fixes and self.data is not None:
             parts.append(f"\nWith this, it is as below:\n  {command}\n")
         if self.account is not None:

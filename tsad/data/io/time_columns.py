@@ -11,7 +11,7 @@ from tsad.data.io.answers import tokens, word_set
 from tsad.data.io.cells import numbers
 from tsad.data.io.issues import Issues, settings_text
 from tsad.data.io.time_formats import EXCEL, matching_formats, number_format
-from tsad.data.io.time_parts import CLOCK, RANGES, calendar_parts, holds_dates, time_cells
+from tsad.data.io.time_parts import CALENDAR, CLOCK, DATES, RANGES, calendar_parts, holds_dates, time_cells
 from tsad.data.io.time_words import ELAPSED, is_elapsed, without_zone_words
 
 TIME_TOKENS = word_set(
@@ -51,8 +51,8 @@ def time_columns(table: pd.DataFrame, features: Sequence[str], time: Sequence[st
     """
     parts = _fitting_parts(table, features)
     if not time and holds_dates(set(parts)) and "year" in parts:
-        ends_at = ("year", "day_of_year") if "day_of_year" in parts else ("year", "month", "day")
-        return tuple(parts[part] for part in (*ends_at, *CLOCK) if part in parts)
+        date = next(date for date in DATES if date <= set(parts))
+        return tuple(parts[part] for part in CALENDAR if part in parts and part in {*date, *CLOCK})
     return tuple(name for name in features if is_time(name, table[name]))
 
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from tsad.data.io.cells import numbers
 
-CALENDAR = ("year", "month", "day", "day_of_year", "hour", "minute", "second")
+CALENDAR = ("year", "quarter", "month", "day", "day_of_year", "hour", "minute", "second")
 """Parts of a moment that columns may hold one by one."""
 
-_DATES = ({"year", "month", "day"}, {"year", "day_of_year"}, {"year", "month"})
+DATES = ({"year", "month", "day"}, {"year", "day_of_year"}, {"year", "month"}, {"year", "quarter"})
 """Parts that make a date together."""
 
 CLOCK = ("hour", "minute", "second")
@@ -20,6 +20,7 @@ CLOCK = ("hour", "minute", "second")
 
 RANGES: Mapping[str, tuple[int, int]] = {
     "year": (0, 2199),
+    "quarter": (1, 4),
     "month": (1, 12),
     "day": (1, 31),
     "day_of_year": (1, 366),
@@ -31,6 +32,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
 
 _NAMES: Mapping[str, str] = {
     **dict.fromkeys(("year", "yr", "yy", "yyyy", "jahr", "annee", "année", "año", "ano", "anno"), "year"),
+    **dict.fromkeys(("quarter", "qtr", "quartal", "trimestre"), "quarter"),
     **dict.fromkeys(("month", "mo", "mon", "mm", "monat", "mois", "mes"), "month"),
     **dict.fromkeys(("day", "dy", "dd", "dom", "mday", "dayofmonth", "tag", "jour", "dia", "día"), "day"),
     **dict.fromkeys(("doy", "dayofyear", "yday", "yearday", "jday", "julianday", "julian"), "day_of_year"),
@@ -68,15 +70,15 @@ def _plain(name: str) -> str:
 
 def holds_dates(parts: set[str]) -> bool:
     """Returns whether parts of a moment say together which day, or which month, is meant."""
-    return any(date <= parts for date in _DATES)
+    return any(date <= parts for date in DATES)
 
 
 def time_cells(table: pd.DataFrame, columns: Sequence[str], time_format: str | None = None) -> "pd.Series[Any]":
     """Returns the cells that say when each row was, from the columns that hold its time together.
 
-    Columns called year, month, day or day_of_year, and possibly hour, minute and second, give ISO 8601 texts, as does a date
-    with columns called hour, minute and second; hour 24 is the midnight that ends the day. Other cells are joined by a blank;
-    a time of day that is a number gets zeros in front.
+    Columns called year, month, quarter, day or day_of_year, and possibly hour, minute and second, give ISO 8601 texts, as does
+    a date with columns called hour, minute and second; hour 24 is the midnight that ends the day. Other cells are joined by a
+    blank; a time of day that is a number gets zeros in front.
 
     Args:
         table: Table with these columns.
@@ -136,6 +138,8 @@ def _moments(table: pd.DataFrame, parts: Mapping[str, str]) -> "pd.Series[str]":
     year = cells["year"]
     cells["year"] = year.where(year >= _TWO_DIGITS[1], year + np.where(year >= _TWO_DIGITS[0], 1900, 2000))
     month, day = (cells.get(part, pd.Series(1.0, table.index)) for part in ("month", "day"))
+    if "quarter" in cells:
+        month = cells["quarter"] * 3 - 2
     dates = pd.to_datetime(pd.DataFrame({"year": cells["year"], "month": month, "day": day}), errors="coerce")
     fits = pd.Series(data=True, index=table.index)
     if "day_of_year" in cells:
