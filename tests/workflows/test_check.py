@@ -169,3 +169,13 @@ def test_the_rows_that_get_no_score_are_counted(tmp_path):
     assert result.unscored.startswith(f"{sum(min(lookback, count) for count in rows)} of 600 rows get no score")
     assert "17 segments begin" in result.unscored
     assert result.unscored in str(result)
+
+
+def test_the_experiment_of_a_short_file_has_a_threshold(tmp_path):
+    months = pd.date_range("1995-01-01", periods=257, freq="MS")
+    table = pd.DataFrame({"DATE": months.strftime("%b-%d-%Y"), "load": 80 + np.sin(np.arange(257) / 2) * 9})
+    table.to_csv(tmp_path / "load.csv", index=False)
+    result = checks.check(tmp_path / "load.csv")
+    assert result.fixes == {"time": "DATE", "time_format": "%b-%d-%Y"}
+    outcome = run(parse(ExperimentConfig, result.experiment, "test"), result.data)
+    assert np.isfinite(outcome.test.values).any()
