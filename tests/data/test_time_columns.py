@@ -7,6 +7,7 @@ import pytest
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.row_chunks import row_chunks
 from tsad.data.io.table_files import open_table
+from tsad.data.io.time_columns import companions
 from tsad.data.io.time_parts import calendar_parts, time_cells
 from tsad.data.io.time_words import durations
 from tsad.workflows.check import check
@@ -279,3 +280,13 @@ def test_hour_24_is_read_by_a_format_too(checked):
     ]
     result = checked({"at": late}, {"data.time": "at", "data.time_format": "%d.%m.%y %H:%M"})
     np.testing.assert_array_equal(read_times(result), ends(HOURS).to_numpy().astype("datetime64[ns]"))
+
+
+@pytest.mark.parametrize(
+    ("late", "is_clock"),
+    [(2359, True), (235_959, True), (2400, True), (6000, False), (2360, False), (240_001, False), (1430.5, False)],
+)
+def test_numbers_beside_dates_are_times_of_day_only_if_all_of_them_are(late, is_clock):
+    cells = np.where(np.arange(ROWS) == 100, late, HOURS.strftime("%H%M").astype(int))
+    table = pd.DataFrame({"date": iso(HOURS), "time": cells, "flow": NOISE[:, 0]})
+    assert companions(table, ("date",), ("time", "flow")) == (("time",) if is_clock else ())
