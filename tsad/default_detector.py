@@ -31,8 +31,8 @@ def fitting(values: Mapping[str, Any], data: DataSet) -> dict[str, Any] | None:
         template["split"] = {**template.get("split", {}), "gap": rows}
         try:
             parts = split(data, parse(SplitSpec, template["split"], "split"), rows)
-            for part in (parts.fit, parts.validation, parts.test):
-                cut(part, rows)
+            for part, needed in ((parts.fit, rows), (parts.validation, rows + 1), (parts.test, rows)):
+                cut(part, needed)  # a threshold is fitted to two scores at least
         except (TsadError, ValueError):
             continue
         return template

@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from tsad.errors import SpecError, shown
 
@@ -21,6 +21,20 @@ class Spec(BaseModel):
     """Base of every description: immutable, no unknown keys, no silent conversions, no NaN and no infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _as_texts(value: Any) -> Any:
+    """Returns a single text or number as a tuple of one text, and numbers in a list as texts; other values as they are."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if value is None or not all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in items):
+        return value
+    return tuple(
+        item if isinstance(item, str) else str(int(item)) if item == item // 1 else str(item) for item in items
+    )
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
+"""Several texts, such as names of columns; a single one needs no list around it, and numbers no quotes."""
 
 
 RENAMED_KEYS = {

@@ -355,7 +355,7 @@ REFUSED = {
     ),
     "a gap of years to fill": (
         cell(39, "at", "2034-03-01"),
-        {"gaps": "fill", **TIMED},
+        {"gaps": "fill", "stray_times": "keep", **TIMED},
         "filling the gaps would add .* to 40 rows; set data.gaps=break",
         True,
     ),

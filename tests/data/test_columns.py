@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsad.data.sets.csv import CsvSpec
+from tsad.errors import DataError, SpecError
+from tsad.spec import parse
 from tsad.workflows.check import check
 
 ROWS = 200
@@ -55,7 +58,7 @@ def test_times_that_are_read_as_they_are(fixes, name, form):
     "form",
     [
         *("%m/%d/%Y %I:%M:%S %p", "%b %d, %Y %H:%M", "%d-%b-%Y %H:%M:%S", "%d %B %Y %H:%M", "%a %b %d %H:%M:%S %Y"),
-        *("%d/%b/%Y:%H:%M:%S", "%d/%m/%Y %H.%M.%S", "%y-%m-%d %H:%M"),
+        *("%d/%b/%Y:%H:%M:%S", "%d/%m/%Y %H.%M.%S", "%y-%m-%d %H:%M", "%b-%d-%Y %H:%M"),
     ],
 )
 def test_the_format_of_other_times_is_proposed(fixes, form):
@@ -208,3 +211,25 @@ def test_what_is_named_in_features_is_not_judged(fixes):
     found, data = fixes({"data.features": ["label", "a", "b"]}, label=FLAGS)
     assert not found
     assert data.train.features == ("label", "a", "b")
+
+
+@pytest.mark.parametrize("key", ["features", "ignore", "empty", "units"])
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [("x0", ("x0",)), (0, ("0",)), (-999.0, ("-999",)), (0.5, ("0.5",)), ([1, "b"], ("1", "b")), (("a",), ("a",))],
+)
+def test_a_single_text_needs_no_list_and_a_number_no_quotes(key, value, texts):
+    assert getattr(parse(CsvSpec, {"kind": "csv", "path": "a.csv", key: value}, "test"), key) == texts
+
+
+@pytest.mark.parametrize("value", [True, {"a": 1}, [["a"]], [None]])
+def test_what_is_no_text_is_refused_as_a_list_of_texts(value):
+    with pytest.raises(SpecError, match="features"):
+        parse(CsvSpec, {"kind": "csv", "path": "a.csv", "features": value}, "test")
+
+
+def test_names_with_a_comma_between_them_are_told_to_be_a_list(fixes, tmp_path):
+    fixes(when=TIMES)
+    spec = parse(CsvSpec, {"kind": "csv", "path": str(next(tmp_path.glob("*.csv"))), "features": "a,b"}, "test")
+    with pytest.raises(DataError, match=r"has no column 'a,b'.*several are written as a list, \[a, b\]"):
+        spec.load(tmp_path)

@@ -195,7 +195,11 @@ def test_a_table_of_an_unknown_format_is_refused(tmp_path):
     ("key", "value", "message"),
     [
         ("time_zone", "Mars/Olympus", "time_zone: must be the name of a time zone such as Europe/Berlin"),
-        ("time_format", "hours", "time_format: must be s, ms, us, ns, min, h, D or excel, or a strptime format"),
+        (
+            "time_format",
+            "hours",
+            "time_format: must be s, ms, us, ns, min, h, D, excel, elapsed or elapsed_minutes, or a strptime format",
+        ),
         ("resample", {"step": "often"}, "resample.step: string should match pattern"),
         ("separator", "::", "separator: input should be"),
         ("gap", 1.0, "gap: input should be greater than or equal to 1.5"),

@@ -9,7 +9,7 @@ import pytest
 from tsad.config import ExperimentConfig
 from tsad.data.dataset import DataSet, TypedEvent
 from tsad.data.io.events import EventSpec, labeled
-from tsad.data.io.times import TimeOptions
+from tsad.data.io.time_options import TimeOptions
 from tsad.data.sets.csv import CsvSpec
 from tsad.data.split import SplitSpec, split
 from tsad.errors import DataError, SpecError

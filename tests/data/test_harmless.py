@@ -2,12 +2,15 @@
 
 import io
 import re
+import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tsad.config import ExperimentConfig
 from tsad.data.io.issues import Cost
+from tsad.spec import parse_overrides
 from tsad.workflows.check import check
 
 ROWS = 400
@@ -76,6 +79,19 @@ def test_a_fix_that_changes_more_than_a_hundredth_is_asked_for(checked, share, k
         assert re.search(rf"accept data\.\S+.* \({len(rows)} of \d+ .*, \d+\.\d%\)", messages(result))
     else:
         assert f"{len(rows)} of " in messages(result)
+
+
+def test_what_is_accepted_at_a_cost_has_a_command_that_solves_it(checked):
+    empty = BASE.assign(a=np.where(np.arange(ROWS) % 20 == 5, np.nan, BASE["a"]))
+    text = str(checked(empty, {"data.time": "at"}))
+    command = text.split("Or accept what was named with its cost:\n  ")[1].splitlines()[0]
+    words = shlex.split(command)
+    assert words[:4] == ["tsad", "data", "check", "load.csv"]
+    overrides = parse_overrides(words[5::2], ExperimentConfig)
+    assert overrides == {"data.time": "at", "data.missing": "ffill"}
+    assert checked(empty, overrides).ready
+    unknown = empty.assign(when=[f"{1700 + row}Q{1 + row % 4}" for row in range(ROWS)])
+    assert "Or accept" not in str(checked(unknown, {"data.time": "at"}))  # one of the issues has no setting
 
 
 def test_after_the_fixes_the_rows_are_counted(checked):
@@ -396,9 +412,6 @@ def test_points_for_thousands_and_a_decimal_comma(checked):
 
 
 def test_zeros_may_be_typed_and_one_name_is_a_list(checked):
-    from tsad.config import ExperimentConfig
-    from tsad.spec import parse_overrides
-
     overrides = parse_overrides(["data.missing=0", "data.ignore=b"], ExperimentConfig)
     assert overrides == {"data.missing": 0, "data.ignore": ["b"]}
 

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsad.data.io.times import TimeOptions, to_times
+from tsad.data.io.time_options import TimeOptions
+from tsad.data.io.times import to_times
 
 
 def moments(cells, **form):

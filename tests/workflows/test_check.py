@@ -14,6 +14,7 @@ from tsad.data.card import DataCard, data_card
 from tsad.experiment import run
 from tsad.spec import parse, read_yaml
 from tsad.tuning.spec import read_search
+from tsad.workflows import check as checks
 
 ROWS = 400
 
@@ -154,3 +155,27 @@ def test_what_cannot_be_checked_is_said(check, good, words, code, message):
     left, out, errors = check(*words)
     assert left == code
     assert message in "\n".join([out, *errors])
+
+
+def test_the_rows_that_get_no_score_are_counted(tmp_path):
+    steps = np.where(np.arange(600) % 40 == 39, 5000, 60)
+    times = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(steps), unit="s")
+    noise = np.random.default_rng(0).normal(size=(600, 2))
+    pd.DataFrame({"at": times, "a": noise[:, 0], "b": noise[:, 1]}).to_csv(tmp_path / "load.csv", index=False)
+    result = checks.check(tmp_path / "load.csv", {"data.time": "at"})
+    lookback = int(re.search(r"each needs (\d+) rows", result.unscored)[1])
+    rows = [stop - start for part in (result.data.train, result.data.test) for start, stop in part.segments()]
+    assert len(rows) == 17
+    assert result.unscored.startswith(f"{sum(min(lookback, count) for count in rows)} of 600 rows get no score")
+    assert "17 segments begin" in result.unscored
+    assert result.unscored in str(result)
+
+
+def test_the_experiment_of_a_short_file_has_a_threshold(tmp_path):
+    months = pd.date_range("1995-01-01", periods=257, freq="MS")
+    table = pd.DataFrame({"DATE": months.strftime("%b-%d-%Y"), "load": 80 + np.sin(np.arange(257) / 2) * 9})
+    table.to_csv(tmp_path / "load.csv", index=False)
+    result = checks.check(tmp_path / "load.csv")
+    assert result.fixes == {"time": "DATE", "time_format": "%b-%d-%Y"}
+    outcome = run(parse(ExperimentConfig, result.experiment, "test"), result.data)
+    assert np.isfinite(outcome.test.values).any()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.serving.services import service
 from tsad.config import DetectorSpec
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.split import SplitSpec, split
@@ -131,6 +132,9 @@ def expected(written):
     return parts
 
 
+SERVED = 3
+"""One in so many of the files is posted to a running service too, if its rows can be read one after the other."""
+
 SEEDS = [
     *range(12),
     *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 200)),
@@ -194,6 +198,11 @@ def test_a_generated_file_is_read_the_same_everywhere(tmp_path, monkeypatch, see
         body = read_csv_body(written.text.encode(), data.train.features, read_options, 10_000)
         found = detector.score(body.series(data.train.features)).values
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+        if seed % SERVED == 0:
+            with service(tmp_path / "detector", tmp_path / "state") as client:
+                answer = client.post("/api/score", written.text, Content_Type="text/csv")
+            assert answer.status == 200, answer.json
+            np.testing.assert_allclose(np.array(answer.json["score"], float), wanted, rtol=1e-5, atol=1e-7)
     else:
         whole = WholeFile.read(detector, tmp_path / "rows.csv", read_options, print)
         assert len(whole.series) == sum(map(len, parts))

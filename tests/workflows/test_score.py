@@ -355,3 +355,19 @@ def test_the_memory_does_not_grow_with_the_file(place, ending):
     assert [f"of {rows} rows flagged" in done.stdout for rows in sizes] == [True, True]
     small, large = (int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("peak"))
     assert large - small < 40, (small, large)  # MB; the texts of 300,000 rows alone are more
+
+
+def test_the_rows_without_a_score_are_counted_with_the_reason(score):
+    _, _, out = score(table())
+    assert f"{LENGTH + 1} rows have no score: each needs {LENGTH + 1} rows before it\n" in out
+
+
+@pytest.mark.parametrize("rows_at_once", ["7", "300"])
+def test_rows_after_gaps_are_counted_with_the_reason(score, rows_at_once):
+    times = pd.Series(moments(ROWS)) + pd.to_timedelta(np.arange(ROWS) // 100 * 3, unit="h")
+    words = ("--rows-at-once", rows_at_once, "--set", "data.time=at", "--set", "data.step_seconds=60")
+    _, _, out = score(table(at=times), *words)
+
+    count = 3 * (LENGTH + 1)
+    assert f"{count} rows have no score: each needs {LENGTH + 1} rows before it without a gap of more" in out
+    assert "more than 600 s, which rows lack in 3 stretches of the file" in out

@@ -13,6 +13,7 @@ from tsad.data.io.containers.plain import reuse
 from tsad.data.io.issues import Issue, assignments, inline_yaml, merged_fixes
 from tsad.data.sets.csv import Account, CsvSpec, Inspection
 from tsad.errors import DataError
+from tsad.lengths import filled, lengths, reach
 from tsad.spec import Spec, parse, put
 from tsad.workflows.inputs import NO_OVERRIDES
 from tsad.workflows.templates import experiment_on, search_on
@@ -58,6 +59,19 @@ class CheckResult:
         return search_on({"data": self.section}, self.data)
 
     @property
+    def unscored(self) -> str:
+        """One line that says how many rows get no score from the experiment, and why; empty without an experiment."""
+        if self.data is None or self.experiment is None:
+            return ""
+        lookback = reach(filled(self.experiment, lengths(self.data))) - 1
+        segments = [stop - start for part in (self.data.train, self.data.test) for start, stop in part.segments()]
+        count = sum(min(lookback, rows) for rows in segments)
+        return (
+            f"{count} of {sum(segments)} rows get no score from the default detector: each needs {lookback} rows before it, and "
+            f"{len(segments)} segments begin, where files, machines or gaps end"
+        )
+
+    @property
     def error(self) -> DataError | None:
         """Reason why no experiment can run on the file as it is; None if one can."""
         if not self.ready:
@@ -101,11 +115,17 @@ class CheckResult:
         if later:
             parts += [f"\nWith {assignments(self.fixes)} this is left:", *(f"- {issue}" for issue in later)]
         if self.remaining:
-            parts.append(f"\nDecide about what no setting above solves, and check again:\n  {command}\n")
+            parts.append(f"\nDecide about what no setting above solves, and check again:\n  {command.rstrip()}\n")
+            accepted = merged_fixes([settings, *(issue.accepted for issue in self.remaining)])
+            if accepted != settings and all(issue.accepted for issue in self.remaining):
+                path = shlex.quote(str(self.path))
+                parts.append(
+                    f"Or accept what was named with its cost:\n  tsad data check {path} {assignments(accepted)}\n"
+                )
         if self.fixes and self.data is not None:
             parts.append(f"\nWith this, it is as below:\n  {command}\n")
         if self.account is not None:
-            parts.append(f"{self.account}\n")
+            parts.append("\n".join(line for line in (str(self.account), self.unscored) if line) + "\n")
         if self.card is not None:
             parts.append(self.card.to_markdown())
         return "\n".join(parts)

@@ -8,7 +8,8 @@ import numpy as np
 
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.table_files import Chunk, TableFile, open_table
-from tsad.data.io.times import time_cells, to_times
+from tsad.data.io.time_parts import time_cells
+from tsad.data.io.times import to_times
 from tsad.errors import DataError, UsageError
 from tsad.spec import Spec, parse, put
 from tsad.workflows.events import Message, OnEvent, RowsRead
@@ -79,7 +80,9 @@ def _step(table: TableFile, read_options: ReadOptions) -> float | None:
     chunk = next(table.chunks(_STEP_ROWS), None)
     if chunk is None or len(chunk) < 2 or not read_options.is_streamable:
         return None
-    cells = time_cells(chunk.columns(read_options.time_columns), read_options.time_columns).dropna()
+    cells = time_cells(
+        chunk.columns(read_options.time_columns), read_options.time_columns, read_options.time_format
+    ).dropna()
     steps = np.diff(to_times(cells, str(table.path), read_options)) / np.timedelta64(1, "s")
     step = float(np.median(steps)) if len(steps) else 0.0
     return step if step > 0 and (np.abs(steps - step) <= _TOLERANCE * step).mean() > _REGULAR else None

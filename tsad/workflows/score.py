@@ -42,6 +42,7 @@ class ScoreResult:
         method: How the threshold was fitted.
         output: File of the scored rows; None for a DataFrame.
         events_output: CSV file of the events; None for a DataFrame.
+        reason: Why rows have no score; empty if all have one, and for a DataFrame.
         table: Scored DataFrame with the columns `score`, `flag`, `feature_1`, `share_1`, ...; None for a file.
     """
 
@@ -53,6 +54,7 @@ class ScoreResult:
     method: str
     output: Path | None = None
     events_output: Path | None = None
+    reason: str = ""
     table: pd.DataFrame | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
@@ -60,7 +62,7 @@ class ScoreResult:
         summary = (
             f"{self.flagged} of {self.rows} rows flagged (threshold {' to '.join(ends)}, {self.method}); "
             f"{self.rows - self.scored} rows have no score"
-        )
+        ) + f": {self.reason}" * bool(self.reason)
         if self.output is None:
             return summary
         return f"{summary}\nfile: {self.output}\nevents: {self.events_output} ({self.events})"
@@ -134,8 +136,7 @@ def score(
     with atomic_write(target, events_target) as (temporary_rows, temporary_events):
         scored_file = _ScoredFile(judge, table, read_options, top, prefix, tasks)
         totals = scored_file.write(temporary_rows, temporary_events, rows_at_once, on_event)
-    one = judge.detector(judge.names[0]) if isinstance(judge, Fleet) else judge
-    return totals.result(one.threshold.method, target, events_target)
+    return totals.result(judge, read_options, target, events_target)
 
 
 def _judge(model: str | Path, path: Path, overrides: Mapping[str, Any], threshold: float | None) -> tuple[Judge, Path]:
@@ -177,19 +178,45 @@ class _Totals:
     scored: int = 0
     flagged: int = 0
     events: int = 0
+    stretches: int = 0
+    ends_unscored: bool = False
     lowest_threshold: float = np.inf
     highest_threshold: float = -np.inf
 
     def add(self, scored: ScoredRows) -> None:
         self.rows += len(scored.rows)
-        self.scored += int((~np.isnan(scored.scores)).sum())
+        unscored = np.isnan(scored.scores)
+        self.scored += int((~unscored).sum())
+        self.stretches += int(
+            (unscored & ~np.concatenate([[self.ends_unscored], unscored[:-1]])[: len(unscored)]).sum()
+        )
+        self.ends_unscored = bool(unscored[-1]) if len(unscored) else self.ends_unscored
         self.flagged += int(scored.flags.sum())
         self.lowest_threshold = float(np.fmin.reduce(scored.thresholds, initial=self.lowest_threshold))
         self.highest_threshold = float(np.fmax.reduce(scored.thresholds, initial=self.highest_threshold))
 
-    def result(self, method: str, output: Path, events_output: Path) -> ScoreResult:
+    def result(self, judge: Judge, read_options: ReadOptions, output: Path, events_output: Path) -> ScoreResult:
         thresholds = (self.lowest_threshold, self.highest_threshold)
-        return ScoreResult(self.rows, self.scored, self.flagged, self.events, thresholds, method, output, events_output)
+        one = judge.detector(judge.names[0]) if isinstance(judge, Fleet) else judge
+        reason = self._reason(one, read_options) if self.scored < self.rows else ""
+        counts = (self.rows, self.scored, self.flagged, self.events)
+        return ScoreResult(*counts, thresholds, one.threshold.method, output, events_output, reason)
+
+    def _reason(self, detector: Detector, read_options: ReadOptions) -> str:
+        """Returns why rows have no score, on one line."""
+        before, after = detector.scorer.lookback, detector.scorer.lookahead
+        gap = ""
+        if read_options.time is not None and read_options.step_seconds is not None:
+            gap = f" without a gap of more than {read_options.gap * read_options.step_seconds:g} s"
+        needed = f"each needs {before} rows before it" + (f" and {after} after it" if after else "") + gap
+        stretches = f", which rows lack in {self.stretches} stretches of the file" if self.stretches > 1 else ""
+        left_out = "; rows that were left out have none either" if self._drops(read_options) else ""
+        return f"{needed}{stretches}{left_out}"
+
+    @staticmethod
+    def _drops(read_options: ReadOptions) -> bool:
+        """Returns whether a reading leaves rows out."""
+        return read_options.stray_times == "drop" or read_options.outages == "break" or read_options.bad_lines == "drop"
 
 
 @dataclass(frozen=True, eq=False)

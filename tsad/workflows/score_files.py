@@ -158,7 +158,7 @@ def input_files(data: str | Path | Sequence[str | Path]) -> list[Path]:
         if _is_pattern(path):
             files += map(Path, sorted(glob.glob(str(path), recursive=True)))  # noqa: PTH207 (the pattern may be absolute)
         elif _is_folder_of_files(path):
-            files += sorted(file for file in path.iterdir() if file.is_file() and is_table(file))
+            files += _tables(path)
         else:
             files.append(path)
     inputs = [file for file in dict.fromkeys(files) if not file.name.endswith(_OURS)]
@@ -175,8 +175,14 @@ def _is_folder_of_files(path: Path) -> bool:
     """Returns whether a folder holds files of rows that are no parts of one Parquet table."""
     if isinstance(path, Address) or not path.is_dir():
         return False
-    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith((".", "_"))]
-    return any(is_table(file) and scored_path(file).suffix == ".csv" for file in files)
+    files = [file for file in _tables(path) if not file.name.startswith((".", "_"))]
+    return any(scored_path(file).suffix == ".csv" for file in files)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """Returns the files of rows in a folder; JSON documents beside others, such as settings and labels, are none."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and is_table(file))
+    return [file for file in files if file.suffix.lower() != ".json"] or files
 
 
 def _root(data: str | Path | Sequence[str | Path], files: Sequence[Path]) -> Path:

@@ -21,17 +21,23 @@ _LEAST = 10
 
 
 def judge_entities(
-    table: pd.DataFrame, times: "pd.Series[Any] | None", features: Sequence[str], issues: Issues
+    table: pd.DataFrame,
+    times: "pd.Series[Any] | None",
+    features: Sequence[str],
+    issues: Issues,
+    counters: Sequence[str] = (),
 ) -> None:
     """Raises the issue that a column names machines, or metrics, whose rows would be mixed; does nothing if none does.
 
-    It does if rows of equal time differ in it, if times begin anew wherever it changes, or if it holds words and is called so.
+    It does if rows of equal time differ in it, if times, or the numbers of a counter, begin anew wherever it changes, or if it
+    holds words and is called so.
 
     Args:
         table: Columns of the file.
         times: (T,) times of the rows; None without times.
         features: Names of the columns that may name machines or metrics.
         issues: Receives the issue.
+        counters: Names of columns that are no features because they count rows, cycles or the like.
 
     Raises:
         FatalIssueError: if a column names machines, since nothing about the rows can be examined before they are apart.
@@ -48,10 +54,12 @@ def judge_entities(
     for name in candidates:
         is_word = not pd.api.types.is_numeric_dtype(table[name])
         is_called_so = bool(tokens(name) & _ENTITY_TOKENS) and not tokens(name) & _STATE_TOKENS
-        if (is_word and is_called_so) or _begins_anew(table[name], times):
+        anew = next((counter for counter in counters if _counts_anew(table[name], table[counter])), None)
+        if (is_word and is_called_so) or anew is not None or _begins_anew(table[name], times):
+            reason = "" if anew is None else f", since {anew!r} counts anew wherever it changes"
             issues.fail(
-                f"column {name!r} names machines, it seems ({shown(frequent_cells(table[name])[:4])}); as rows of one they would "
-                f"be mixed",
+                f"column {name!r} names machines, it seems ({shown(frequent_cells(table[name])[:4])}){reason}; as rows of one "
+                f"they would be mixed",
                 {"entity": name},
                 f"data.ignore=[{name}] if all rows are of one machine, or name the features in data.features",
             )
@@ -84,6 +92,14 @@ def _begins_anew(column: "pd.Series[Any]", times: "pd.Series[Any] | None") -> bo
     if times is None or int(changes.sum()) != column.nunique() - 1:
         return False
     return bool((np.diff(times.to_numpy())[changes] < np.timedelta64(0)).all())
+
+
+def _counts_anew(column: "pd.Series[Any]", counter: "pd.Series[Any]") -> bool:
+    """Returns whether a counter steps back wherever a column of blocks of rows changes, and nowhere else."""
+    changes = (column != column.shift()).to_numpy()[1:]
+    if not pd.api.types.is_numeric_dtype(counter) or int(changes.sum()) != column.nunique() - 1:
+        return False
+    return bool(((np.diff(counter.to_numpy(float)) < 0) == changes).all())
 
 
 def _names_things(column: "pd.Series[Any]") -> bool:

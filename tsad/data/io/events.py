@@ -14,7 +14,8 @@ from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.tables import read_columns
 from tsad.data.io.text import TextOptions
 from tsad.data.io.time_formats import matching_formats
-from tsad.data.io.times import TimeOptions, to_times
+from tsad.data.io.time_options import TimeOptions
+from tsad.data.io.times import to_times
 from tsad.data.io.values import read_labels
 from tsad.errors import DataError, shown
 from tsad.spec import Spec

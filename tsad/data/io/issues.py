@@ -50,6 +50,7 @@ class Issue:
             decision that the user has to take.
         advice: What else the user can do, in words; empty if there is nothing else.
         cost: What the fix changes or leaves out; None if it loses nothing.
+        accepted: Settings that solve the issue at a cost that is not cheap, so that only the user can choose them.
     """
 
     source: str
@@ -57,6 +58,7 @@ class Issue:
     fix: Mapping[str, Any]
     advice: str
     cost: Cost | None = None
+    accepted: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         settings = f"set {settings_text(self.fix)}"
@@ -104,7 +106,9 @@ class Issues:
         A fix whose cost is not cheap is moved to the end of the advice, so that it is never applied unless the user asks for it.
         """
         if fix and cost is not None and not cost.is_cheap:
-            advice, fix, cost = f"{advice}{', or ' if advice else ''}accept {settings_text(fix)} ({cost})", None, None
+            advice = f"{advice}{', or ' if advice else ''}accept {settings_text(fix)} ({cost})"
+            self.items.append(Issue(self.source, text, {}, advice, accepted=fix))
+            return
         self.items.append(Issue(self.source, text, fix or {}, advice, cost if fix else None))
 
     def fail(self, text: str, fix: Mapping[str, Any] | None = None, advice: str = "") -> NoReturn:

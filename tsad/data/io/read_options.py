@@ -32,6 +32,7 @@ class ReadOptions(ReadingSpec):
         """Whether rows can be read one after the other: none is moved, merged or inserted, and no later row is needed."""
         return (
             self.unsorted == "error"
+            and self.stray_times != "drop"
             and self.duplicates == "error"
             and self.resample is None
             and self.gaps != "fill"
@@ -62,7 +63,7 @@ class ReadOptions(ReadingSpec):
 
     def for_scoring(self) -> Self:
         """Returns the same reading of unlabeled rows, with no column but those that it needs."""
-        return self.model_copy(update={"label": None, "normal": None, "ignore": ()})
+        return self.model_copy(update={"label": None, "normal": None, "ignore": (), "sentinels": "keep"})
 
     def save(self, folder: Path) -> None:
         """Writes `read_options.json` into the folder of a detector."""

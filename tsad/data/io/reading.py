@@ -16,14 +16,17 @@ from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
 from tsad.data.io.entity_columns import judge_entities
 from tsad.data.io.issues import Issues
 from tsad.data.io.regular import FileRows, OrderOptions, joined, order_rows
+from tsad.data.io.sentinels import SentinelOptions, judge_sentinels
 from tsad.data.io.states import StateOptions, state_columns, with_states
 from tsad.data.io.tables import read_columns
 from tsad.data.io.text import TextOptions
-from tsad.data.io.times import TimeOptions, read_times, time_cells
+from tsad.data.io.time_options import TimeOptions
+from tsad.data.io.time_parts import time_cells
+from tsad.data.io.times import read_times
 from tsad.data.io.values import read_labels, read_values
 from tsad.errors import shown
 from tsad.series import Series
-from tsad.spec import Spec
+from tsad.spec import Spec, Texts
 
 
 class PivotSpec(Spec):
@@ -55,8 +58,8 @@ class ColumnOptions(StateOptions):
         period: Rows of a season, for the five features, at least 2.
     """
 
-    features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    ignore: tuple[str, ...] = ()
+    features: Annotated[Texts, Field(min_length=1)] | None = None
+    ignore: Texts = ()
     label: str | None = None
     normal: str | None = None
     entity: str | None = None
@@ -65,11 +68,11 @@ class ColumnOptions(StateOptions):
     period: int = Field(24, ge=2)
 
 
-class ReadingSpec(EmptyCellOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
+class ReadingSpec(EmptyCellOptions, SentinelOptions, OrderOptions, TimeOptions, ColumnOptions, TextOptions):
     """Everything that decides how the rows of a file are read.
 
-    Rows are repaired only as the settings say. Repairs run in this order: lines, cells, times, pivot, sorting, rows of equal
-    time, resampling, gaps, empty cells.
+    Rows are repaired only as the settings say. Repairs run in this order: lines, cells, times, pivot, rows of stray times,
+    sorting, rows of equal time, resampling, gaps, empty cells.
     """
 
     @model_validator(mode="after")
@@ -127,7 +130,9 @@ def read_frame(
     """
     table = with_states(table, spec, issues, spec.features or ())
     _check_columns(table, spec, issues)
-    times = None if spec.time is None else read_times(time_cells(table, spec.time_columns), spec, issues)
+    times = (
+        None if spec.time is None else read_times(time_cells(table, spec.time_columns, spec.time_format), spec, issues)
+    )
     labels = None if spec.label is None else read_labels(table[spec.label], spec.normal, issues, label_fix)
     entities = None if spec.entity is None else table[spec.entity]
     if spec.pivot is not None:
@@ -140,6 +145,8 @@ def read_frame(
         positions = groups if positions is None else np.where(positions >= 0, groups[np.maximum(positions, 0)], -1)
     features = _features(table, spec, times, issues)
     cells = read_values(table, features, spec.empty, issues)
+    if spec.sentinels == "ask":
+        judge_sentinels(cells, features, table.index.to_numpy(), issues)
     rows = FileRows(cells, table.index.to_numpy(), labels, times, positions=positions)
     ordered = (
         order_rows(rows, spec, issues, step)
@@ -170,7 +177,9 @@ def _check_columns(table: pd.DataFrame, spec: ReadingSpec, issues: Issues) -> No
     features = () if spec.features is None or spec.pivot is not None else spec.features
     absent = [name for name in (*features, *named, *values) if name not in table.columns]
     if absent:
-        issues.fail(f"has no column {absent[0]!r}; it has {shown(list(table.columns), 400)}", advice="name one of them")
+        several = "; several are written as a list, [a, b]" * ("," in absent[0])
+        columns = shown(list(table.columns), 400)
+        issues.fail(f"has no column {absent[0]!r}; it has {columns}", advice=f"name one of them{several}")
 
 
 def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issues: Issues) -> tuple[str, ...]:
@@ -192,7 +201,8 @@ def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issue
     strange = judge_columns(table, Roles(features, spec.time_columns, spec.label), issues)
     if spec.entity is None:
         moments = None if times is None else pd.Series(times, table.index)
-        judge_entities(table, moments, [name for name in features if name not in strange], issues)
+        usual = [name for name in features if name not in strange]
+        judge_entities(table, moments, usual, issues, [name for name in features if name in strange])
     return tuple(name for name in features if name not in strange) or features
 
 

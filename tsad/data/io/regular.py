@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tsad.arrays import Flags, Floats, Integers, Times
 from tsad.data.io.issues import Cost, Issues
+from tsad.data.io.sentinels import StrayTimeOptions, judge_stray_times, stray_times
 from tsad.spec import Spec
 
 _GAP_RATIO = 1.5
@@ -106,7 +107,7 @@ class ResampleSpec(Spec):
         return int(pd.Timedelta(self.step).value)
 
 
-class OrderOptions(Spec):
+class OrderOptions(StrayTimeOptions):
     """Treatment of rows whose times do not ascend step by step.
 
     Attributes:
@@ -139,10 +140,18 @@ def order_rows(rows: FileRows, options: OrderOptions, issues: Issues, step: floa
         if options.resample is not None:
             issues.add("rows without times cannot be resampled", {"resample": None}, "name the column in data.time")
         return rows
-    rows = _unique(_sorted(rows, options, issues), options, issues)
+    rows = _unique(_sorted(_without_stray_times(rows, options, issues), options, issues), options, issues)
     if options.resample is not None:
         rows = _resampled(rows, options.resample)
     return _without_gaps(rows, options, issues, step)
+
+
+def _without_stray_times(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:
+    """Returns the rows without those of stray times, which are judged first: sorted, they would only look like a gap."""
+    if options.stray_times == "keep" or not (stray := stray_times(rows.nanoseconds)).any():
+        return rows
+    judge_stray_times(stray, rows.nanoseconds, rows.numbers, options, issues)
+    return rows.select(np.flatnonzero(~stray))
 
 
 def _sorted(rows: FileRows, options: OrderOptions, issues: Issues) -> FileRows:

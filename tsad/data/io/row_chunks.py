@@ -16,7 +16,8 @@ from tsad.data.io.reading import feature_sources
 from tsad.data.io.regular import gap_seconds
 from tsad.data.io.states import with_states
 from tsad.data.io.table_files import Chunk, TableFile
-from tsad.data.io.times import time_cells, to_times
+from tsad.data.io.time_parts import time_cells
+from tsad.data.io.times import to_times
 from tsad.data.io.values import to_values
 from tsad.errors import DataError, shown
 
@@ -63,7 +64,7 @@ def row_chunks(
         where = f"{source}, rows {chunk.first_row}-{chunk.first_row + len(chunk) - 1}"
         times = restarts = None
         if time:
-            times = to_times(time_cells(cells, time), where, read_options, latest)
+            times = to_times(time_cells(cells, time, read_options.time_format), where, read_options, latest)
             _check_order(table.path, cells, time, times, latest)
             restarts = gap_restarts(times, latest, read_options)
             latest = times[-1] if len(times) else latest

@@ -15,6 +15,7 @@ from tsad.data.io.cells import CellFormat
 from tsad.data.io.containers.options import ContainerOptions
 from tsad.data.io.issues import Issues
 from tsad.errors import shown
+from tsad.spec import Texts
 
 _HEAD = 1 << 18
 """Bytes at the start of a file that its layout is inferred from."""
@@ -54,14 +55,14 @@ class TextOptions(ContainerOptions):
     separator: Separator | None = None
     decimal: Literal[".", ","] | None = None
     thousands: Literal[",", ".", " ", "'"] | None = None
-    units: tuple[str, ...] = ()
+    units: Texts = ()
     encoding: Encoding | None = None
     skip: int = Field(0, ge=0)
     header: bool = True
     skip_after_header: int = Field(0, ge=0)
     skip_footer: int = Field(0, ge=0)
     bad_lines: Literal["error", "drop"] = "error"
-    empty: tuple[str, ...] = ()
+    empty: Texts = ()
 
     @field_validator("separator", mode="before")
     @classmethod

@@ -22,13 +22,13 @@ _DATES = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
     *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y"),
     *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d"),
-    *("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y", "%d %b %y"),
+    *("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%b-%d-%Y", "%b/%d/%Y", "%b %d, %Y", "%b %d %Y", "%d %b %y"),
     *("%d %B %Y", "%B %d, %Y", "%B %d %Y", "%d-%B-%Y", "%Y %b %d", "%Y-%b-%d"),
     *("%a %d %b %Y", "%a, %d %b %Y", "%A, %d %B %Y", "%a %b %d %Y", "%A, %B %d, %Y"),
 )
 _CLOCKS = (
     *("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M%p", "%I:%M:%S%p"),
-    *("%I %p", "%H.%M", "%H.%M.%S", "%H%M", "%H%M%S", "%Hh%M", "%Hh"),
+    *("%H", "%I %p", "%H.%M", "%H.%M.%S", "%H%M", "%H%M%S", "%Hh%M", "%Hh"),
 )
 _GLUE = (" ", "T", ":", ", ", "_", "-")
 _TAILS = ("", " %z", "%z")
@@ -106,10 +106,25 @@ def _formats(cell: str) -> Iterator[str]:
 @cache
 def _shape(form: str) -> str:
     """Returns the pattern of the texts that a format can read."""
-    pattern, digits = re.escape(form), form in {"%Y%m%d", "%H%M", "%H%M%S"}  # without marks each has its two digits
+    pattern, digits = (
+        re.escape(form),
+        form in {"%Y%m%d", "%H", "%H%M", "%H%M%S"},
+    )  # without marks each has its two digits
     for directive, shape in _SHAPES.items():
         pattern = pattern.replace(directive, shape.replace("{1,2}", "{2}") if digits else shape)
     return pattern
+
+
+def midnight_before(form: str, text: str) -> str | None:
+    """Returns a text of hour 24 with hour 0 in its place; None for other texts.
+
+    Example:
+        >>> midnight_before("%d.%m.%Y %H:%M", "31.12.2023 24:00")
+        '31.12.2023 00:00'
+    """
+    before, _, after = form.partition("%H")
+    match = re.fullmatch(f"({_shape(before)})24({_shape(after)})", text)
+    return match and f"{match[1]}00{match[2]}"
 
 
 def _reads(form: str, text: str) -> bool:

@@ -1,23 +1,29 @@
 """Times of rows in UTC, read from texts, from numbers since 1970, or from local times of a zone."""
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
 
 from tsad.arrays import Flags, Times
 from tsad.data.io.issues import FatalIssueError, Issues
-from tsad.data.io.time_formats import EXCEL, matching_formats, number_format
+from tsad.data.io.time_formats import EXCEL, matching_formats, midnight_before, number_format
+from tsad.data.io.time_options import SINCE_1970, UNITS, TimeOptions
+from tsad.data.io.time_parts import texts_of
+from tsad.data.io.time_words import (
+    ELAPSED,
+    ELAPSED_MINUTES,
+    durations,
+    offsets_of,
+    plain_clocks,
+    without_zone_words,
+    zone_words,
+    zones_of,
+)
 from tsad.errors import shown
 from tsad.series import runs
-from tsad.spec import Spec
 
-_SINCE_1970 = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-_UNITS = {**_SINCE_1970, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86_400 * 10**9}
-"""Nanoseconds in each unit of numbers; the last three only count from a start of their own."""
 _EARLY, _LATE = 3e17, 7e18
 """Nanoseconds since 1970 of a date in 1979 and of one in 2191; a number between them can be a time."""
 _SLASHED = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})"
@@ -30,102 +36,9 @@ _SPELLINGS = (
 )
 """Common spellings of ISO 8601 times with a clock, and what the standard writes for them."""
 _MIDNIGHT = r"(?<![:\d])24:00(?P<seconds>:00(?:\.0+)?)?(?=$|[Z+-])"
-CALENDAR = ("year", "month", "day", "hour", "minute", "second")
-"""Parts of a moment that columns may hold one by one; the first three are needed."""
-_SHORT = {
-    "yr": "year",
-    "yy": "year",
-    "mo": "month",
-    "mon": "month",
-    "dy": "day",
-    "dd": "day",
-    "hr": "hour",
-    "min": "minute",
-}
-
-
-class TimeOptions(Spec):
-    """Format of the times of rows.
-
-    Attributes:
-        time: Name of the column of times, which must ascend, or names of columns that hold them together, such as
-            `[Date, Time]` or `[year, month, day, hour]`; null for rows without times.
-        time_format: `s`, `ms`, `us` or `ns` for numbers since 1970; `min`, `h` or `D` for minutes, hours or days; `excel` for
-            days of a spreadsheet; or a strptime format such as `%d.%m.%y %H:%M`, also for dates written as whole numbers such
-            as 20240131 (`%Y%m%d`). If null, texts are read as ISO 8601, as year/month/day, or as day, month and year (see
-            `day_first`), and numbers in the one of s, ms, us and ns that makes them dates from 1979 to 2191.
-        day_first: Whether `03/04/2024` is the third of April. If null, the cells decide, provided that one of them can be read
-            in one way only; otherwise it is an error.
-        time_zone: Zone of the clock, such as `Europe/Berlin`, if times have no offset of their own; null takes them as UTC.
-            A time that occurs twice, when the clock is set back, is the earlier moment until the times of the file step back,
-            and the later moment after that. A time that the clock skipped is an error.
-    """
-
-    time: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    time_format: str | None = None
-    day_first: bool | None = None
-    time_zone: str | None = None
-
-    @field_validator("time_zone")
-    @classmethod
-    def _existing_zone(cls, zone: str | None) -> str | None:
-        try:
-            pd.Timestamp(0, tz=zone)
-        except (KeyError, ValueError):
-            raise ValueError(
-                "must be the name of a time zone such as Europe/Berlin, or an offset such as UTC+01:00"
-            ) from None
-        return zone
-
-    @field_validator("time_format")
-    @classmethod
-    def _unit_or_format(cls, text: str | None) -> str | None:
-        if text is not None and text not in _UNITS and text != EXCEL and "%" not in text:
-            raise ValueError("must be s, ms, us, ns, min, h, D or excel, or a strptime format such as %Y-%m-%d %H:%M")
-        return text
-
-    @property
-    def time_columns(self) -> tuple[str, ...]:
-        """Names of the columns that hold the times; nothing for rows without times."""
-        return () if self.time is None else (self.time,) if isinstance(self.time, str) else self.time
 
 
 _PLAIN = TimeOptions()
-
-
-def time_cells(table: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[Any]":
-    """Returns the cells that say when each row was, from the columns that hold its time together.
-
-    Columns called year, month, day, and possibly hour, minute and second give ISO 8601 texts; other cells are joined by a blank.
-    """
-    if len(columns) == 1:
-        return table[columns[0]]
-    names = [calendar_part(name) for name in columns]
-    if set(CALENDAR[:3]) <= set(names) <= set(CALENDAR):
-        numbers = {
-            name: pd.to_numeric(table[column], errors="coerce") for name, column in zip(names, columns, strict=True)
-        }
-        times = pd.to_datetime(pd.DataFrame(numbers), errors="coerce")
-        return times.dt.strftime("%Y-%m-%dT%H:%M:%S").rename(" ".join(columns))
-    texts = [_texts(table[name]) for name in columns]
-    joined = texts[0].str.cat(pd.concat(texts[1:], axis=1), sep=" ")
-    return joined.rename(" ".join(columns))
-
-
-def calendar_part(name: str) -> str:
-    """Returns the part of a moment that a column is named after, such as hour; nothing for other names."""
-    word = name.strip().lower()
-    part = _SHORT.get(word, word)
-    return part if part in CALENDAR else ""
-
-
-def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
-    """Returns cells as texts, whole numbers without a point, days without a clock; NaN where they are empty."""
-    if pd.api.types.is_datetime64_any_dtype(column) and (column.dropna() == column.dropna().dt.normalize()).all():
-        column = column.dt.strftime("%Y-%m-%d")
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    return column.astype("str").where(column.notna())
 
 
 def read_times(
@@ -148,7 +61,7 @@ def read_times(
         return None
     if times.dt.tz is None and options.time_zone is not None:
         return _utc(times, options.time_zone, issues, previous)
-    if options.time_zone is not None:
+    if options.time_zone is not None and not _says_zone(column):
         issues.add(
             f"time column {column.name!r} says its own offset from UTC, but time_zone is {options.time_zone}",
             {"time_zone": None},
@@ -156,12 +69,33 @@ def read_times(
     return (times if times.dt.tz is None else times.dt.tz_convert(None)).to_numpy().astype("datetime64[ns]")
 
 
+def _says_zone(column: "pd.Series[Any]") -> bool:
+    """Returns whether cells end in abbreviations of zones, which are offsets of the zone that is set."""
+    return not pd.api.types.is_datetime64_any_dtype(column) and bool(
+        zone_words(texts_of(column).str.strip()).notna().all()
+    )
+
+
 def _judge_unread(column: "pd.Series[Any]", wrong: Flags, issues: Issues) -> None:
     """Adds an issue about cells that are no times; its fix is the one format that reads all of them, if there is one."""
     row = int(wrong.argmax())
     more = f" and {int(wrong.sum()) - 1} others are none either" if wrong.sum() > 1 else ""
     text = f"time column {column.name!r} must hold timestamps, but row {column.index[row]} has {shown(column.iloc[row])}{more}"
-    forms = [] if column.isna().any() else matching_formats(_texts(column))
+    texts = without_zone_words(texts_of(column).str.strip())
+    late = r"( )24(?=(?:00){0,2}$)"  # no format reads it, but hour 24 is read
+    forms = [] if column.isna().any() else matching_formats(texts.str.replace(late, r"\g<1>23", regex=True))
+    if texts[wrong].str.fullmatch(r"\d+:\d\d(:\d\d)?([.,]\d+)?").all():
+        seconds = durations(texts, ELAPSED).dt.total_seconds()
+        rises = bool((seconds.diff().dropna() >= 0).all())
+        missing_date = f"write the date in a column beside it and set data.time=[DATE, {column.name}]"
+        issues.add(
+            f"{text}; these are times of day without a date, or durations",
+            advice="data.time_format=elapsed for hours and minutes since a start, or data.time_format=elapsed_minutes for "
+            "minutes and seconds"
+            if rises
+            else missing_date,
+        )
+        return
     if len(forms) == 1:
         issues.add(text, {"time_format": forms[0]}, "another format")
     elif forms:
@@ -185,14 +119,22 @@ def _parsed(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "
     """Returns the times, NaT where a cell is none; with a zone if the cells have offsets."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return column
+    if options.time_format in {ELAPSED, ELAPSED_MINUTES} or pd.api.types.is_timedelta64_dtype(column):
+        return pd.Timestamp(0) + durations(column, options.time_format or ELAPSED)
     if options.time_format == EXCEL:
         days: pd.Series[Any] = pd.to_numeric(column, errors="coerce")
         return pd.Series(pd.to_datetime(days, unit="D", origin="1899-12-30"), index=column.index).dt.round("ms")
-    if pd.api.types.is_numeric_dtype(column) and (options.time_format is None or options.time_format in _UNITS):
+    if pd.api.types.is_numeric_dtype(column) and (options.time_format is None or options.time_format in UNITS):
         return _from_numbers(column, options, issues)
-    texts = _texts(column).str.strip()
+    texts = texts_of(column).str.strip()
+    words = zone_words(texts)
+    if words.notna().any():
+        return _with_zone(column, texts, words, options, issues)
     if options.time_format is not None:
-        return pd.to_datetime(texts, format=options.time_format, errors="coerce")
+        return _formatted(texts, options.time_format)
+    texts = plain_clocks(texts)
+    if len(options.time_columns) > 1:
+        texts = texts.mask(texts.str.contains(r" \d{1,6}$", regex=True, na=False))  # a number has a format
     clock = texts.str.contains(":", na=False)
     for spelling, standard in _SPELLINGS:
         texts = texts.where(~clock, texts.str.replace(spelling, standard, regex=True))
@@ -211,12 +153,48 @@ def _parsed(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "
     return times.where(~next_day, times + pd.Timedelta(days=1)) if next_day.any() else times
 
 
+def _formatted(texts: "pd.Series[str]", form: str) -> "pd.Series[Any]":
+    """Returns the times of texts of one format, in which hour 24 is the midnight that ends the day."""
+    times: pd.Series[Any] = pd.to_datetime(texts, format=form, errors="coerce")
+    if not (times.isna() & texts.notna()).any() or "%H" not in form:
+        return times
+    before = texts.where(times.isna()).map(lambda text: midnight_before(form, text), na_action="ignore")
+    return times.fillna(pd.to_datetime(before, format=form, errors="coerce") + pd.Timedelta(days=1))
+
+
+def _with_zone(
+    column: "pd.Series[Any]", texts: "pd.Series[str]", words: "pd.Series[Any]", options: TimeOptions, issues: Issues
+) -> "pd.Series[Any] | None":
+    """Returns times that say the abbreviation of their zone; None after adding the issue that the zone must be set."""
+    names = sorted(words.dropna().unique())
+    zone = options.time_zone
+    offsets = {} if zone is None else offsets_of(zone)
+    if zone is not None and not offsets and len(names) == 1:
+        offsets = {names[0]: pd.Timestamp("2024-01-01", tz=zone).strftime("%z")}
+    if not set(names) <= offsets.keys():
+        zones = zones_of(words)
+        advice = " or ".join(f"data.time_zone={name}" for name in zones[1:]) + " if that is meant" * (len(zones) > 1)
+        issues.add(
+            f"time column {column.name!r} says {' and '.join(names)} ({shown(column[words.notna()].iloc[0])}), which "
+            + ("are offsets of a zone that must be named" if zone is None else f"are no times of {zone}"),
+            {"time_zone": zones[0]} if len(zones) == 1 else {},
+            advice if len(zones) == 1 or not zones else " or ".join(f"data.time_zone={name}" for name in zones),
+        )
+        return None
+    plain = options.model_copy(update={"time_zone": None})
+    times = _parsed(without_zone_words(texts), plain, issues)
+    if times is None or times.dt.tz is not None:
+        return times
+    shifts = pd.to_timedelta(words.map(offsets).str.replace(r"^([+-]\d\d):?(\d\d)$", r"\1:\2:00", regex=True))
+    return (times - shifts).dt.tz_localize("UTC")
+
+
 def _from_numbers(column: "pd.Series[Any]", options: TimeOptions, issues: Issues) -> "pd.Series[Any] | None":
     numbers: pd.Series[Any] = pd.to_numeric(column)
     middle = float(numbers.abs().median())
     written = None if options.time_format else number_format(numbers.to_numpy(np.float64, na_value=np.nan), named=True)
     unit: Any = options.time_format or next(
-        (name for name, ns in _SINCE_1970.items() if _EARLY <= middle * ns <= _LATE and not written), None
+        (name for name, ns in SINCE_1970.items() if _EARLY <= middle * ns <= _LATE and not written), None
     )
     if unit is None:
         issues.add(
@@ -230,7 +208,7 @@ def _from_numbers(column: "pd.Series[Any]", options: TimeOptions, issues: Issues
             "another format or unit" if written else "data.time_format=min, h or D if they count those",
         )
         return None
-    inside = numbers.where(numbers.abs() * _UNITS[unit] < 2**63)  # the range of nanoseconds in 64 bits
+    inside = numbers.where(numbers.abs() * UNITS[unit] < 2**63)  # the range of nanoseconds in 64 bits
     times = pd.Series(pd.to_datetime(inside, unit={"min": "m"}.get(unit, unit)), index=column.index)
     if options.time_format is None:
         issues.add_repair(f"times of column {column.name!r} are numbers and were read as {unit} since 1970")

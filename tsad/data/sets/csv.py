@@ -22,7 +22,8 @@ from tsad.data.io.issues import FatalIssueError, Issue, Issues
 from tsad.data.io.read_options import ReadOptions
 from tsad.data.io.reading import ReadingSpec, read_file, to_series
 from tsad.data.io.regular import FileRows, median_step, step_seconds
-from tsad.data.io.times import TimeOptions, to_times
+from tsad.data.io.time_options import TimeOptions
+from tsad.data.io.times import to_times
 from tsad.data.precision import narrowed
 from tsad.errors import DataError, shown
 

@@ -43,7 +43,7 @@ def _rows(file: Path, issues: Issues) -> Iterator[dict[str, str]]:
     """Yields the cells of each line as texts by name."""
     number = 0
     decode = json.JSONDecoder(
-        parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_unique
+        parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=unique_keys
     ).decode  # numbers as they are written
     with file.open("rb") as opened:
         while line := opened.readline(_LINE):
@@ -64,12 +64,12 @@ def _rows(file: Path, issues: Issues) -> Iterator[dict[str, str]]:
                     advice="write one object a line",
                 )
             try:
-                yield _cells(value)
+                yield cells_of(value)
             except ValueError as error:
                 issues.fail(f"line {number} is not a row ({error})", advice="rename a key")
 
 
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Returns the values by name; raises `ValueError` if two have one name."""
     values = dict(pairs)
     if len(values) < len(pairs):
@@ -79,20 +79,21 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _cells(value: dict[str, Any]) -> dict[str, str]:
+def cells_of(value: dict[str, Any]) -> dict[str, str]:
     """Returns the text of each cell by name; raises `ValueError` if two have one name."""
     if not any(isinstance(inner, dict) for inner in value.values()):
-        return {name: inner if type(inner) is str else _text(inner) for name, inner in value.items()}
+        return {name: inner if type(inner) is str else text_of_json(inner) for name, inner in value.items()}
     cells: list[tuple[str, str]] = []
     for name, inner in value.items():
         if isinstance(inner, dict):
-            cells += [(f"{name}.{below}", text) for below, text in _cells(inner).items()] or [(name, "")]
+            cells += [(f"{name}.{below}", text) for below, text in cells_of(inner).items()] or [(name, "")]
         else:
-            cells.append((name, _text(inner)))
-    return _unique(cells)
+            cells.append((name, text_of_json(inner)))
+    return unique_keys(cells)
 
 
-def _text(value: Any) -> str:
+def text_of_json(value: Any) -> str:
+    """Returns the text of a cell: nothing for null, JSON for lists."""
     if value is None:
         return ""
     if isinstance(value, bool):

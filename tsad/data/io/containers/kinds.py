@@ -10,13 +10,16 @@ from typing import Literal
 
 from tsad.data.io.containers.location import Address, file_name
 
-Kind = Literal["text", "parquet", "json lines", "arrow", "array", "arrays", "workbook", "gzip", "bz2", "zstd", "zip"]
-"""Kinds of files: four of one table with columns, two of arrays, workbooks, and four that hold other files."""
+Kind = Literal[
+    "text", "parquet", "json lines", "json", "arrow", "array", "arrays", "workbook", "gzip", "bz2", "zstd", "zip"
+]
+"""Kinds of files: five of one table with columns, two of arrays, workbooks, and four that hold other files."""
 
 ENDINGS: dict[str, Kind] = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".dat"), "text"),
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
     **dict.fromkeys((".jsonl", ".ndjson"), "json lines"),
+    ".json": "json",
     **dict.fromkeys((".feather", ".arrow"), "arrow"),
     ".npy": "array",
     ".npz": "arrays",

@@ -15,9 +15,11 @@ from tsad.data.io.containers.annotated import annotated_to_csv, is_annotated
 from tsad.data.io.containers.archives import unpack_member, unpack_stream
 from tsad.data.io.containers.columns import array_to_parquet, arrays_to_parquet, arrow_to_parquet, folder_to_parquet
 from tsad.data.io.containers.json_lines import json_lines_to_csv
+from tsad.data.io.containers.json_tables import json_to_csv
 from tsad.data.io.containers.kinds import OUTER, Kind, kind_of, without_endings
 from tsad.data.io.containers.location import SCHEMES, Address, file_name, is_unknown_scheme, location
 from tsad.data.io.containers.options import ContainerOptions
+from tsad.data.io.containers.printed import has_name_levels, is_printed, name_levels_to_csv, printed_to_csv
 from tsad.data.io.containers.remote import download
 from tsad.data.io.containers.workbooks import workbook_to_csv
 from tsad.data.io.issues import FatalIssueError, Issues
@@ -34,6 +36,9 @@ _CSV = {"separator": ",", "encoding": None, "skip": 0, "header": True, "skip_aft
 
 _SHEET = {name: _CSV[name] for name in ("separator", "encoding")}
 """Those of a sheet, whose lines above and below its table are still there."""
+
+_LEVELS = {name: _CSV[name] for name in ("encoding", "skip", "header", "skip_after_header")}
+"""Those of a CSV whose names stood in several lines, which keeps its separator."""
 
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -93,7 +98,8 @@ def plain_table(path: Path, options: ContainerOptions, issues: Issues) -> PlainT
     """
     path = location(path)
     try:
-        key = (*_version(path), options.sheet, getattr(options, "skip", 0))
+        layout = tuple(getattr(options, name, None) for name in ("skip", "separator", "header"))
+        key = (*_version(path), options.sheet, *layout)
         plain = _open.get(key)
         if plain is None:
             plain = _open[key] = _read_anew(path, options, issues)
@@ -138,7 +144,7 @@ def _version(path: Path) -> tuple[Any, ...]:
 def _read_anew(path: Path, options: ContainerOptions, issues: Issues) -> PlainTable:
     """Returns the plain table; its temporary folder is there only if it is needed."""
     if path.is_file() and (kind := kind_of(path, path.name)) in {"text", "parquet"}:
-        if kind == "parquet" or not is_annotated(path):
+        if kind == "parquet" or _is_plain(path, options):
             return PlainTable(path, is_text=kind == "text")
     elif not isinstance(path, Address) and not path.is_file() and not path.is_dir():
         _fail_absent(path, issues)
@@ -197,6 +203,26 @@ def _is_tar(file: Path) -> bool:
         return opened.read(262)[257:] == b"ustar"
 
 
+def _is_plain(file: Path, options: ContainerOptions) -> bool:
+    """Returns whether a text is read as it is; one with settings that say where its table stands always is."""
+    is_set = getattr(options, "separator", None) or getattr(options, "skip", 0) or not getattr(options, "header", True)
+    return not is_annotated(file) and (bool(is_set) or not (is_printed(file) or has_name_levels(file)))
+
+
+def _table_of_text(file: Path, folder: Path, issues: Issues) -> PlainTable:
+    if is_annotated(file):
+        return PlainTable(annotated_to_csv(file, folder, issues), fixed=_CSV)
+    own = issues.like()
+    if is_printed(file):
+        return PlainTable(printed_to_csv(file, folder, own), fixed=_CSV, repairs=_plain_texts(own))
+    return PlainTable(name_levels_to_csv(file, folder, own), fixed=_LEVELS, repairs=_plain_texts(own))
+
+
+def _plain_texts(issues: Issues) -> tuple[str, ...]:
+    """Returns the repairs without the path before them, which is put there again."""
+    return tuple(repair.removeprefix(f"{issues.source}: ") for repair in issues.repairs)
+
+
 _TO_PARQUET: dict[Kind, Callable[[Path, Path, Issues], Path]] = {
     "arrow": arrow_to_parquet,
     "array": array_to_parquet,
@@ -206,14 +232,16 @@ _TO_PARQUET: dict[Kind, Callable[[Path, Path, Issues], Path]] = {
 
 def _table_of(file: Path, kind: Kind, folder: Path, options: ContainerOptions, issues: Issues) -> PlainTable:
     """Returns the plain table of a file that holds no other file."""
-    if kind == "parquet" or (kind == "text" and not is_annotated(file)):
+    if kind == "parquet" or (kind == "text" and _is_plain(file, options)):
         return PlainTable(file, is_text=kind == "text")
     if kind == "text":
-        return PlainTable(annotated_to_csv(file, folder, issues), fixed=_CSV)
+        return _table_of_text(file, folder, issues)
     if not file.stat().st_size:
         issues.fail("is empty", advice="give a file with rows")
     if kind == "json lines":
         return PlainTable(json_lines_to_csv(file, folder, issues), fixed=_CSV)
+    if kind == "json":
+        return PlainTable(json_to_csv(file, folder, issues), fixed=_CSV)
     if kind == "workbook":
         table, repairs = workbook_to_csv(file, folder, options, issues)
         return PlainTable(table, fixed=_SHEET, repairs=repairs)

@@ -1,0 +1,53 @@
+"""Judgements on the first and last lines of a CSV: which are names, which are rows, and what an empty cell among them says."""
+
+import pytest
+
+from tsad.data.io.issues import FatalIssueError, Issues
+from tsad.data.io.table_shape import judge_layout
+from tsad.data.io.text import Layout, TextOptions
+
+
+def first_line_is_a_row(first, *below, header=True):
+    """Returns whether a first line is judged to be a row among those below it."""
+    layout = Layout("utf-8", ",", ".", tuple(first.split(",")), 0, tuple(tuple(line.split(",")) for line in below))
+    try:
+        judge_layout(layout, TextOptions(header=header), Issues("load.csv"))
+    except FatalIssueError as error:
+        assert dict(error.issue.fix) == {"header": False}  # noqa: PT017 (other errors must pass)
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("first", "below"),
+    [
+        ("1.5,2.5", ["3.5,4.5"]),
+        ("2024-01-01 00:00,2.5", ["2024-01-01 00:01,4.5"]),
+        ("2024-01-01,,2.5", ["2024-01-02,4.5,1.5"]),  # an empty cell is of every type
+        (",2.5,3.5", ["1.5,2.5,3.5"]),
+        ("1.5,on", ["2.5,off"]),
+        ("1.5,2.5", []),
+        ("1.5,2.5", ["a,b", "3.5,4.5"]),
+        ("1,0", ["3,4"]),
+    ],
+)
+def test_a_first_line_of_the_types_below_is_a_row(first, below):
+    assert first_line_is_a_row(first, *below)
+    assert not first_line_is_a_row(first, *below, header=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "below"),
+    [
+        (",a,b", ["0,1.5,2.5"]),  # an index without a name
+        (",,", ["0,1.5,2.5"]),
+        (",a,2020", ["0,1.5,2.5"]),
+        ("at,2020", ["2024-01-01,2.5"]),
+        ("0,1,2", ["5.5,6.5,7.5"]),  # names as pandas numbers them
+        ("1.5,a", []),
+        ("1.5,2.5", ["on,3.5"]),
+        ("a,b", ["1.5,2.5"]),
+    ],
+)
+def test_a_first_line_with_another_type_names_the_columns(first, below):
+    assert not first_line_is_a_row(first, *below)
