@@ -97,7 +97,7 @@ def outcome(read):
 
 
 def trained(path):
-    spec = CsvSpec(kind="csv", path=path, test_path=path, separator=",", decimal=".", features=("a",))
+    spec = CsvSpec(kind="csv", path=path, test_path=path, separator=",", decimal=".", features=("a",), sentinels="keep")
     return spec.load(path.parent).train.values
 
 

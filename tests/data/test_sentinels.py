@@ -52,6 +52,13 @@ def test_a_number_that_stands_for_no_value_is_asked_about_with_its_count(checked
     assert kept.data.train.values[40, 0] == np.float32(code)
 
 
+@pytest.mark.parametrize(
+    ("code", "cells", "asked"), [(99.9, 2, False), (99.9, 3, True), (999, 1, True), (-99, 1, True)]
+)
+def test_a_single_peak_is_no_code_unless_no_one_would_measure_it(checked, code, cells, asked):
+    assert checked(flow=with_code(FLOW, code, SOME[:cells])).ready is not asked
+
+
 def test_codes_of_more_than_a_hundredth_are_not_emptied_unasked(checked):
     result = checked(flow=with_code(FLOW, -999, range(100, 120)))
     assert result.data is None

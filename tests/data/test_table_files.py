@@ -214,7 +214,7 @@ def test_a_parquet_file_that_is_damaged_within_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("rows.csv", "cannot be read"), ("rows.json", "must be a .csv or .parquet")]
+    ("name", "message"), [("rows.csv", "cannot be read"), ("rows.docx", "must be a .csv or .parquet")]
 )
 def test_a_path_that_is_no_table_is_refused(tmp_path, name, message):
     with pytest.raises(DataError, match=rf"{name}: .*{message}"):

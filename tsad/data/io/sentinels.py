@@ -15,6 +15,8 @@ from tsad.spec import Spec
 _MACHINE_LIMITS = {float(2**power - 1) for power in (15, 16, 31, 32)} | {-float(2**power) for power in (15, 31)}
 _HUGE = 1e18
 _LEAST_CODE = 99.0
+_PERHAPS_MEASURED = 900.0
+"""Positive numbers below this, such as 99.9, are codes only if they repeat: one alone may be a peak, as of a percentage."""
 _USUAL = 0.5
 """Fraction of the cells of a column that a code is, at most."""
 _LEAST_MINUS_ONE = 2
@@ -98,7 +100,8 @@ def _sentinels(column: int, cells: Floats) -> Iterator[Sentinel]:
     rest = (float(core.min()), float(core.max()))
     for code in codes:
         count = int((present == code).sum())
-        if _distance(code, rest) > rest[1] - rest[0] and count <= _USUAL * len(present):
+        least = _UNKNOWN[0] if 0 < code < _PERHAPS_MEASURED else 1
+        if _distance(code, rest) > rest[1] - rest[0] and least <= count <= _USUAL * len(present):
             yield Sentinel(column, code, count, rest)
     for end in rest:
         others = core[core != end]
