@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.examples import detector_of, sensors
+from tests.fleets import saved as saved_fleet
 from tests.processes import PYTHON, REPOSITORY, environment, free_port, ran, running, wait_for
 from tests.serving.services import Client, csv, saved_detector, service
 from tests.stores import opened
@@ -422,6 +423,13 @@ def test_no_request_that_openapi_describes_or_forbids_breaks_the_service(folder)
     with service(folder / "detector", folder / "fuzzed", limits=Limits(wait=0)) as client:
         fuzzed(client, folder, CHECKS)
         assert client.get("/ping").status == 200
+
+
+def test_no_request_to_a_fleet_breaks_the_service(tmp_path):
+    fleet = saved_fleet(tmp_path / "fleet", ["7", "pump"], shared=True)
+    with service(fleet.folder, tmp_path / "fuzzed", limits=Limits(wait=0)) as client:
+        fuzzed(client, tmp_path, CHECKS)
+        assert client.get("/api/model?entity=7").status == 200
 
 
 @pytest.mark.parametrize("role", ROLES)

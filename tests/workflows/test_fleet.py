@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
 from tests.fleets import FEATURES, panel
@@ -24,7 +25,9 @@ from tsad.workflows import fleet_training as workflow
 from tsad.workflows.context import load_fleet
 from tsad.workflows.fleet import train_each_entity
 from tsad.workflows.fleet_training import FleetOptions
+from tsad.workflows.promote import promote, undo_promotion
 from tsad.workflows.score import score
+from tsad.workflows.train import train
 
 pytestmark = [
     pytest.mark.usefixtures("place"),
@@ -271,3 +274,92 @@ def test_interrupting_the_command_names_the_way_back_and_the_same_command_goes_o
     assert f"{30 - done} of 30 to do" in out
     assert "30 of 30 trained" in out
     assert [run.info.status for run in runs()].count("FINISHED") == 31
+
+
+# --- promotion ---
+
+
+def trained(**changes):
+    """Returns the URI of a fleet of the panel that was trained with some changes of its experiment."""
+    return train_each_entity(EXPERIMENT, changes, options=FleetOptions(tasks=TaskOptions(1), resume="none")).uri
+
+
+def champion_of(name):
+    return str(mlflow.MlflowClient().get_registered_model(name).aliases["champion"])
+
+
+@pytest.mark.parametrize("labeled", [False, True])
+def test_a_fleet_becomes_champion_if_it_beats_the_present_one_over_all_entities(labeled):
+    rows = panel(NAMES, 1500)
+    if labeled:
+        hit = np.arange(len(rows)) % 1500 >= 1480
+        rows.loc[hit, "cpu"] += 2
+        rows["label"] = hit.astype(int)
+    rows.to_csv("panel.csv", index=False)
+    data = {"data": DATA | ({"label": "label"} if labeled else {})}
+    read = {"data.label": "label"} if labeled else {}
+    bad, good = trained(model={"kind": "random"}, **read), trained(**read)
+    first = promote(bad, EXPERIMENT | data, name="pumps")
+    assert (first.champion, first.decision.outcome) == ("1", "first")
+    better = promote(good, EXPERIMENT | data, name="pumps")
+    assert (better.champion, better.decision.outcome) == ("2", "promoted")
+    assert "the rows of 3 entities (mean; the challenger is better for 3)" in better.text
+    metric = "ranking/pr_auc" if labeled else "average precision"
+    assert f"In {metric} on" in better.text
+    assert better.decision.metrics["gate/challenger"] > better.decision.metrics["gate/champion"] + 0.02
+    again = promote("models:/pumps/1", EXPERIMENT | data)
+    assert (again.champion, again.decision.outcome) == ("2", "rejected")
+    assert promote(good, EXPERIMENT | data, name="pumps").text == "version 2 is champion already"
+    assert len(mlflow.MlflowClient().search_model_versions("name = 'pumps'")) == 2
+    assert undo_promotion("pumps").champion == champion_of("pumps") == "1"
+    assert load_fleet("models:/pumps@champion").names == tuple(NAMES)
+
+
+def test_entities_without_labeled_anomalies_make_the_gate_of_a_fleet_label_free():
+    rows = panel(NAMES, 1500)
+    hit = (np.arange(len(rows)) % 1500 >= 1480) & (rows["machine"] != "m2")
+    rows.assign(label=hit.astype(int)).to_csv("panel.csv", index=False)
+    data = {"data": DATA | {"label": "label"}}
+    read = {"data.label": "label"}
+    promote(trained(model={"kind": "random"}, **read), EXPERIMENT | data, name="pumps")
+    better = promote(trained(**read), EXPERIMENT | data, name="pumps")
+    assert "In average precision on the rows of 3 entities" in better.text
+
+
+def test_a_fleet_that_lacks_an_entity_of_the_champion_is_refused_with_the_way_out():
+    write(rows=1500)
+    promote(trained(), EXPERIMENT, name="pumps")
+    write(NAMES[:2], 1500)
+    fewer = trained()
+    with pytest.raises(TsadError, match=r"the champion: .*'m2'.*tsad promote models:/pumps/2 --force"):
+        promote(fewer, EXPERIMENT, name="pumps")
+    assert champion_of("pumps") == "1"
+    assert promote("models:/pumps/2", force=True).champion == "2"
+    write([*NAMES, "m3"], 1500)
+    more = promote(trained(), EXPERIMENT, margin=0.9, name="pumps")
+    assert "the rows of 2 entities of 4, the others having no detector in both" in more.text
+
+
+def test_a_fleet_is_compared_with_a_champion_that_is_one_detector_and_not_the_other_way_round(tsad):
+    write(rows=1500)
+    one = train(EXPERIMENT | {"model": {"kind": "random"}})
+    promote(f"runs:/{one.run_id}/detector", EXPERIMENT, name="pumps")
+    promoted = promote(trained(), EXPERIMENT, name="pumps")
+    assert (promoted.champion, promoted.decision.outcome) == ("2", "promoted")
+    Path("experiment.yaml").write_text(yaml.safe_dump(EXPERIMENT))
+    code, _, errors = tsad("promote", "models:/pumps/1", "--data", "experiment.yaml")
+    assert code == 1
+    assert "this is a fleet of 3" in errors[-1]
+    assert "--force" in errors[-1]
+
+
+def test_a_fleet_of_files_is_promoted_on_their_rows():
+    Path("machines").mkdir()
+    for name, table in panel(NAMES, 1500).groupby("machine"):
+        table.drop(columns="machine").to_csv(f"machines/{name}.csv", index=False)
+    experiment = MODEL | {"data": {"kind": "csv", "path": "machines/*.csv", "time": "time"}}
+    options = FleetOptions(tasks=TaskOptions(1), resume="none")
+    bad = train_each_entity(experiment | {"model": {"kind": "random"}}, options=options)
+    promote(bad.uri, experiment, name="pumps")
+    good = train_each_entity(experiment, options=options)
+    assert promote(good.uri, experiment, name="pumps").decision.outcome == "promoted"

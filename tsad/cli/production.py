@@ -149,7 +149,7 @@ def promote(
     metric: str | None,
     margin: float | None,
 ) -> None:
-    """Make MODEL (models:/NAME/VERSION or runs:/RUN_ID/detector) champion if it beats the present one."""
+    """Make MODEL (models:/NAME/VERSION, runs:/RUN_ID/detector or runs:/RUN_ID/fleet) champion if it beats the present one."""
     import tsad.workflows.promote as workflow
 
     configure()

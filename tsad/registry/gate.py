@@ -67,17 +67,32 @@ def decide(name: str, version: str, challenger: Detector, inputs: GateInputs) ->
     """
     present = champion_to_beat(name, version)
     if present is None:
-        return Decision("first", f"models:/{name} had no champion; version {version} is the first.")
+        return first_decision(name, version)
     try:
         champion = load_detector(f"models:/{name}/{present}")
         comparison = compare(challenger, champion, (inputs.data, inputs.split), inputs.gate, inputs.injection)
     except TsadError as error:
-        raise TsadError(
-            f"version {version} cannot be compared with champion version {present} on these rows ({error}); without a "
-            f"comparison: tsad promote models:/{name}/{version} --force"
-        ) from None
+        raise not_comparable(name, version, present, error) from None
     if champion_to_beat(name, version) != present:  # another version was promoted in the meantime
         return decide(name, version, challenger, inputs)
+    return decision_of(comparison, version, present)
+
+
+def first_decision(name: str, version: str) -> Decision:
+    """Returns the decision about a version that has no champion to beat."""
+    return Decision("first", f"models:/{name} had no champion; version {version} is the first.")
+
+
+def not_comparable(name: str, version: str, present: str, error: TsadError) -> TsadError:
+    """Returns the error that a version cannot be compared with the champion, with the way out."""
+    return TsadError(
+        f"version {version} cannot be compared with champion version {present} on these rows ({error}); without a "
+        f"comparison: tsad promote models:/{name}/{version} --force"
+    )
+
+
+def decision_of(comparison: Comparison, version: str, present: str) -> Decision:
+    """Returns the decision that follows from the comparison of a version with the champion, version `present`."""
     metrics = {
         "gate/champion": comparison.champion,
         "gate/challenger": comparison.challenger,

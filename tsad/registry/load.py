@@ -43,6 +43,12 @@ def load_detector(model: str) -> Detector:
     return Detector.load(model_folder(model).detector)
 
 
+def load_judge(model: str) -> Detector | Fleet:
+    """Returns the detector or the fleet of a model; errors as for `load_detector`."""
+    folder = any_model_folder(model)
+    return Fleet.load(folder.detector) if folder.is_fleet else Detector.load(folder.detector)
+
+
 def model_folder(model: str, target: Path | None = None) -> ModelFolder:
     """Returns the folder of a model with one detector; models behind a URI are downloaded.
 

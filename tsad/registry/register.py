@@ -1,5 +1,6 @@
 """Versions of registered models: adding one, resolving URIs, listing."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from mlflow.exceptions import MlflowException
 
 from tsad.detector.detector import Detector
 from tsad.errors import DetectorError
+from tsad.fleet import Fleet
 from tsad.registry.aliases import champion, set_challenger
-from tsad.registry.load import RegistryAwayError, model_folder
+from tsad.registry.load import RegistryAwayError, any_model_folder, model_folder
 from tsad.registry.log import log_detector
 from tsad.series import Series
 from tsad.tracking.store import Store
@@ -127,15 +129,49 @@ def register_run(model: str, name: str, series: Series | None = None) -> str:
         DetectorError: if there is no such run, or no detector at that path.
     """
     folder = model_folder(model).detector
-    run_id = model.removeprefix("runs:/").strip("/").partition("/")[0]
-    detector, run_tags = Detector.load(folder), MlflowClient().get_run(run_id).data.tags
-    tags = {Tag.BEATS_BASELINES: "unknown"} | provenance_tags(detector.provenance)
-    tags |= {key: value for key, value in run_tags.items() if key.startswith(_OF_RUN)}
+    run_id = _run_of(model)
+    detector, run_tags = Detector.load(folder), _tags_of_run(run_id)
+    tags = {Tag.BEATS_BASELINES: "unknown"} | provenance_tags(detector.provenance) | run_tags
     example = series if series is not None and series.features == detector.scorer.features else None
     version = register_detector(run_id, folder, example, name, tags)
     if champion(name) != version:
         set_challenger(name, version)
     return version
+
+
+def register_fleet(model: str, name: str) -> str:
+    """Registers the fleet of a run, as challenger unless it is champion, and returns its version; once for each fleet.
+
+    Args:
+        model: `runs:/RUN_ID/fleet`.
+        name: Name of the registered model.
+
+    Raises:
+        DetectorError: if there is no such run, or no fleet at that path.
+    """
+    folder = any_model_folder(model)
+    run_id, fleet = _run_of(model), Fleet.load(folder.detector)
+    digest = hashlib.sha256()
+    for path in sorted(fleet.folder.rglob("*")):
+        if path.is_file():
+            digest.update(
+                path.relative_to(fleet.folder).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest()
+            )
+    tags = {Tag.BEATS_BASELINES: "unknown", **_tags_of_run(run_id), Tag.RUN: run_id, Tag.DIGEST: digest.hexdigest()}
+    version = version_of(run_id, name, tags[Tag.DIGEST]) or register(model, name, tags)
+    if champion(name) != version:
+        set_challenger(name, version)
+    return version
+
+
+def _run_of(model: str) -> str:
+    return model.removeprefix("runs:/").strip("/").partition("/")[0]
+
+
+def _tags_of_run(run_id: str) -> dict[str, str]:
+    """Returns the tags that a version takes over from its run."""
+    tags = MlflowClient().get_run(run_id).data.tags
+    return {key: value for key, value in tags.items() if key.startswith(_OF_RUN)}
 
 
 def logged_model(store: Store, model: str, digest: str) -> str | None:

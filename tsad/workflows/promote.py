@@ -1,23 +1,36 @@
 """Promotion: a version becomes champion, or the champion before it becomes champion again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 from tsad.assessment.assessment import beats_sentence
+from tsad.data.dataset import DataSet
+from tsad.data.entities import EntityRows, entities_of
 from tsad.errors import DetectorError, SpecError
+from tsad.fleet import Fleet
 from tsad.registry.aliases import CHAMPION, champion, undo
+from tsad.registry.fleet_gate import EntityInputs, decide_fleet
 from tsad.registry.gate import Decision, GateInputs, apply, decide
-from tsad.registry.load import load_detector
-from tsad.registry.register import MODEL, beats_baselines, copy_version, is_of_run, register_run, resolve
+from tsad.registry.load import load_judge
+from tsad.registry.register import (
+    MODEL,
+    beats_baselines,
+    copy_version,
+    is_of_run,
+    register_fleet,
+    register_run,
+    resolve,
+)
 from tsad.selection.comparison import GateSpec
 from tsad.selection.objective import LabelFreeSpec
 from tsad.spec import parse
 from tsad.tracking.runs import leading_run
 from tsad.tracking.store import open_store
 from tsad.tracking.tags import Tag
-from tsad.workflows.context import open_context, read_settings
-from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, read_values
+from tsad.workflows.context import Context, open_context, read_settings
+from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, ExperimentValues, Rows, RowSource, read_values
 from tsad.workflows.printing import html_table, lines
 
 
@@ -62,13 +75,14 @@ def promote(
     name: str = MODEL,
     into: str | None = None,
 ) -> PromotionResult:
-    """Makes a detector champion if it beats the current champion on the rows of an experiment.
+    """Makes a detector or fleet champion if it beats the current champion on the rows of an experiment.
 
-    The decision is logged as an MLflow run, and to the version. `undo_promotion` reverts it.
+    Of a fleet, the detector of each entity is compared on its own rows, and the mean over entities decides. The decision is
+    logged as an MLflow run, and to the version. `undo_promotion` reverts it.
 
     Args:
         model: `models:/NAME/VERSION`, `models:/NAME@alias`, or the detector of a run, such as `runs:/RUN_ID/detector` of
-            `tsad.train`, which is registered first as the next version of `name`, once.
+            `tsad.train` or `runs:/RUN_ID/fleet`, which is registered first as the next version of `name`, once.
         experiment: Experiment whose data and split the two are compared on: path, values or config; None only with `force`.
         overrides: Values by path in the experiment.
         data: Rows that replace the `data` section of the experiment.
@@ -94,14 +108,13 @@ def promote(
     if experiment is not None:
         values = read_values(experiment, overrides, Rows(data, test, label, time).section(context.settings))
     rules = {key: value for key, value in (("metric", metric), ("margin", margin)) if value is not None}
-    gate = parse(GateSpec, rules, "gate")
+    compared = None if values is None else _Compared(context, values, parse(GateSpec, rules, "gate"))
     store = context.store
-    rows = None if values is None else context.load_data(values.config().data)
-    inputs = None
-    if values is not None and rows is not None:
-        inputs = GateInputs(rows, values.on(rows).split, gate, LabelFreeSpec(kind="label_free"))
+    is_fleet = context.fleet(model) is not None
+    whole = None if compared is None or is_fleet else compared.whole  # read before anything is registered
     if is_of_run(model):
-        version = register_run(model, name, None if rows is None else rows.test)
+        rows = None if whole is None else whole.data.test
+        version = register_fleet(model, name) if is_fleet else register_run(model, name, rows)
     else:
         name, version = resolve(model)
     if into is not None and into != name:
@@ -109,7 +122,7 @@ def promote(
     if champion(name) == version:
         return PromotionResult(name, version, f"version {version} is champion already")
     with leading_run(store, f"promote-{name}-{version}", {Tag.KIND: "promote"}) as writer:
-        decision = _decide(name, version, inputs)
+        decision = _decide(name, version, compared)
         folder = context.settings.output_dir / "promote" / writer.run_id
         folder.mkdir(parents=True)
         apply(name, version, decision, writer, folder)
@@ -126,13 +139,44 @@ def _copied(name: str, version: str, target: str) -> str:
     return copy_version(name, version, target)
 
 
-def _decide(name: str, version: str, inputs: GateInputs | None) -> Decision:
-    """Returns the decision about a version; without inputs it is promoted without a comparison."""
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """The experiment whose rows a version and the champion are compared on."""
+
+    context: Context
+    values: ExperimentValues
+    gate: GateSpec
+
+    @cached_property
+    def whole(self) -> GateInputs:
+        """Rules of a comparison on all rows."""
+        return self.inputs(self.context.load_data(self.values.config().data))
+
+    def inputs(self, data: DataSet) -> GateInputs:
+        """Returns the rules of a comparison on some of the rows."""
+        return GateInputs(data, self.values.on(data).split, self.gate, LabelFreeSpec(kind="label_free"))
+
+    def entities(self) -> EntityInputs:
+        """Returns the rules of the comparison of each entity."""
+        spec = self.values.config().data
+        entities = entities_of(spec, self.context.load_data, self.context.settings.data_dir)
+        return {name: partial(self._of_entity, read) for name, read in entities.items()}
+
+    def _of_entity(self, read: Callable[[], EntityRows]) -> GateInputs:
+        return self.inputs(read().data)
+
+
+def _decide(name: str, version: str, compared: _Compared | None) -> Decision:
+    """Returns the decision about a version; without rows to compare on it is promoted without a comparison."""
     current = champion(name)
-    if inputs is None:
+    if compared is None:
         what = "becomes champion" if current is None else f"replaces version {current}"
         return Decision("forced", f"Version {version} {what} without a comparison.")
-    decision = decide(name, version, load_detector(f"models:/{name}/{version}"), inputs)
+    judge = load_judge(f"models:/{name}/{version}")
+    if isinstance(judge, Fleet):
+        decision = decide_fleet(name, version, judge, compared.entities())
+    else:
+        decision = decide(name, version, judge, compared.whole)
     if decision.outcome != "first":
         return decision
     return replace(decision, text=f"{decision.text} {beats_sentence(beats_baselines(name, version))}")
