@@ -43,14 +43,18 @@ def data_check(
 ) -> None:
     """Show what is in FILE, what is wrong with it, and which --set data.NAME=VALUE fixes it."""
     import tsad.workflows.check as workflow
+    from tsad.data.io.containers.kinds import table_name
 
     result = workflow.check(file, overrides_of(assignments, extra))
+    proposed = f"{table_name(file)}.yaml"
     if fix and experiment is None:
-        experiment = Path(f"{file.stem}.yaml")
+        experiment = Path(proposed)
     click.echo(str(result))
     if result.experiment is not None and experiment is None:
-        click.echo("An experiment on it (--experiment EXPERIMENT.yaml writes it):\n")
-        click.echo(workflow.as_yaml(result.experiment, "tsad train EXPERIMENT.yaml"))
+        train = shlex.join(["tsad", "train", proposed])
+        write = f"{result.command} --experiment {shlex.quote(proposed)}"
+        commands = f", which these commands write and train:\n  {write}\n  {train}" if result.error is None else ":"
+        click.echo(f"An experiment on it{commands}\n\n{workflow.as_yaml(result.experiment, train)}")
     result.write(experiment=experiment, space=space if result.data is not None else None)
     if result.experiment is not None and experiment is not None:
         click.echo(f"experiment: {experiment}  ({shlex.join(['tsad', 'train', str(experiment)])})")

@@ -103,6 +103,15 @@ class CheckResult:
     def __repr__(self) -> str:
         return f"CheckResult(path={str(self.path)!r}, issues={len(self.issues)}, ready={self.ready})"
 
+    @property
+    def command(self) -> str:
+        """Command that checks the file with the settings of the section."""
+        return f"tsad data check {shlex.quote(str(self.path))} {assignments(self._settings)}".rstrip()
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {name: value for name, value in self.section.items() if name not in {"kind", "path"}}
+
     def __str__(self) -> str:
         parts = []
         for number, issue in enumerate(self.issues, start=1):
@@ -110,12 +119,11 @@ class CheckResult:
             if issue.fix:
                 parts.append(f"   {assignments(issue.fix)}")
         later = [issue for issue in self.remaining if issue not in self.issues]
-        settings = {name: value for name, value in self.section.items() if name not in {"kind", "path"}}
-        command = f"tsad data check {shlex.quote(str(self.path))} {assignments(settings)}"
         if later:
             parts += [f"\nWith {assignments(self.fixes)} this is left:", *(f"- {issue}" for issue in later)]
         if self.remaining:
-            parts.append(f"\nDecide about what no setting above solves, and check again:\n  {command.rstrip()}\n")
+            parts.append(f"\nDecide about what no setting above solves, and check again:\n  {self.command}\n")
+            settings = self._settings
             accepted = merged_fixes([settings, *(issue.accepted for issue in self.remaining)])
             if accepted != settings and all(issue.accepted for issue in self.remaining):
                 path = shlex.quote(str(self.path))
@@ -123,7 +131,7 @@ class CheckResult:
                     f"Or accept what was named with its cost:\n  tsad data check {path} {assignments(accepted)}\n"
                 )
         if self.fixes and self.data is not None:
-            parts.append(f"\nWith this, it is as below:\n  {command}\n")
+            parts.append(f"\nWith this, it is as below:\n  {self.command}\n")
         if self.account is not None:
             parts.append("\n".join(line for line in (str(self.account), self.unscored) if line) + "\n")
         if self.card is not None:

@@ -1,5 +1,6 @@
 """Training: one experiment as one MLflow run."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from tsad.assessment.assessment import Assessment, assess
 from tsad.assessment.file_names import DETECTOR
 from tsad.assessment.summary import conclusion, show_comparison
 from tsad.config import ExperimentConfig
+from tsad.data import DataSpec
 from tsad.data.dataset import DataSet
+from tsad.data.sets.csv import CsvSpec
 from tsad.detector.detector import Detector
 from tsad.evaluation.registry import HEADLINES
 from tsad.experiment import Outcome, Progress, run
@@ -20,7 +23,7 @@ from tsad.tracking.tags import Tag, provenance_tags
 from tsad.training.checkpoints import Backup
 from tsad.workflows.context import Context, open_context
 from tsad.workflows.events import EpochEnded, Message, OnEvent, TrainingStarted, ignore
-from tsad.workflows.inputs import NO_OVERRIDES, ConfigSource, Rows, RowSource, experiment_name, read_values
+from tsad.workflows.inputs import FRAMES, NO_OVERRIDES, ConfigSource, Rows, RowSource, experiment_name, read_values
 from tsad.workflows.printing import html_table, lines, tracking_ui
 
 
@@ -36,6 +39,7 @@ class TrainResult:
         detector: Fitted detector.
         folder: Folder that holds all files of the run.
         tracking_uri: URI of the tracking store.
+        source: Path or pattern of the rows, None if they come from no file of the user.
     """
 
     run_id: str
@@ -45,6 +49,7 @@ class TrainResult:
     detector: Detector
     folder: Path
     tracking_uri: str
+    source: str | None = None
 
     @property
     def uri(self) -> str:
@@ -61,8 +66,9 @@ class TrainResult:
                 "threshold": self.detector.threshold.method,
                 "files": self.folder,
                 "run": f"runs:/{self.run_id}  (detector: {self.uri})",
-                "look": tracking_ui(self.tracking_uri),
             }
+            | ({} if self.source is None else {"score": shlex.join(["tsad", "score", self.uri, self.source])})
+            | {"look": tracking_ui(self.tracking_uri)}
         )
         summary = f"{show_comparison(self.name, self.assessment)}\n\n{conclusion(self.assessment)}"
         return f"{figures}\n\n{summary}\n\n{where}"
@@ -160,9 +166,16 @@ def _trained(
     tags = {Tag.BEATS_BASELINES: assessment.beats_baselines}
     writer.tags(tags)
     log_detector(writer.run_id, folder / DETECTOR, data.test, _tags(config) | tags)
-    return TrainResult(
-        writer.run_id, config.family, figures, assessment, outcome.detector, folder, context.settings.tracking_uri
-    )
+    source = _source(config.data, context)
+    tracking_uri, detector = context.settings.tracking_uri, outcome.detector
+    return TrainResult(writer.run_id, config.family, figures, assessment, detector, folder, tracking_uri, source)
+
+
+def _source(spec: DataSpec, context: Context) -> str | None:
+    """Returns the path or pattern of the rows; None if they come from a DataFrame or from no file."""
+    if not isinstance(spec, CsvSpec) or not isinstance(spec.path, Path):
+        return None
+    return None if spec.path.is_relative_to((context.settings.output_dir / FRAMES).resolve()) else str(spec.path)
 
 
 def _log_resumed(backup: Backup, outcome: Outcome, epochs: Sequence[int], writer: RunWriter) -> str:
