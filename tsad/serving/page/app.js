@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { find, tell } from "./dom.js";
 import { openDrift } from "./drift.js";
+import { listEntities, onEntity } from "./entity.js";
 import { openModel } from "./model.js";
 import "./predict.js";
 import { openScore } from "./score.js";
@@ -23,21 +24,31 @@ function go() {
     if (name === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  (opened.has(view) ? AGAIN : FIRST)[view]?.();
+  const show = (opened.has(view) ? AGAIN : FIRST)[view];
   opened.add(view);
+  known.then(() => show?.()); // a fleet must be asked about one of its entities
 }
+
+async function know() {
+  const model = await ask("api/model");
+  find("#in-use").textContent = model.name ? `${model.name} version ${model.version}` : model.kind;
+  listEntities(model);
+  return model;
+}
+
+const model = know();
+const known = model.catch(() => null);
 
 async function start() {
   try {
-    const model = await ask("api/model");
-    find("#in-use").textContent = model.name ? `${model.name} version ${model.version}` : model.kind;
-    await openScore(model);
+    await openScore(await model);
   } catch (error) {
     tell(find("#score-status"), error.message, true);
   }
 }
 
 window.addEventListener("hashchange", go);
+onEntity(() => location.hash !== "#search" && go());
 find(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   find("#main").focus();

@@ -1,6 +1,7 @@
 /** The view of drift, and of the threshold fitted anew. */
 
 import { ask } from "./api.js";
+import { entityQuery } from "./entity.js";
 import { output, busy, capital, element, even, figure, find, several, table, tell } from "./dom.js";
 
 const status = find("#drift-status"), again = find("#drift-refresh"), recalibrate = find("#recalibrate"), undo = find("#undo");
@@ -9,7 +10,7 @@ const NAMES = { expected: "as expected", drifted: "drifted", unknown: "not known
 
 /** Asks for the drift and shows it. */
 export function openDrift() {
-  return output(again, status, "Looking …", async () => show(await ask(`api/drift?source=${encodeURIComponent(source.value)}`)));
+  return output(again, status, "Looking …", async () => show(await ask(`api/drift?source=${encodeURIComponent(source.value)}${entityQuery({ otherwise: true })}`)));
 }
 
 function show({ features, scores, message, sources, source: shown, threshold, previous_threshold: previous }) {
@@ -34,7 +35,7 @@ again.addEventListener("click", () => busy(again) || openDrift());
 source.addEventListener("change", openDrift);
 
 undo.addEventListener("click", () => busy(undo) || output(undo, outcome, "Restoring …", async () => {
-  const { before, after } = await ask("api/recalibrate", { method: "DELETE" });
+  const { before, after } = await ask(`api/recalibrate?${entityQuery({ otherwise: true }).slice(1)}`, { method: "DELETE" });
   await openDrift();
   tell(outcome, `The last recalibration is undone: before ${fitted(before)}, after ${fitted(after)}.`);
 }));
@@ -42,7 +43,7 @@ undo.addEventListener("click", () => busy(undo) || output(undo, outcome, "Restor
 recalibrate.addEventListener("click", async () => {
   if (busy(recalibrate) || !(await confirmed())) return;
   output(recalibrate, outcome, "Fitting …", async () => {
-    const { before, after, rows } = await ask(`api/recalibrate?source=${encodeURIComponent(source.value)}`, { method: "POST" });
+    const { before, after, rows } = await ask(`api/recalibrate?source=${encodeURIComponent(source.value)}${entityQuery({ otherwise: true })}`, { method: "POST" });
     await openDrift();
     tell(outcome, `Threshold fitted to the scores of ${several(rows, "row")}: before ${fitted(before)}, after ${fitted(after)}.`);
   });

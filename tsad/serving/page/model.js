@@ -1,6 +1,7 @@
 /** The view of the model in use and of the versions beside it. */
 
 import { ask } from "./api.js";
+import { entityQuery } from "./entity.js";
 import { clock, element, even, facts, figure, find, table, tell } from "./dom.js";
 
 const BASELINES = /^baseline\/([^/]+)\/(.+)$/;
@@ -10,7 +11,7 @@ const ORACLE = "Oracle: this figure read the labels of the very rows that it is 
 export async function openModel() {
   const line = find("#model-status");
   try {
-    const [model, versions] = await Promise.all([ask("api/model"), ask("api/versions")]);
+    const [model, versions] = await Promise.all([ask(`api/model?${entityQuery().slice(1)}`), ask("api/versions")]);
     showModel(model);
     showVersions(versions, model);
   } catch (error) {
@@ -28,11 +29,20 @@ function showModel(model) {
     ["Loaded from", element("code", {}, model.uri)],
     ...(follows ? [["Follows", `${follows}, in service since ${clock(since)}${previous ? `, before that version ${previous}` : ""}`]] : []),
     ...(next ? [["Next version", next]] : []),
-    ["Threshold", `${model.threshold.method}: ${figure(model.threshold.value)}`],
-    ["Labels used", labels(model.labels_used)],
+    ...(model.entities ? [["Entities", `${model.entities.length}${model.shared ? ", and a shared detector for all others" : ""}`]] : []),
     ["Features", `${model.features.length}: ${model.features.join(", ")}`],
-    ["Rows of context", `${model.lookback} before and ${model.lookahead} after each row`],
+    ...(model.threshold ? detectorFacts(model) : []),
   ]), element("h2", {}, "Metrics"), metrics(model.metrics, model.headlines));
+}
+
+/** What is known of one detector; a fleet has one for each entity, and shows that of the one that is chosen. */
+function detectorFacts({ entity, detector, threshold, labels_used: used, lookback, lookahead }) {
+  return [
+    ...(entity ? [["Detector of", `${entity}: ${detector}`]] : []),
+    ["Threshold", `${threshold.method}: ${figure(threshold.value)}`],
+    ["Labels used", labels(used)],
+    ["Rows of context", `${lookback} before and ${lookahead} after each row`],
+  ];
 }
 
 function labels(used) {

@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { Chart } from "./chart.js";
 import { columnsOf, save, writeCsv } from "./csv.js";
+import { entityQuery } from "./entity.js";
 import { output, busy, count, element, figure, find, percent, period, several, shareBar, table, tell } from "./dom.js";
 import { chooseSource, listSeries, takeRows } from "./source.js";
 
@@ -27,7 +28,7 @@ export async function openScore(known) {
 
 function contract({ features, lookback: before, lookahead: after }) {
   const names = features.length > 4 ? `${features.slice(0, 3).join(", ")}, … ${features.at(-1)}` : features.join(", ");
-  const rows = before + after ? ` The first ${before}${after ? ` and last ${after}` : ""} rows get no score.` : "";
+  const rows = before + after > 0 ? ` The first ${before}${after ? ` and last ${after}` : ""} rows get no score.` : "";
   return `Needs ${several(features.length, "column")}: ${names}.${rows}`;
 }
 
@@ -36,8 +37,9 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (busy(button)) return;
   output(button, status, "Scoring …", async () => {
-    const sent = await takeRows(form);
-    const answer = await score(sent.body);
+    const taken = await takeRows(form);
+    const sent = { ...taken, query: entityQuery(taken) };
+    const answer = await score(sent);
     const { columns, rows } = sent.table();
     const values = columnsOf(columns, rows, model.features);
     shown = { sent, values, first: answer, own: null, picked: null, event: null, unit: unitOf(answer) };
@@ -50,8 +52,8 @@ form.addEventListener("submit", (event) => {
 /** The threshold that the answer came with, as the unit of scores; 1 where it is no help. */
 const unitOf = ({ threshold }) => Math.abs(threshold.findLast(Number.isFinite) ?? 0) || 1;
 
-const score = (body, threshold = null) =>
-  ask(`api/score?top=3${threshold === null ? "" : `&threshold=${threshold}`}`, { body });
+const score = (sent, threshold = null) =>
+  ask(`api/score?top=3${threshold === null ? "" : `&threshold=${threshold}`}${sent.query}`, { body: sent.body });
 
 function summary({ rows, score: scores, flag, events, ignored }) {
   const flagged = flag.filter(Boolean).length, blank = scores.filter((value) => value === null).length;
@@ -150,7 +152,7 @@ reset.addEventListener("click", () => {
 async function apply(threshold) {
   const turn = (latest += 1), asked = shown;
   try {
-    const answer = threshold === null ? asked.first : await score(asked.sent.body, threshold);
+    const answer = threshold === null ? asked.first : await score(asked.sent, threshold);
     if (turn !== latest || asked !== shown) return;
     shown.own = threshold;
     show(answer);

@@ -38,7 +38,7 @@ export async function listSeries(...lists) {
 
 /**
  * Returns {title, series, body, table}: `body` is what the service is sent, `table` gives {columns, rows} of it,
- * `series` is the name if it is one of the service's.
+ * `series` is the name if it is one of the service's, and `entity` whose rows they are if the model is a fleet.
  */
 export async function takeRows(form) {
   const chosen = form.elements.source.value;
@@ -57,8 +57,8 @@ export async function takeRows(form) {
 }
 
 async function fetchedSeries(name) {
-  const { columns, rows, times } = await ask(`api/series/${encodeURIComponent(name)}`);
-  return { body: times ? { columns, rows, times } : { columns, rows }, table: () => ({ columns, rows }) };
+  const { columns, rows, times, entity } = await ask(`api/series/${encodeURIComponent(name)}`);
+  return { entity, body: times ? { columns, rows, times } : { columns, rows }, table: () => ({ columns, rows }) };
 }
 
 async function fileText(input) {
