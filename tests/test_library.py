@@ -135,11 +135,18 @@ def cheap(monkeypatch):
     monkeypatch.setattr(workflow, "log_detector", lambda *args: None)
 
 
+def test_a_training_on_a_file_prints_the_command_that_scores_it(place, frame, cheap):
+    frame.to_csv(place / "my rows.csv", index=False)
+    result = tsad.train(L2, data="my rows.csv", label="label", time="time" if "time" in frame else None)
+    assert f"tsad score {result.uri} 'my rows.csv'" in str(result)
+
+
 def test_a_frame_is_trained_and_scored(place, frame, cheap):
     result = tsad.train(L2, {"threshold": {"kind": "percentile", "percentile": 99}}, data=frame, label="label")
     assert result.metrics["ranking/pr_auc"] > 0.9
     assert "ranking/pr_auc" in str(result)
     assert str(result).splitlines()[-1].startswith("look: ")
+    assert "tsad score" not in str(result)  # there is no file to score
     assert result.run_id in repr(result)
     assert "<table>" in result._repr_html_()
     scores = result.detector.score(frame)

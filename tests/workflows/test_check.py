@@ -60,8 +60,14 @@ def test_a_good_file_exits_0_with_its_card_and_an_experiment(check, good, tmp_pa
     assert "# Data card: load" in out
     assert "Constant in train: idle" in out
     assert "1. " not in out
+    commands = out.split("which these commands write and train:\n")[1].splitlines()[:2]
+    assert [line.split()[:3] for line in commands] == [["tsad", "data", "check"], ["tsad", "train", "load.yaml"]]
+    assert commands[0].endswith(" --experiment load.yaml")
+    code, out_of_command, _ = check(*shlex.split(commands[0])[3:])
+    assert (code, out_of_command.splitlines()[-1]) == (0, "experiment: load.yaml  (tsad train load.yaml)")
     written = yaml_of(out, tmp_path)
     experiment = parse(ExperimentConfig, written, "printed")
+    assert written == read_yaml(tmp_path / "load.yaml")
     card = data_card(experiment.data.load(tmp_path))
     assert DataCard.model_validate(json.loads((tmp_path / "card.json").read_text()), strict=False) == card
 
