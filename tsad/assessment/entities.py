@@ -9,7 +9,7 @@ from tsad.data.dataset import DataSet
 from tsad.data.split import Parts
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import Scores
-from tsad.evaluation.registry import HEADLINES, column_name
+from tsad.evaluation.registry import HEADLINES
 from tsad.evaluation.report import Report
 from tsad.experiment import report
 
@@ -46,4 +46,4 @@ def entity_headlines(reports: Mapping[str, Report]) -> pd.DataFrame:
     table = entity_metrics(reports)
     table = table[[name for name in (*HEADLINES, *_SHARES) if name in table]]
     table.loc["mean"] = table.mean()
-    return table.rename(columns=column_name)
+    return table

@@ -12,7 +12,7 @@ from tsad.assessment.assessment import Assessment
 from tsad.assessment.entities import entity_headlines
 from tsad.evaluation.anomaly_types import AnomalyTypeScores
 from tsad.evaluation.intervals import RESAMPLES, SEED
-from tsad.evaluation.registry import GROUP_OF_FLAGS, GROUP_OF_ORACLES, Metric, used_as
+from tsad.evaluation.registry import GROUP_OF_FLAGS, GROUP_OF_ORACLES, METRICS, Metric, used_as
 from tsad.evaluation.rows import STRIDE, WINDOW
 
 PR_AUC = "ranking/pr_auc"
@@ -28,6 +28,9 @@ CAPTIONS = {
     "losses": "Losses over the epochs of training.",
 }
 """Captions of the pictures, in their order; the picture `scores` has a section of its own."""
+
+
+_HEADINGS = {metric.name: metric.heading for metric in METRICS}
 
 
 class Cell(NamedTuple):
@@ -89,6 +92,7 @@ def page(assessment: Assessment, plots: Mapping[str, bytes], *, scheduled: bool 
         windowed=_table(assessment, used_as("windows")),
         anomaly_types=_anomaly_types(assessment),
         entities=entity_headlines(assessment.entities) if assessment.entities else None,
+        headings=_HEADINGS,
         pictures={name: (_data_uri(plots[name]), CAPTIONS.get(name, name)) for name in order},
         glossary=(*used_as("table"), *used_as("operation")),
         undefined=undefined,

@@ -50,7 +50,7 @@ def _by_entity(assessment: Assessment) -> str:
         return ""
     if len(reports) > _ALL_SHOWN:
         return f"\n\nThe metrics of each of {len(reports)} entities are in {ENTITY_TABLE}."
-    return f"\n\n{show_table(entity_headlines(reports).reset_index())}"
+    return f"\n\n{show_table(entity_headlines(reports).rename(columns=column_name).reset_index())}"
 
 
 def show_table(table: pd.DataFrame) -> str:
