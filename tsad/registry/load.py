@@ -11,6 +11,10 @@ SAMPLE = "sample.csv"
 """Name of the table of test rows that is logged with a detector."""
 
 
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Codes of a registry that answers that there is no such thing."""
+
+
 class RegistryAwayError(DetectorError):
     """The registry or its files cannot be reached, so that nobody knows whether there is such a model."""
 
@@ -113,6 +117,8 @@ def _downloaded(uri: str, target: Path | None) -> Path:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=None if target is None else str(target)))
     except (MlflowException, OSError) as error:
         message = error.message if isinstance(error, MlflowException) else str(error)
-        raise RegistryAwayError(
-            f"{uri}: cannot be fetched ({message}); check the name, and TSAD_TRACKING_URI"
+        absent = isinstance(error, MlflowException) and error.error_code in ABSENT
+        kind = DetectorError if absent else RegistryAwayError
+        raise kind(
+            f"{uri}: cannot be {'found' if absent else 'fetched'} ({message}); check the name, and TSAD_TRACKING_URI"
         ) from None

@@ -16,7 +16,7 @@ from tsad.detector.detector import Detector
 from tsad.errors import DetectorError
 from tsad.fleet import Fleet
 from tsad.registry.aliases import champion, set_challenger
-from tsad.registry.load import RegistryAwayError, any_model_folder, model_folder
+from tsad.registry.load import ABSENT, RegistryAwayError, any_model_folder, model_folder
 from tsad.registry.log import log_detector
 from tsad.series import Series
 from tsad.tracking.store import Store
@@ -31,10 +31,6 @@ _OF_RUN = (Tag.LABELS_USED, Tag.SUPERVISED, Tag.ORACLE, Tag.BEATS_BASELINES, Tag
 """Beginnings of the names of the tags that a version takes over from the run of its detector."""
 
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<number>\d+)|@(?P<alias>.+))")
-
-
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""Codes of a registry that answers that there is no such thing."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +258,7 @@ def read_version(model: str) -> VersionMark:
         client = MlflowClient()
         version = client.get_model_version(name, number) if number else client.get_model_version_by_alias(name, alias)
     except MlflowException as error:
-        kind = DetectorError if error.error_code in _ABSENT else RegistryAwayError
+        kind = DetectorError if error.error_code in ABSENT else RegistryAwayError
         raise kind(f"{model}: cannot be found ({error.message}); check the name, and TSAD_TRACKING_URI") from None
     created = int(version.creation_timestamp or 0)
     return VersionMark(name, str(version.version), str(version.source), created, version.run_id or "")
