@@ -491,7 +491,7 @@ def test_the_champion_is_not_promoted_once_more(three, tsad):
             ["outputs/champion", "--force"],
             "a registered version is models:/NAME/VERSION or models:/NAME@ALIAS, but got outputs",
         ),
-        (["runs:/abc/detector", "--force"], "runs:/abc/detector: cannot be fetched ("),
+        (["runs:/abc/detector", "--force"], "runs:/abc/detector: cannot be found ("),
         ([f"models:/{NAME}/9", "--force"], f"models:/{NAME}/9: cannot be found ("),
         (["models:/absent@champion", "--force"], "models:/absent@champion: cannot be found ("),
         (["--undo", "--name", NAME], "needs a champion before it to go back to"),

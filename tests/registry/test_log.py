@@ -226,11 +226,11 @@ def test_a_detector_comes_out_of_the_registry_as_it_went_in(logged, form):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (f"models:/{NAME}@nobody", r"models:/tsad-under-test@nobody: cannot be fetched \(.*nobody"),
-        (f"models:/{NAME}/99", r"models:/tsad-under-test/99: cannot be fetched \(.*99"),
-        ("models:/absent@champion", r"models:/absent@champion: cannot be fetched \("),
-        ("models:/malformed", r"models:/malformed: cannot be fetched \("),
-        ("runs:/0123456789abcdef/detector", r"runs:/0123456789abcdef/detector: cannot be fetched \("),
+        (f"models:/{NAME}@nobody", r"models:/tsad-under-test@nobody: cannot be found \(.*nobody"),
+        (f"models:/{NAME}/99", r"models:/tsad-under-test/99: cannot be found \(.*99"),
+        ("models:/absent@champion", r"models:/absent@champion: cannot be found \("),
+        ("models:/malformed", r"models:/malformed: cannot be found \("),
+        ("runs:/0123456789abcdef/detector", r"runs:/0123456789abcdef/detector: cannot be found \("),
         ("ftp://host/detector", r"ftp://host/detector: cannot be fetched \("),
         ("no/such/folder", r"no/such/folder: must hold detector\.json, but does not; give a models:/ or runs:/ URI"),
     ],
