@@ -5,6 +5,7 @@ import pytest
 from tsad.data.io.issues import FatalIssueError, Issues
 from tsad.data.io.table_shape import judge_layout
 from tsad.data.io.text import Layout, TextOptions
+from tsad.workflows.check import check
 
 
 def first_line_is_a_row(first, *below, header=True):
@@ -51,3 +52,20 @@ def test_a_first_line_of_the_types_below_is_a_row(first, below):
 )
 def test_a_first_line_with_another_type_names_the_columns(first, below):
     assert not first_line_is_a_row(first, *below)
+
+
+@pytest.mark.parametrize("names", ["a,b,c,d\n", ""])
+@pytest.mark.parametrize("above", ["300,4,ok,bad,unknown\n", "300,4\n", "export of,pump 3\nsite,north\n"])
+def test_a_first_line_that_no_other_is_like_is_skipped_and_no_row_is_lost(tmp_path, monkeypatch, above, names):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{row % 7},{row % 5 + 0.5},{row % 3},{row % 2}\n" for row in range(300))
+    (tmp_path / "rows.csv").write_text(above + names + rows)
+    settings: dict = {}
+    for _ in range(4):
+        result = check("rows.csv", {f"data.{name}": value for name, value in settings.items()})
+        if not result.fixes or result.ready:
+            break
+        settings |= result.fixes
+    assert result.ready, [str(issue) for issue in result.issues]
+    assert "bad_lines" not in settings
+    assert len(result.data.train) + len(result.data.test) == 300
