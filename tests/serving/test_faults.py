@@ -286,3 +286,11 @@ def test_a_recalibration_is_all_or_nothing(served: ServedModel, folder, tmp_path
             assert (tmp_path / "recalibrations.jsonl").read_bytes() == logged
     recent.undo()
     assert served.detector.threshold is not threshold
+
+
+@pytest.mark.parametrize("end", [b"\xff", b"\xc3", b"\x80", b"0\xff"])
+def test_half_an_escape_before_any_bytes_is_refused(end):
+    body = b'"\\ud80' + end + b'"'
+    with pytest.raises(RequestError) as caught:
+        BodyLimits(10, 10, 100).check_text(body, "application/json")
+    assert caught.value.status == 400

@@ -112,9 +112,10 @@ def _check_surrogates(content: bytes) -> None:
         return
     for match in _ESCAPES.finditer(content):
         if match.lastindex:
+            half = match[1].decode(errors="backslashreplace")  # its last two bytes may be anything
             raise RequestError(
                 400,
-                f"body must be text that UTF-8 holds, but has half a character, {match[1].decode()} at byte {match.start()}; "
+                f"body must be text that UTF-8 holds, but has half a character, {half} at byte {match.start()}; "
                 "send both halves, or neither",
             )
 
