@@ -65,7 +65,7 @@ def refuse(context: click.Context, only: str, names: Iterable[str]) -> None:
     """Ends the command with 2 if one of the options was given, which are options `only` of another form of the command."""
     for name in names:
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name} is an option {only}")
+            raise click.UsageError(f"--{name.replace('_', '-')} is an option {only}")
 
 
 def configure() -> None:
