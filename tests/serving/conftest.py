@@ -1,7 +1,9 @@
 """What tests of a service share."""
 
 import pytest
+from playwright.sync_api import sync_playwright
 
+from tests.browsers import launched
 from tests.serving.services import saved_detector
 
 
@@ -15,3 +17,12 @@ def folder(tmp_path_factory):
 def rows(folder):
     """Rows that the detector, saved in `folder`, has not seen."""
     return saved_detector(folder / "detector")[1]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without pages."""
+    with sync_playwright() as driver:
+        browser = launched(driver)
+        yield browser
+        browser.close()

@@ -1,14 +1,17 @@
 """A registry of small detectors, and services that follow its alias."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mlflow import MlflowClient
 
 from tests.examples import detector_of, sensors
 from tests.serving.services import Client, csv, running_app
+from tests.stores import clear_environment, opened
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import ScoringSpec
 from tsad.drift import Profile
@@ -21,6 +24,7 @@ from tsad.serving.middleware import SecurityPolicy
 from tsad.serving.model_versions import ModelVersions, open_registered
 from tsad.serving.models_in_service import ModelToServe
 from tsad.serving.service_parts import Dependencies, Limits
+from tsad.tracking.store import Store
 
 NAME = "tsad"
 URI = f"models:/{NAME}@champion"
@@ -62,6 +66,32 @@ def registered(client: MlflowClient, folder: Path, name: str = NAME) -> str:
         client.create_registered_model(name)
     source = f"{client.get_run(run_id).info.artifact_uri}/detector"
     return str(client.create_model_version(name, source, run_id).version)
+
+
+@contextmanager
+def store_of(folder: Path, versions: Sequence[Path]) -> Iterator[Store]:
+    """A store whose registry has the detectors or fleets of some folders as its versions, which are called like the folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        clear_environment(patch)
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        store = opened(folder)
+        for version in versions:
+            assert registered(store.client, version) == version.name
+        yield store
+
+
+def live(service: Client) -> Any:
+    """Returns what a service says of its model."""
+    return service.get("/api/model").json
+
+
+def until(happened: Callable[[], object], seconds: float = 30) -> None:
+    """Waits until something has happened."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def point(client: MlflowClient, version: str, name: str = NAME) -> None:

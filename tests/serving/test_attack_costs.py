@@ -2,10 +2,8 @@
 
 import json
 import re
-import statistics
 import subprocess
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 
 from tests.processes import PYTHON, environment
 from tests.serving.services import Client, csv, saved_detector, split
-from tests.serving.test_attacks import BOMBS, CSV, HEAD, JSON, PARQUET, connected, parquet
+from tests.serving.test_attacks import BOMBS, CSV, HEAD, JSON, PARQUET, attacking, connected, median_latency, parquet
 from tests.serving.test_protocol_attacks import BROKEN
 
 pytestmark = [
@@ -123,41 +121,16 @@ def test_attacks_enlarge_the_service_by_less_than_200_mb(started):
 
 def test_a_good_client_waits_at_most_twice_as_long_during_attacks(started):
     rows, client, process = started
-    body, attacks = (
-        csv(rows),
-        [(b"", b""), (HEAD + b"Content-Length: 90000\r\n\r\n", b"1"), (b"GET / HTTP/1.1\r\nX: ", b"a")],
-    )
-    attacks += [(BROKEN["TLS"], b""), (BROKEN["an extension of a megabyte"][:60_000], b"a")]
-    ended = threading.Event()
-
-    def attack(begin, trickle):
-        while not ended.is_set():
-            try:
-                with connected(client, begin) as connection:
-                    for _ in range(10):
-                        connection.sendall(trickle)
-                        ended.wait(0.05)
-            except OSError:
-                ended.wait(0.01)
-
-    def latency(seconds):
-        times, end = [], time.monotonic() + seconds
-        while time.monotonic() < end:
-            start = time.perf_counter()
-            assert client.post("/api/score", body, Content_Type=CSV).status == 200
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
-
-    before = latency(2)
-    threads = [threading.Thread(target=attack, args=kind) for kind in attacks * 4]
-    for thread in threads:
-        thread.start()
-    try:
-        with highest_memory(process) as growth:
-            during = latency(4)
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
+    body = csv(rows)
+    attacks = [
+        (b"", b""),
+        (HEAD + b"Content-Length: 90000\r\n\r\n", b"1"),
+        (b"GET / HTTP/1.1\r\nX: ", b"a"),
+        (BROKEN["TLS"], b""),
+        (BROKEN["an extension of a megabyte"][:60_000], b"a"),
+    ]
+    before = median_latency(client, body, 2)
+    with attacking(client, attacks * 4), highest_memory(process) as growth:
+        during = median_latency(client, body, 4)
     assert during < 2 * before, (before, during)
     assert growth[-1] < MOST_MEMORY

@@ -1,9 +1,8 @@
 """The page of a fleet, in a browser: whose rows are scored, compared and described is chosen in its header."""
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.browsers import launched
 from tests.fleets import panel
 from tests.serving.services import service
 from tests.serving.test_served_fleet import NAMES, fleet  # noqa: F401 (a fixture)
@@ -15,14 +14,6 @@ pytestmark = pytest.mark.slow
 def address(fleet, tmp_path_factory):  # noqa: F811
     with service(fleet.folder, tmp_path_factory.mktemp("state")) as client:
         yield f"http://127.0.0.1:{client.port}"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as driver:
-        browser = launched(driver)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

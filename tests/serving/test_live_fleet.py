@@ -1,16 +1,14 @@
 """A fleet that is served by its alias: promotions and rollbacks reach it, and what would lose an entity is refused."""
 
 import re
-import time
 
 import numpy as np
 import pytest
 
 from tests.examples import detector_of, from_defaults
 from tests.fleets import FEATURES, machine_rows, panel, saved
-from tests.serving.registries import following, point, registered
+from tests.serving.registries import following, live, point, store_of, until
 from tests.serving.services import NO_SEARCH
-from tests.stores import clear_environment, opened
 from tsad.detector.scoring import ScoringSpec
 from tsad.fleet import MANIFEST, Fleet
 from tsad.models.baselines.principal import WindowLinearSpec
@@ -49,14 +47,7 @@ def fleets(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(fleets, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        clear_environment(patch)
-        folder = tmp_path_factory.mktemp("store")
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        store = opened(folder)
-        for number in "1234567":
-            assert registered(store.client, fleets[0] / number) == number
+    with store_of(tmp_path_factory.mktemp("store"), [fleets[0] / number for number in "1234567"]) as store:
         yield store
 
 
@@ -64,17 +55,6 @@ def store(fleets, tmp_path_factory):
 def client(store):
     point(store.client, "1")
     return store.client
-
-
-def live(service):
-    return service.get("/api/model").json
-
-
-def until(happened, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def body(rows):

@@ -12,9 +12,19 @@ import numpy as np
 import pytest
 
 from tests.examples import detector_of, sensors
-from tests.serving.registries import NAME, TEST, TRAIN, following, point, registered, version_folder, write_sample
+from tests.serving.registries import (
+    NAME,
+    TEST,
+    TRAIN,
+    following,
+    live,
+    point,
+    store_of,
+    until,
+    version_folder,
+    write_sample,
+)
 from tests.serving.services import NO_SEARCH, table
-from tests.stores import clear_environment, opened
 from tsad.detector.detector import Detector
 from tsad.detector.scoring import ScoringSpec
 from tsad.errors import DetectorError
@@ -42,14 +52,7 @@ def detectors(tmp_path_factory):
 @pytest.fixture(scope="module")
 def store(detectors, tmp_path_factory):
     """A registry with all versions."""
-    with pytest.MonkeyPatch.context() as patch:
-        clear_environment(patch)
-        folder = tmp_path_factory.mktemp("store")
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        store = opened(folder)
-        for number in "12345":
-            assert registered(store.client, detectors[0] / number) == number
+    with store_of(tmp_path_factory.mktemp("store"), [detectors[0] / number for number in "12345"]) as store:
         yield store
 
 
@@ -58,17 +61,6 @@ def client(store):
     """The registry: version 1 is champion."""
     point(store.client, "1")
     return store.client
-
-
-def live(service):
-    return service.get("/api/model").json
-
-
-def until(happened, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def followed(tmp_path, **more):

@@ -8,10 +8,9 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 import tests.stores  # noqa: F401 (imports MLflow without its warnings)
-from tests.browsers import launched
 from tests.processes import PYTHON, free_port, running
 from tests.stores import clear_environment, opened
 from tsad.assessment.file_names import DETECTOR
@@ -89,14 +88,6 @@ def service(tmp_path_factory):
         OMP_NUM_THREADS=1,
     ):
         yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as driver:
-        found = launched(driver)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -160,23 +160,29 @@ def test_an_entity_that_fails_is_named_and_tried_again_by_the_same_command(tsad)
     assert len(load_fleet(f"runs:/{parent.info.run_id}/fleet")) == 3
 
 
-def test_a_fleet_that_was_killed_is_resumed_also_without_its_folder(monkeypatch):
-    write()
+def train_two(options, monkeypatch):
+    """Trains until it is interrupted after two tasks; returns the names of their rows, and later of all rows trained after."""
     trained, train = [], workflow.train_entity
 
-    def killed(task):
+    def interrupted(task):
         if len(trained) == 2:
             raise KeyboardInterrupt
         trained.append(task.rows.data.name)
         return train(task)
 
-    monkeypatch.setattr(workflow, "train_entity", killed)
+    monkeypatch.setattr(workflow, "train_entity", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_each_entity(EXPERIMENT, options=ONE)
+        train_each_entity(EXPERIMENT, options=options)
+    monkeypatch.setattr(workflow, "train_entity", lambda task: trained.append(task.rows.data.name) or train(task))
+    return trained
+
+
+def test_a_fleet_that_was_killed_is_resumed_also_without_its_folder(monkeypatch):
+    write()
+    trained = train_two(ONE, monkeypatch)
     parent = runs()[0]
     assert parent.info.status == "KILLED"
     Path("outputs").rename("elsewhere")
-    monkeypatch.setattr(workflow, "train_entity", lambda task: trained.append(task.rows.data.name) or train(task))
     result = train_each_entity(EXPERIMENT, options=FleetOptions(tasks=TaskOptions(1), resume=parent.info.run_id))
     assert trained == ["panel-m0", "panel-m1", "panel-m2"]
     assert (result.run_id, result.fleet.names) == (parent.info.run_id, ("m0", "m1", "m2"))
@@ -200,19 +206,8 @@ def test_another_fleet_is_not_resumed():
 
 def test_one_model_has_a_scaler_and_threshold_of_each_machine_also_when_resumed_elsewhere(tsad, monkeypatch):
     write()
-    trained, train = [], workflow.train_entity
     one_model = FleetOptions(tasks=TaskOptions(1), one_model=True)
-
-    def killed(task):
-        if len(trained) == 2:
-            raise KeyboardInterrupt
-        trained.append(task.rows.data.name)
-        return train(task)
-
-    monkeypatch.setattr(workflow, "train_entity", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_each_entity(EXPERIMENT, options=one_model)
-    monkeypatch.setattr(workflow, "train_entity", train)
+    trained = train_two(one_model, monkeypatch)
     assert trained == ["panel-m0+m1+m2", "panel-m0"]
     Path("outputs").rename("elsewhere")
     parent = runs()[0].info.run_id
