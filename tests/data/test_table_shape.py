@@ -69,3 +69,40 @@ def test_a_first_line_that_no_other_is_like_is_skipped_and_no_row_is_lost(tmp_pa
     assert result.ready, [str(issue) for issue in result.issues]
     assert "bad_lines" not in settings
     assert len(result.data.train) + len(result.data.test) == 300
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("title", [["note"], ["Report plant 3", "2024"], ["Export", "of", "pump 3"], ["2024-03-04"]])
+@pytest.mark.parametrize("blank", [[], [["", "", "", ""]]])
+def test_a_title_as_wide_as_the_table_loses_no_name(tmp_path, monkeypatch, mark, title, blank):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        [f"2024-03-04 {row // 60:02}:{row % 60:02}:00", str(row % 7), str(row % 5), str(row % 3)] for row in range(300)
+    ]
+    lines = [[*title, *[""] * (4 - len(title))], *blank, ["time", "temp", "pressure", "flow"], *rows]
+    (tmp_path / "rows.csv").write_text("".join(mark.join(line) + "\n" for line in lines))
+    result = check("rows.csv")
+    assert result.fixes == {"skip": 1 + len(blank), "time": "time"}
+    assert result.data.train.features == ("temp", "pressure", "flow")
+    assert len(result.data.train) + len(result.data.test) == 300
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["temp,pressure,flow", "C,bar,m3/h"],
+        ["temp,,flow", "mean,,max"],
+        ["temp,,flow", "mean,max,max"],
+        [",state,mode", "04.03.2024 10:00,on,auto"],
+        ["temp,pressure,flow"],
+        [",temp,flow"],
+        ["temp,flow"],  # of three cells a row
+    ],
+)
+def test_names_above_units_words_times_or_numbers_are_no_title(tmp_path, lines):
+    (tmp_path / "rows.csv").write_text(
+        "\n".join([*lines, *(f"{row % 7},{row % 5},{row % 3}" for row in range(300))]) + "\n"
+    )
+    result = check(tmp_path / "rows.csv")
+    assert "skip" not in result.fixes
+    assert not [issue for issue in result.issues if "above the table" in str(issue)]

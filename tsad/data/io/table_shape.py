@@ -47,12 +47,6 @@ def judge_lines(
         )
     elif at_end:
         issues.add(f"ends in lines that are no rows ({text})", {"skip_footer": len(bad)}, "remove those lines")
-    elif last < rows[0] < min(len(bad) - 1, _FOOTER) and len({row.actual_columns for row in bad}) == 1:
-        issues.add(
-            f"begins with lines that no other line is like ({text})",
-            {"skip": options.skip + 1 + rows[0]},
-            "remove them",
-        )
     else:
         issues.add(
             f"is not a csv table ({text})",

@@ -4,7 +4,7 @@ import codecs
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -142,14 +142,15 @@ def split_lines(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
 def _titles(lines: list[str], options: TextOptions, separator: str, issues: Issues) -> int:
     """Returns how many lines are above the table; adds an issue if there are some that `skip` does not mention.
 
-    Such lines have other numbers of cells than most lines, and the line after them has no cell that is a number.
+    Such lines have other numbers of cells than most lines, or leave cells empty above a line of names that has all of them.
     """
-    rows = list(split_lines([*lines[options.skip :], ""], separator))
+    rows = [[cell.strip() for cell in row] for row in split_lines([*lines[options.skip :], ""], separator)]
     usual = Counter(len(row) for row in rows if row).most_common(1)[0][0]
     first = next(number for number, row in enumerate(rows) if len(row) == usual)
+    first = next((number for number in range(first, len(rows)) if not _is_title(rows, number)), first)
     titles = [line for line in lines[options.skip : options.skip + first] if line.strip()]
-    if not titles or any(is_number(cell) for cell in rows[first]):
-        return options.skip
+    if not titles or (first and _are_names(rows[first - 1]) and len(rows[first - 1]) == usual - 1):
+        return options.skip  # names, of which one is absent
     issues.add(
         f"its first line must name the columns, but is {shown(titles[0])}, and line {options.skip + first + 1} is the first with "
         f"{usual} cells, as most have",
@@ -157,6 +158,18 @@ def _titles(lines: list[str], options: TextOptions, separator: str, issues: Issu
         "remove what is above the table",
     )
     return options.skip + first
+
+
+def _is_title(rows: Sequence[Sequence[str]], number: int) -> bool:
+    """Returns whether a line leaves cells empty, and the next one with any cell has all of them, which are names."""
+    below = next((row for row in rows[number + 1 :] if any(row)), [])
+    return not all(rows[number]) and len(below) == len(rows[number]) and all(below) and _are_names(below)
+
+
+def _are_names(row: Sequence[str]) -> bool:
+    """Returns whether cells can name columns: words that differ and do not begin with a digit."""
+    words = [cell for cell in row if cell]
+    return len(set(words)) == len(words) > 0 and not any(is_number(cell) or cell[0].isdigit() for cell in words)
 
 
 def _scan(path: Path, encoding: str, issues: Issues) -> None:
