@@ -233,3 +233,37 @@ def test_names_with_a_comma_between_them_are_told_to_be_a_list(fixes, tmp_path):
     spec = parse(CsvSpec, {"kind": "csv", "path": str(next(tmp_path.glob("*.csv"))), "features": "a,b"}, "test")
     with pytest.raises(DataError, match=r"has no column 'a,b'.*several are written as a list, \[a, b\]"):
         spec.load(tmp_path)
+
+
+# --- long tables ---
+
+
+def long_table(name, entity=None, quality=False, rows=200):
+    """A row for each metric, moment and machine, in the order of the times."""
+    table = pd.DataFrame(
+        [
+            (moment, machine, metric, round(level + np.sin(number / 9), 3), "GOOD")
+            for number, moment in enumerate(pd.date_range("2024-03-04", periods=rows, freq="min"))
+            for machine in (("pumpA", "pumpB") if entity else ("pumpA",))
+            for metric, level in (("temp", 20), ("pressure", 3), ("flow", 9))
+        ],
+        columns=["time", entity or "machine", name, "value", "quality"],
+    )
+    absent = [*([] if entity else ["machine"]), *([] if quality else ["quality"])]
+    return table.drop(columns=absent)
+
+
+@pytest.mark.parametrize("quality", [False, True])
+@pytest.mark.parametrize("entity", [None, "device", "Host", "asset_id"])
+@pytest.mark.parametrize("name", ["metric", "sensor", "tag", "variable", "what"])
+def test_metrics_become_columns_of_their_machine(tmp_path, name, entity, quality):
+    long_table(name, entity, quality).to_csv(tmp_path / "rows.csv", index=False)
+    pivot = {"pivot": {"name": name, "value": "value"}} | ({"ignore": ["quality"]} if quality else {})
+    result = check(tmp_path / "rows.csv")
+    assert result.fixes == {"time": "time", **pivot, **({"entity": entity} if entity else {})}
+    assert set(result.data.train.features) == {"temp", "pressure", "flow"}
+    assert len(result.data.train) + len(result.data.test) == (400 if entity else 200)
+    if entity:
+        named = check(tmp_path / "rows.csv", {"data.time": "time", "data.entity": entity})
+        assert named.fixes == pivot  # also where the machine is named
+        assert "of their machine" in str(named.issues[0])

@@ -34,7 +34,19 @@ class Roles(NamedTuple):
     label: str | None = None
 
 
-def judge_columns(table: pd.DataFrame, roles: Roles, issues: Issues) -> set[str]:
+class Judged(NamedTuple):
+    """Columns that are features only by default and are none, it seems.
+
+    Attributes:
+        times: Names of those that hold times.
+        others: Names of the others: answers and counters.
+    """
+
+    times: tuple[str, ...]
+    others: frozenset[str]
+
+
+def judge_columns(table: pd.DataFrame, roles: Roles, issues: Issues) -> Judged:
     """Adds an issue about each column that is a feature only by default and is none, it seems; returns those columns.
 
     Args:
@@ -56,7 +68,7 @@ def judge_columns(table: pd.DataFrame, roles: Roles, issues: Issues) -> set[str]
             {"ignore": [name]},
             f"data.time={name} with data.time_format=s, min, h or D if it holds times, or name the features in data.features",
         )
-    return {*times, *answers, *counters}
+    return Judged(times, frozenset({*answers, *counters}))
 
 
 def _is_counter(name: str, column: "pd.Series[Any]") -> bool:

@@ -13,7 +13,7 @@ from tsad.data.five_features import FIVE, five_features
 from tsad.data.io.answers import label_fix, text_of
 from tsad.data.io.columns import Roles, judge_columns
 from tsad.data.io.empty_cells import EmptyCellOptions, fill_empty_cells
-from tsad.data.io.entity_columns import judge_entities
+from tsad.data.io.entity_columns import Keys, judge_entities
 from tsad.data.io.issues import Issues
 from tsad.data.io.regular import FileRows, OrderOptions, joined, order_rows
 from tsad.data.io.sentinels import SentinelOptions, judge_sentinels
@@ -198,11 +198,12 @@ def _features(table: pd.DataFrame, spec: ReadingSpec, times: Times | None, issue
         )
     if spec.pivot is not None:
         return features
-    strange = judge_columns(table, Roles(features, spec.time_columns, spec.label), issues)
-    if spec.entity is None:
+    judged = judge_columns(table, Roles(features, spec.time_columns, spec.label), issues)
+    strange = {*judged.times, *judged.others}
+    if times is not None or not judged.times:  # else the times will show which rows are of one moment
         moments = None if times is None else pd.Series(times, table.index)
         usual = [name for name in features if name not in strange]
-        judge_entities(table, moments, usual, issues, [name for name in features if name in strange])
+        judge_entities(table, Keys(moments, spec.entity), usual, issues, [name for name in features if name in strange])
     return tuple(name for name in features if name not in strange) or features
 
 
