@@ -159,3 +159,12 @@ def test_a_stretch_is_told_as_soon_as_it_has_ended():
         (2, 4, None, None, 3, 3.0)
     ]
     assert plain(events.close()) == []
+
+
+def test_numbers_of_rows_are_whole_beside_a_table_without_events():
+    arrays = (np.arange(3), None, np.array([0.0, 2.0, 3.0]), np.array([False, True, True]), np.ones((3, 2)))
+    events = Events(["a", "b"], 1)
+    taken, closed = events.take(*arrays), events.close()
+    assert (len(taken), len(closed)) == (0, 1)
+    written = pd.concat([taken, closed], ignore_index=True).to_csv(index=False).splitlines()[1]
+    assert written.startswith("1,2,,,2,3.0,")

@@ -207,4 +207,5 @@ def _table(events: Sequence[Stretch], features: Sequence[str], top: int) -> pd.D
     names = ("first_row", "last_row", "start", "end", "peak_row", "peak_score")
     contributions = np.array([stretch.contributions for stretch in events]).reshape(-1, len(features))
     columns = {name: [getattr(stretch, name) for stretch in events] for name in names}
-    return pd.DataFrame(columns).join(explained(contributions, features, top))
+    rows = dict.fromkeys(("first_row", "last_row", "peak_row"), np.int64)  # whole numbers beside an empty table too
+    return pd.DataFrame(columns).astype(rows).join(explained(contributions, features, top))
