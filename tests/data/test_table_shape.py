@@ -71,7 +71,7 @@ def test_a_first_line_that_no_other_is_like_is_skipped_and_no_row_is_lost(tmp_pa
     assert len(result.data.train) + len(result.data.test) == 300
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", [",", ";"])
 @pytest.mark.parametrize("title", [["note"], ["Report plant 3", "2024"], ["Export", "of", "pump 3"], ["2024-03-04"]])
 @pytest.mark.parametrize("blank", [[], [["", "", "", ""]]])
 def test_a_title_as_wide_as_the_table_loses_no_name(tmp_path, monkeypatch, mark, title, blank):
